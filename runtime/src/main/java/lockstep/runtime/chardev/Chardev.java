@@ -1,0 +1,61 @@
+package lockstep.runtime.chardev;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import lockstep.runtime.loop.EventLoop;
+
+/** A named byte stream to the host world. Everything but {@link Attachment#write} is called on the main loop. */
+public interface Chardev extends AutoCloseable {
+    /** One front end's hold on the device. */
+    interface Attachment extends AutoCloseable {
+        /** Whether a peer is connected. Any thread. */
+        boolean connected();
+
+        /**
+         * Sends all of {@code data}: what the peer does not take at once is queued, in order, without
+         * blocking. Any thread.
+         *
+         * @throws IOException when no peer is connected; the data is lost
+         */
+        void write(ByteBuffer data) throws IOException;
+
+        /** Bytes queued and not yet taken by the host, for front ends that hold back when it grows. */
+        long pending();
+
+        /** Tells the back end that {@link ChardevFrontend#canReceive} may have grown. Any thread. */
+        void acceptInput();
+
+        /** Runs {@code task} once on the loop when {@link #pending} has become 0 (at once if it is). */
+        void whenDrained(Runnable task);
+
+        /** Lets go of the device, which may then have another front end. No callback follows. */
+        @Override
+        void close();
+    }
+
+    /** The id, unique among chardevs. */
+    String id();
+
+    /** What query-chardev calls the file name: address and state of the connection. */
+    String filename();
+
+    /** Whether a front end has opened the device. */
+    boolean frontendOpen();
+
+    /** Whether the back end can be served by another loop than the main loop (sockets can). */
+    boolean movable();
+
+    /** Whether the back end survives the loss of its peer (sockets do). */
+    boolean reconnectable();
+
+    /**
+     * Makes {@code frontend} the device's user, served on {@code loop}.
+     *
+     * @throws ChardevException {@code chardev 'x' is already in use}
+     */
+    Attachment attach(ChardevFrontend frontend, EventLoop loop) throws ChardevException;
+
+    /** Closes connection and listener; a front end gets {@link ChardevFrontend#closed}. */
+    @Override
+    void close();
+}

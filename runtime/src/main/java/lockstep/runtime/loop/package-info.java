@@ -1,0 +1,2 @@
+/** Event loops, their timers and the clocks. */
+package lockstep.runtime.loop;

@@ -1,0 +1,60 @@
+package lockstep.runtime.machine;
+
+import java.util.List;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.DirtyLog;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateRegistry;
+
+/**
+ * The core of a machine as its devices see it: processors, address spaces, memory, interrupt inputs.
+ * Built before the devices; used under the machine lock.
+ */
+public interface Machine {
+    /** The process this machine lives in. */
+    Vmm vmm();
+
+    /** The resolved machine type, such as {@code pc-i440fx-10.2}; goes into the migration stream. */
+    String type();
+
+    /** Guest physical memory. */
+    AddressSpace memory();
+
+    /** I/O ports, 0 to 0xffff. */
+    AddressSpace ports();
+
+    /** Memory as bus masters see it. */
+    GuestMemory dma();
+
+    /** The bytes of guest RAM, as of {@code -m}. */
+    long ramSize();
+
+    /** The block {@code pc.ram} that holds all guest RAM. */
+    RamBlock ram();
+
+    /** Makes a migratable block; it is not mapped yet. {@code maxLength >= length}, both in pages. */
+    RamBlock newBlock(String name, long length, long maxLength);
+
+    /** All blocks in the order of the migration stream: descending maximum length, then by age. */
+    List<RamBlock> blocks();
+
+    /** The record of changed pages. */
+    DirtyLog dirtyLog();
+
+    /** Interrupt input {@code n} of the interrupt controllers: 0 to 15 are the ISA interrupts, up to 23. */
+    Irq gsi(int n);
+
+    /** The device sections. */
+    StateRegistry state();
+
+    /** The processors. */
+    VcpuGroup vcpus();
+
+    /** Registers what a device does at a system reset; called in order of registration. */
+    void onReset(Runnable reset);
+
+    /** Resets all devices, then the vCPUs. Only while the vCPUs are paused. */
+    void reset();
+}

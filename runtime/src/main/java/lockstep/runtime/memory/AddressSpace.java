@@ -1,0 +1,47 @@
+package lockstep.runtime.memory;
+
+/**
+ * The guest's physical memory or its I/O ports: ranges of RAM and of device registers, possibly
+ * overlapping, the higher priority on top. Changed under the machine lock; changes reach the
+ * accelerator's memory slots at once, or together at {@link #commit} when a transaction is open.
+ */
+public interface AddressSpace {
+    /** One mapped range. */
+    interface Region {
+        /** Moves the range to another base address. */
+        void move(long base);
+
+        /** Shows or hides the range. */
+        void enabled(boolean enabled);
+
+        /** Makes a RAM range read-only for the guest (its writes are dropped) or writable. */
+        void readOnly(boolean readOnly);
+
+        /** The present base address. */
+        long base();
+
+        /** Length in bytes. */
+        long size();
+
+        /** Removes the range for good. */
+        void remove();
+    }
+
+    /** Maps {@code size} bytes of a RAM block, from {@code blockOffset}, at {@code base}. Page aligned. */
+    Region mapRam(String name, long base, long size, RamBlock block, long blockOffset, int priority);
+
+    /** Maps device registers at {@code base}. */
+    Region mapIo(String name, long base, long size, int priority, IoHandler handler);
+
+    /** Opens a transaction (they nest): slot changes are put off until the last commit. */
+    void begin();
+
+    /** Ends a transaction. */
+    void commit();
+
+    /** One access as a vCPU would make it, {@code size} 1, 2, 4 or 8; unmapped reads give all ones. */
+    long read(long address, int size);
+
+    /** One access as a vCPU would make it; a write to nothing or to ROM is dropped. */
+    void write(long address, int size, long value);
+}

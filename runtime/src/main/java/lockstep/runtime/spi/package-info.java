@@ -1,0 +1,2 @@
+/** What the rooms above the runtime plug into. */
+package lockstep.runtime.spi;
