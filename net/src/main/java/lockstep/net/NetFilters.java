@@ -1,0 +1,15 @@
+package lockstep.net;
+
+/** All net filters of the process, as COLO addresses them; published as a service of the Vmm. */
+public interface NetFilters {
+    /** What COLO tells the filters. */
+    enum Event {
+        /** The secondary has loaded a checkpoint: both guests are equal again. */
+        CHECKPOINT,
+        /** This side goes on alone. */
+        FAILOVER
+    }
+
+    /** Tells every filter of every backend. Under the machine lock. */
+    void colo(Event event);
+}

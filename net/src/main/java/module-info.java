@@ -1,0 +1,10 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Network backends, the wire between a NIC and its backend, and the filters on that wire. */
+@NullMarked
+module lockstep.net {
+    requires static org.jspecify;
+    requires transitive lockstep.runtime;
+
+    exports lockstep.net;
+}
