@@ -1,0 +1,64 @@
+package lockstep.block;
+
+/** Counters of one backend; updated and read with the machine lock held. */
+public final class BackendStats {
+    /** Counters of one kind of request. */
+    public static final class Counter {
+        private long bytes;
+        private long operations;
+        private long nanos;
+        private long failed;
+
+        Counter() {}
+
+        void add(long length, long time, boolean error) {
+            nanos += time;
+            if (error) {
+                failed++;
+            } else {
+                bytes += length;
+                operations++;
+            }
+        }
+
+        public long bytes() {
+            return bytes;
+        }
+
+        public long operations() {
+            return operations;
+        }
+
+        /** Sum of the times from submission to completion in nanoseconds. */
+        public long nanos() {
+            return nanos;
+        }
+
+        public long failed() {
+            return failed;
+        }
+    }
+
+    final Counter read = new Counter();
+    final Counter write = new Counter();
+    final Counter unmap = new Counter();
+    final Counter flush = new Counter();
+
+    BackendStats() {}
+
+    public Counter read() {
+        return read;
+    }
+
+    public Counter write() {
+        return write;
+    }
+
+    public Counter unmap() {
+        return unmap;
+    }
+
+    public Counter flush() {
+        return flush;
+    }
+}

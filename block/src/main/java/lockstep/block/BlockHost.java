@@ -1,0 +1,18 @@
+package lockstep.block;
+
+/** What the block room needs from the machine around it; tests and tools bring their own small one. */
+public interface BlockHost {
+    /** Runs a task on the main loop with the machine lock held. Any thread. */
+    void post(Runnable task);
+
+    /** A failed guest request met its policy. Called on the main loop. */
+    default void ioError(BlockBackend backend, boolean read, ErrorAction action, int errno) {}
+
+    /** Stops the machine with run state io-error. Called on the main loop. */
+    default void stopForIoError() {}
+
+    /** A host that runs completions at once on the thread that finished the request. */
+    static BlockHost direct() {
+        return Runnable::run;
+    }
+}

@@ -1,0 +1,28 @@
+package lockstep.block;
+
+import java.util.List;
+import lockstep.block.node.BlockGraph;
+import org.jspecify.annotations.Nullable;
+
+/** The block room's service for devices and for COLO; found through the machine's context. Machine lock held. */
+public interface BlockLayer {
+    /** The graph of nodes and backends. */
+    BlockGraph graph();
+
+    /**
+     * The backend for a device's {@code drive} property: a drive's id, or a node name, for which a backend without name is
+     * made.
+     *
+     * @throws BlockException when neither exists or the drive is taken
+     */
+    BlockBackend forDevice(String drive) throws BlockException;
+
+    /** Drives with an interface, in the order of the command line. */
+    List<DriveInfo> drives();
+
+    /** The drive at a place, null when there is none; marks it as used by a device. */
+    @Nullable DriveInfo claim(String type, int bus, int unit);
+
+    /** Drives that no device claimed, of types that need a device. */
+    List<DriveInfo> unclaimed();
+}

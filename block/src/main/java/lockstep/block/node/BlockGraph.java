@@ -1,0 +1,642 @@
+package lockstep.block.node;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * All nodes and backends of one process. Requests hold the gate's shared side while they are inside the graph; a change
+ * holds its exclusive side, so it starts when the last request has left and new ones wait. Changes are made with the
+ * machine lock held.
+ */
+public final class BlockGraph implements AutoCloseable {
+    private static final int WORKERS = 16;
+    private static final int NAME_MAX = 31;
+
+    private final BlockHost host;
+    private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
+    private final ThreadPoolExecutor workers;
+    private final ThreadPoolExecutor fanOut;
+    private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
+    private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
+    private int autoNames;
+
+    public BlockGraph(BlockHost host) {
+        this.host = host;
+        workers =
+                new ThreadPoolExecutor(
+                        WORKERS,
+                        WORKERS,
+                        10,
+                        TimeUnit.SECONDS,
+                        new LinkedBlockingQueue<>(),
+                        threads("block-worker-"));
+        workers.allowCoreThreadTimeOut(true);
+        // A task here never waits for another one here, so it needs no bound of its own: its callers are bounded.
+        fanOut =
+                new ThreadPoolExecutor(
+                        0,
+                        Integer.MAX_VALUE,
+                        10,
+                        TimeUnit.SECONDS,
+                        new SynchronousQueue<>(),
+                        threads("block-child-"));
+    }
+
+    private static ThreadFactory threads(String prefix) {
+        AtomicInteger number = new AtomicInteger();
+        return task ->
+                Thread.ofPlatform().daemon().name(prefix + number.getAndIncrement()).unstarted(task);
+    }
+
+    public BlockHost host() {
+        return host;
+    }
+
+    /** The bounded pool that runs backends' requests. */
+    public ExecutorService workers() {
+        return workers;
+    }
+
+    /** Threads for drivers that work on several children at once, and for jobs. */
+    public ExecutorService fanOut() {
+        return fanOut;
+    }
+
+    /** Enters the graph for one request. Pair with {@link #leave}. */
+    public void enter() {
+        gate.readLock().lock();
+    }
+
+    public void leave() {
+        gate.readLock().unlock();
+    }
+
+    /** A change of the graph. */
+    @FunctionalInterface
+    public interface Change<T> {
+        T apply() throws BlockException;
+    }
+
+    /** Runs a change while no request is inside the graph. Nested use is fine. */
+    public <T extends @Nullable Object> T drained(Change<T> change) throws BlockException {
+        gate.writeLock().lock();
+        try {
+            return change.apply();
+        } finally {
+            gate.writeLock().unlock();
+        }
+    }
+
+    /** Waits until every submitted request of every backend is completed; the caller holds the machine lock. */
+    public void drainAll() {
+        for (BlockBackend backend : backends) {
+            backend.drain();
+        }
+    }
+
+    /** A fresh name that no user can choose. */
+    public synchronized String autoName() {
+        return String.format("#block%d%02d", autoNames++, ThreadLocalRandom.current().nextInt(100));
+    }
+
+    /** Whether a text is a valid identifier of a node, backend or export. */
+    public static boolean wellFormed(String id) {
+        if (id.isEmpty() || !isLetter(id.charAt(0))) {
+            return false;
+        }
+        for (int i = 1; i < id.length(); i++) {
+            char c = id.charAt(i);
+            if (!isLetter(c) && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_') {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean isLetter(char c) {
+        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z';
+    }
+
+    /** Errors when a user's node name is malformed or taken. */
+    public synchronized void checkNodeName(String name) throws BlockException {
+        if (!wellFormed(name)) {
+            throw new BlockException(Errno.EINVAL, "Invalid node-name: '" + name + "'");
+        }
+        if (findBackend(name) != null) {
+            throw new BlockException(
+                    Errno.EINVAL, "node-name=" + name + " is conflicting with a device id");
+        }
+        if (nodes.containsKey(name)) {
+            throw new BlockException(Errno.EINVAL, "Duplicate nodes with node-name='" + name + "'");
+        }
+        if (name.length() > NAME_MAX) {
+            throw new BlockException(Errno.EINVAL, "Node name too long");
+        }
+    }
+
+    /** Enters a node; the caller holds one reference. */
+    public synchronized <N extends BlockNode> N add(N node) throws BlockException {
+        if (!node.name().startsWith("#")) {
+            checkNodeName(node.name());
+        }
+        nodes.put(node.name(), node);
+        node.addReference(1);
+        return node;
+    }
+
+    /** The node of this name. */
+    public synchronized @Nullable BlockNode findNode(String name) {
+        return nodes.get(name);
+    }
+
+    /** All nodes, oldest first. */
+    public synchronized List<BlockNode> nodes() {
+        return new ArrayList<>(nodes.values());
+    }
+
+    public List<BlockBackend> backends() {
+        return backends;
+    }
+
+    /** The backend of this name. */
+    public @Nullable BlockBackend findBackend(String name) {
+        if (name.isEmpty()) {
+            return null;
+        }
+        for (BlockBackend backend : backends) {
+            if (backend.name().equals(name)) {
+                return backend;
+            }
+        }
+        return null;
+    }
+
+    /** Enters a backend; errors when its name is malformed or taken. */
+    public synchronized void addBackend(BlockBackend backend) throws BlockException {
+        String name = backend.name();
+        if (!name.isEmpty()) {
+            if (!wellFormed(name)) {
+                throw new BlockException(Errno.EINVAL, "Invalid device name");
+            }
+            if (findBackend(name) != null) {
+                throw new BlockException(Errno.EINVAL, "Device with id '" + name + "' already exists");
+            }
+            if (nodes.containsKey(name)) {
+                throw new BlockException(
+                        Errno.EINVAL, "Device name '" + name + "' conflicts with an existing node name");
+            }
+        }
+        backends.add(backend);
+    }
+
+    public synchronized void removeBackend(BlockBackend backend) {
+        backends.remove(backend);
+    }
+
+    /** The node that a reference string names: a backend's root first, then a node. */
+    public BlockNode lookup(String name) throws BlockException {
+        BlockBackend backend = findBackend(name);
+        if (backend != null) {
+            BlockNode root = backend.root();
+            if (root == null) {
+                throw new BlockException(Errno.ENOMEDIUM, "Device '" + name + "' has no medium");
+            }
+            return root;
+        }
+        BlockNode node = findNode(name);
+        if (node == null) {
+            throw new BlockException(
+                    Errno.EINVAL, "Cannot find device='" + name + "' nor node-name='" + name + "'");
+        }
+        return node;
+    }
+
+    /** Makes {@code child} a child of {@code user}; the edge holds its own reference. */
+    public ChildEdge attach(NodeUser user, String edgeName, Role role, BlockNode child)
+            throws BlockException {
+        return attach(user, edgeName, role, child, 0, Permission.ALL);
+    }
+
+    /** Like the short form, for users that are no nodes and so say themselves what they need and share. */
+    public ChildEdge attach(
+            NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
+            throws BlockException {
+        return drained(
+                () -> {
+                    if (user instanceof BlockNode parent && reaches(child, parent)) {
+                        throw new BlockException(
+                                Errno.EINVAL,
+                                "Making '"
+                                        + child.name()
+                                        + "' a "
+                                        + edgeName
+                                        + " child of '"
+                                        + parent.name()
+                                        + "' would create a cycle");
+                    }
+                    ChildEdge edge = new ChildEdge(user, edgeName, role, child);
+                    edge.permissions = permissions;
+                    edge.shared = shared;
+                    child.parents().add(edge);
+                    child.addReference(1);
+                    if (user instanceof BlockNode parent) {
+                        parent.children().add(edge);
+                    }
+                    try {
+                        refreshFrom(user, child);
+                    } catch (BlockException e) {
+                        unlink(edge);
+                        refreshQuietly(user, child);
+                        child.addReference(-1);
+                        throw e;
+                    }
+                    return edge;
+                });
+    }
+
+    /** Lets a child go; the child is closed when nobody else holds it. */
+    public void detach(ChildEdge edge) {
+        gate.writeLock().lock();
+        try {
+            BlockNode child = edge.node();
+            unlink(edge);
+            refreshQuietly(edge.user(), child);
+            release(child);
+        } finally {
+            gate.writeLock().unlock();
+        }
+    }
+
+    private static void unlink(ChildEdge edge) {
+        edge.node().parents().remove(edge);
+        if (edge.user() instanceof BlockNode parent) {
+            parent.children().remove(edge);
+        }
+    }
+
+    /** Lets an edge point to another node. */
+    public void replaceChild(ChildEdge edge, BlockNode replacement) throws BlockException {
+        drained(
+                () -> {
+                    BlockNode old = edge.node();
+                    if (old == replacement) {
+                        return null;
+                    }
+                    move(edge, replacement);
+                    try {
+                        refreshFrom(edge.user(), replacement);
+                        refresh(old);
+                    } catch (BlockException e) {
+                        move(edge, old);
+                        refreshQuietly(edge.user(), old);
+                        throw e;
+                    }
+                    edge.user().childChanged(edge);
+                    if (old.references() == 0) {
+                        old.addReference(1);
+                        release(old);
+                    }
+                    return null;
+                });
+    }
+
+    private static void move(ChildEdge edge, BlockNode target) {
+        BlockNode old = edge.node();
+        old.parents().remove(edge);
+        old.addReference(-1);
+        edge.node = target;
+        target.parents().add(edge);
+        target.addReference(1);
+    }
+
+    /**
+     * Lets all users of {@code old} use {@code replacement} instead, except the replacement itself and those the filter
+     * refuses. The caller keeps a reference to both.
+     */
+    public void replaceNode(
+            BlockNode old, BlockNode replacement, java.util.function.Predicate<ChildEdge> which)
+            throws BlockException {
+        drained(
+                () -> {
+                    List<ChildEdge> moved = new ArrayList<>();
+                    for (ChildEdge edge : List.copyOf(old.parents())) {
+                        if (edge.user() != replacement && which.test(edge)) {
+                            moved.add(edge);
+                        }
+                    }
+                    moved.forEach(edge -> move(edge, replacement));
+                    try {
+                        refresh(replacement);
+                        refresh(old);
+                        for (ChildEdge edge : moved) {
+                            edge.user().childChanged(edge);
+                        }
+                    } catch (BlockException e) {
+                        moved.forEach(edge -> move(edge, old));
+                        throw e;
+                    }
+                    return null;
+                });
+    }
+
+    /** Sets what a user that is no node needs and shares. */
+    public void setPermissions(ChildEdge edge, int permissions, int shared) throws BlockException {
+        drained(
+                () -> {
+                    int oldPermissions = edge.permissions;
+                    int oldShared = edge.shared;
+                    edge.permissions = permissions;
+                    edge.shared = shared;
+                    try {
+                        refresh(edge.node());
+                    } catch (BlockException e) {
+                        edge.permissions = oldPermissions;
+                        edge.shared = oldShared;
+                        refreshQuietly(edge.user(), edge.node());
+                        throw e;
+                    }
+                    return null;
+                });
+    }
+
+    /** The monitor takes its reference, in place of the opener's. */
+    public void giveToMonitor(BlockNode node) {
+        node.setMonitorOwned(true);
+    }
+
+    /** Takes the monitor's reference away. */
+    public void takeFromMonitor(BlockNode node) {
+        if (node.monitorOwned()) {
+            node.setMonitorOwned(false);
+            release(node);
+        }
+    }
+
+    /** Gives a reference back; the last one closes the node and lets its children go. */
+    public void release(BlockNode node) {
+        gate.writeLock().lock();
+        try {
+            node.addReference(-1);
+            if (node.references() > 0 || node.closed()) {
+                return;
+            }
+            try {
+                node.close();
+            } catch (BlockException e) {
+                System.Logger log = System.getLogger("lockstep.block");
+                log.log(System.Logger.Level.WARNING, "closing " + node.name() + ": " + e.getMessage());
+            }
+            node.setClosed();
+            synchronized (this) {
+                nodes.remove(node.name(), node);
+            }
+            for (ChildEdge edge : List.copyOf(node.children())) {
+                detach(edge);
+            }
+        } finally {
+            gate.writeLock().unlock();
+        }
+    }
+
+    /** Whether {@code target} is {@code from} or below it. */
+    public static boolean reaches(BlockNode from, BlockNode target) {
+        if (from == target) {
+            return true;
+        }
+        for (ChildEdge edge : from.children()) {
+            if (reaches(edge.node(), target)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static void refreshFrom(NodeUser user, BlockNode child) throws BlockException {
+        if (user instanceof BlockNode parent) {
+            refresh(parent);
+        } else {
+            refresh(child);
+        }
+    }
+
+    private static void refreshQuietly(NodeUser user, BlockNode child) {
+        try {
+            refreshFrom(user, child);
+            refresh(child);
+        } catch (BlockException e) {
+            // Going back to what was granted before cannot fail for a reason of the graph's; a lock that another
+            // process took meanwhile shows up at the next write.
+            System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e.getMessage());
+        }
+    }
+
+    /** Works out the permissions from {@code node} downwards and lets drivers take or drop their locks. */
+    static void refresh(BlockNode node) throws BlockException {
+        int needed = 0;
+        int shared = Permission.ALL;
+        for (ChildEdge edge : node.parents()) {
+            needed |= edge.permissions;
+            shared &= edge.shared;
+        }
+        checkConflicts(node);
+        if (node.active()
+                && (needed & (Permission.WRITE | Permission.RESIZE)) != 0
+                && node.readOnly()) {
+            throw new BlockException(Errno.EPERM, "Block node is read-only");
+        }
+        for (ChildEdge edge : node.children()) {
+            int oldPermissions = edge.permissions;
+            int oldShared = edge.shared;
+            edge.permissions = node.childPermissions(edge, needed, shared);
+            edge.shared = node.childShared(edge, needed, shared);
+            try {
+                refresh(edge.node());
+            } catch (BlockException e) {
+                edge.permissions = oldPermissions;
+                edge.shared = oldShared;
+                throw e;
+            }
+        }
+        node.permissionsChanged(needed, shared);
+    }
+
+    private static void checkConflicts(BlockNode node) throws BlockException {
+        for (ChildEdge a : node.parents()) {
+            for (ChildEdge b : node.parents()) {
+                if (a != b && (a.permissions & ~b.shared) != 0) {
+                    throw new BlockException(
+                            Errno.EPERM,
+                            "Permission conflict on node '"
+                                    + node.name()
+                                    + "': permissions '"
+                                    + Permission.names(a.permissions & ~b.shared)
+                                    + "' are both required by "
+                                    + use(a)
+                                    + " and unshared by "
+                                    + use(b)
+                                    + ".");
+                }
+            }
+        }
+    }
+
+    private static String use(ChildEdge edge) {
+        return edge.user().describe()
+                + " (uses node '"
+                + edge.node().name()
+                + "' as '"
+                + edge.name()
+                + "' child)";
+    }
+
+    /** Lets a tree be written: children first, then the node reads its metadata again and takes its locks. */
+    public void activate(BlockNode node) throws BlockException {
+        drained(
+                () -> {
+                    activateTree(node);
+                    refresh(node);
+                    return null;
+                });
+    }
+
+    private static void activateTree(BlockNode node) throws BlockException {
+        for (ChildEdge edge : node.children()) {
+            activateTree(edge.node());
+        }
+        if (!node.active()) {
+            node.setActive(true);
+            try {
+                refresh(node);
+                node.onActivate();
+            } catch (BlockException e) {
+                node.setActive(false);
+                throw e;
+            }
+        }
+    }
+
+    /** Activates every node. */
+    public void activateAll() throws BlockException {
+        for (BlockNode node : nodes()) {
+            if (!node.active()) {
+                activate(node);
+            }
+        }
+    }
+
+    /** Marks a node that was just built as inactive, before anybody uses it. */
+    public static void startInactive(BlockNode node) {
+        node.setActive(false);
+    }
+
+    /** Flushes everything and gives all locks back, so that another process may use the images. */
+    public void inactivateAll() throws BlockException {
+        drained(
+                () -> {
+                    List<BlockNode> all = nodes();
+                    for (BlockNode node : all) {
+                        if (node.parents().stream().noneMatch(e -> e.user() instanceof BlockNode)) {
+                            inactivateTree(node);
+                        }
+                    }
+                    for (BlockNode node : all) {
+                        refresh(node);
+                    }
+                    return null;
+                });
+    }
+
+    private static void inactivateTree(BlockNode node) throws BlockException {
+        if (node.active()) {
+            node.onInactivate();
+            node.setActive(false);
+        }
+        for (ChildEdge edge : node.children()) {
+            inactivateTree(edge.node());
+        }
+    }
+
+    /** Switches a node between read-only and read-write. */
+    public void reopen(BlockNode node, boolean readOnly) throws BlockException {
+        drained(
+                () -> {
+                    if (node.readOnly() == readOnly) {
+                        return null;
+                    }
+                    for (ChildEdge edge : node.children()) {
+                        if (edge.role() == Role.STORAGE || edge.role() == Role.FILTERED) {
+                            reopen(edge.node(), readOnly);
+                        }
+                    }
+                    if (readOnly) {
+                        node.onReopen(true);
+                        node.setReadOnly(true);
+                        refresh(node);
+                    } else {
+                        node.setReadOnly(false);
+                        try {
+                            refresh(node);
+                            node.onReopen(false);
+                        } catch (BlockException e) {
+                            node.setReadOnly(true);
+                            throw e;
+                        }
+                    }
+                    return null;
+                });
+    }
+
+    /** Runs tasks at once and waits for all of them; a task's own failure is in its result. */
+    public <T> List<T> inParallel(List<Callable<T>> tasks) throws BlockException {
+        List<T> results = new ArrayList<>(tasks.size());
+        try {
+            List<java.util.concurrent.Future<T>> futures = new ArrayList<>();
+            for (int i = 1; i < tasks.size(); i++) {
+                futures.add(fanOut.submit(tasks.get(i)));
+            }
+            results.add(tasks.getFirst().call());
+            for (java.util.concurrent.Future<T> future : futures) {
+                results.add(future.get());
+            }
+            return results;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BlockException(Errno.EIO, "interrupted", e);
+        } catch (Exception e) {
+            throw new BlockException(Errno.EIO, "a child task failed: " + e, e);
+        }
+    }
+
+    /** Drains, flushes and closes every backend and node. */
+    @Override
+    public void close() {
+        drainAll();
+        for (BlockBackend backend : backends) {
+            backend.close();
+        }
+        for (BlockNode node : nodes()) {
+            takeFromMonitor(node);
+        }
+        workers.shutdown();
+        fanOut.shutdown();
+    }
+}

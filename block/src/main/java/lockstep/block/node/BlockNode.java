@@ -1,0 +1,285 @@
+package lockstep.block.node;
+
+import java.lang.foreign.MemorySegment;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One layer of a disk. I/O calls block, may come from several threads at once and work on any byte offset within the
+ * length; who calls them is inside {@link BlockGraph}'s gate. Everything else is called with the machine lock held.
+ */
+public abstract class BlockNode implements NodeUser {
+    private final BlockGraph graph;
+    private final String name;
+    private final String driver;
+    private final List<ChildEdge> children = new CopyOnWriteArrayList<>();
+    private final List<ChildEdge> parents = new CopyOnWriteArrayList<>();
+    private final Map<String, String> blockers = new LinkedHashMap<>();
+    private final AtomicLong highestWrite = new AtomicLong();
+
+    private volatile boolean readOnly;
+    private volatile boolean active = true;
+    private volatile boolean closed;
+    private boolean monitorOwned;
+    private int references;
+    private NodeInfo info = NodeInfo.EMPTY;
+
+    /**
+     * A node not yet in the graph; {@link BlockGraph#add} enters it.
+     *
+     * @param name a name chosen by the user or by {@link BlockGraph#autoName}
+     */
+    protected BlockNode(BlockGraph graph, String driver, String name, boolean readOnly) {
+        this.graph = graph;
+        this.driver = driver;
+        this.name = name;
+        this.readOnly = readOnly;
+    }
+
+    /** Fills {@code destination} from the node's bytes at {@code offset}. */
+    public abstract void read(long offset, MemorySegment destination) throws BlockException;
+
+    /** Writes {@code source} at {@code offset}; durable only after {@link #flush}. */
+    public abstract void write(long offset, MemorySegment source) throws BlockException;
+
+    /**
+     * Makes a range read as zeroes.
+     *
+     * @param mayUnmap storage for the range may be given back
+     */
+    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        writeZeroesByWriting(offset, length);
+    }
+
+    /** Drops a range; what it reads as afterwards is the driver's business. Drivers without support do nothing. */
+    public void discard(long offset, long length) throws BlockException {}
+
+    /** Makes all completed writes durable. */
+    public abstract void flush() throws BlockException;
+
+    /** The length in bytes. */
+    public abstract long length() throws BlockException;
+
+    /** What is known of the bytes from {@code offset} on; the answer covers at least one byte. */
+    public BlockStatus status(long offset, long length) throws BlockException {
+        return new BlockStatus(length, true, false, true);
+    }
+
+    /** Changes the length. */
+    public void truncate(long length) throws BlockException {
+        throw new BlockException(Errno.ENOTSUP, "Image format driver does not support resize");
+    }
+
+    /** Forgets all data of this layer so that everything is read from below again. */
+    public void makeEmpty() throws BlockException {
+        throw new BlockException(Errno.ENOTSUP, driver + " does not support emptying nodes");
+    }
+
+    /** Whether {@link #makeEmpty} can work. */
+    public boolean canMakeEmpty() {
+        return false;
+    }
+
+    /** Releases what the driver holds; children are let go by the graph. */
+    protected void close() throws BlockException {}
+
+    /** The node may now be written and must not trust anything it read before. Children are active already. */
+    protected void onActivate() throws BlockException {}
+
+    /** The node's data was flushed; it must not be written any more. */
+    protected void onInactivate() throws BlockException {}
+
+    /** The node changes between read-only and read-write; called before the flag changes. */
+    protected void onReopen(boolean readOnly) throws BlockException {}
+
+    /** Takes or gives back locks on what the node stores in. */
+    protected void permissionsChanged(int permissions, int shared) throws BlockException {}
+
+    /** The bits a child must grant this node, given what the node's own users need. */
+    protected int childPermissions(ChildEdge edge, int needed, int shared) {
+        return switch (edge.role()) {
+            case STORAGE ->
+                    Permission.CONSISTENT_READ
+                            | (readOnly || !active ? 0 : needed | Permission.WRITE | Permission.RESIZE);
+            case BACKING -> needed & Permission.CONSISTENT_READ;
+            case FILTERED, DATA, ROOT -> needed;
+        };
+    }
+
+    /** The bits this node lets other users of its child have, given what its own users share. */
+    protected int childShared(ChildEdge edge, int needed, int shared) {
+        return switch (edge.role()) {
+            case STORAGE -> shared & ~(Permission.WRITE | Permission.RESIZE) | Permission.WRITE_UNCHANGED;
+            case BACKING ->
+                    Permission.CONSISTENT_READ
+                            | Permission.WRITE_UNCHANGED
+                            | ((shared & Permission.WRITE) != 0 ? Permission.WRITE | Permission.RESIZE : 0);
+            case FILTERED, DATA, ROOT -> shared;
+        };
+    }
+
+    /** Errors with EINVAL when the range does not lie within [0, length]. */
+    protected static void checkRange(long offset, long length, long end) throws BlockException {
+        if (offset < 0 || length < 0 || offset > end || length > end - offset) {
+            throw new BlockException(Errno.EIO, "Access beyond the end of the node");
+        }
+    }
+
+    /** Writes zero bytes in pieces, for drivers that have no better way. */
+    protected final void writeZeroesByWriting(long offset, long length) throws BlockException {
+        MemorySegment zeroes = Zeroes.SEGMENT;
+        long position = offset;
+        long left = length;
+        while (left > 0) {
+            long piece = Math.min(left, zeroes.byteSize());
+            write(position, zeroes.asSlice(0, piece));
+            position += piece;
+            left -= piece;
+        }
+    }
+
+    /** Remembers the end of a write for the statistics. */
+    public final void noteWrite(long end) {
+        if (end > highestWrite.get()) {
+            highestWrite.accumulateAndGet(end, Math::max);
+        }
+    }
+
+    /** The highest end offset written so far. */
+    public final long highestWrite() {
+        return highestWrite.get();
+    }
+
+    public final BlockGraph graph() {
+        return graph;
+    }
+
+    public final String name() {
+        return name;
+    }
+
+    public final String driver() {
+        return driver;
+    }
+
+    public final boolean readOnly() {
+        return readOnly;
+    }
+
+    protected final void setReadOnly(boolean readOnly) {
+        this.readOnly = readOnly;
+    }
+
+    public final boolean active() {
+        return active;
+    }
+
+    final void setActive(boolean active) {
+        this.active = active;
+    }
+
+    public final boolean closed() {
+        return closed;
+    }
+
+    final void setClosed() {
+        closed = true;
+    }
+
+    public final boolean monitorOwned() {
+        return monitorOwned;
+    }
+
+    final void setMonitorOwned(boolean owned) {
+        monitorOwned = owned;
+    }
+
+    /** Everyone who counts on the node: edges, the monitor, and openers that have not let go yet. */
+    public final int references() {
+        return references;
+    }
+
+    final void addReference(int delta) {
+        references += delta;
+    }
+
+    /** Children in the order they were attached. */
+    public final List<ChildEdge> children() {
+        return children;
+    }
+
+    public final List<ChildEdge> parents() {
+        return parents;
+    }
+
+    /** The child with this edge name. */
+    public final @Nullable ChildEdge child(String edgeName) {
+        for (ChildEdge edge : children) {
+            if (edge.name().equals(edgeName)) {
+                return edge;
+            }
+        }
+        return null;
+    }
+
+    /** The child that holds what this node filters, stores in or is mainly made of. */
+    public @Nullable ChildEdge primaryChild() {
+        for (ChildEdge edge : children) {
+            if (edge.role() == Role.STORAGE || edge.role() == Role.FILTERED) {
+                return edge;
+            }
+        }
+        return null;
+    }
+
+    /** The node that unallocated data is read from. */
+    public @Nullable BlockNode backing() {
+        for (ChildEdge edge : children) {
+            if (edge.role() == Role.BACKING) {
+                return edge.node();
+            }
+        }
+        return null;
+    }
+
+    /** Refuses operations on this node with a reason until {@link #unblock}. */
+    public final void block(String owner, String reason) {
+        blockers.put(owner, reason);
+    }
+
+    public final void unblock(String owner) {
+        blockers.remove(owner);
+    }
+
+    /** The reason why operations are refused, if any. */
+    public final @Nullable String blockedBecause() {
+        return blockers.isEmpty() ? null : blockers.values().iterator().next();
+    }
+
+    /** What queries show of how the node was opened. */
+    public final NodeInfo info() {
+        return info;
+    }
+
+    public final void setInfo(NodeInfo info) {
+        this.info = info;
+    }
+
+    @Override
+    public final String describe() {
+        return "node '" + name + "'";
+    }
+
+    @Override
+    public String toString() {
+        return driver + ":" + name;
+    }
+}
