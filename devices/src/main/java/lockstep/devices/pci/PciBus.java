@@ -1,0 +1,181 @@
+package lockstep.devices.pci;
+
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * PCI bus 0: which function sits where, and the four shared interrupt wires PIRQA to PIRQD, each of
+ * which is asserted while at least one function asserts it. Used under the machine lock.
+ */
+public final class PciBus {
+    /** Asks for the first free slot. */
+    public static final int ANY = -1;
+
+    /** Registers in PCI space lie below RAM, as the north bridge decodes RAM first. */
+    public static final int PRIORITY = -1;
+
+    /** Takes the level of one PIRQ wire; the south bridge routes it on. */
+    @FunctionalInterface
+    public interface PirqSink {
+        /** Wire 0 (PIRQA) to 3 changed to {@code level}. */
+        void pirq(int wire, boolean level);
+    }
+
+    private final Machine machine;
+    private final @Nullable PciFunction[] functions = new PciFunction[256];
+    private final int[] irqCount = new int[4];
+    private PirqSink sink = (wire, level) -> {};
+
+    /** A bus with nothing on it. */
+    public PciBus(Machine machine) {
+        this.machine = machine;
+    }
+
+    /** The machine. */
+    public Machine machine() {
+        return machine;
+    }
+
+    /** Connects the interrupt wires. */
+    public void pirqSink(PirqSink to) {
+        sink = to;
+    }
+
+    /**
+     * Puts {@code function} on the bus, gives it its registers, its reset and its section.
+     *
+     * @param devfn {@code slot << 3 | function}, or {@link #ANY}
+     * @throws IllegalArgumentException when the place is taken or the bus is full; the message is
+     *     for the user
+     */
+    public void attach(PciFunction function, int devfn) {
+        int place = devfn == ANY ? freeSlot(function) : devfn;
+        PciFunction there = functions[place];
+        if (there != null) {
+            throw new IllegalArgumentException(
+                    "PCI: slot %d function %d not available for %s, in use by %s"
+                            .formatted(
+                                    place >> 3,
+                                    place & 7,
+                                    function.vmstateName(),
+                                    there.vmstateName()));
+        }
+        function.place(this, place);
+        functions[place] = function;
+        function.realize();
+        machine.onReset(function::systemReset);
+        machine.state().register(function);
+    }
+
+    private int freeSlot(PciFunction function) {
+        for (int devfn = 0; devfn < functions.length; devfn += 8) {
+            if (functions[devfn] == null) {
+                return devfn;
+            }
+        }
+        throw new IllegalArgumentException(
+                "PCI: no slot/function available for " + function.vmstateName() + ", all in use");
+    }
+
+    /** The function at {@code slot << 3 | function}, or null. */
+    public @Nullable PciFunction function(int devfn) {
+        return functions[devfn & 0xff];
+    }
+
+    /** All functions by ascending place. */
+    public List<PciFunction> functions() {
+        List<PciFunction> all = new ArrayList<>();
+        for (PciFunction f : functions) {
+            if (f != null) {
+                all.add(f);
+            }
+        }
+        return all;
+    }
+
+    /** The wire that pin {@code pin} of {@code devfn} is soldered to; slot 1 has INTA on PIRQA. */
+    private static int wire(int devfn, int pin) {
+        return (pin + (devfn >> 3) - 1) & 3;
+    }
+
+    /** Wire that a function's INTA is on, for ACPI's routing table. */
+    public static int wireOfIntA(int slot) {
+        return (slot - 1) & 3;
+    }
+
+    void intx(PciFunction function, int pin, int change) {
+        int wire = wire(function.devfn(), pin);
+        irqCount[wire] += change;
+        sink.pirq(wire, irqCount[wire] != 0);
+    }
+
+    /** Whether wire 0 to 3 is asserted. */
+    public boolean asserted(int wire) {
+        return irqCount[wire] != 0;
+    }
+
+    /** A guest's read at {@code address}: bus, device, function and register as in CONFIG_ADDRESS. */
+    int configRead(int address, int size) {
+        PciFunction f = target(address);
+        int offset = address & 0xff;
+        if (f == null) {
+            return -1;
+        }
+        return f.configRead(offset, Math.min(size, PciSpec.CONFIG_SIZE - offset));
+    }
+
+    /** A guest's write likewise. */
+    void configWrite(int address, int size, int value) {
+        PciFunction f = target(address);
+        if (f != null) {
+            f.write(address & 0xff, size, value);
+        }
+    }
+
+    private @Nullable PciFunction target(int address) {
+        return (address >>> 16 & 0xff) == 0 ? functions[address >>> 8 & 0xff] : null;
+    }
+
+    /** The section {@code PCIBUS}: QEMU vmstate "PCIBUS" v1. */
+    public StateSection section() {
+        return new StateSection() {
+            @Override
+            public String name() {
+                return "PCIBUS";
+            }
+
+            @Override
+            public int version() {
+                return 1;
+            }
+
+            @Override
+            public void describe(StateCodec c) throws StateException {
+                c.equalI32("nirq", irqCount.length);
+                int[] counts = irqCount.clone();
+                c.i32s("irq_count", counts);
+                if (c.loading()) {
+                    for (int count : counts) {
+                        // No wire can be held by more pins than the bus has.
+                        if (count < 0 || count > 4 * functions.length) {
+                            throw c.invalid("PCIBUS: irq_count " + count + " is out of range");
+                        }
+                    }
+                    System.arraycopy(counts, 0, irqCount, 0, counts.length);
+                }
+            }
+        };
+    }
+
+    /** Takes the wires to the levels that the loaded counts mean. */
+    public void refreshWires() {
+        for (int wire = 0; wire < irqCount.length; wire++) {
+            sink.pirq(wire, irqCount[wire] != 0);
+        }
+    }
+}

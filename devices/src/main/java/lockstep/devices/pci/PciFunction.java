@@ -1,0 +1,495 @@
+package lockstep.devices.pci;
+
+import java.util.Arrays;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One function on the PCI bus: configuration space, base address registers, interrupt pin.
+ *
+ * <p>A subclass declares its registers in {@link #realize}, which runs once the function has its place
+ * on the bus, and describes its own state after {@link #describePci}. Everything is called under the
+ * machine lock. The section's wire name is {@code 0000:00:SS.F/} and {@link #vmstateName}.
+ */
+public abstract class PciFunction implements StateSection {
+    /** The slot number of the expansion ROM among the base address registers. */
+    private static final int ROM = 6;
+
+    private static final int IO_TYPE = 1;
+    private static final int PREFETCH_TYPE = 8;
+
+    private final String vmstateName;
+
+    /** Configuration space as the guest sees it. */
+    protected final byte[] config = new byte[PciSpec.CONFIG_SIZE];
+
+    /** Bits that a guest's write changes. */
+    protected final byte[] writeMask = new byte[PciSpec.CONFIG_SIZE];
+
+    /** Bits that a guest clears by writing 1. */
+    protected final byte[] clearMask = new byte[PciSpec.CONFIG_SIZE];
+
+    /** Bits that must agree between the two sides of a migration. */
+    protected final byte[] compareMask = new byte[PciSpec.CONFIG_SIZE];
+
+    private final @Nullable Bar[] bars = new Bar[ROM + 1];
+    private final int[] irqState = new int[4];
+    private @Nullable PciBus bus;
+    private int devfn = -1;
+
+    /** One base address register and what it maps. */
+    private static final class Bar {
+        final boolean io;
+        final int type;
+        final long size;
+        final java.util.function.LongFunction<AddressSpace.Region> map;
+        long address = -1;
+        AddressSpace.@Nullable Region region;
+
+        Bar(
+                boolean io,
+                int type,
+                long size,
+                java.util.function.LongFunction<AddressSpace.Region> map) {
+            this.io = io;
+            this.type = type;
+            this.size = size;
+            this.map = map;
+        }
+    }
+
+    /**
+     * A function of the given identity.
+     *
+     * @param vmstateName the last part of the section's name
+     * @param classCode base class and subclass, 16 bits
+     */
+    protected PciFunction(
+            String vmstateName, int vendor, int device, int revision, int classCode) {
+        this.vmstateName = vmstateName;
+        put16(config, PciSpec.VENDOR_ID, vendor);
+        put16(config, PciSpec.DEVICE_ID, device);
+        config[PciSpec.REVISION_ID] = (byte) revision;
+        put16(config, PciSpec.CLASS_DEVICE, classCode);
+        put16(config, PciSpec.SUBSYSTEM_VENDOR_ID, PciSpec.SUBSYSTEM_VENDOR_DEFAULT);
+        put16(config, PciSpec.SUBSYSTEM_ID, PciSpec.SUBSYSTEM_DEFAULT);
+
+        put16(compareMask, PciSpec.VENDOR_ID, 0xffff);
+        put16(compareMask, PciSpec.DEVICE_ID, 0xffff);
+        put16(compareMask, PciSpec.STATUS, PciSpec.STATUS_CAPABILITIES);
+        compareMask[PciSpec.REVISION_ID] = (byte) 0xff;
+        compareMask[PciSpec.CLASS_PROG] = (byte) 0xff;
+        put16(compareMask, PciSpec.CLASS_DEVICE, 0xffff);
+        compareMask[PciSpec.HEADER_TYPE] = (byte) 0xff;
+        compareMask[PciSpec.CAPABILITY_LIST] = (byte) 0xff;
+
+        writeMask[PciSpec.CACHE_LINE_SIZE] = (byte) 0xff;
+        writeMask[PciSpec.INTERRUPT_LINE] = (byte) 0xff;
+        put16(
+                writeMask,
+                PciSpec.COMMAND,
+                PciSpec.COMMAND_IO
+                        | PciSpec.COMMAND_MEMORY
+                        | PciSpec.COMMAND_MASTER
+                        | PciSpec.COMMAND_SERR
+                        | PciSpec.COMMAND_INTX_DISABLE);
+        Arrays.fill(writeMask, 0x40, PciSpec.CONFIG_SIZE, (byte) 0xff);
+        put16(clearMask, PciSpec.STATUS, PciSpec.STATUS_WRITE_1_TO_CLEAR);
+    }
+
+    /** Declares base address registers, sections of its own and the like; the bus place is known. */
+    protected void realize() {}
+
+    /** Puts the function's own registers into their state after reset; the header is reset already. */
+    protected void reset() {}
+
+    /** Told after a guest's write to configuration space; mappings are up to date. */
+    protected void configWritten(int offset, int size) {}
+
+    /** A guest's read of configuration space; the default gives the stored bytes. */
+    protected int configRead(int offset, int size) {
+        int value = 0;
+        for (int i = 0; i < size; i++) {
+            value |= (config[offset + i] & 0xff) << (8 * i);
+        }
+        return value;
+    }
+
+    /** The bus. Not before {@link #realize}. */
+    protected final PciBus bus() {
+        PciBus b = bus;
+        if (b == null) {
+            throw new IllegalStateException(vmstateName + " is not on a bus yet");
+        }
+        return b;
+    }
+
+    /** The machine. Not before {@link #realize}. */
+    protected final Machine machine() {
+        return bus().machine();
+    }
+
+    /** Slot and function: {@code slot << 3 | function}. */
+    public final int devfn() {
+        return devfn;
+    }
+
+    /** The address as section and block names spell it, {@code 0000:00:SS.F}. */
+    public final String path() {
+        return "0000:00:%02x.%x".formatted(devfn >> 3, devfn & 7);
+    }
+
+    /** The last part of the section name. */
+    public final String vmstateName() {
+        return vmstateName;
+    }
+
+    @Override
+    public final String name() {
+        return path() + "/" + vmstateName;
+    }
+
+    final void place(PciBus owner, int place) {
+        bus = owner;
+        devfn = place;
+    }
+
+    /** Sets the programming interface byte of the class code. */
+    protected final void programmingInterface(int value) {
+        config[PciSpec.CLASS_PROG] = (byte) value;
+    }
+
+    /** Sets the interrupt pin: 1 is INTA. */
+    protected final void interruptPin(int pin) {
+        config[PciSpec.INTERRUPT_PIN] = (byte) pin;
+    }
+
+    /** Declares an I/O port range behind register {@code index}; {@code size} is a power of two. */
+    protected final void portBar(int index, String name, int size, IoHandler handler) {
+        register(
+                index,
+                new Bar(
+                        true,
+                        IO_TYPE,
+                        size,
+                        base ->
+                                machine()
+                                        .ports()
+                                        .mapIo(name, base, size, PciBus.PRIORITY, handler)));
+    }
+
+    /** Declares device memory behind register {@code index}; {@code size} is a power of two. */
+    protected final void memoryBar(
+            int index, String name, long size, boolean prefetch, IoHandler handler) {
+        register(
+                index,
+                new Bar(
+                        false,
+                        prefetch ? PREFETCH_TYPE : 0,
+                        size,
+                        base ->
+                                machine()
+                                        .memory()
+                                        .mapIo(name, base, size, PciBus.PRIORITY, handler)));
+    }
+
+    /** Declares RAM behind register {@code index}; the block's used length is a power of two. */
+    protected final void ramBar(int index, boolean prefetch, RamBlock block) {
+        long size = block.usedLength();
+        register(
+                index,
+                new Bar(
+                        false,
+                        prefetch ? PREFETCH_TYPE : 0,
+                        size,
+                        base ->
+                                machine()
+                                        .memory()
+                                        .mapRam(
+                                                block.name(),
+                                                base,
+                                                size,
+                                                block,
+                                                0,
+                                                PciBus.PRIORITY)));
+    }
+
+    /**
+     * Declares the expansion ROM: a migrated block {@code <path>/<vmstateName>.rom} whose size is the
+     * image's, rounded up to a power of two. Vendor and device in the image's PCI data structure are
+     * left alone, so the image must be the device's own.
+     */
+    protected final RamBlock rom(byte[] image) {
+        long size = Math.max(RamBlock.PAGE, Long.highestOneBit(image.length));
+        if (size < image.length) {
+            size <<= 1;
+        }
+        RamBlock block = machine().newBlock(path() + "/" + vmstateName + ".rom", size, size);
+        java.lang.foreign.MemorySegment.copy(
+                image, 0, block.memory(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, image.length);
+        long length = size;
+        register(
+                ROM,
+                new Bar(
+                        false,
+                        0,
+                        size,
+                        base -> {
+                            AddressSpace.Region r =
+                                    machine()
+                                            .memory()
+                                            .mapRam(
+                                                    block.name(),
+                                                    base,
+                                                    length,
+                                                    block,
+                                                    0,
+                                                    PciBus.PRIORITY);
+                            r.readOnly(true);
+                            return r;
+                        }));
+        return block;
+    }
+
+    private void register(int index, Bar bar) {
+        if (bars[index] != null || Long.bitCount(bar.size) != 1) {
+            throw new IllegalArgumentException(name() + ": bad base address register " + index);
+        }
+        bars[index] = bar;
+        int at = barOffset(index);
+        put32(config, at, bar.type);
+        long mask = -bar.size;
+        if (index == ROM) {
+            mask |= 1;
+        }
+        put32(writeMask, at, (int) mask);
+        put32(compareMask, at, -1);
+    }
+
+    private static int barOffset(int index) {
+        return index == ROM ? PciSpec.ROM_ADDRESS : PciSpec.BASE_ADDRESS_0 + 4 * index;
+    }
+
+    /** Where the guest mapped register {@code index} (6 is the ROM), or -1. */
+    public final long barAddress(int index) {
+        Bar bar = bars[index];
+        return bar == null ? -1 : bar.address;
+    }
+
+    /** Whether the guest lets the function read and write memory by itself. */
+    public final boolean busMaster() {
+        return (command() & PciSpec.COMMAND_MASTER) != 0;
+    }
+
+    private int command() {
+        return get16(config, PciSpec.COMMAND);
+    }
+
+    /** A guest's write to configuration space; bytes beyond the end are dropped. */
+    final void write(int offset, int size, int value) {
+        int wasCommand = command();
+        for (int i = 0; i < size && offset + i < PciSpec.CONFIG_SIZE; i++) {
+            int at = offset + i;
+            int v = value >>> (8 * i) & 0xff;
+            int kept = config[at] & ~writeMask[at] | v & writeMask[at];
+            config[at] = (byte) (kept & ~(v & clearMask[at]));
+        }
+        if (touches(offset, size, PciSpec.BASE_ADDRESS_0, 24)
+                || touches(offset, size, PciSpec.ROM_ADDRESS, 4)
+                || touches(offset, size, PciSpec.COMMAND, 2)) {
+            updateMappings();
+        }
+        int changed = wasCommand ^ command();
+        if ((changed & PciSpec.COMMAND_INTX_DISABLE) != 0) {
+            boolean off = (command() & PciSpec.COMMAND_INTX_DISABLE) != 0;
+            for (int pin = 0; pin < 4; pin++) {
+                if (irqState[pin] != 0) {
+                    bus().intx(this, pin, off ? -1 : 1);
+                }
+            }
+        }
+        configWritten(offset, size);
+    }
+
+    /** Whether {@code size} bytes at {@code offset} overlap {@code length} bytes at {@code start}. */
+    protected static boolean touches(int offset, int size, int start, int length) {
+        return offset < start + length && start < offset + size;
+    }
+
+    private void updateMappings() {
+        AddressSpace memory = machine().memory();
+        memory.begin();
+        for (int i = 0; i < bars.length; i++) {
+            Bar bar = bars[i];
+            if (bar == null) {
+                continue;
+            }
+            long address = wanted(i, bar);
+            if (address == bar.address) {
+                continue;
+            }
+            bar.address = address;
+            AddressSpace.Region region = bar.region;
+            if (address < 0) {
+                if (region != null) {
+                    region.enabled(false);
+                }
+            } else if (region == null) {
+                bar.region = bar.map.apply(address);
+            } else {
+                region.move(address);
+                region.enabled(true);
+            }
+        }
+        memory.commit();
+    }
+
+    private long wanted(int index, Bar bar) {
+        int command = command();
+        if ((command & (bar.io ? PciSpec.COMMAND_IO : PciSpec.COMMAND_MEMORY)) == 0) {
+            return -1;
+        }
+        long raw = get32(config, barOffset(index)) & 0xffff_ffffL;
+        if (index == ROM && (raw & 1) == 0) {
+            return -1;
+        }
+        long address = raw & -bar.size;
+        long last = address + bar.size - 1;
+        // A register sized by writing all ones must not map anything at the top of the space.
+        if (address == 0 || last >= (bar.io ? 0x1_0000L : 0xffff_ffffL)) {
+            return -1;
+        }
+        return address;
+    }
+
+    /** Drives the function's interrupt pin. */
+    protected final void setIrq(boolean level) {
+        int pin = config[PciSpec.INTERRUPT_PIN] - 1;
+        if (pin < 0 || pin > 3) {
+            return;
+        }
+        drive(pin, level ? 1 : 0);
+    }
+
+    private void drive(int pin, int level) {
+        if (irqState[pin] == level) {
+            return;
+        }
+        irqState[pin] = level;
+        updateInterruptStatus();
+        if ((command() & PciSpec.COMMAND_INTX_DISABLE) == 0) {
+            bus().intx(this, pin, level == 0 ? -1 : 1);
+        }
+    }
+
+    private void updateInterruptStatus() {
+        boolean any = (irqState[0] | irqState[1] | irqState[2] | irqState[3]) != 0;
+        int status = get16(config, PciSpec.STATUS) & ~PciSpec.STATUS_INTERRUPT;
+        put16(config, PciSpec.STATUS, any ? status | PciSpec.STATUS_INTERRUPT : status);
+    }
+
+    /** How much pin {@code pin} adds to its wire's count: 0 or 1. */
+    final int asserted(int pin) {
+        return (command() & PciSpec.COMMAND_INTX_DISABLE) == 0 ? irqState[pin] : 0;
+    }
+
+    /** System reset: header first, then the function's own registers. */
+    final void systemReset() {
+        for (int pin = 0; pin < 4; pin++) {
+            drive(pin, 0);
+        }
+        clearWritable(PciSpec.COMMAND, 2);
+        clearWritable(PciSpec.STATUS, 2);
+        clearWritable(PciSpec.INTERRUPT_LINE, 1);
+        config[PciSpec.CACHE_LINE_SIZE] = 0;
+        for (int i = 0; i < bars.length; i++) {
+            Bar bar = bars[i];
+            if (bar != null) {
+                put32(config, barOffset(i), bar.type);
+            }
+        }
+        updateMappings();
+        reset();
+    }
+
+    private void clearWritable(int offset, int count) {
+        for (int i = offset; i < offset + count; i++) {
+            config[i] &= (byte) ~(writeMask[i] | clearMask[i]);
+        }
+    }
+
+    /**
+     * The {@code PCIDevice} prefix of the section.
+     *
+     * @param field the JSON name of the member: {@code dev} or {@code parent_obj}
+     */
+    protected final void describePci(String field, StateCodec c) throws StateException {
+        c.struct(field, "PCIDevice", 2, this::describeHeader);
+    }
+
+    private void describeHeader(StateCodec c) throws StateException {
+        int version = c.i32("version_id", 2);
+        byte[] bytes = config.clone();
+        c.bytes("config", bytes);
+        int[] levels = irqState.clone();
+        c.u32s("irq_state", levels);
+        if (!c.loading()) {
+            return;
+        }
+        if (version < 0 || version > 2) {
+            throw c.invalid(name() + ": PCI device state of version " + version + " is unknown");
+        }
+        for (int i = 0; i < bytes.length; i++) {
+            int differs = (bytes[i] ^ config[i]) & compareMask[i] & ~writeMask[i] & ~clearMask[i];
+            if ((differs & 0xff) != 0) {
+                throw c.invalid(
+                        ("get_pci_config_device: Bad config data: i=0x%x read: %x device: %x"
+                                        + " cmask: %x wmask: %x w1cmask:%x")
+                                .formatted(
+                                        i,
+                                        bytes[i] & 0xff,
+                                        config[i] & 0xff,
+                                        compareMask[i] & 0xff,
+                                        writeMask[i] & 0xff,
+                                        clearMask[i] & 0xff));
+            }
+        }
+        for (int level : levels) {
+            if (level != 0 && level != 1) {
+                throw c.invalid("irq state " + level + ": must be 0 or 1.");
+            }
+        }
+        System.arraycopy(bytes, 0, config, 0, bytes.length);
+        System.arraycopy(levels, 0, irqState, 0, levels.length);
+        updateInterruptStatus();
+        updateMappings();
+    }
+
+    /** Reads two bytes, little endian, zero-extended. */
+    protected static int get16(byte[] bytes, int at) {
+        return bytes[at] & 0xff | (bytes[at + 1] & 0xff) << 8;
+    }
+
+    /** Reads four bytes, little endian. */
+    protected static int get32(byte[] bytes, int at) {
+        return get16(bytes, at) | get16(bytes, at + 2) << 16;
+    }
+
+    /** Writes two bytes, little endian. */
+    protected static void put16(byte[] bytes, int at, int value) {
+        bytes[at] = (byte) value;
+        bytes[at + 1] = (byte) (value >>> 8);
+    }
+
+    /** Writes four bytes, little endian. */
+    protected static void put32(byte[] bytes, int at, int value) {
+        put16(bytes, at, value);
+        put16(bytes, at + 2, value >>> 16);
+    }
+}

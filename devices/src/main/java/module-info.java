@@ -1,0 +1,10 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The PC and its devices. */
+@NullMarked
+module lockstep.devices {
+    requires static org.jspecify;
+    requires lockstep.runtime;
+
+    exports lockstep.devices.pci;
+}
