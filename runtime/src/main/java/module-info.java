@@ -10,7 +10,10 @@ module lockstep.runtime {
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;
     exports lockstep.runtime.memory;
+    exports lockstep.runtime.monitor;
+    exports lockstep.runtime.object;
     exports lockstep.runtime.spi;
+    exports lockstep.runtime.trace;
     exports lockstep.runtime.vmstate;
 
     uses lockstep.runtime.spi.Room;

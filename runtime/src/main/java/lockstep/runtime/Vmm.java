@@ -1,11 +1,19 @@
 package lockstep.runtime;
 
+import java.util.List;
 import java.util.Optional;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.vmstate.StateRegistry;
+import org.jspecify.annotations.Nullable;
 
 /** The context of one virtual machine process: what every room can reach. */
 public interface Vmm {
@@ -23,6 +31,30 @@ public interface Vmm {
 
     /** The character devices. */
     Chardevs chardevs();
+
+    /** The human monitor's commands. */
+    HmpTable hmp();
+
+    /** The objects that users see and make. */
+    ObjectTree objects();
+
+    /** The board, or null with {@code -machine none} and before {@code StartPhase.MACHINE}. */
+    @Nullable Machine machine();
+
+    /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
+    void deviceType(String driver, DeviceFactory factory);
+
+    /** Offers a board. From {@code Room.install}. */
+    void machineType(MachineType type);
+
+    /** Offers a command-line option. From {@code Room.install}. */
+    void option(OptionHandler handler);
+
+    /** The guest's name of {@code -name}, or null. */
+    @Nullable String name();
+
+    /** Directories with firmware, in order of search. */
+    List<String> firmwareDirectories();
 
     /** Offers a service to the other rooms. Once per type. */
     <T> void publish(Class<T> type, T service);

@@ -1,0 +1,67 @@
+package lockstep.runtime.monitor;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The commands of the human monitor, and those behind {@code info}. Filled at start, before the main
+ * loop runs.
+ */
+public final class HmpTable {
+    private final Map<String, HmpCommand> commands = new LinkedHashMap<>();
+    private final Map<String, HmpCommand> infos = new LinkedHashMap<>();
+
+    /** Adds a command. */
+    public void add(HmpCommand command) {
+        add(commands, command);
+    }
+
+    /** Adds a command whose names are given as {@code cont|c}. */
+    public void add(
+            String names, String pattern, String params, String help, HmpCommand.Handler handler) {
+        add(new HmpCommand(List.of(names.split("\\|")), pattern, params, help, handler));
+    }
+
+    /** Adds an {@code info} command. */
+    public void addInfo(
+            String names, String pattern, String params, String help, HmpCommand.Handler handler) {
+        add(infos, new HmpCommand(List.of(names.split("\\|")), pattern, params, help, handler));
+    }
+
+    /** The command of that name or alias, or null. */
+    public @Nullable HmpCommand find(String name) {
+        return commands.get(name);
+    }
+
+    /** The {@code info} command of that name, or null. */
+    public @Nullable HmpCommand findInfo(String name) {
+        return infos.get(name);
+    }
+
+    /** All commands once, by first name. */
+    public List<HmpCommand> all() {
+        return sorted(commands);
+    }
+
+    /** All {@code info} commands once, by first name. */
+    public List<HmpCommand> allInfo() {
+        return sorted(infos);
+    }
+
+    private static List<HmpCommand> sorted(Map<String, HmpCommand> table) {
+        List<HmpCommand> list = new ArrayList<>(new java.util.LinkedHashSet<>(table.values()));
+        list.sort((a, b) -> a.names().getFirst().compareTo(b.names().getFirst()));
+        return list;
+    }
+
+    private static void add(Map<String, HmpCommand> table, HmpCommand command) {
+        for (String name : command.names()) {
+            if (table.putIfAbsent(name, command) != null) {
+                throw new IllegalArgumentException("monitor command " + name + " exists already");
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+package lockstep.runtime.object;
+
+import java.util.List;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.UserObject;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tree behind qom-list and qom-get: {@code /objects}, {@code /chardevs}, {@code /machine/peripheral},
+ * {@code /machine/peripheral-anon}, {@code /machine/unattached}, {@code /backend}. Used under the machine
+ * lock.
+ */
+public interface ObjectTree {
+    /** One place in the tree. */
+    interface Node {
+        /** QEMU's type name, such as {@code container} or {@code e1000}. */
+        String type();
+
+        /** The path from the root. */
+        String path();
+
+        /** The children, in the order in which they were added. */
+        List<Node> children();
+
+        /** The last part of the path. */
+        String name();
+
+        /** The properties, without {@code type}. */
+        List<QomProperty> properties();
+    }
+
+    /** The root, {@code /}. */
+    Node root();
+
+    /** The node at an absolute path, or at the end of a partial one that is unique; null if none is. */
+    @Nullable Node find(String path);
+
+    /**
+     * Adds a node; missing containers on the way are made.
+     *
+     * @throws IllegalArgumentException {@code attempt to add duplicate property 'x' to object (type
+     *     'container')}
+     */
+    Node add(String path, String type, List<QomProperty> properties);
+
+    /** Adds a device at the next free {@code /machine/unattached/device[N]}. */
+    Node addUnattached(String type, List<QomProperty> properties);
+
+    /** Removes a node with all below it; nothing happens if it is not there. */
+    void remove(String path);
+
+    /** The user's object of that id, or null. */
+    @Nullable UserObject object(String id);
+
+    /** The user's object of that id if it is of that class. */
+    <T extends UserObject> @Nullable T object(String id, Class<T> type);
+
+    /** The ids of the user's objects of a class, in order of creation. */
+    List<String> ids(Class<? extends UserObject> type);
+
+    /** Removes a user's object as object-del does, without asking it. For owners that take it along. */
+    void removeObject(String id);
+}

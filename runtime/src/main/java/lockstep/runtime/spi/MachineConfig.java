@@ -1,0 +1,48 @@
+package lockstep.runtime.spi;
+
+import java.util.List;
+import java.util.Map;
+import lockstep.runtime.chardev.Chardev;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the command line says about the board.
+ *
+ * @param type the name as given or the default's
+ * @param properties the rest of {@code -machine}, such as {@code graphics=off}
+ * @param ramSize bytes of guest RAM
+ * @param cpus number of vCPUs at start
+ * @param cpuModel {@code -cpu} text, such as {@code qemu64,kvmclock=on}, or null
+ * @param accelerators names in order of preference, such as {@code kvm}
+ * @param bios the firmware's file name or null
+ * @param firmwareDirectories where firmware is looked for, the first match wins ({@code -L} first)
+ * @param serials the chardevs of the serial ports in order; null leaves a port out
+ * @param parallels likewise for parallel ports
+ * @param graphics false under {@code -nographic}
+ * @param vga {@code -vga} or null for the board's own choice
+ * @param defaults false under {@code -nodefaults}: no default serial, net, CD-ROM, VGA
+ * @param boot {@code -boot} as keys and values; the order is under {@code order}
+ * @param rtc {@code -rtc} as keys and values
+ * @param uuid 16 bytes, or null when none was given
+ * @param name the guest's name or null
+ * @param globals {@code -global} as {@code driver.property} to value
+ */
+public record MachineConfig(
+        String type,
+        Map<String, String> properties,
+        long ramSize,
+        int cpus,
+        @Nullable String cpuModel,
+        List<String> accelerators,
+        @Nullable String bios,
+        List<String> firmwareDirectories,
+        List<@Nullable Chardev> serials,
+        List<@Nullable Chardev> parallels,
+        boolean graphics,
+        @Nullable String vga,
+        boolean defaults,
+        Map<String, String> boot,
+        Map<String, String> rtc,
+        byte @Nullable [] uuid,
+        @Nullable String name,
+        Map<String, String> globals) {}

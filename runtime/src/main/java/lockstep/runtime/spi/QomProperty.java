@@ -1,0 +1,28 @@
+package lockstep.runtime.spi;
+
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One property of an object in the tree. Values are those of JSON: {@code String}, {@code Long}, {@code
+ * Double}, {@code Boolean}, {@code List}, {@code Map<String, Object>}.
+ *
+ * @param name the property's name
+ * @param type QEMU's name of the type: {@code str}, {@code string}, {@code bool}, {@code uint32}, ...
+ * @param reader gives the present value, under the machine lock
+ * @param writer changes it, or null for a property that is read only at run time
+ */
+public record QomProperty(
+        String name, String type, Supplier<? extends Object> reader, @Nullable Writer writer) {
+    /** Changes a property. */
+    @FunctionalInterface
+    public interface Writer {
+        /** Takes a value; an IllegalArgumentException's message is what the user reads. */
+        void set(Object value);
+    }
+
+    /** A property that cannot be changed. */
+    public static QomProperty of(String name, String type, Supplier<? extends Object> reader) {
+        return new QomProperty(name, type, reader, null);
+    }
+}
