@@ -1,8 +1,9 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.loop.EventLoop;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import lockstep.runtime.loop.EventLoop;
 
 /** A named byte stream to the host world. Everything but {@link Attachment#write} is called on the main loop. */
 public interface Chardev extends AutoCloseable {

@@ -1,7 +1,8 @@
 package lockstep.runtime.chardev;
 
-import java.util.Collection;
 import org.jspecify.annotations.Nullable;
+
+import java.util.Collection;
 
 /** The character devices of a process by id. Used under the machine lock. */
 public interface Chardevs {

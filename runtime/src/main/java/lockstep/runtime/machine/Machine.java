@@ -1,12 +1,13 @@
 package lockstep.runtime.machine;
 
-import java.util.List;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import java.util.List;
 
 /**
  * The core of a machine as its devices see it: processors, address spaces, memory, interrupt inputs.

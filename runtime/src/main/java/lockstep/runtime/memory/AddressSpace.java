@@ -28,7 +28,8 @@ public interface AddressSpace {
     }
 
     /** Maps {@code size} bytes of a RAM block, from {@code blockOffset}, at {@code base}. Page aligned. */
-    Region mapRam(String name, long base, long size, RamBlock block, long blockOffset, int priority);
+    Region mapRam(
+            String name, long base, long size, RamBlock block, long blockOffset, int priority);
 
     /** Maps device registers at {@code base}. */
     Region mapIo(String name, long base, long size, int priority, IoHandler handler);

@@ -1,9 +1,10 @@
 package lockstep.runtime.vmstate;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /** The sections of one machine in the order in which they are written. Used under the machine lock. */
 public final class StateRegistry {
