@@ -3,10 +3,12 @@ import org.jspecify.annotations.NullMarked;
 /** The virtual machine's engine room: everything of a VMM that is not a device, a disk or a net. */
 @NullMarked
 module lockstep.runtime {
+    requires lockstep.qmp;
     requires static org.jspecify;
 
     exports lockstep.runtime;
     exports lockstep.runtime.chardev;
+    exports lockstep.runtime.linux;
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;
     exports lockstep.runtime.memory;

@@ -1,0 +1,68 @@
+package lockstep.runtime.linux;
+
+import static lockstep.linux.abi.LinuxAbi.*;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A piece of memory mapped with mmap(2), readable and writable, unmapped by {@link #close}. Any thread may
+ * use the memory while it is mapped; closing throws IllegalStateException while a system call uses it.
+ */
+public final class Mapping implements AutoCloseable {
+    private final Arena arena;
+    private final MemorySegment memory;
+
+    private Mapping(Arena arena, MemorySegment memory) {
+        this.arena = arena;
+        this.memory = memory;
+    }
+
+    /**
+     * Zeroed memory of this process, taken from the host page by page as it is touched.
+     *
+     * @param length bytes, rounded up to whole pages by the kernel
+     */
+    public static Mapping anonymous(long length) throws LinuxException {
+        int flags = MAP_PRIVATE() | MAP_ANONYMOUS() | MAP_NORESERVE();
+        return map(length, flags, -1, 0, "cannot set up guest memory of " + length + " bytes");
+    }
+
+    /** A file's or device's memory from {@code offset}, shared with it. */
+    public static Mapping shared(int fd, long offset, long length) throws LinuxException {
+        return map(length, MAP_SHARED(), fd, offset, "mmap");
+    }
+
+    private static Mapping map(long length, int flags, int fd, long offset, String what)
+            throws LinuxException {
+        int protection = PROT_READ() | PROT_WRITE();
+        long address = Errno.check(Native.mmap(0, length, protection, flags, fd, offset), what);
+        Arena arena = Arena.ofShared();
+        return new Mapping(arena, Native.mapping(address, length, arena));
+    }
+
+    /** The memory. */
+    public MemorySegment memory() {
+        return memory;
+    }
+
+    /** Gives advice (MADV_*) on a part; returns 0 or the negated errno. Offsets are page aligned. */
+    public int advise(long offset, long length, int advice) {
+        return FileCalls.madvise(memory.asSlice(offset, length).address(), length, advice);
+    }
+
+    /** Gives pages back to the host: they read as zero afterwards. */
+    public void discard(long offset, long length) {
+        advise(offset, length, MADV_DONTNEED());
+    }
+
+    /** Asks for huge pages where the host has them. */
+    public void preferHugePages() {
+        advise(0, memory.byteSize(), MADV_HUGEPAGE());
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}
