@@ -1,0 +1,48 @@
+package lockstep.qapi;
+
+import java.util.List;
+import lockstep.qapi.check.SchemaChecker;
+import lockstep.qapi.model.Schema;
+import lockstep.qapi.syntax.ParsedSchema;
+import lockstep.qapi.syntax.SchemaError;
+import lockstep.qapi.syntax.SchemaParser;
+
+/** Reads and checks a schema. */
+public final class SchemaLoader {
+    private SchemaLoader() {}
+
+    /**
+     * Loads a schema and reports all errors that can be found in one run.
+     *
+     * @param mainFile path of the main file as it shall appear in messages
+     * @throws InvalidSchemaException with at least one error
+     */
+    public static Schema load(String mainFile) throws InvalidSchemaException {
+        return load(mainFile, false);
+    }
+
+    /**
+     * Loads a schema and stops at the first error, as QEMU's generator does.
+     *
+     * @param mainFile path of the main file as it shall appear in messages
+     * @throws InvalidSchemaException with exactly one error
+     */
+    public static Schema loadFirstError(String mainFile) throws InvalidSchemaException {
+        return load(mainFile, true);
+    }
+
+    private static Schema load(String mainFile, boolean first) throws InvalidSchemaException {
+        ParsedSchema parsed = SchemaParser.parse(mainFile, first);
+        fail(parsed.errors());
+        SchemaChecker checker = new SchemaChecker(parsed, first);
+        Schema schema = checker.check();
+        fail(checker.errors());
+        return schema;
+    }
+
+    private static void fail(List<SchemaError> errors) throws InvalidSchemaException {
+        if (!errors.isEmpty()) {
+            throw new InvalidSchemaException(errors);
+        }
+    }
+}

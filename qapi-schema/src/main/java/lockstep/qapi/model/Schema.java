@@ -1,0 +1,118 @@
+package lockstep.qapi.model;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import lockstep.qapi.syntax.DocComment;
+import org.jspecify.annotations.Nullable;
+
+/** A checked schema. All names in it resolve. */
+public final class Schema {
+    /**
+     * One file of the schema.
+     *
+     * @param name path relative to the main file's directory
+     * @param path the file
+     * @param includes names of the modules it includes, in order
+     * @param definitions its definitions in order
+     */
+    public record Module(
+            String name,
+            java.nio.file.Path path,
+            List<String> includes,
+            List<Definition> definitions) {}
+
+    private final List<Module> modules;
+    private final List<DocComment> docs;
+    private final Map<String, Definition> byName = new LinkedHashMap<>();
+
+    /** Made by the checker. */
+    public Schema(List<Module> modules, List<DocComment> docs) {
+        this.modules = List.copyOf(modules);
+        this.docs = List.copyOf(docs);
+        for (Module module : modules) {
+            for (Definition definition : module.definitions()) {
+                byName.put(definition.name(), definition);
+            }
+        }
+    }
+
+    /** The files in the order of their first inclusion, the main file first. */
+    public List<Module> modules() {
+        return modules;
+    }
+
+    /** All documentation comments in reading order. */
+    public List<DocComment> docs() {
+        return docs;
+    }
+
+    /** All definitions in module order. */
+    public Stream<Definition> definitions() {
+        return modules.stream().flatMap(m -> m.definitions().stream());
+    }
+
+    /** The built-in type of that name, if it is one. */
+    public static Optional<BuiltinType> builtin(String name) {
+        for (BuiltinType type : BuiltinType.values()) {
+            if (type.name().toLowerCase(Locale.ROOT).equals(name)) {
+                return Optional.of(type);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** The definition of that name, if there is one. */
+    public Optional<Definition> find(String name) {
+        return Optional.ofNullable(byName.get(name));
+    }
+
+    /**
+     * The type of that name.
+     *
+     * @throws IllegalArgumentException when it is not a defined type
+     */
+    public Definition.Type type(String name) {
+        if (byName.get(name) instanceof Definition.Type type) {
+            return type;
+        }
+        throw new IllegalArgumentException("'" + name + "' is not a type of this schema");
+    }
+
+    /** The members of a struct with those of its bases, or the common members of a union. */
+    public List<Member> commonMembers(String name) {
+        List<Member> all = new ArrayList<>();
+        Definition.Type type = type(name);
+        if (type instanceof Definition.StructType struct) {
+            addBase(struct.base(), all);
+            all.addAll(struct.members());
+        } else if (type instanceof Definition.UnionType union) {
+            addBase(union.base(), all);
+            all.addAll(union.baseMembers());
+        } else {
+            throw new IllegalArgumentException("'" + name + "' is not an object type");
+        }
+        return all;
+    }
+
+    private void addBase(@Nullable String base, List<Member> all) {
+        if (base != null) {
+            all.addAll(commonMembers(base));
+        }
+    }
+
+    /** The enumeration that a union's discriminator has. */
+    public Definition.EnumType discriminatorType(Definition.UnionType union) {
+        for (Member member : commonMembers(union.name())) {
+            if (member.name().equals(union.discriminator())
+                    && type(member.type().name()) instanceof Definition.EnumType type) {
+                return type;
+            }
+        }
+        throw new IllegalArgumentException("union '" + union.name() + "' has no discriminator");
+    }
+}

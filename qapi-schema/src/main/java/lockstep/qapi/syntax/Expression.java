@@ -1,0 +1,13 @@
+package lockstep.qapi.syntax;
+
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One top-level expression that is neither a pragma nor an include.
+ *
+ * @param members the object's members as written
+ * @param info where it starts
+ * @param doc its documentation comment, or null
+ */
+public record Expression(Map<String, Node> members, SourceInfo info, @Nullable DocComment doc) {}
