@@ -4,7 +4,10 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module lockstep.devices {
     requires static org.jspecify;
+    requires lockstep.block;
+    requires lockstep.net;
     requires lockstep.runtime;
 
     exports lockstep.devices.pci;
+    exports lockstep.devices.vga;
 }

@@ -1,0 +1,218 @@
+package lockstep.devices.vga;
+
+import lockstep.devices.pci.PciFunction;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import org.jspecify.annotations.Nullable;
+
+/** The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. */
+public final class StdVga extends PciFunction {
+    /** Video memory when {@code vgamem_mb} is not given. */
+    public static final int DEFAULT_VRAM = 16 << 20;
+
+    private static final int VENDOR = 0x1234;
+    private static final int DEVICE = 0x1111;
+    private static final int REVISION = 2;
+    private static final int CLASS_VGA = 0x0300;
+
+    private static final int MMIO_SIZE = 0x1000;
+    private static final int MMIO_VGA = 0x400;
+    private static final int MMIO_VBE = 0x500;
+    private static final int MMIO_EXTENSION = 0x600;
+    private static final int LITTLE_ENDIAN_FRAMEBUFFER = 0x1e1e1e1e;
+
+    // Configuration.
+    private final int vramSize;
+    private final byte @Nullable [] rom;
+    private final byte[] edid;
+
+    // Wiring.
+    private @Nullable VgaChip chip;
+
+    /**
+     * A card.
+     *
+     * @param vramSize bytes of video memory, a power of two from 1 to 256 MiB
+     * @param rom the VGA BIOS image, or null for a card without one
+     * @param edid whether BAR2 shows a monitor description
+     */
+    public StdVga(int vramSize, byte @Nullable [] rom, boolean edid) {
+        super("vga", VENDOR, DEVICE, REVISION, CLASS_VGA);
+        if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > 256 << 20) {
+            throw new IllegalArgumentException(
+                    "video memory must be a power of two from 1 to 256 MiB");
+        }
+        this.vramSize = vramSize;
+        this.rom = rom;
+        this.edid = edid ? Edid.block() : new byte[0];
+    }
+
+    @Override
+    protected void realize() {
+        Machine machine = machine();
+        RamBlock vram = machine.newBlock(path() + "/vga.vram", vramSize, vramSize);
+        VgaChip c = new VgaChip(vram.memory(), vramSize, vram::markDirty);
+        chip = c;
+        ramBar(0, true, vram);
+        memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c));
+        byte[] image = rom;
+        if (image != null) {
+            rom(image);
+        }
+        machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c));
+        ports(c, 0x3b4, 2);
+        ports(c, 0x3ba, 1);
+        ports(c, 0x3c0, 16);
+        ports(c, 0x3d4, 2);
+        ports(c, 0x3da, 1);
+        machine.ports().mapIo("vbe", 0x1ce, 3, 0, new VbePorts(c));
+    }
+
+    private void ports(VgaChip c, int first, int count) {
+        machine().ports().mapIo("vga", first, count, 0, new VgaPorts(c, first));
+    }
+
+    @Override
+    protected void reset() {
+        chip().reset();
+    }
+
+    private VgaChip chip() {
+        VgaChip c = chip;
+        if (c == null) {
+            throw new IllegalStateException("the VGA is not on a bus yet");
+        }
+        return c;
+    }
+
+    @Override
+    public int version() {
+        return 2;
+    }
+
+    @Override
+    public void describe(StateCodec c) throws StateException {
+        describePci("dev", c);
+        c.struct("vga", "vga", 2, s -> VgaState.describe(s, chip()));
+    }
+
+    /** Single-byte registers at their ports; a wider access touches neighbours. */
+    private record VgaPorts(VgaChip chip, int base) implements IoHandler {
+        @Override
+        public long read(long offset, int size) {
+            return chip.readPort(base + (int) offset);
+        }
+
+        @Override
+        public void write(long offset, int size, long value) {
+            chip.writePort(base + (int) offset, (int) value & 0xff);
+        }
+
+        @Override
+        public int maxAccess() {
+            return 1;
+        }
+    }
+
+    /** Index at 0x1ce; data at 0x1cf, and at 0x1d0 for processors that dislike odd addresses. */
+    private record VbePorts(VgaChip chip) implements IoHandler {
+        @Override
+        public long read(long offset, int size) {
+            return offset == 0 ? chip.readVbeIndex() : chip.readVbe();
+        }
+
+        @Override
+        public void write(long offset, int size, long value) {
+            if (offset == 0) {
+                chip.writeVbeIndex((int) value);
+            } else {
+                chip.writeVbe((int) value);
+            }
+        }
+
+        @Override
+        public int minAccess() {
+            return 2;
+        }
+
+        @Override
+        public int maxAccess() {
+            return 2;
+        }
+    }
+
+    private record Window(VgaChip chip) implements IoHandler {
+        @Override
+        public long read(long offset, int size) {
+            return chip.readWindow((int) offset);
+        }
+
+        @Override
+        public void write(long offset, int size, long value) {
+            chip.writeWindow((int) offset, (int) value & 0xff);
+        }
+
+        @Override
+        public int maxAccess() {
+            return 1;
+        }
+    }
+
+    /** BAR2: monitor description, the ports from 0x3c0, the display extension, frame buffer byte order. */
+    private final class Mmio implements IoHandler {
+        private final VgaChip chip;
+
+        Mmio(VgaChip chip) {
+            this.chip = chip;
+        }
+
+        @Override
+        public long read(long offset, int size) {
+            int at = (int) offset;
+            if (at < MMIO_VGA) {
+                long value = 0;
+                for (int i = 0; i < size; i++) {
+                    value |= at + i < edid.length ? (edid[at + i] & 0xffL) << 8 * i : 0;
+                }
+                return value;
+            }
+            if (at < MMIO_VGA + 0x20) {
+                long value = 0;
+                for (int i = 0; i < size; i++) {
+                    value |= (long) chip.readPort(0x3c0 + at - MMIO_VGA + i) << 8 * i;
+                }
+                return value;
+            }
+            if (at >= MMIO_VBE && at < MMIO_VBE + 2 * (VgaSpec.VBE_REGISTERS + 1)) {
+                int index = chip.readVbeIndex();
+                chip.writeVbeIndex(at - MMIO_VBE >> 1);
+                int value = chip.readVbe();
+                chip.writeVbeIndex(index);
+                return value;
+            }
+            return switch (at) {
+                case MMIO_EXTENSION -> 8;
+                case MMIO_EXTENSION + 4 -> LITTLE_ENDIAN_FRAMEBUFFER;
+                default -> 0;
+            };
+        }
+
+        @Override
+        public void write(long offset, int size, long value) {
+            int at = (int) offset;
+            if (at >= MMIO_VGA && at < MMIO_VGA + 0x20) {
+                for (int i = 0; i < size; i++) {
+                    chip.writePort(0x3c0 + at - MMIO_VGA + i, (int) (value >>> 8 * i) & 0xff);
+                }
+            } else if (at >= MMIO_VBE && at < MMIO_VBE + 2 * VgaSpec.VBE_REGISTERS) {
+                int index = chip.readVbeIndex();
+                chip.writeVbeIndex(at - MMIO_VBE >> 1);
+                chip.writeVbe((int) value);
+                chip.writeVbeIndex(index);
+            }
+        }
+    }
+}
