@@ -7,4 +7,6 @@ module lockstep.net {
     requires transitive lockstep.runtime;
 
     exports lockstep.net;
+    exports lockstep.net.filter;
+    exports lockstep.net.wire;
 }

@@ -1,0 +1,60 @@
+package lockstep.net.filter;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import lockstep.runtime.chardev.Chardev;
+
+/**
+ * Writes packets to a character device in the framing that {@link FrameDecoder} reads. Any thread, one at
+ * a time.
+ */
+public final class FrameWriter {
+    /** Bytes that may wait for a slow peer before a reader of packets should pause. */
+    public static final long HIGH_WATER = 4 << 20;
+
+    /** Bytes that may wait for a slow peer before packets are dropped. */
+    public static final long LIMIT = 64 << 20;
+
+    private final Chardev.Attachment out;
+    private final boolean vnetHeader;
+
+    /** A writer on a device that its owner attached to. */
+    public FrameWriter(Chardev.Attachment out, boolean vnetHeader) {
+        this.out = out;
+        this.vnetHeader = vnetHeader;
+    }
+
+    /**
+     * Sends one packet whole.
+     *
+     * @param vnetHeaderLength how many bytes of the packet are virtio header; written only if both ends
+     *     agreed on that word
+     * @throws IOException when no peer is connected, or it has stopped reading: the packet is lost
+     */
+    public void write(byte[] frame, int offset, int length, int vnetHeaderLength)
+            throws IOException {
+        if (length == 0) {
+            return;
+        }
+        if (out.pending() > LIMIT) {
+            throw new IOException("the peer does not read");
+        }
+        ByteBuffer b = ByteBuffer.allocate(length + (vnetHeader ? 8 : 4));
+        b.putInt(length);
+        if (vnetHeader) {
+            b.putInt(vnetHeaderLength);
+        }
+        b.put(frame, offset, length).flip();
+        out.write(b);
+    }
+
+    /** Whether so much waits for the peer that whoever reads packets should pause. */
+    public boolean congested() {
+        return out.pending() > HIGH_WATER;
+    }
+
+    /** The device. */
+    public Chardev.Attachment attachment() {
+        return out;
+    }
+}

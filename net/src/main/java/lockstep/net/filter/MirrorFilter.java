@@ -1,0 +1,67 @@
+package lockstep.net.filter;
+
+import java.io.IOException;
+import java.util.function.BiConsumer;
+import lockstep.net.NetException;
+import lockstep.net.wire.Direction;
+import lockstep.net.wire.Endpoint;
+import lockstep.net.wire.NetFilter;
+import lockstep.net.wire.Network;
+import org.jspecify.annotations.Nullable;
+
+/** filter-mirror: sends a copy of each packet to a character device and lets the packet pass. */
+public final class MirrorFilter extends NetFilter {
+    private final ChardevPort outdev;
+    private final boolean vnetHeader;
+
+    /** Takes hold of {@code outdev}; the filter is not in its chain yet. */
+    public MirrorFilter(
+            Network network,
+            Placement placement,
+            ChardevLookup chardevs,
+            String outdev,
+            boolean vnetHeader)
+            throws NetException {
+        super(network, "filter-mirror", placement);
+        network.position(placement);
+        this.vnetHeader = vnetHeader;
+        this.outdev = ChardevPort.output(chardevs, "Device", outdev, vnetHeader, this::drained);
+    }
+
+    @Override
+    protected int process(
+            Direction direction,
+            Endpoint sender,
+            byte[] frame,
+            int offset,
+            int length,
+            @Nullable Runnable sent) {
+        try {
+            outdev.write(frame, offset, length, netdev().vnetHeaderLength());
+        } catch (IOException e) {
+            // The words are QEMU's, which prints its number 1 as an errno.
+            netdev().network().warn("filter mirror send failed(Operation not permitted)");
+        }
+        return 0;
+    }
+
+    private void drained() {
+        netdev().uncongested();
+    }
+
+    @Override
+    public boolean congested() {
+        return outdev.congested();
+    }
+
+    @Override
+    protected void properties(BiConsumer<String, String> out) {
+        out.accept("vnet_hdr_support", Boolean.toString(vnetHeader));
+        out.accept("outdev", outdev.id());
+    }
+
+    @Override
+    protected void cleanup() {
+        outdev.close();
+    }
+}

@@ -1,0 +1,2 @@
+/** The NIC side of the wire, and the services that the net room publishes. */
+package lockstep.net.nic;
