@@ -1,15 +1,17 @@
 package lockstep.block;
 
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
  * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU: BlockBackend).
@@ -255,9 +257,7 @@ public final class BlockBackend implements NodeUser {
 
     /** Writes a buffer at a byte offset. */
     public void write(long offset, MemorySegment source, Completion done) {
-        submit(
-                new Request(
-                        Kind.WRITE, offset, source.byteSize(), source, writethrough, done));
+        submit(new Request(Kind.WRITE, offset, source.byteSize(), source, writethrough, done));
     }
 
     /** Writes a buffer and makes it durable before completing. */
@@ -268,7 +268,8 @@ public final class BlockBackend implements NodeUser {
     /** Makes a range read as zeroes. */
     public void writeZeroes(long offset, long length, boolean mayUnmap, Completion done) {
         Request request =
-                new Request(Kind.WRITE_ZEROES, offset, length, MemorySegment.NULL, writethrough, done);
+                new Request(
+                        Kind.WRITE_ZEROES, offset, length, MemorySegment.NULL, writethrough, done);
         request.mayUnmap = mayUnmap;
         submit(request);
     }

@@ -1,8 +1,10 @@
 package lockstep.block;
 
-import java.util.List;
 import lockstep.block.node.BlockGraph;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** The block room's service for devices and for COLO; found through the machine's context. Machine lock held. */
 public interface BlockLayer {

@@ -1,9 +1,10 @@
 package lockstep.qapi;
 
+import lockstep.qapi.syntax.SchemaError;
+
 import java.io.Serial;
 import java.util.List;
 import java.util.stream.Collectors;
-import lockstep.qapi.syntax.SchemaError;
 
 /** A schema has errors. The message has them all, as QEMU's generator would print each. */
 public final class InvalidSchemaException extends Exception {

@@ -1,11 +1,12 @@
 package lockstep.qapi;
 
-import java.util.List;
 import lockstep.qapi.check.SchemaChecker;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.ParsedSchema;
 import lockstep.qapi.syntax.SchemaError;
 import lockstep.qapi.syntax.SchemaParser;
+
+import java.util.List;
 
 /** Reads and checks a schema. */
 public final class SchemaLoader {

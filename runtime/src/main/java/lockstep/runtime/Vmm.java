@@ -1,7 +1,5 @@
 package lockstep.runtime;
 
-import java.util.List;
-import java.util.Optional;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
@@ -13,7 +11,11 @@ import lockstep.runtime.spi.DeviceFactory;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.vmstate.StateRegistry;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+import java.util.Optional;
 
 /** The context of one virtual machine process: what every room can reach. */
 public interface Vmm {

@@ -1,5 +1,13 @@
 package lockstep.block.node;
 
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -7,20 +15,14 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
-import lockstep.block.Errno;
-import lockstep.block.Permission;
-import org.jspecify.annotations.Nullable;
 
 /**
  * All nodes and backends of one process. Requests hold the gate's shared side while they are inside the graph; a change
@@ -50,7 +52,8 @@ public final class BlockGraph implements AutoCloseable {
                         new LinkedBlockingQueue<>(),
                         threads("block-worker-"));
         workers.allowCoreThreadTimeOut(true);
-        // A task here never waits for another one here, so it needs no bound of its own: its callers are bounded.
+        // A task here never waits for another one here, so it needs no bound of its own: its
+        // callers are bounded.
         fanOut =
                 new ThreadPoolExecutor(
                         0,
@@ -64,7 +67,10 @@ public final class BlockGraph implements AutoCloseable {
     private static ThreadFactory threads(String prefix) {
         AtomicInteger number = new AtomicInteger();
         return task ->
-                Thread.ofPlatform().daemon().name(prefix + number.getAndIncrement()).unstarted(task);
+                Thread.ofPlatform()
+                        .daemon()
+                        .name(prefix + number.getAndIncrement())
+                        .unstarted(task);
     }
 
     public BlockHost host() {
@@ -198,11 +204,13 @@ public final class BlockGraph implements AutoCloseable {
                 throw new BlockException(Errno.EINVAL, "Invalid device name");
             }
             if (findBackend(name) != null) {
-                throw new BlockException(Errno.EINVAL, "Device with id '" + name + "' already exists");
+                throw new BlockException(
+                        Errno.EINVAL, "Device with id '" + name + "' already exists");
             }
             if (nodes.containsKey(name)) {
                 throw new BlockException(
-                        Errno.EINVAL, "Device name '" + name + "' conflicts with an existing node name");
+                        Errno.EINVAL,
+                        "Device name '" + name + "' conflicts with an existing node name");
             }
         }
         backends.add(backend);
@@ -403,7 +411,9 @@ public final class BlockGraph implements AutoCloseable {
                 node.close();
             } catch (BlockException e) {
                 System.Logger log = System.getLogger("lockstep.block");
-                log.log(System.Logger.Level.WARNING, "closing " + node.name() + ": " + e.getMessage());
+                log.log(
+                        System.Logger.Level.WARNING,
+                        "closing " + node.name() + ": " + e.getMessage());
             }
             node.setClosed();
             synchronized (this) {
@@ -443,7 +453,8 @@ public final class BlockGraph implements AutoCloseable {
             refreshFrom(user, child);
             refresh(child);
         } catch (BlockException e) {
-            // Going back to what was granted before cannot fail for a reason of the graph's; a lock that another
+            // Going back to what was granted before cannot fail for a reason of the graph's; a lock
+            // that another
             // process took meanwhile shows up at the next write.
             System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e.getMessage());
         }

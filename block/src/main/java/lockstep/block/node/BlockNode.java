@@ -1,16 +1,18 @@
 package lockstep.block.node;
 
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
-import lockstep.block.Permission;
-import org.jspecify.annotations.Nullable;
 
 /**
  * One layer of a disk. I/O calls block, may come from several threads at once and work on any byte offset within the
@@ -108,7 +110,9 @@ public abstract class BlockNode implements NodeUser {
         return switch (edge.role()) {
             case STORAGE ->
                     Permission.CONSISTENT_READ
-                            | (readOnly || !active ? 0 : needed | Permission.WRITE | Permission.RESIZE);
+                            | (readOnly || !active
+                                    ? 0
+                                    : needed | Permission.WRITE | Permission.RESIZE);
             case BACKING -> needed & Permission.CONSISTENT_READ;
             case FILTERED, DATA, ROOT -> needed;
         };
@@ -117,11 +121,14 @@ public abstract class BlockNode implements NodeUser {
     /** The bits this node lets other users of its child have, given what its own users share. */
     protected int childShared(ChildEdge edge, int needed, int shared) {
         return switch (edge.role()) {
-            case STORAGE -> shared & ~(Permission.WRITE | Permission.RESIZE) | Permission.WRITE_UNCHANGED;
+            case STORAGE ->
+                    shared & ~(Permission.WRITE | Permission.RESIZE) | Permission.WRITE_UNCHANGED;
             case BACKING ->
                     Permission.CONSISTENT_READ
                             | Permission.WRITE_UNCHANGED
-                            | ((shared & Permission.WRITE) != 0 ? Permission.WRITE | Permission.RESIZE : 0);
+                            | ((shared & Permission.WRITE) != 0
+                                    ? Permission.WRITE | Permission.RESIZE
+                                    : 0);
             case FILTERED, DATA, ROOT -> shared;
         };
     }

@@ -1,7 +1,8 @@
 package lockstep.block.node;
 
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
+
+import java.util.Map;
 
 /**
  * What queries show of how a node was opened.

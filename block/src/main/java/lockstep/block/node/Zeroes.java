@@ -16,8 +16,7 @@ public final class Zeroes {
         long position = 0;
         while (position < size) {
             long piece = Math.min(size - position, SEGMENT.byteSize());
-            if (MemorySegment.mismatch(
-                            segment, position, position + piece, SEGMENT, 0, piece)
+            if (MemorySegment.mismatch(segment, position, position + piece, SEGMENT, 0, piece)
                     >= 0) {
                 return false;
             }

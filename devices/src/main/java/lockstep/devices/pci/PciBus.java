@@ -1,12 +1,14 @@
 package lockstep.devices.pci;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * PCI bus 0: which function sits where, and the four shared interrupt wires PIRQA to PIRQD, each of

@@ -1,6 +1,5 @@
 package lockstep.devices.pci;
 
-import java.util.Arrays;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
@@ -8,7 +7,10 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.Arrays;
 
 /**
  * One function on the PCI bus: configuration space, base address registers, interrupt pin.
@@ -70,8 +72,7 @@ public abstract class PciFunction implements StateSection {
      * @param vmstateName the last part of the section's name
      * @param classCode base class and subclass, 16 bits
      */
-    protected PciFunction(
-            String vmstateName, int vendor, int device, int revision, int classCode) {
+    protected PciFunction(String vmstateName, int vendor, int device, int revision, int classCode) {
         this.vmstateName = vmstateName;
         put16(config, PciSpec.VENDOR_ID, vendor);
         put16(config, PciSpec.DEVICE_ID, device);

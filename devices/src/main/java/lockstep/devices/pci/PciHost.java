@@ -1,11 +1,12 @@
 package lockstep.devices.pci;
 
-import java.util.function.IntConsumer;
-import java.util.function.IntSupplier;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.util.function.IntConsumer;
+import java.util.function.IntSupplier;
 
 /**
  * Configuration mechanism 1 (PCI Local Bus Specification 3.0, section 3.2.2.3.2): CONFIG_ADDRESS at port

@@ -1,12 +1,5 @@
 package lockstep.qapi.check;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
@@ -20,7 +13,16 @@ import lockstep.qapi.syntax.Node;
 import lockstep.qapi.syntax.Pragmas;
 import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SourceInfo;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** Checks one expression by itself and turns it into a definition. */
 final class ExpressionChecker {
@@ -149,8 +151,7 @@ final class ExpressionChecker {
         } else {
             baseMembers = implicit(base, "'base'", name);
         }
-        String discriminator =
-                Names.string(members.get("discriminator"), info, "'discriminator'");
+        String discriminator = Names.string(members.get("discriminator"), info, "'discriminator'");
         if (!(members.get("data") instanceof Node.Obj data)) {
             throw error("'data' must be an object");
         }

@@ -1,17 +1,18 @@
 package lockstep.qapi.check;
 
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import lockstep.qapi.syntax.Node;
 import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SourceInfo;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The rules for names. */
 final class Names {
     private static final Pattern VALID =
-            Pattern.compile(
-                    "(__[a-z0-9.-]+_)?(x-)?([a-z][a-z0-9_-]*)", Pattern.CASE_INSENSITIVE);
+            Pattern.compile("(__[a-z0-9.-]+_)?(x-)?([a-z][a-z0-9_-]*)", Pattern.CASE_INSENSITIVE);
     private static final Pattern CAMEL = Pattern.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*");
 
     private Names() {}

@@ -1,14 +1,5 @@
 package lockstep.qapi.check;
 
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.EnumSet;
-import java.util.HashMap;
-import java.util.HashSet;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Condition;
@@ -24,7 +15,18 @@ import lockstep.qapi.syntax.Pragmas;
 import lockstep.qapi.syntax.SchemaError;
 import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SourceInfo;
+
 import org.jspecify.annotations.Nullable;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 /** Checks a parsed schema: each expression by itself, then all definitions together. */
 public final class SchemaChecker {
@@ -131,8 +133,7 @@ public final class SchemaChecker {
         Definition before = definitions.putIfAbsent(made.name(), made);
         if (before != null) {
             if (before.head().info().line() == 0) {
-                throw new SchemaErrorException(
-                        info, describe(before) + " is already defined");
+                throw new SchemaErrorException(info, describe(before) + " is already defined");
             }
             throw new SchemaErrorException(
                     info,
@@ -235,8 +236,7 @@ public final class SchemaChecker {
     private List<Member> struct(Definition.StructType type, Set<String> below) {
         SourceInfo info = type.head().info();
         if (!below.add(type.name())) {
-            throw new SchemaErrorException(
-                    info, "object " + type.name() + " contains itself");
+            throw new SchemaErrorException(info, "object " + type.name() + " contains itself");
         }
         List<Member> all = new ArrayList<>(base(info, type.base(), below));
         for (Member member : type.members()) {
@@ -268,11 +268,7 @@ public final class SchemaChecker {
     }
 
     private void add(
-            SourceInfo info,
-            List<Member> all,
-            Member member,
-            String word,
-            @Nullable String base) {
+            SourceInfo info, List<Member> all, Member member, String word, @Nullable String base) {
         for (Member other : all) {
             if (Names.identifier(other.name()).equals(Names.identifier(member.name()))) {
                 throw new SchemaErrorException(
@@ -315,10 +311,7 @@ public final class SchemaChecker {
         if (tag == null) {
             throw new SchemaErrorException(
                     info,
-                    "discriminator '"
-                            + type.discriminator()
-                            + "' is not a member of "
-                            + baseText);
+                    "discriminator '" + type.discriminator() + "' is not a member of " + baseText);
         }
         String who = "discriminator member '" + tag.name() + "' of " + baseText;
         if (tag.type().array()
@@ -360,8 +353,7 @@ public final class SchemaChecker {
             return struct(struct, below);
         }
         if (definition instanceof Definition.UnionType union) {
-            List<Member> all =
-                    new ArrayList<>(base(union.head().info(), union.base(), below));
+            List<Member> all = new ArrayList<>(base(union.head().info(), union.base(), below));
             all.addAll(union.baseMembers());
             return all;
         }
@@ -440,8 +432,7 @@ public final class SchemaChecker {
         require(info, meta + "'s 'data'", new TypeRef(name, false));
         List<Member> inner = objectMembers(name, new HashSet<>());
         if (inner == null) {
-            throw new SchemaErrorException(
-                    info, meta + "'s 'data' cannot take " + describe(name));
+            throw new SchemaErrorException(info, meta + "'s 'data' cannot take " + describe(name));
         }
         if (!arguments.boxed() && definitions.get(name) instanceof Definition.UnionType) {
             throw new SchemaErrorException(
@@ -511,7 +502,10 @@ public final class SchemaChecker {
                 if (doc.find(DocComment.Kind.MEMBER, member) == null) {
                     throw new SchemaErrorException(
                             doc.info(),
-                            "member '" + member + "' of '" + definition.name()
+                            "member '"
+                                    + member
+                                    + "' of '"
+                                    + definition.name()
                                     + "' is not documented");
                 }
             }

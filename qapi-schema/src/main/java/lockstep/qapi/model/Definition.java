@@ -1,9 +1,11 @@
 package lockstep.qapi.model;
 
-import java.util.List;
 import lockstep.qapi.syntax.DocComment;
 import lockstep.qapi.syntax.SourceInfo;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** A definition of a schema. */
 public sealed interface Definition {

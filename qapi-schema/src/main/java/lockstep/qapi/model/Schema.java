@@ -1,5 +1,9 @@
 package lockstep.qapi.model;
 
+import lockstep.qapi.syntax.DocComment;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -7,8 +11,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import lockstep.qapi.syntax.DocComment;
-import org.jspecify.annotations.Nullable;
 
 /** A checked schema. All names in it resolve. */
 public final class Schema {

@@ -1,8 +1,9 @@
 package lockstep.qapi.syntax;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /** A documentation comment: free-form, or for one definition. */
 public final class DocComment {

@@ -1,8 +1,9 @@
 package lockstep.qapi.syntax;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /** Reads one documentation comment, from its opening {@code ##} to its closing one. */
 final class DocParser {
@@ -98,8 +99,8 @@ final class DocParser {
             throw lexer.error(
                     "The '"
                             + tag
-                            + "' section is no longer supported. Please use rST's '.. note::' or '.."
-                            + " admonition:: notes' directives, or another suitable admonition"
+                            + "' section is no longer supported. Please use rST's '.. note::' or"
+                            + " '.. admonition:: notes' directives, or another suitable admonition"
                             + " instead.");
         }
         if (tag.startsWith("Example")) {
@@ -193,8 +194,7 @@ final class DocParser {
                 return line;
             }
             if (here < indent) {
-                throw lexer.error(
-                        "unexpected de-indent (expected at least " + indent + " spaces)");
+                throw lexer.error("unexpected de-indent (expected at least " + indent + " spaces)");
             }
             for (; blanks > 0; blanks--) {
                 section.append("");

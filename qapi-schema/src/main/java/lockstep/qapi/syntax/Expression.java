@@ -1,7 +1,8 @@
 package lockstep.qapi.syntax;
 
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
+
+import java.util.Map;
 
 /**
  * One top-level expression that is neither a pragma nor an include.

@@ -1,5 +1,7 @@
 package lockstep.qapi.syntax;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
@@ -12,7 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /** Reads a schema file and everything it includes into expression trees. */
 public final class SchemaParser {
@@ -146,8 +147,7 @@ public final class SchemaParser {
                 DocComment doc = pending;
                 pending = null;
                 if (doc != null && doc.symbol() == null) {
-                    throw new SchemaErrorException(
-                            doc.info(), "definition documentation required");
+                    throw new SchemaErrorException(doc.info(), "definition documentation required");
                 }
                 items.add(new ParsedSchema.Definition(new Expression(members, info, doc)));
             }
@@ -160,7 +160,9 @@ public final class SchemaParser {
             if (doc != null && doc.symbol() != null) {
                 throw new SchemaErrorException(
                         doc.info(),
-                        "documentation for '" + doc.symbol() + "' is not followed by the definition");
+                        "documentation for '"
+                                + doc.symbol()
+                                + "' is not followed by the definition");
             }
         }
 

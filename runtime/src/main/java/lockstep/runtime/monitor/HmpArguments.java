@@ -1,8 +1,9 @@
 package lockstep.runtime.monitor;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.HashMap;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /** The parsed arguments of one HMP command, by the names of its pattern. */
 public final class HmpArguments {

@@ -1,10 +1,11 @@
 package lockstep.runtime.monitor;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The commands of the human monitor, and those behind {@code info}. Filled at start, before the main

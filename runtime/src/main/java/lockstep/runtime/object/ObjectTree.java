@@ -1,9 +1,11 @@
 package lockstep.runtime.object;
 
-import java.util.List;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.spi.UserObject;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /**
  * The tree behind qom-list and qom-get: {@code /objects}, {@code /chardevs}, {@code /machine/peripheral},

@@ -1,10 +1,11 @@
 package lockstep.runtime.spi;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The properties of one device as the user gave them ({@code -device} text or JSON, {@code device_add},

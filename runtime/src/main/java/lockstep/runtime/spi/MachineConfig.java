@@ -1,9 +1,11 @@
 package lockstep.runtime.spi;
 
+import lockstep.runtime.chardev.Chardev;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 import java.util.Map;
-import lockstep.runtime.chardev.Chardev;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What the command line says about the board.

@@ -1,8 +1,9 @@
 package lockstep.runtime.spi;
 
-import java.util.List;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.Machine;
+
+import java.util.List;
 
 /** A kind of board. */
 public interface MachineType {

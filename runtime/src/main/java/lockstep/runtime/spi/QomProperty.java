@@ -1,7 +1,8 @@
 package lockstep.runtime.spi;
 
-import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+
+import java.util.function.Supplier;
 
 /**
  * One property of an object in the tree. Values are those of JSON: {@code String}, {@code Long}, {@code

@@ -1,5 +1,7 @@
 package lockstep.runtime.trace;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -14,7 +16,6 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * All trace events of the process by name, and where their lines go. Any thread.
@@ -29,7 +30,8 @@ public final class Trace {
     private static volatile boolean timestamps;
 
     static {
-        // Registration order as in QEMU, whose lists come out in reverse of it: net before migration.
+        // Registration order as in QEMU, whose lists come out in reverse of it: net before
+        // migration.
         TraceNames.MIGRATION.forEach(Trace::event);
         TraceNames.MIGRATION_COLO.forEach(Trace::event);
         TraceNames.NET.forEach(Trace::event);
@@ -128,7 +130,9 @@ public final class Trace {
                 out.write(bytes);
                 out.flush();
             } catch (IOException e) {
-                file = null; // A full disk must not stop the guest; lines go to standard error again.
+                file =
+                        null; // A full disk must not stop the guest; lines go to standard error
+                              // again.
             }
         }
     }

@@ -1,0 +1,101 @@
+package lockstep.conformance;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** Holds the table of the architecture page: which room may import which. */
+class ArchitectureTest {
+    /** The packages of each room. */
+    private static final Map<String, List<String>> ROOMS =
+            Map.of(
+                    "qapi-schema", List.of("lockstep.qapi.."),
+                    "generated",
+                            List.of("lockstep.qmp..", "lockstep.api..", "lockstep.linux.abi.."),
+                    "runtime", List.of("lockstep.runtime.."),
+                    "block", List.of("lockstep.block.."),
+                    "net", List.of("lockstep.net.."),
+                    "devices", List.of("lockstep.devices.."),
+                    "colo", List.of("lockstep.colo.."));
+
+    /** The rooms that each room may import, besides itself and the JDK. */
+    private static final Map<String, List<String>> MAY_IMPORT =
+            Map.of(
+                    "generated", List.of(),
+                    "runtime", List.of("generated"),
+                    "block", List.of("generated", "runtime"),
+                    "net", List.of("generated", "runtime"),
+                    "devices", List.of("generated", "runtime", "block", "net"),
+                    "colo", List.of("generated", "runtime", "block", "net"));
+
+    private static final JavaClasses CLASSES =
+            new ClassFileImporter()
+                    .withImportOption(new ImportOption.DoNotIncludeTests())
+                    .importPackages("lockstep");
+
+    @TestFactory
+    List<DynamicTest> everyRoomImportsOnlyWhatItMay() {
+        List<DynamicTest> tests = new ArrayList<>();
+        MAY_IMPORT.forEach(
+                (room, allowed) ->
+                        tests.add(DynamicTest.dynamicTest(room, () -> check(room, allowed))));
+        return tests;
+    }
+
+    private static void check(String room, List<String> allowed) {
+        List<String> forbidden = new ArrayList<>();
+        ROOMS.forEach(
+                (other, packages) -> {
+                    if (!other.equals(room) && !allowed.contains(other)) {
+                        forbidden.addAll(packages);
+                    }
+                });
+        noClasses()
+                .that()
+                .resideInAnyPackage(packages(room))
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(forbidden.toArray(String[]::new))
+                .check(CLASSES);
+    }
+
+    @Test
+    void onlyTheLinuxPackageTouchesNativeLinkage() {
+        noClasses()
+                .that()
+                .resideOutsideOfPackages("lockstep.runtime.linux..", "lockstep.linux.abi..")
+                .should()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.lang.foreign.Linker")
+                .orShould()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.lang.foreign.SymbolLookup")
+                .check(CLASSES);
+    }
+
+    @Test
+    void noPackageIsADrawerForEverything() {
+        for (String name : List.of("util", "common", "base", "misc", "impl")) {
+            assertFalse(
+                    CLASSES.stream()
+                            .anyMatch(c -> c.getPackageName().matches(".*\\." + name + "(\\..*)?")),
+                    "a package is called " + name);
+        }
+    }
+
+    private static String[] packages(String room) {
+        return ROOMS.getOrDefault(room, List.of()).toArray(String[]::new);
+    }
+}

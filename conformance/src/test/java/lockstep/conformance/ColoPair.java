@@ -1,0 +1,282 @@
+package lockstep.conformance;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Two virtual machines started from the given scripts, in a network namespace of their own, with nothing
+ * adapted but image paths, memory size and the tap scripts.
+ */
+final class ColoPair implements AutoCloseable {
+    static final int PRIMARY_QMP = 25555;
+    static final int SECONDARY_QMP = 55555;
+    static final Duration PATIENCE = Duration.ofSeconds(60);
+    private static final String IMAGES = "/home/lizhijian/images/colo/";
+    private static final Pattern TICK = Pattern.compile("tick ([0-9a-f]{8})\r");
+
+    /** One of the two. */
+    final class Side {
+        final String name;
+        final Path output;
+        final Path errors;
+        Process process;
+
+        private Side(String name) {
+            this.name = name;
+            this.output = directory.resolve(name + ".out");
+            this.errors = directory.resolve(name + ".err");
+        }
+
+        private void start() {
+            try {
+                String script = Files.readString(Host.scripts().resolve(name + ".sh"));
+                Path adapted = directory.resolve(name + ".sh");
+                Files.writeString(
+                        adapted,
+                        script.replace(IMAGES, directory + "/")
+                                .replace("-m 4096", "-m 128")
+                                .replace("/etc/qemu-ifup", directory + "/ifup")
+                                .replace("/etc/qemu-ifdown", "no"));
+                process =
+                        new ProcessBuilder(inNamespace("sh", adapted.toString()))
+                                .directory(directory.toFile())
+                                .redirectInput(Path.of("/dev/null").toFile())
+                                .redirectOutput(output.toFile())
+                                .redirectError(errors.toFile())
+                                .start();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
+        /** Pulls the plug. */
+        void kill() {
+            process.destroyForcibly();
+            join();
+        }
+
+        private void join() {
+            try {
+                if (!process.waitFor(30, TimeUnit.SECONDS)) {
+                    throw new AssertionError(name + " did not end");
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new AssertionError(e);
+            }
+        }
+
+        /** The numbers that the guest has counted on this side, in order. */
+        List<Integer> ticks() {
+            List<Integer> ticks = new ArrayList<>();
+            Matcher m = TICK.matcher(Host.text(output));
+            while (m.find()) {
+                ticks.add(Integer.parseInt(m.group(1), 16));
+            }
+            return ticks;
+        }
+
+        int lastTick() {
+            List<Integer> ticks = ticks();
+            return ticks.isEmpty() ? 0 : ticks.getLast();
+        }
+
+        /** The trace lines of the families that the scripts switch on, without the others. */
+        List<String> traces() {
+            return Host.text(errors)
+                    .lines()
+                    .filter(l -> l.startsWith("colo_") || l.startsWith("migrate_set_state"))
+                    .toList();
+        }
+
+        @Override
+        public String toString() {
+            return name
+                    + " printed:\n"
+                    + Host.text(errors)
+                    + "\nand its guest, at the end:\n"
+                    + tail(Host.text(output));
+        }
+    }
+
+    final Path directory;
+    final Side primary;
+    final Side secondary;
+    private final String namespace;
+
+    /** Makes images and network; {@code boot} is the guest's boot sector. */
+    ColoPair(Path directory, byte[] boot) throws IOException {
+        this(directory, boot, Host.binary(), Host.binary());
+    }
+
+    /** With a program of its own for either side. */
+    ColoPair(Path directory, byte[] boot, Path primaryBinary, Path secondaryBinary)
+            throws IOException {
+        this.directory = directory;
+        this.primary = new Side("primary");
+        this.secondary = new Side("secondary");
+        this.namespace = "lockstep-" + ProcessHandle.current().pid();
+        makeDisk(directory.resolve("primary/primary.qcow2"), boot);
+        makeDisk(directory.resolve("secondary/primary.qcow2"), boot);
+        emptyDisk(directory.resolve("secondary/secondary-active.qcow2"));
+        emptyDisk(directory.resolve("secondary/secondary-hidden.qcow2"));
+        Files.createSymbolicLink(directory.resolve("primary"), primaryBinary);
+        Files.createSymbolicLink(directory.resolve("secondary"), secondaryBinary);
+        Path ifup = directory.resolve("ifup");
+        Files.writeString(ifup, "#!/bin/sh\nip link set \"$1\" up master br0\n");
+        ifup.toFile().setExecutable(true);
+        Host.run("ip", "netns", "add", namespace);
+        Host.run(inNamespace("ip", "link", "set", "lo", "up"));
+        Host.run(inNamespace("ip", "link", "add", "br0", "type", "bridge"));
+        Host.run(inNamespace("ip", "link", "set", "br0", "up"));
+    }
+
+    private void makeDisk(Path image, byte[] boot) throws IOException {
+        Files.createDirectories(image.getParent());
+        Path raw = Files.createTempFile(directory, "disk", ".raw");
+        try (FileChannel c = FileChannel.open(raw, StandardOpenOption.WRITE)) {
+            c.write(java.nio.ByteBuffer.wrap(boot), 0);
+            c.write(java.nio.ByteBuffer.allocate(1), (64 << 20) - 1);
+        }
+        Host.run(
+                "qemu-img",
+                "convert",
+                "-f",
+                "raw",
+                "-O",
+                "qcow2",
+                raw.toString(),
+                image.toString());
+        Files.delete(raw);
+    }
+
+    private static void emptyDisk(Path image) {
+        Host.run("qemu-img", "create", "-q", "-f", "qcow2", image.toString(), "64M");
+    }
+
+    List<String> inNamespace(String... command) {
+        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", namespace));
+        all.addAll(List.of(command));
+        return all;
+    }
+
+    /** Starts both, in the order of the instructions: the primary waits for the secondary. */
+    void start() {
+        primary.start();
+        Host.await(
+                "the primary waits for the secondary",
+                PATIENCE,
+                () -> {
+                    alive(primary);
+                    return Host.text(primary.errors).contains("QEMU waiting for connection on");
+                });
+        secondary.start();
+    }
+
+    /** Pipes the two command files, in order, and waits until both sides are in COLO. */
+    void protect() {
+        List<String> expected = replies("secondary-cmd");
+        Replies.compare(expected, nc(SECONDARY_QMP, "secondary-cmd", expected.size()));
+        expected = replies("primary-cmd");
+        Replies.compare(expected, nc(PRIMARY_QMP, "primary-cmd", expected.size()));
+    }
+
+    /** A given file of JSON through nc, whose input stays open until {@code lines} lines came back. */
+    List<String> nc(int port, String script, int lines) {
+        try {
+            return talk(port, Files.readAllBytes(Host.scripts().resolve(script + ".json")), lines);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** JSON text through nc. */
+    List<String> talk(int port, String json, int lines) {
+        return talk(port, json.getBytes(StandardCharsets.UTF_8), lines);
+    }
+
+    private List<String> talk(int port, byte[] json, int lines) {
+        try {
+            Path answer = Files.createTempFile(directory, "nc", ".txt");
+            Process nc =
+                    new ProcessBuilder(inNamespace("nc", "localhost", Integer.toString(port)))
+                            .redirectOutput(answer.toFile())
+                            .redirectError(ProcessBuilder.Redirect.INHERIT)
+                            .start();
+            try (OutputStream in = nc.getOutputStream()) {
+                in.write(json);
+                in.flush();
+                Host.await(
+                        lines + " lines of answers; so far: " + answer,
+                        PATIENCE,
+                        () -> Replies.lines(Host.text(answer)).size() >= lines || !nc.isAlive());
+            }
+            if (!nc.waitFor(10, TimeUnit.SECONDS)) {
+                nc.destroyForcibly();
+                throw new AssertionError("the monitor did not end the connection");
+            }
+            return Replies.lines(Host.text(answer));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError(e);
+        }
+    }
+
+    /** What a real QEMU answered to a script. */
+    static List<String> replies(String name) {
+        try (var in = ColoPair.class.getResourceAsStream("/replies/" + name + ".txt")) {
+            return Replies.lines(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Fails with the whole output if a side has ended by itself. */
+    void alive(Side side) {
+        if (!side.process.isAlive()) {
+            throw new AssertionError(
+                    side.name + " ended with status " + side.process.exitValue() + "; " + side);
+        }
+    }
+
+    /** Every image must be clean once nobody uses it. */
+    void checkImages() {
+        for (String image :
+                List.of(
+                        "primary/primary.qcow2",
+                        "secondary/primary.qcow2",
+                        "secondary/secondary-active.qcow2",
+                        "secondary/secondary-hidden.qcow2")) {
+            Host.run("qemu-img", "check", "-q", directory.resolve(image).toString());
+        }
+    }
+
+    private static String tail(String text) {
+        return text.substring(Math.max(0, text.length() - 500));
+    }
+
+    @Override
+    public void close() {
+        for (Side side : List.of(primary, secondary)) {
+            if (side.process != null && side.process.isAlive()) {
+                side.process.destroyForcibly();
+                side.join();
+            }
+        }
+        Host.run("ip", "netns", "del", namespace);
+    }
+}

@@ -1,0 +1,114 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+
+/** What the machine under the tests can do, and how to run programs on it. */
+final class Host {
+    private Host() {}
+
+    /** The distribution under test. */
+    static Path home() {
+        return Path.of(System.getProperty("lockstep.home", "../examples/target/lockstep"))
+                .toAbsolutePath()
+                .normalize();
+    }
+
+    /** The launcher of the virtual machine monitor under test. */
+    static Path binary() {
+        return home().resolve("bin/lockstep-system-x86_64");
+    }
+
+    /** The given COLO scripts. */
+    static Path scripts() {
+        return Path.of(System.getProperty("lockstep.scripts", "../examples/colo"))
+                .toAbsolutePath()
+                .normalize();
+    }
+
+    /** Skips the test on a machine without KVM. */
+    static void assumeKvm() {
+        assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "needs a writable /dev/kvm");
+    }
+
+    /** Skips the test where taps and network namespaces cannot be made. */
+    static void assumeNetworkRoot() {
+        assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        assumeTrue(Files.exists(Path.of("/dev/net/tun")), "needs /dev/net/tun");
+    }
+
+    /** Skips the test where a program is not installed. */
+    static void assumeProgram(String name) {
+        assumeTrue(find(name), "needs the program " + name);
+    }
+
+    private static boolean find(String name) {
+        for (String dir : System.getenv().getOrDefault("PATH", "").split(":")) {
+            if (Files.isExecutable(Path.of(dir, name))) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Runs a program to its end and gives its output, both streams; fails on a non-zero status. */
+    static String run(String... command) {
+        return run(List.of(command));
+    }
+
+    static String run(List<String> command) {
+        try {
+            Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
+            p.getOutputStream().close();
+            String output = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            if (!p.waitFor(60, TimeUnit.SECONDS)) {
+                p.destroyForcibly();
+                throw new AssertionError(command + " did not end; it printed: " + output);
+            }
+            if (p.exitValue() != 0) {
+                throw new AssertionError(
+                        command + " ended with " + p.exitValue() + " and printed: " + output);
+            }
+            return output;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError("interrupted while running " + command, e);
+        }
+    }
+
+    /** Waits until {@code condition} holds; fails with {@code what} if it does not within the limit. */
+    static void await(String what, Duration limit, BooleanSupplier condition) {
+        long end = System.nanoTime() + limit.toNanos();
+        while (!condition.getAsBoolean()) {
+            if (System.nanoTime() > end) {
+                throw new AssertionError("waited " + limit.toSeconds() + " s in vain: " + what);
+            }
+            try {
+                Thread.sleep(20);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new AssertionError("interrupted while waiting: " + what, e);
+            }
+        }
+    }
+
+    /** A file's text so far, with bytes that are not ASCII kept as ISO 8859-1. */
+    static String text(Path file) {
+        try {
+            return Files.exists(file) ? Files.readString(file, StandardCharsets.ISO_8859_1) : "";
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
