@@ -1,0 +1,65 @@
+package lockstep.qmp;
+
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/** Reads from JSON, strict about types, as QMP and JSON command-line arguments are read. */
+public final class JsonInputVisitor extends InputVisitor {
+    /** Reads that value. */
+    public JsonInputVisitor(JsonValue root) {
+        super(root);
+    }
+
+    @Override
+    String indexText(int index) {
+        return "[" + index + "]";
+    }
+
+    @Override
+    String unexpected(String path) {
+        return "Parameter '" + path + "' is unexpected";
+    }
+
+    @Override
+    public boolean bool(@Nullable String name) throws QmpException {
+        if (take(name) instanceof JsonBoolean bool) {
+            return bool.value();
+        }
+        throw wrongType(name, "boolean");
+    }
+
+    @Override
+    public double number(@Nullable String name) throws QmpException {
+        if (take(name) instanceof JsonNumber number) {
+            return number.doubleValue();
+        }
+        throw wrongType(name, "number");
+    }
+
+    @Override
+    public long int64(@Nullable String name) throws QmpException {
+        if (take(name) instanceof JsonNumber number) {
+            OptionalLong value = number.signed();
+            if (value.isPresent()) {
+                return value.getAsLong();
+            }
+        }
+        throw wrongType(name, "integer");
+    }
+
+    @Override
+    public long uint64(@Nullable String name) throws QmpException {
+        if (take(name) instanceof JsonNumber number) {
+            OptionalLong value = unsigned(number);
+            if (value.isPresent()) {
+                return value.getAsLong();
+            }
+        }
+        throw expects(name, "uint64");
+    }
+
+    @Override
+    public long size(@Nullable String name) throws QmpException {
+        return uint64(name);
+    }
+}

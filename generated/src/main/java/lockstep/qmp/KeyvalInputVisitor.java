@@ -1,0 +1,107 @@
+package lockstep.qmp;
+
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads from a tree whose leaves are the strings of {@code key=value} text: booleans are {@code on}
+ * and {@code off}, integers may be hexadecimal or octal, sizes may have a suffix.
+ */
+public final class KeyvalInputVisitor extends InputVisitor {
+    /** Which of QEMU's two families of texts is used for members that do not exist. */
+    public enum Style {
+        /** {@code Invalid parameter 'x'}: -object, -netdev, -chardev, -drive and their like. */
+        OPTIONS,
+        /** {@code Parameter 'x' is unexpected}: -blockdev, -audiodev, -display and their like. */
+        KEYVAL
+    }
+
+    private final Style style;
+
+    /** Reads what {@link KeyvalText} made. */
+    public KeyvalInputVisitor(JsonObject root, Style style) {
+        super(root);
+        this.style = style;
+    }
+
+    @Override
+    String indexText(int index) {
+        return "." + index;
+    }
+
+    @Override
+    String unexpected(String path) {
+        return style == Style.OPTIONS
+                ? "Invalid parameter '" + path + "'"
+                : "Parameter '" + path + "' is unexpected";
+    }
+
+    private String text(@Nullable String name) throws QmpException {
+        if (take(name) instanceof JsonString string) {
+            return string.value();
+        }
+        throw new QmpException("Parameters '" + path(name) + ".*' are unexpected");
+    }
+
+    @Override
+    public String string(@Nullable String name) throws QmpException {
+        return text(name);
+    }
+
+    @Override
+    public boolean bool(@Nullable String name) throws QmpException {
+        return switch (text(name)) {
+            case "on", "yes", "true", "y" -> true;
+            case "off", "no", "false", "n" -> false;
+            default -> throw expects(name, "'on' or 'off'");
+        };
+    }
+
+    @Override
+    public double number(@Nullable String name) throws QmpException {
+        try {
+            double value = Double.parseDouble(text(name));
+            if (!Double.isNaN(value) && !Double.isInfinite(value)) {
+                return value;
+            }
+        } catch (NumberFormatException e) {
+            throw expects(name, "number");
+        }
+        throw expects(name, "number");
+    }
+
+    @Override
+    public long int64(@Nullable String name) throws QmpException {
+        OptionalLong value = KeyvalText.signed(text(name));
+        if (value.isEmpty()) {
+            throw expects(name, style == Style.OPTIONS ? "an int64 value or range" : "integer");
+        }
+        return value.getAsLong();
+    }
+
+    @Override
+    public long uint64(@Nullable String name) throws QmpException {
+        OptionalLong value = KeyvalText.unsigned(text(name));
+        if (value.isEmpty()) {
+            throw expects(name, style == Style.OPTIONS ? "a uint64 value or range" : "integer");
+        }
+        return value.getAsLong();
+    }
+
+    @Override
+    public long size(@Nullable String name) throws QmpException {
+        OptionalLong value = KeyvalText.size(text(name));
+        if (value.isEmpty()) {
+            throw expects(name, style == Style.OPTIONS ? "a size value" : "size");
+        }
+        return value.getAsLong();
+    }
+
+    @Override
+    public JsonNull nul(@Nullable String name) throws QmpException {
+        if (text(name).isEmpty()) {
+            return JsonNull.NULL;
+        }
+        throw wrongType(name, "null");
+    }
+}
