@@ -1,0 +1,118 @@
+package lockstep.devices.i440fx;
+
+import lockstep.devices.pci.PciFunction;
+import lockstep.devices.pci.PciSpec;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import org.jspecify.annotations.Nullable;
+
+/** The host bridge, function 00.0. QEMU: vmstate "I440FX" v3. */
+public final class HostBridge extends PciFunction {
+    private static final int DEVICE = 0x1237;
+
+    /** PAM0 of 82441FX section 3.2.17; the others follow. */
+    private static final int PAM0 = 0x59;
+
+    private static final int PAM6 = 0x5f;
+    private static final int SMRAM = 0x72;
+    private static final int SMRAM_OPEN = 0x40;
+    private static final int SMRAM_DEFAULT = 0x02;
+
+    /** Where coreboot expects the size of RAM in units of 8 MiB. */
+    private static final int RAM_SIZE = 0x57;
+
+    private static final int READ = 1;
+    private static final int WRITE = 2;
+
+    /** RAM that a guest switched in hides the ROMs, which are mapped with priority 1. */
+    private static final int SHADOW_PRIORITY = 2;
+
+    private final AddressSpace.@Nullable Region[] shadow = new AddressSpace.Region[13];
+    private AddressSpace.@Nullable Region smram;
+
+    /** The bridge; it finds RAM through the bus. */
+    public HostBridge() {
+        super("I440FX", PciSpec.VENDOR_INTEL, DEVICE, 2, 0x0600);
+    }
+
+    @Override
+    protected void realize() {
+        RamBlock ram = machine().ram();
+        AddressSpace memory = machine().memory();
+        for (int i = 0; i < shadow.length; i++) {
+            long base = base(i);
+            long size = i == 0 ? 0x10000 : 0x4000;
+            AddressSpace.Region r =
+                    memory.mapRam("pam-ram", base, size, ram, base, SHADOW_PRIORITY);
+            r.enabled(false);
+            shadow[i] = r;
+        }
+        AddressSpace.Region r =
+                memory.mapRam("smram-low", 0xa0000, 0x20000, ram, 0xa0000, SHADOW_PRIORITY);
+        r.enabled(false);
+        smram = r;
+        config[RAM_SIZE] = (byte) Math.min(machine().ramSize() >>> 23, 255);
+    }
+
+    /** Segment 0 is the upper half of PAM0, then the lower and upper halves of PAM1 to PAM6. */
+    private static long base(int segment) {
+        return segment == 0 ? 0xf0000 : 0xc0000 + (segment - 1) * 0x4000L;
+    }
+
+    private int attributes(int segment) {
+        int register = config[PAM0 + (segment + 1) / 2];
+        return ((segment & 1) == 0 ? register >> 4 : register) & (READ | WRITE);
+    }
+
+    private void update() {
+        AddressSpace memory = machine().memory();
+        memory.begin();
+        for (int i = 0; i < shadow.length; i++) {
+            AddressSpace.Region r = shadow[i];
+            if (r != null) {
+                int a = attributes(i);
+                r.readOnly((a & WRITE) == 0);
+                r.enabled((a & READ) != 0);
+            }
+        }
+        AddressSpace.Region r = smram;
+        if (r != null) {
+            r.enabled((config[SMRAM] & SMRAM_OPEN) != 0);
+        }
+        memory.commit();
+    }
+
+    @Override
+    protected void reset() {
+        for (int i = PAM0; i <= PAM6; i++) {
+            config[i] = 0;
+        }
+        config[SMRAM] = SMRAM_DEFAULT;
+        update();
+    }
+
+    @Override
+    protected void configWritten(int offset, int size) {
+        if (touches(offset, size, PAM0, PAM6 - PAM0 + 1) || touches(offset, size, SMRAM, 1)) {
+            update();
+        }
+    }
+
+    @Override
+    public int version() {
+        return 3;
+    }
+
+    @Override
+    public void describe(StateCodec c) throws StateException {
+        describePci("parent_obj", c);
+        c.pad("unused", 1);
+    }
+
+    @Override
+    public void afterLoad(int version) {
+        update();
+    }
+}

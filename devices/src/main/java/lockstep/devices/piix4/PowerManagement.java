@@ -1,0 +1,374 @@
+package lockstep.devices.piix4;
+
+import java.util.function.IntPredicate;
+import lockstep.devices.pci.PciFunction;
+import lockstep.devices.pci.PciSpec;
+import lockstep.devices.smbus.SmbusController;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Timer;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import org.jspecify.annotations.Nullable;
+
+/** Function 01.3. QEMU: vmstate "piix4_pm" v3. */
+public final class PowerManagement extends PciFunction {
+    /** ACPI's interrupt. */
+    public static final int SCI = 9;
+
+    /** Where GPE block 0 answers; PIIX4 would have it beside PM1a. */
+    public static final int GPE_BASE = 0xafe0;
+
+    /** Bytes of GPE block 0: two of status, two of enable. */
+    public static final int GPE_LENGTH = 4;
+
+    /** The ACPI PCI hot plug registers. */
+    public static final int HOTPLUG_BASE = 0xae00;
+
+    /** The CPU presence bitmap of the first CPU hot plug interface. */
+    public static final int CPU_HOTPLUG_BASE = 0xaf00;
+
+    private static final int DEVICE = 0x7113;
+    private static final int PM_BASE = 0x40;
+    private static final int PM_ENABLE = 0x80;
+    private static final int SMBUS_BASE = 0x90;
+    private static final int SMBUS_ENABLE = 0xd2;
+    private static final int BUSES = 256;
+
+    private final SmbusController smbus;
+    private final IntPredicate portUsed;
+    private final int cpus;
+    private final boolean acpiIndex;
+    private final PmRegisters pm;
+
+    private AddressSpace.@Nullable Region pmRegion;
+    private AddressSpace.@Nullable Region smbusRegion;
+    private @Nullable Timer overflow;
+
+    private int gpeStatus;
+    private int gpeEnable;
+    private int apmControl;
+    private int apmStatus;
+    private int hotplugSelect;
+    private int hotplugIndex;
+    private final int[] hotplugUp = new int[BUSES];
+    private final int[] hotplugDown = new int[BUSES];
+    private int memorySelector;
+
+    /**
+     * The function.
+     *
+     * @param portUsed tells whether a serial or parallel port answers at a base address
+     * @param acpiIndex whether the section carries the ACPI index selector (machines after 6.2)
+     */
+    public PowerManagement(
+            Machine machine,
+            SmbusController smbus,
+            PmRegisters.Power power,
+            IntPredicate portUsed,
+            boolean acpiIndex) {
+        super("piix4_pm", PciSpec.VENDOR_INTEL, DEVICE, 3, 0x0680);
+        this.smbus = smbus;
+        this.portUsed = portUsed;
+        this.cpus = 1;
+        this.acpiIndex = acpiIndex;
+        this.pm = new PmRegisters(() -> machine.vmm().clocks().virtual(), power);
+        put16(
+                config,
+                PciSpec.STATUS,
+                PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
+        interruptPin(1);
+        config[SMBUS_ENABLE] = 0x09;
+        put32(config, SMBUS_BASE, 0xb100 | 1);
+    }
+
+    /** The PM1a registers, for the power button. */
+    public PmRegisters registers() {
+        return pm;
+    }
+
+    /** Presses the power button: a guest with ACPI is asked to shut down. */
+    public void powerButton() {
+        pm.powerButton();
+        update();
+    }
+
+    @Override
+    protected void realize() {
+        AddressSpace ports = machine().ports();
+        overflow = machine().vmm().mainLoop().timer(ClockType.VIRTUAL, this::update);
+        AddressSpace.Region r = ports.mapIo("piix4-pm", 0, 64, 0, pmPorts());
+        r.enabled(false);
+        pmRegion = r;
+        AddressSpace.Region s = ports.mapIo("pm-smbus", 0xb100, 64, 0, smbus);
+        smbusRegion = s;
+        ports.mapIo("apm-io", 0xb2, 2, 0, apmPorts());
+        ports.mapIo("acpi-gpe0", GPE_BASE, GPE_LENGTH, 0, gpePorts());
+        ports.mapIo("acpi-pci-hotplug", HOTPLUG_BASE, 0x18, 0, hotplugPorts());
+        ports.mapIo("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, 0x20, 0, cpuPorts());
+    }
+
+    private IoHandler pmPorts() {
+        return new IoHandler() {
+            @Override
+            public long read(long offset, int size) {
+                return pm.read((int) offset, size);
+            }
+
+            @Override
+            public void write(long offset, int size, long value) {
+                pm.write((int) offset, size, (int) value);
+                update();
+            }
+        };
+    }
+
+    private IoHandler apmPorts() {
+        return new IoHandler() {
+            @Override
+            public int maxAccess() {
+                return 1;
+            }
+
+            @Override
+            public long read(long offset, int size) {
+                return offset == 0 ? apmControl : apmStatus;
+            }
+
+            @Override
+            public void write(long offset, int size, long value) {
+                if (offset == 0) {
+                    apmControl = (int) value & 0xff;
+                    pm.apmCommand(apmControl);
+                    update();
+                } else {
+                    apmStatus = (int) value & 0xff;
+                }
+            }
+        };
+    }
+
+    private IoHandler gpePorts() {
+        return new IoHandler() {
+            @Override
+            public int maxAccess() {
+                return 1;
+            }
+
+            @Override
+            public long read(long offset, int size) {
+                int registers = gpeStatus | gpeEnable << 16;
+                return registers >>> (8 * (int) offset) & 0xff;
+            }
+
+            @Override
+            public void write(long offset, int size, long value) {
+                int v = (int) value & 0xff;
+                int shift = 8 * ((int) offset & 1);
+                if (offset < 2) {
+                    gpeStatus &= ~(v << shift);
+                } else {
+                    gpeEnable = gpeEnable & ~(0xff << shift) | v << shift;
+                }
+                update();
+            }
+        };
+    }
+
+    /** Registers of four bytes: up, down, eject/features, removable, bus selector, ACPI index. */
+    private IoHandler hotplugPorts() {
+        return new IoHandler() {
+            @Override
+            public int minAccess() {
+                return 4;
+            }
+
+            @Override
+            public long read(long offset, int size) {
+                boolean valid = Integer.compareUnsigned(hotplugSelect, BUSES) < 0;
+                if (!valid) {
+                    return 0;
+                }
+                switch ((int) offset) {
+                    case 0x00:
+                        int up = hotplugUp[hotplugSelect];
+                        hotplugUp[hotplugSelect] = 0;
+                        return up;
+                    case 0x04:
+                        return hotplugDown[hotplugSelect];
+                    case 0x10:
+                        return hotplugSelect;
+                    default:
+                        // No features, nothing removable, no ACPI index.
+                        return 0;
+                }
+            }
+
+            @Override
+            public void write(long offset, int size, long value) {
+                switch ((int) offset) {
+                    case 0x10 -> hotplugSelect = (int) value;
+                    case 0x14 -> hotplugIndex = (int) value;
+                    default -> {
+                        // Ejecting: no function of this board can be taken out by the guest.
+                    }
+                }
+            }
+        };
+    }
+
+    private IoHandler cpuPorts() {
+        return new IoHandler() {
+            @Override
+            public int maxAccess() {
+                return 1;
+            }
+
+            @Override
+            public long read(long offset, int size) {
+                return offset == 0 ? (1 << cpus) - 1 : 0;
+            }
+
+            @Override
+            public void write(long offset, int size, long value) {
+                // The bitmap is read only; the newer interface is not offered.
+            }
+        };
+    }
+
+    /** Drives the SCI and arms the timer overflow alarm from the registers. */
+    private void update() {
+        boolean level = pm.pending() || (gpeStatus & gpeEnable) != 0;
+        machine().gsi(SCI).set(level);
+        Timer t = overflow;
+        if (t != null) {
+            t.arm(pm.overflowAlarm());
+        }
+    }
+
+    private void map() {
+        AddressSpace ports = machine().ports();
+        ports.begin();
+        AddressSpace.Region r = pmRegion;
+        if (r != null) {
+            r.move(get32(config, PM_BASE) & 0xffc0);
+            r.enabled((config[PM_ENABLE] & 1) != 0);
+        }
+        AddressSpace.Region s = smbusRegion;
+        if (s != null) {
+            s.move(get32(config, SMBUS_BASE) & 0xffc0);
+            s.enabled((config[SMBUS_ENABLE] & 1) != 0);
+        }
+        ports.commit();
+    }
+
+    @Override
+    protected void reset() {
+        config[0x58] = 0;
+        config[0x59] = 0;
+        config[0x5a] = 0;
+        // Tells firmware that the SMM handler is set up already: there is no SMM to set up.
+        config[0x5b] = 0x02;
+        put32(config, PM_BASE, 1);
+        config[PM_ENABLE] = 0;
+        config[0x5f] = (byte) (0x10 | (portUsed.test(0x378) ? 0x80 : 0));
+        config[0x63] = 0x60;
+        config[0x67] = (byte) ((portUsed.test(0x3f8) ? 0x08 : 0) | (portUsed.test(0x2f8) ? 0x90 : 0));
+        gpeStatus = 0;
+        gpeEnable = 0;
+        apmControl = 0;
+        apmStatus = 0;
+        hotplugSelect = 0;
+        hotplugIndex = 0;
+        java.util.Arrays.fill(hotplugUp, 0);
+        java.util.Arrays.fill(hotplugDown, 0);
+        pm.reset();
+        smbus.reset();
+        map();
+        update();
+    }
+
+    @Override
+    protected void configWritten(int offset, int size) {
+        if (touches(offset, size, PM_BASE, 4)
+                || touches(offset, size, PM_ENABLE, 1)
+                || touches(offset, size, SMBUS_BASE, 4)
+                || touches(offset, size, SMBUS_ENABLE, 1)) {
+            map();
+        }
+    }
+
+    @Override
+    public int version() {
+        return 3;
+    }
+
+    @Override
+    public void describe(StateCodec c) throws StateException {
+        describePci("parent_obj", c);
+        pm.describeEvents(c);
+        c.struct(
+                "apm",
+                "APM State",
+                1,
+                a -> {
+                    apmControl = a.u8("apmc", apmControl);
+                    apmStatus = a.u8("apms", apmStatus);
+                });
+        c.struct("smb", "pmsmb", 1, smbus::describe);
+        Timer t = overflow;
+        long deadline = c.timer("ar.tmr.timer", t == null ? Timer.NEVER : t.deadline());
+        if (t != null && c.loading()) {
+            t.arm(deadline);
+        }
+        pm.describeTimer(c);
+        c.struct(
+                "ar.gpe",
+                "gpe",
+                1,
+                g -> {
+                    gpeStatus = g.u16("sts", gpeStatus);
+                    gpeEnable = g.u16("en", gpeEnable);
+                });
+        hotplugSelect = c.u32("acpi_pci_hotplug.hotplug_select", hotplugSelect);
+        c.structs(
+                "acpi_pci_hotplug.acpi_pcihp_pci_status",
+                "acpi_pcihp_pci_status",
+                1,
+                BUSES,
+                (s, i) -> {
+                    hotplugUp[i] = s.u32("up", hotplugUp[i]);
+                    hotplugDown[i] = s.u32("down", hotplugDown[i]);
+                });
+        if (acpiIndex) {
+            hotplugIndex = c.u32("acpi_pci_hotplug.acpi_index", hotplugIndex);
+        }
+        c.subsection(
+                "piix4_pm/memhp",
+                1,
+                true,
+                s ->
+                        s.struct(
+                                "acpi_memory_hotplug",
+                                "memory hotplug state",
+                                1,
+                                m -> memorySelector = m.u32("selector", memorySelector)));
+        c.subsection(
+                "piix4_pm/cpuhp",
+                1,
+                false,
+                s -> {
+                    throw s.invalid(
+                            "piix4_pm/cpuhp: the guest uses the newer CPU hot plug interface,"
+                                    + " which this machine does not have");
+                });
+    }
+
+    @Override
+    public void afterLoad(int version) {
+        map();
+        update();
+    }
+}

@@ -1,0 +1,419 @@
+package lockstep.devices.rtc;
+
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Timer;
+import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
+
+/** The clock at ports 0x70 and 0x71. QEMU: vmstate "mc146818rtc" v3. Used under the machine lock. */
+public final class Rtc implements IoHandler, StateSection {
+    /** Cells, as the data sheet's figure 9 and the PC's BIOS lay them out. */
+    private static final int SECONDS = 0;
+
+    private static final int SECONDS_ALARM = 1;
+    private static final int MINUTES = 2;
+    private static final int MINUTES_ALARM = 3;
+    private static final int HOURS = 4;
+    private static final int HOURS_ALARM = 5;
+    private static final int DAY_OF_WEEK = 6;
+    private static final int DAY = 7;
+    private static final int MONTH = 8;
+    private static final int YEAR = 9;
+    private static final int A = 10;
+    private static final int B = 11;
+    private static final int C = 12;
+    private static final int D = 13;
+    private static final int CENTURY = 0x32;
+
+    /** Where the PS/2 has its century; the same cell here. */
+    private static final int CENTURY_PS2 = 0x37;
+
+    private static final int A_UIP = 0x80;
+    private static final int A_DIVIDER = 0x70;
+    private static final int A_DIVIDER_RESET = 0x60;
+    private static final int A_RATE = 0x0f;
+    private static final int B_SET = 0x80;
+    private static final int B_PIE = 0x40;
+    private static final int B_AIE = 0x20;
+    private static final int B_UIE = 0x10;
+    private static final int B_SQWE = 0x08;
+    private static final int B_BINARY = 0x04;
+    private static final int B_24H = 0x02;
+    private static final int C_IRQF = 0x80;
+    private static final int C_PF = 0x40;
+    private static final int C_AF = 0x20;
+    private static final int C_UF = 0x10;
+    private static final int ALARM_ANY = 0xc0;
+
+    private static final long NS = 1_000_000_000L;
+    private static final int CRYSTAL_HZ = 32_768;
+
+    /** How long before an update UIP is set: 244 us. */
+    private static final long UPDATE_WARNING = 244_000;
+
+    // Wiring.
+    private final Machine machine;
+    private final ClockType clock;
+    private final Irq irq;
+    private final Timer periodic;
+    private final Timer update;
+
+    // Guest-visible state.
+    private final byte[] cells = new byte[128];
+    private int index;
+    private long nextPeriodic;
+    private int coalesced;
+    private int period;
+    private long baseSeconds;
+    private long lastUpdate;
+    private long offset;
+    private long nextAlarm;
+
+    /**
+     * A clock that starts at {@code seconds} since the epoch, as the guest counts them.
+     *
+     * @param clock what it runs on
+     */
+    public Rtc(Machine machine, Irq irq, ClockType clock, long seconds) {
+        this.machine = machine;
+        this.irq = irq;
+        this.clock = clock;
+        this.periodic = machine.vmm().mainLoop().timer(clock, this::periodicTick);
+        this.update = machine.vmm().mainLoop().timer(clock, this::updateTick);
+        cells[A] = 0x26;
+        cells[B] = B_24H;
+        cells[D] = (byte) 0x80;
+        setTime(seconds);
+        storeTime();
+        machine.ports().mapIo("rtc", 0x70, 2, 0, this);
+        machine.onReset(this::reset);
+        machine.state().register(this);
+    }
+
+    /** Sets a CMOS cell that firmware reads. */
+    public void cmos(int cell, int value) {
+        cells[cell] = (byte) value;
+    }
+
+    /** A CMOS cell. */
+    public int cmos(int cell) {
+        return cells[cell] & 0xff;
+    }
+
+    private void reset() {
+        cells[B] &= ~(B_PIE | B_AIE | B_SQWE);
+        cells[C] &= ~(C_UF | C_IRQF | C_PF | C_AF);
+        irq.set(false);
+        armPeriodic();
+        armUpdate();
+    }
+
+    private long now() {
+        return machine.vmm().clocks().now(clock);
+    }
+
+    private boolean halted() {
+        return (cells[B] & B_SET) != 0 || (cells[A] & A_DIVIDER & 0xff) >= A_DIVIDER_RESET;
+    }
+
+    private long nanos() {
+        // Sums and differences wrap alike, so a wild offset only shows a wild date.
+        return baseSeconds * NS + now() - lastUpdate + offset;
+    }
+
+    private void setTime(long seconds) {
+        baseSeconds = seconds;
+        lastUpdate = now();
+        offset = 0;
+    }
+
+    private int encode(int value) {
+        return (cells[B] & B_BINARY) != 0 ? value : value / 10 << 4 | value % 10;
+    }
+
+    private int decode(int cell) {
+        int v = cells[cell] & 0xff;
+        return (cells[B] & B_BINARY) != 0 ? v : (v >> 4) * 10 + (v & 0x0f);
+    }
+
+    private void storeTime() {
+        LocalDateTime t =
+                LocalDateTime.ofEpochSecond(Math.floorDiv(nanos(), NS), 0, ZoneOffset.UTC);
+        cells[SECONDS] = (byte) encode(t.getSecond());
+        cells[MINUTES] = (byte) encode(t.getMinute());
+        if ((cells[B] & B_24H) != 0) {
+            cells[HOURS] = (byte) encode(t.getHour());
+        } else {
+            int h = t.getHour() % 12 == 0 ? 12 : t.getHour() % 12;
+            cells[HOURS] = (byte) (encode(h) | (t.getHour() >= 12 ? 0x80 : 0));
+        }
+        cells[DAY_OF_WEEK] = (byte) encode(t.getDayOfWeek().getValue() % 7 + 1);
+        cells[DAY] = (byte) encode(t.getDayOfMonth());
+        cells[MONTH] = (byte) encode(t.getMonthValue());
+        cells[YEAR] = (byte) encode(Math.floorMod(t.getYear(), 100));
+        cells[CENTURY] = (byte) encode(Math.floorMod(t.getYear(), 10_000) / 100);
+    }
+
+    private int decodedHour(int cell) {
+        int raw = cells[cell] & 0xff;
+        if ((cells[B] & B_24H) != 0) {
+            return decode(cell);
+        }
+        int h = (cells[B] & B_BINARY) != 0 ? raw & 0x7f : (raw >> 4 & 7) * 10 + (raw & 0x0f);
+        return h % 12 + ((raw & 0x80) != 0 ? 12 : 0);
+    }
+
+    private void loadTime() {
+        // A guest may write any bits; out-of-range fields carry over as they would in mktime.
+        long year = decode(CENTURY) * 100L + decode(YEAR);
+        LocalDateTime t =
+                LocalDateTime.of((int) Math.clamp(year, 0, 9999), 1, 1, 0, 0, 0)
+                        .plusMonths(Math.max(decode(MONTH), 1) - 1L)
+                        .plusDays(Math.max(decode(DAY), 1) - 1L)
+                        .plusHours(decodedHour(HOURS))
+                        .plusMinutes(decode(MINUTES))
+                        .plusSeconds(decode(SECONDS));
+        setTime(t.toEpochSecond(ZoneOffset.UTC));
+    }
+
+    private void armPeriodic() {
+        int rate = cells[A] & A_RATE;
+        boolean on = rate != 0 && (cells[B] & (B_PIE | B_SQWE)) != 0;
+        if (!on) {
+            period = 0;
+            periodic.cancel();
+            return;
+        }
+        int was = period;
+        period = 1 << (rate <= 2 ? rate + 6 : rate - 1);
+        if (was != period || !periodic.armed()) {
+            nextPeriodic = now() + periodNanos();
+            periodic.arm(nextPeriodic);
+        }
+    }
+
+    private long periodNanos() {
+        return period * NS / CRYSTAL_HZ;
+    }
+
+    private void periodicTick() {
+        long late = now() - nextPeriodic;
+        // Ticks that nobody could see are skipped, not delivered in a burst.
+        nextPeriodic += periodNanos() * (1 + Math.max(late, 0) / periodNanos());
+        periodic.arm(nextPeriodic);
+        raise(C_PF, (cells[B] & B_PIE) != 0);
+    }
+
+    private void raise(int flag, boolean enabled) {
+        cells[C] |= (byte) flag;
+        if (enabled) {
+            cells[C] |= (byte) C_IRQF;
+            irq.set(true);
+        }
+    }
+
+    /** The update alarm runs while an update could change a flag that the guest may look at. */
+    private void armUpdate() {
+        boolean wanted =
+                (cells[C] & C_UF) == 0
+                        || (cells[B] & B_AIE) != 0 && (cells[C] & C_AF) == 0
+                        || (cells[B] & B_UIE) != 0;
+        if (!wanted || halted()) {
+            update.cancel();
+            return;
+        }
+        long next = now() + NS - Math.floorMod(nanos(), NS);
+        nextAlarm = next;
+        update.arm(next);
+    }
+
+    private void updateTick() {
+        if (halted()) {
+            return;
+        }
+        storeTime();
+        raise(C_UF, (cells[B] & B_UIE) != 0);
+        if (alarmMatches()) {
+            raise(C_AF, (cells[B] & B_AIE) != 0);
+        }
+        armUpdate();
+    }
+
+    private boolean alarmMatches() {
+        return matches(SECONDS_ALARM, SECONDS)
+                && matches(MINUTES_ALARM, MINUTES)
+                && matches(HOURS_ALARM, HOURS);
+    }
+
+    private boolean matches(int alarm, int cell) {
+        return (cells[alarm] & ALARM_ANY) == ALARM_ANY || cells[alarm] == cells[cell];
+    }
+
+    @Override
+    public int maxAccess() {
+        return 1;
+    }
+
+    @Override
+    public long read(long port, int size) {
+        if (port == 0) {
+            return 0xff;
+        }
+        int cell = index == CENTURY_PS2 ? CENTURY : index;
+        switch (cell) {
+            case SECONDS, MINUTES, HOURS, DAY_OF_WEEK, DAY, MONTH, YEAR, CENTURY:
+                if (!halted()) {
+                    storeTime();
+                }
+                return cells[cell] & 0xff;
+            case A:
+                boolean updating =
+                        !halted() && Math.floorMod(nanos(), NS) >= NS - UPDATE_WARNING;
+                return cells[A] & 0x7f | (updating ? A_UIP : 0);
+            case C:
+                int flags = cells[C] & 0xff;
+                cells[C] = 0;
+                irq.set(false);
+                armUpdate();
+                return flags;
+            default:
+                return cells[cell] & 0xff;
+        }
+    }
+
+    @Override
+    public void write(long port, int size, long data) {
+        int value = (int) data & 0xff;
+        if (port == 0) {
+            index = value & 0x7f;
+            return;
+        }
+        int cell = index == CENTURY_PS2 ? CENTURY : index;
+        switch (cell) {
+            case SECONDS, MINUTES, HOURS, DAY_OF_WEEK, DAY, MONTH, YEAR, CENTURY -> {
+                if (!halted()) {
+                    storeTime();
+                }
+                cells[cell] = (byte) value;
+                if (!halted()) {
+                    loadTime();
+                    armUpdate();
+                }
+            }
+            case SECONDS_ALARM, MINUTES_ALARM, HOURS_ALARM -> {
+                cells[cell] = (byte) value;
+                armUpdate();
+            }
+            case A -> writeA(value);
+            case B -> writeB(value);
+            case C, D -> {
+                // Read only.
+            }
+            default -> cells[cell] = (byte) value;
+        }
+    }
+
+    private void writeA(int value) {
+        boolean was = halted();
+        if (!was) {
+            storeTime();
+        }
+        cells[A] = (byte) (value & 0x7f);
+        if (was && !halted()) {
+            loadTime();
+            // Leaving divider reset, the first update comes half a second later.
+            offset = NS / 2;
+        }
+        armPeriodic();
+        armUpdate();
+    }
+
+    private void writeB(int value) {
+        boolean was = halted();
+        if (!was && (value & B_SET) != 0) {
+            storeTime();
+        }
+        int v = (value & B_SET) != 0 ? value & ~B_UIE : value;
+        boolean formatChanged = ((cells[B] ^ v) & (B_BINARY | B_24H)) != 0;
+        cells[B] = (byte) v;
+        if (was && !halted()) {
+            loadTime();
+        } else if (formatChanged && !halted()) {
+            storeTime();
+        }
+        boolean pending = (cells[B] & cells[C] & (C_PF | C_AF | C_UF)) != 0;
+        if (pending) {
+            cells[C] |= (byte) C_IRQF;
+        } else {
+            cells[C] &= ~C_IRQF;
+        }
+        irq.set(pending);
+        armPeriodic();
+        armUpdate();
+    }
+
+    @Override
+    public String name() {
+        return "mc146818rtc";
+    }
+
+    @Override
+    public int version() {
+        return 3;
+    }
+
+    @Override
+    public void beforeSave() {
+        if (!halted()) {
+            storeTime();
+        }
+    }
+
+    @Override
+    public void describe(StateCodec c) throws StateException {
+        c.bytes("cmos_data", cells);
+        index = c.u8("cmos_index", index) & 0x7f;
+        c.pad("unused[0]", 28);
+        long periodicAt = c.timer("periodic_timer", periodic.deadline());
+        nextPeriodic = c.i64("next_periodic_time", nextPeriodic);
+        c.pad("unused[1]", 24);
+        coalesced = c.u32("irq_coalesced", coalesced);
+        period = c.u32("period", period);
+        baseSeconds = c.u64("base_rtc", baseSeconds);
+        lastUpdate = c.u64("last_update", lastUpdate);
+        offset = c.i64("offset", offset);
+        long updateAt = c.timer("update_timer", update.deadline());
+        nextAlarm = c.u64("next_alarm_time", nextAlarm);
+        c.subsection(
+                "mc146818rtc/irq_reinject_on_ack_count",
+                1,
+                false,
+                s -> s.u16("irq_reinject_on_ack_count", 0));
+        if (c.loading()) {
+            // A year that no calendar knows would stop the guest's clock.
+            if (baseSeconds < -62_167_219_200L || baseSeconds > 253_402_300_799L) {
+                throw c.invalid("mc146818rtc: base_rtc " + baseSeconds + " is out of range");
+            }
+            periodic.arm(periodicAt);
+            update.arm(updateAt);
+        }
+    }
+
+    @Override
+    public void afterLoad(int version) {
+        int rate = cells[A] & A_RATE;
+        period = rate == 0 ? 0 : 1 << (rate <= 2 ? rate + 6 : rate - 1);
+        if (period == 0) {
+            periodic.cancel();
+        }
+        armPeriodic();
+        armUpdate();
+        irq.set((cells[C] & C_IRQF) != 0);
+    }
+}
