@@ -4,14 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.List;
-import java.util.Set;
-import java.util.stream.Collectors;
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.EnumValue;
 import lockstep.qapi.model.Schema;
+
 import org.junit.jupiter.api.Test;
+
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /** The schema that this product ships. */
 final class ProductSchemaTest {
@@ -42,8 +44,7 @@ final class ProductSchemaTest {
                         "nbd-server-stop",
                         "chardev-remove",
                         "chardev-add")) {
-            assertInstanceOf(
-                    Definition.Command.class, schema.find(command).orElseThrow(), command);
+            assertInstanceOf(Definition.Command.class, schema.find(command).orElseThrow(), command);
         }
     }
 

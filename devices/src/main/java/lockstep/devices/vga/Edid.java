@@ -22,7 +22,8 @@ final class Edid {
         e[17] = (byte) (2026 - 1990);
         e[18] = 1;
         e[19] = 4;
-        // Digital, 8 bits a colour, display port; 32 x 20 cm; gamma 2.2; sRGB, preferred mode is native.
+        // Digital, 8 bits a colour, display port; 32 x 20 cm; gamma 2.2; sRGB, preferred mode is
+        // native.
         e[20] = (byte) 0xa5;
         e[21] = 32;
         e[22] = 20;

@@ -6,6 +6,7 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
 
 /** The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. */

@@ -283,8 +283,7 @@ final class VgaChip {
             imposeVbe();
             if ((value & VBE_NOCLEARMEM) == 0) {
                 long length =
-                        Math.min(
-                                Integer.toUnsignedLong(vbeLineOffset) * vbe[VBE_YRES], vramSize);
+                        Math.min(Integer.toUnsignedLong(vbeLineOffset) * vbe[VBE_YRES], vramSize);
                 vram.asSlice(0, length).fill((byte) 0);
                 changed.changed(0, length);
             }

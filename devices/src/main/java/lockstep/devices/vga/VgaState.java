@@ -36,7 +36,8 @@ final class VgaState {
         chip.vbeStartAddr = c.u32("vbe_start_addr", chip.vbeStartAddr);
         chip.vbeLineOffset = c.u32("vbe_line_offset", chip.vbeLineOffset);
         chip.vbeBankMask = c.u32("vbe_bank_mask", chip.vbeBankMask);
-        // Written only by a guest that asked for a big-endian frame buffer, which has no effect here.
+        // Written only by a guest that asked for a big-endian frame buffer, which has no effect
+        // here.
         c.subsection("vga.endian", 1, false, s -> s.bool("big_endian_fb", false));
         if (c.loading()) {
             if (chip.dacSubIndex > 2) {

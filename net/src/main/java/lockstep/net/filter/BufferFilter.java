@@ -1,8 +1,5 @@
 package lockstep.net.filter;
 
-import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.function.BiConsumer;
 import lockstep.net.NetException;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
@@ -12,7 +9,12 @@ import lockstep.net.wire.PacketQueue;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.function.BiConsumer;
 
 /** filter-buffer: holds every packet and lets all go at a fixed interval of guest time. */
 public final class BufferFilter extends NetFilter {
@@ -33,8 +35,7 @@ public final class BufferFilter extends NetFilter {
         super(network, "filter-buffer", placement);
         network.position(placement);
         if (interval == 0) {
-            throw new NetException(
-                    "Property 'filter-buffer.interval' requires a positive value");
+            throw new NetException("Property 'filter-buffer.interval' requires a positive value");
         }
         this.interval = interval;
         this.loop = loop;

@@ -2,6 +2,7 @@ package lockstep.net.filter;
 
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
 
 /** Where filters find their character devices, and the loop that serves them. */

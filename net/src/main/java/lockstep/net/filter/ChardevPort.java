@@ -1,12 +1,13 @@
 package lockstep.net.filter;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.util.function.Consumer;
 import lockstep.net.NetException;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.function.Consumer;
 
 /** A filter's hold on one character device, for input or for output of framed packets. */
 final class ChardevPort implements AutoCloseable {
@@ -108,10 +109,7 @@ final class ChardevPort implements AutoCloseable {
         private final Consumer<String> warnings;
         private boolean ended;
 
-        Input(
-                boolean vnetHeader,
-                FrameDecoder.Sink sink,
-                Consumer<String> warnings) {
+        Input(boolean vnetHeader, FrameDecoder.Sink sink, Consumer<String> warnings) {
             this.decoder = new FrameDecoder(vnetHeader, sink);
             this.warnings = warnings;
         }

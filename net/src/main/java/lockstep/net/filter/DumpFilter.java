@@ -1,5 +1,15 @@
 package lockstep.net.filter;
 
+import lockstep.net.NetException;
+import lockstep.net.wire.Direction;
+import lockstep.net.wire.Endpoint;
+import lockstep.net.wire.NetFilter;
+import lockstep.net.wire.Network;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Clocks;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -11,14 +21,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.function.BiConsumer;
-import lockstep.net.NetException;
-import lockstep.net.wire.Direction;
-import lockstep.net.wire.Endpoint;
-import lockstep.net.wire.NetFilter;
-import lockstep.net.wire.Network;
-import lockstep.runtime.loop.ClockType;
-import lockstep.runtime.loop.Clocks;
-import org.jspecify.annotations.Nullable;
 
 /**
  * filter-dump: writes packets to a file in the format of libpcap (version 2.4, host byte order, link type

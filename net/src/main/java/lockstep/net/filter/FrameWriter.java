@@ -1,8 +1,9 @@
 package lockstep.net.filter;
 
+import lockstep.runtime.chardev.Chardev;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import lockstep.runtime.chardev.Chardev;
 
 /**
  * Writes packets to a character device in the framing that {@link FrameDecoder} reads. Any thread, one at

@@ -1,13 +1,15 @@
 package lockstep.net.filter;
 
-import java.io.IOException;
-import java.util.function.BiConsumer;
 import lockstep.net.NetException;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.util.function.BiConsumer;
 
 /** filter-mirror: sends a copy of each packet to a character device and lets the packet pass. */
 public final class MirrorFilter extends NetFilter {

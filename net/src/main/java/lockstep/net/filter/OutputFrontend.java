@@ -1,7 +1,8 @@
 package lockstep.net.filter;
 
-import java.nio.ByteBuffer;
 import lockstep.runtime.chardev.ChardevFrontend;
+
+import java.nio.ByteBuffer;
 
 /**
  * The front end of a device that is only written to. What the peer sends is thrown away; reading it is

@@ -1,13 +1,15 @@
 package lockstep.net.filter;
 
-import java.io.IOException;
-import java.util.function.BiConsumer;
 import lockstep.net.NetException;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.util.function.BiConsumer;
 
 /**
  * filter-redirector: takes packets away to one character device, and puts packets from another in their
@@ -35,13 +37,11 @@ public final class RedirectorFilter extends NetFilter {
                     "filter redirector needs 'indev' or 'outdev' at least one property set");
         }
         if (indev != null && indev.equals(outdev)) {
-            throw new NetException(
-                    "'indev' and 'outdev' could not be same for filter redirector");
+            throw new NetException("'indev' and 'outdev' could not be same for filter redirector");
         }
         if (indev != null) {
             ChardevPort.Input input =
-                    new ChardevPort.Input(
-                            vnetHeader, (f, n, v) -> inject(f, n), network::warn);
+                    new ChardevPort.Input(vnetHeader, (f, n, v) -> inject(f, n), network::warn);
             this.indev = ChardevPort.input(chardevs, "IN Device", indev, vnetHeader, input);
         } else {
             this.indev = null;

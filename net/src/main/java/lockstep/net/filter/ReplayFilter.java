@@ -5,6 +5,7 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+
 import org.jspecify.annotations.Nullable;
 
 /** filter-replay: lets everything pass; it only means something to record and replay. */

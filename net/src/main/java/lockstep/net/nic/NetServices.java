@@ -1,6 +1,5 @@
 package lockstep.net.nic;
 
-import java.util.Arrays;
 import lockstep.net.MacAddress;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
@@ -13,7 +12,10 @@ import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.spi.NetworkAnnouncer;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.Arrays;
 
 /** What the net room offers to devices, migration and COLO. Under the machine lock. */
 public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {

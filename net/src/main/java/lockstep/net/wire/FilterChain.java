@@ -1,8 +1,9 @@
 package lockstep.net.wire;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The filters of one backend, head first. The head is nearest to the host's network, the tail nearest to

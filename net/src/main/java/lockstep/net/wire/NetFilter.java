@@ -1,9 +1,11 @@
 package lockstep.net.wire;
 
-import java.util.function.BiConsumer;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.function.BiConsumer;
 
 /**
  * An object that sees the packets of one backend and may take, copy or inject some. Under the machine
@@ -21,7 +23,12 @@ public abstract class NetFilter {
      * @param before with {@code id=}: nearer to the head than that filter
      */
     public record Placement(
-            String id, String netdev, Direction queue, boolean on, String position, boolean before) {}
+            String id,
+            String netdev,
+            Direction queue,
+            boolean on,
+            String position,
+            boolean before) {}
 
     private final String type;
     private final Placement placement;

@@ -1,13 +1,15 @@
 package lockstep.net.wire;
 
+import lockstep.net.MacAddress;
+import lockstep.net.NetException;
+import lockstep.net.NetFilters;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import lockstep.net.MacAddress;
-import lockstep.net.NetException;
-import lockstep.net.NetFilters;
-import org.jspecify.annotations.Nullable;
 
 /** All wires of one process. Used under the machine lock. */
 public final class Network {

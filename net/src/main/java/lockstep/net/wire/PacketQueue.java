@@ -1,9 +1,10 @@
 package lockstep.net.wire;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Iterator;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Packets that wait for a receiver, in order. A sender that asked to be told when its packet is gone may

@@ -130,9 +130,8 @@ public final class Trace {
                 out.write(bytes);
                 out.flush();
             } catch (IOException e) {
-                file =
-                        null; // A full disk must not stop the guest; lines go to standard error
-                              // again.
+                file = null; // A full disk must not stop the guest; lines go to standard error
+                // again.
             }
         }
     }

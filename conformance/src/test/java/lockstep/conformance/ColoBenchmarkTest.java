@@ -1,0 +1,162 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * Lockstep and QEMU 7.2 side by side: firmware boot, the pause of a checkpoint, failover. It prints what
+ * it measures and asserts nothing about times.
+ */
+@Tag("kvm")
+@Tag("tun")
+@Tag("root")
+@Tag("qemu")
+class ColoBenchmarkTest {
+    private static final int ROUNDS = Integer.getInteger("bench.rounds", 5);
+
+    @TempDir Path directory;
+
+    private record Result(String what, double ours, double theirs) {
+        void print() {
+            System.out.printf(
+                    "BENCH %-34s lockstep %9.1f ms   qemu %9.1f ms   ratio %.2f%n",
+                    what, ours, theirs, ours / theirs);
+        }
+    }
+
+    @BeforeEach
+    void machine() {
+        Host.assumeKvm();
+        Host.assumeNetworkRoot();
+        Host.assumeProgram("nc");
+        Host.assumeProgram("qemu-img");
+        Host.assumeProgram("qemu-system-x86_64");
+    }
+
+    @Test
+    void firmwareBoot() throws IOException {
+        double ours = boot(Host.binary(), "ours");
+        double theirs = boot(qemu(), "theirs");
+        new Result("firmware boot to the boot sector", ours, theirs).print();
+    }
+
+    private double boot(Path binary, String name) throws IOException {
+        List<Double> times = new ArrayList<>();
+        Path disk = directory.resolve(name + ".raw");
+        byte[] image = new byte[1 << 20];
+        byte[] sector = Guests.counter();
+        System.arraycopy(sector, 0, image, 0, sector.length);
+        Files.write(disk, image);
+        for (int i = 0; i < Math.min(ROUNDS, 3); i++) {
+            Path serial = directory.resolve(name + i + ".serial");
+            long start = System.nanoTime();
+            Process p =
+                    new ProcessBuilder(
+                                    binary.toString(),
+                                    "-enable-kvm",
+                                    "-m",
+                                    "128",
+                                    "-nographic",
+                                    "-drive",
+                                    "if=ide,format=raw,file=" + disk)
+                            .redirectInput(Path.of("/dev/null").toFile())
+                            .redirectError(directory.resolve(name + ".err").toFile())
+                            .redirectOutput(serial.toFile())
+                            .start();
+            Host.await(
+                    binary + " boots; it printed " + Host.text(serial),
+                    Duration.ofSeconds(90),
+                    () -> Host.text(serial).contains("Booting from Hard Disk"));
+            times.add((System.nanoTime() - start) / 1e6);
+            p.destroyForcibly();
+        }
+        return median(times);
+    }
+
+    @Test
+    void checkpointPauseWithoutDirtyMemory() throws IOException {
+        compareCheckpoints(0);
+    }
+
+    @Test
+    void checkpointPauseWith64MiBDirty() throws IOException {
+        compareCheckpoints(64 << 20 >> 12);
+    }
+
+    private void compareCheckpoints(int pages) throws IOException {
+        Measured ours = measure(directory.resolve("ours"), pages, Host.binary());
+        Measured theirs = measure(directory.resolve("theirs"), pages, qemu());
+        new Result("checkpoint pause, %d MiB dirty".formatted(pages >> 8), ours.pause, theirs.pause)
+                .print();
+        new Result("failover to the primary", ours.failover, theirs.failover).print();
+    }
+
+    private record Measured(double pause, double failover) {}
+
+    private static Measured measure(Path place, int pages, Path binary) throws IOException {
+        try (ColoPair pair = new ColoPair(place, Guests.dirty(pages), binary, binary)) {
+            pair.start();
+            pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
+            pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);
+            List<Double> pauses = new ArrayList<>();
+            try (Monitor monitor =
+                    new Monitor(
+                            pair.inNamespace(
+                                    "nc", "localhost", Integer.toString(ColoPair.PRIMARY_QMP)))) {
+                Host.await(
+                        "the guest works",
+                        ColoPair.PATIENCE,
+                        () -> Host.text(pair.primary.output).contains("Hard Disk...\r\n.."));
+                monitor.execute(
+                        "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
+                                + " {\"x-checkpoint-delay\": 700}}");
+                monitor.event("RESUME");
+                for (int i = 0; i < ROUNDS; i++) {
+                    long stop = monitor.event("STOP");
+                    pauses.add((monitor.event("RESUME") - stop) / 1e3);
+                }
+            }
+            pair.secondary.kill();
+            long start = System.nanoTime();
+            List<String> answers = pair.nc(ColoPair.PRIMARY_QMP, "primary-failover", 13);
+            double failover = (System.nanoTime() - start) / 1e6;
+            assertTrue(
+                    answers.stream().anyMatch(l -> l.contains("RESUME")),
+                    String.join("\n", answers));
+            return new Measured(median(pauses), failover);
+        }
+    }
+
+    /** QEMU 7.2 under a name of its own, with the one option spelled as it knows it. */
+    private Path qemu() throws IOException {
+        Path wrapper = directory.resolve("qemu");
+        if (!Files.exists(wrapper)) {
+            Files.writeString(
+                    wrapper,
+                    """
+                    #!/bin/bash
+                    exec qemu-system-x86_64 "${@/reconnect-ms=1/reconnect=1}"
+                    """);
+            wrapper.toFile().setExecutable(true);
+        }
+        return wrapper;
+    }
+
+    private static double median(List<Double> values) {
+        List<Double> sorted = new ArrayList<>(values);
+        Collections.sort(sorted);
+        return sorted.get(sorted.size() / 2);
+    }
+}
