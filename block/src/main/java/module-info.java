@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module lockstep.block {
     requires static org.jspecify;
+    requires lockstep.runtime;
 
     exports lockstep.block;
     exports lockstep.block.node;

@@ -8,19 +8,32 @@ public final class BlockException extends Exception {
     private static final long serialVersionUID = 1L;
 
     private final int errno;
+    private final String hint;
 
     public BlockException(int errno) {
         this(errno, Errno.text(errno));
     }
 
     public BlockException(int errno, String message) {
+        this(errno, message, "");
+    }
+
+    /** With a further sentence of advice, which goes to people and not to management clients. */
+    public BlockException(int errno, String message, String hint) {
         super(message);
         this.errno = errno;
+        this.hint = hint;
     }
 
     public BlockException(int errno, String message, Throwable cause) {
         super(message, cause);
         this.errno = errno;
+        this.hint = cause instanceof BlockException inner ? inner.hint : "";
+    }
+
+    /** Advice for a person, "" when there is none. */
+    public String hint() {
+        return hint;
     }
 
     /** A positive Linux error number. */

@@ -1,0 +1,303 @@
+package lockstep.block.file;
+
+import java.lang.foreign.MemorySegment;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.runtime.linux.ImageFile;
+
+/**
+ * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end give zeroes and writes
+ * beyond it lengthen the file, because formats above decide what the length means.
+ *
+ * <p>Locks follow QEMU: byte 100 plus bit number for each permission in use, byte 200 plus bit number for each one that
+ * is not shared, all as shared locks; a conflict is a lock of somebody else on the opposite byte.
+ *
+ * <p>cache.direct is accepted and the host's page cache is used all the same: durability is the same, and no buffer has
+ * to be aligned.
+ */
+public final class FileNode extends BlockNode {
+    private static final long PERMISSION_BYTE = 100;
+    private static final long UNSHARED_BYTE = 200;
+    private static final int BITS = 4;
+
+    private final String path;
+    private final boolean locking;
+    private final boolean ignoreFlush;
+    private final boolean discards;
+    private volatile ImageFile file;
+    private boolean fileWritable;
+    private int heldPermissions;
+    private int heldUnshared;
+    private volatile boolean canPunch = true;
+
+    /** How to open a file. */
+    public record Options(
+            String path,
+            boolean readOnly,
+            boolean autoReadOnly,
+            boolean locking,
+            boolean ignoreFlush,
+            boolean discards) {
+        /** The defaults of a file that is opened for reading and writing. */
+        public static Options of(String path, boolean readOnly) {
+            return new Options(path, readOnly, false, true, false, true);
+        }
+    }
+
+    private FileNode(
+            BlockGraph graph,
+            String driver,
+            String name,
+            Options options,
+            ImageFile file,
+            boolean readOnly) {
+        super(graph, driver, name, readOnly);
+        this.path = options.path();
+        this.locking = options.locking();
+        this.ignoreFlush = options.ignoreFlush();
+        this.discards = options.discards();
+        this.file = file;
+        this.fileWritable = !readOnly;
+    }
+
+    /** Opens a file; the node is not in the graph yet. */
+    public static FileNode open(BlockGraph graph, String driver, String name, Options options)
+            throws BlockException {
+        boolean readOnly = options.readOnly();
+        ImageFile file;
+        try {
+            try {
+                file = ImageFile.open(options.path(), !readOnly);
+            } catch (ImageFile.Failure e) {
+                boolean refused =
+                        e.errno() == Errno.EACCES
+                                || e.errno() == Errno.EROFS
+                                || e.errno() == Errno.EPERM;
+                if (readOnly || !options.autoReadOnly() || !refused) {
+                    throw e;
+                }
+                file = ImageFile.open(options.path(), false);
+                readOnly = true;
+            }
+        } catch (ImageFile.Failure e) {
+            throw new BlockException(
+                    e.errno(),
+                    "Could not open '" + options.path() + "': " + Errno.text(e.errno()),
+                    e);
+        }
+        if (java.nio.file.Files.isDirectory(java.nio.file.Path.of(options.path()))) {
+            file.close();
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "'file' driver requires '"
+                            + options.path()
+                            + "' to be either a regular file or a block device");
+        }
+        return new FileNode(graph, driver, name, options, file, readOnly);
+    }
+
+    /** The path as it was given. */
+    public String path() {
+        return path;
+    }
+
+    private static BlockException failed(ImageFile.Failure e) {
+        return new BlockException(e.errno(), Errno.text(e.errno()), e);
+    }
+
+    @Override
+    public void read(long offset, MemorySegment destination) throws BlockException {
+        try {
+            file.read(offset, destination);
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws BlockException {
+        try {
+            file.write(offset, source);
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        if (canPunch) {
+            try {
+                long end = file.length();
+                if (mayUnmap && discards && offset + length <= end) {
+                    file.punchHole(offset, length);
+                } else {
+                    file.zeroRange(offset, length);
+                }
+                return;
+            } catch (ImageFile.Failure e) {
+                if (e.errno() == Errno.ENOSPC || e.errno() == Errno.EIO) {
+                    throw failed(e);
+                }
+                canPunch = false;
+            }
+        }
+        writeZeroesByWriting(offset, length);
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        if (!discards || !canPunch) {
+            return;
+        }
+        try {
+            file.punchHole(offset, length);
+        } catch (ImageFile.Failure e) {
+            if (e.errno() == Errno.EIO) {
+                throw failed(e);
+            }
+            canPunch = false;
+        }
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        if (ignoreFlush || readOnly()) {
+            return;
+        }
+        try {
+            file.sync();
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public long length() throws BlockException {
+        try {
+            return file.length();
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public BlockStatus status(long offset, long length) throws BlockException {
+        try {
+            ImageFile current = file;
+            long data = current.nextData(offset);
+            if (data < 0 || data > offset) {
+                long run = data < 0 ? length : Math.min(length, data - offset);
+                return new BlockStatus(run, false, true, true);
+            }
+            long hole = current.nextHole(offset);
+            long run = hole <= offset ? length : Math.min(length, hole - offset);
+            return new BlockStatus(run, true, false, true);
+        } catch (ImageFile.Failure e) {
+            return new BlockStatus(length, true, false, true);
+        }
+    }
+
+    @Override
+    public void truncate(long length) throws BlockException {
+        try {
+            file.truncate(length);
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    protected void close() {
+        file.close();
+    }
+
+    @Override
+    protected void onReopen(boolean readOnly) throws BlockException {
+        // A descriptor opened for writing may stay for reading; the other way needs a new one, made with the locks.
+        if (!readOnly && !fileWritable) {
+            permissionsChanged(heldPermissions, Permission.ALL & ~heldUnshared);
+        }
+    }
+
+    @Override
+    protected void permissionsChanged(int permissions, int shared) throws BlockException {
+        boolean needWrite =
+                (permissions & (Permission.WRITE | Permission.RESIZE)) != 0 || !readOnly();
+        try {
+            if (needWrite && !fileWritable && active()) {
+                ImageFile writable = ImageFile.open(path, true);
+                ImageFile old = file;
+                file = writable;
+                fileWritable = true;
+                heldPermissions = 0;
+                heldUnshared = 0;
+                old.close();
+            }
+            if (locking) {
+                int wanted = active() ? permissions : 0;
+                int unshared = active() ? Permission.ALL & ~shared : 0;
+                lock(wanted, unshared);
+            }
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
+    private void lock(int permissions, int unshared) throws ImageFile.Failure, BlockException {
+        int oldPermissions = heldPermissions;
+        int oldUnshared = heldUnshared;
+        try {
+            for (int bit = 0; bit < BITS; bit++) {
+                take(PERMISSION_BYTE + bit, permissions & ~oldPermissions, bit, "");
+                take(UNSHARED_BYTE + bit, unshared & ~oldUnshared, bit, "shared ");
+            }
+            heldPermissions |= permissions;
+            heldUnshared |= unshared;
+            for (int bit = 0; bit < BITS; bit++) {
+                if ((permissions & ~oldPermissions & 1 << bit) != 0
+                        && file.lockedByOther(UNSHARED_BYTE + bit)) {
+                    throw conflict("", bit);
+                }
+                if ((unshared & ~oldUnshared & 1 << bit) != 0
+                        && file.lockedByOther(PERMISSION_BYTE + bit)) {
+                    throw conflict("shared ", bit);
+                }
+            }
+        } catch (BlockException e) {
+            drop(permissions & ~oldPermissions, unshared & ~oldUnshared);
+            throw e;
+        }
+        drop(oldPermissions & ~permissions, oldUnshared & ~unshared);
+    }
+
+    private void take(long at, int bits, int bit, String kind)
+            throws ImageFile.Failure, BlockException {
+        if ((bits & 1 << bit) != 0 && !file.lockShared(at)) {
+            throw conflict(kind, bit);
+        }
+    }
+
+    private void drop(int permissions, int unshared) throws ImageFile.Failure {
+        for (int bit = 0; bit < BITS; bit++) {
+            if ((permissions & 1 << bit) != 0) {
+                file.unlock(PERMISSION_BYTE + bit);
+            }
+            if ((unshared & 1 << bit) != 0) {
+                file.unlock(UNSHARED_BYTE + bit);
+            }
+        }
+        heldPermissions &= ~permissions;
+        heldUnshared &= ~unshared;
+    }
+
+    private BlockException conflict(String kind, int bit) {
+        return new BlockException(
+                11,
+                "Failed to get " + kind + "\"" + Permission.name(bit) + "\" lock",
+                "Is another process using the image [" + path + "]?");
+    }
+}

@@ -1,0 +1,79 @@
+package lockstep.block.nullco;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.locks.LockSupport;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+
+/** Drivers {@code null-co} and {@code null-aio}. */
+public final class NullNode extends BlockNode {
+    /** 1 GiB, the length when none is given. */
+    public static final long DEFAULT_SIZE = 1L << 30;
+
+    private final long size;
+    private final long latencyNanos;
+    private final boolean readZeroes;
+
+    /**
+     * A node that stores nothing.
+     *
+     * @param readZeroes reads fill the buffer with zeroes; otherwise they leave it as it is
+     */
+    public NullNode(
+            BlockGraph graph,
+            String driver,
+            String name,
+            boolean readOnly,
+            long size,
+            long latencyNanos,
+            boolean readZeroes) {
+        super(graph, driver, name, readOnly);
+        this.size = size;
+        this.latencyNanos = latencyNanos;
+        this.readZeroes = readZeroes;
+    }
+
+    private void delay() {
+        if (latencyNanos > 0) {
+            LockSupport.parkNanos(latencyNanos);
+        }
+    }
+
+    @Override
+    public void read(long offset, MemorySegment destination) throws BlockException {
+        checkRange(offset, destination.byteSize(), size);
+        delay();
+        if (readZeroes) {
+            destination.fill((byte) 0);
+        }
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws BlockException {
+        checkRange(offset, source.byteSize(), size);
+        delay();
+    }
+
+    @Override
+    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        checkRange(offset, length, size);
+        delay();
+    }
+
+    @Override
+    public void flush() {
+        delay();
+    }
+
+    @Override
+    public long length() {
+        return size;
+    }
+
+    @Override
+    public BlockStatus status(long offset, long length) {
+        return new BlockStatus(length, false, readZeroes, true);
+    }
+}

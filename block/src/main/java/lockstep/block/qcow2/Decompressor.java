@@ -1,0 +1,76 @@
+package lockstep.block.qcow2;
+
+import java.lang.foreign.MemorySegment;
+import java.util.zip.DataFormatException;
+import java.util.zip.Inflater;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockNode;
+
+/** Reads compressed clusters; keeps the last one, because guests read clusters in pieces. */
+final class Decompressor {
+    private final int clusterBits;
+    private final int compressionType;
+    private long cachedEntry;
+    private byte[] cached = {};
+
+    Decompressor(Qcow2Header header) {
+        this.clusterBits = header.clusterBits();
+        this.compressionType = header.compressionType();
+    }
+
+    private static int offsetBits(int clusterBits) {
+        return 62 - (clusterBits - 8);
+    }
+
+    /** The host byte offset of a compressed cluster. */
+    static long start(long entry, int clusterBits) {
+        return entry & (1L << offsetBits(clusterBits)) - 1;
+    }
+
+    /** The most bytes it takes, up to the end of its last sector. */
+    static long length(long entry, int clusterBits) {
+        int shift = offsetBits(clusterBits);
+        long sectors = (entry & (1L << 62) - 1) >>> shift;
+        return (sectors + 1) * 512 - (start(entry, clusterBits) & 511);
+    }
+
+    /** Fills {@code destination} from byte {@code inCluster} of a compressed cluster on. */
+    synchronized void read(BlockNode file, long entry, long inCluster, MemorySegment destination)
+            throws BlockException {
+        if (cachedEntry != entry) {
+            cached = inflate(file, entry);
+            cachedEntry = entry;
+        }
+        MemorySegment.copy(
+                MemorySegment.ofArray(cached), inCluster, destination, 0, destination.byteSize());
+    }
+
+    private byte[] inflate(BlockNode file, long entry) throws BlockException {
+        if (compressionType != 0) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "qcow2: reading zstd-compressed clusters is not supported");
+        }
+        byte[] packed = new byte[(int) length(entry, clusterBits)];
+        long start = start(entry, clusterBits);
+        if (start >= file.length()) {
+            throw new BlockException(Errno.EIO, "qcow2: compressed cluster beyond the end of the image");
+        }
+        Qcow2Header.readUpTo(file, start, MemorySegment.ofArray(packed), file.length());
+        byte[] plain = new byte[1 << clusterBits];
+        try (Inflater inflater = new Inflater(true)) {
+            inflater.setInput(packed);
+            int done = 0;
+            while (done < plain.length) {
+                int n = inflater.inflate(plain, done, plain.length - done);
+                if (n == 0) {
+                    throw new BlockException(Errno.EIO, "qcow2: compressed cluster ends early");
+                }
+                done += n;
+            }
+        } catch (DataFormatException e) {
+            throw new BlockException(Errno.EIO, "qcow2: damaged compressed cluster", e);
+        }
+        return plain;
+    }
+}

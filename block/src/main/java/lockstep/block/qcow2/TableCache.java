@@ -1,0 +1,133 @@
+package lockstep.block.qcow2;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import lockstep.block.BlockException;
+import lockstep.block.node.BlockNode;
+
+/**
+ * Cluster-sized metadata tables in memory, written back on demand. Lookups may come from several threads; tables are
+ * changed only by a thread that holds the image's exclusive lock.
+ */
+final class TableCache {
+    /** One table; only the range that changed is written. */
+    static final class Table {
+        final long offset;
+        final MemorySegment data;
+        private long dirtyFrom = Long.MAX_VALUE;
+        private long dirtyTo;
+
+        Table(long offset, MemorySegment data) {
+            this.offset = offset;
+            this.data = data;
+        }
+
+        long entry(int index) {
+            return data.get(Qcow2Header.BE64, index * 8L);
+        }
+
+        void entry(int index, long value) {
+            data.set(Qcow2Header.BE64, index * 8L, value);
+            dirty(index * 8L, 8);
+        }
+
+        void dirty(long at, long length) {
+            dirtyFrom = Math.min(dirtyFrom, at);
+            dirtyTo = Math.max(dirtyTo, at + length);
+        }
+
+        boolean isDirty() {
+            return dirtyTo > 0;
+        }
+    }
+
+    private final long clusterSize;
+    private final int capacity;
+    private final LinkedHashMap<Long, Table> tables = new LinkedHashMap<>(16, 0.75f, true);
+    private boolean dirty;
+
+    TableCache(long clusterSize, long bytes) {
+        this.clusterSize = clusterSize;
+        this.capacity = (int) Math.max(8, bytes / clusterSize);
+    }
+
+    /** The table at a host offset, read when it is not in memory. */
+    synchronized Table get(BlockNode file, long offset) throws BlockException {
+        Table table = tables.get(offset);
+        if (table == null) {
+            // Freed by the collector: a reader may still look at a table that was evicted meanwhile.
+            MemorySegment data = Arena.ofAuto().allocate(clusterSize, 4096);
+            Qcow2Header.readUpTo(file, offset, data, file.length());
+            table = new Table(offset, data);
+            enter(table);
+        }
+        return table;
+    }
+
+    /** A table of zeroes for a new cluster, dirty as a whole. */
+    synchronized Table fresh(long offset) {
+        Table table = new Table(offset, Arena.ofAuto().allocate(clusterSize, 4096));
+        table.dirty(0, clusterSize);
+        dirty = true;
+        tables.remove(offset);
+        enter(table);
+        return table;
+    }
+
+    private void enter(Table table) {
+        tables.put(table.offset, table);
+        if (tables.size() <= capacity) {
+            return;
+        }
+        Iterator<Map.Entry<Long, Table>> oldest = tables.entrySet().iterator();
+        while (tables.size() > capacity && oldest.hasNext()) {
+            Table candidate = oldest.next().getValue();
+            if (!candidate.isDirty() && candidate != table) {
+                oldest.remove();
+            }
+        }
+    }
+
+    /** Whether dirty tables fill the cache so far that they should be written. */
+    synchronized boolean crowded() {
+        return tables.size() > capacity;
+    }
+
+    void markDirty() {
+        dirty = true;
+    }
+
+    boolean isDirty() {
+        return dirty;
+    }
+
+    /** Writes all changed ranges. */
+    synchronized void write(BlockNode file) throws BlockException {
+        if (!dirty) {
+            return;
+        }
+        for (Table table : tables.values()) {
+            if (table.isDirty()) {
+                file.write(
+                        table.offset + table.dirtyFrom,
+                        table.data.asSlice(table.dirtyFrom, table.dirtyTo - table.dirtyFrom));
+                table.dirtyFrom = Long.MAX_VALUE;
+                table.dirtyTo = 0;
+            }
+        }
+        dirty = false;
+    }
+
+    /** Forgets the table at a host offset, changed or not: its cluster is free. */
+    synchronized void drop(long offset) {
+        tables.remove(offset);
+    }
+
+    synchronized void clear() {
+        tables.clear();
+        dirty = false;
+    }
+}

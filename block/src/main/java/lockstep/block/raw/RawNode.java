@@ -1,0 +1,126 @@
+package lockstep.block.raw;
+
+import java.lang.foreign.MemorySegment;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Role;
+
+/** Driver {@code raw}: its child's bytes, all of them or from an offset on. */
+public final class RawNode extends BlockNode {
+    private static final int PROBE = 512;
+
+    private final long offset;
+    private final long size;
+    private final boolean probed;
+
+    /**
+     * A raw node; {@link #open} attaches the child.
+     *
+     * @param offset where the window starts
+     * @param size the window's length, negative for all the rest
+     * @param probed the format was guessed, so the guest must not make the first sector look like another format
+     */
+    public RawNode(
+            BlockGraph graph, String name, boolean readOnly, long offset, long size, boolean probed) {
+        super(graph, "raw", name, readOnly);
+        this.offset = offset;
+        this.size = size;
+        this.probed = probed;
+    }
+
+    /** Attaches the child and checks the window. */
+    public void open(BlockNode file) throws BlockException {
+        boolean window = offset != 0 || size >= 0;
+        graph().attach(this, "file", window ? Role.DATA : Role.FILTERED, file);
+        long length = file.length();
+        if (offset > length) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "Offset ("
+                            + offset
+                            + ") cannot be greater than size of the containing file ("
+                            + length
+                            + ")");
+        }
+        if (size >= 0 && size > length - offset) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "The sum of offset ("
+                            + offset
+                            + ") and size ("
+                            + size
+                            + ") has to be smaller or equal to the  actual size of the containing file ("
+                            + length
+                            + ")");
+        }
+        if (size >= 0 && size % 512 != 0) {
+            throw new BlockException(Errno.EINVAL, "Specified size is not multiple of 512");
+        }
+    }
+
+    private BlockNode file() {
+        return children().getFirst().node();
+    }
+
+    @Override
+    public ChildEdge primaryChild() {
+        return children().getFirst();
+    }
+
+    @Override
+    public void read(long position, MemorySegment destination) throws BlockException {
+        file().read(offset + position, destination);
+    }
+
+    @Override
+    public void write(long position, MemorySegment source) throws BlockException {
+        if (probed && position < PROBE) {
+            long head = Math.min(PROBE - position, source.byteSize());
+            MemorySegment sector = MemorySegment.ofArray(new byte[PROBE]);
+            file().read(offset, sector);
+            MemorySegment.copy(source, 0, sector, position, head);
+            if (FormatProbe.looksLikeFormat(sector)) {
+                throw new BlockException(Errno.EPERM);
+            }
+        }
+        file().write(offset + position, source);
+    }
+
+    @Override
+    public void writeZeroes(long position, long length, boolean mayUnmap) throws BlockException {
+        file().writeZeroes(offset + position, length, mayUnmap);
+    }
+
+    @Override
+    public void discard(long position, long length) throws BlockException {
+        file().discard(offset + position, length);
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        file().flush();
+    }
+
+    @Override
+    public long length() throws BlockException {
+        // Whole sectors, like every other disk.
+        return size >= 0 ? size : (file().length() - offset + 511) / 512 * 512;
+    }
+
+    @Override
+    public BlockStatus status(long position, long length) throws BlockException {
+        return file().status(offset + position, length);
+    }
+
+    @Override
+    public void truncate(long length) throws BlockException {
+        if (size >= 0) {
+            throw new BlockException(Errno.ENOTSUP, "Cannot resize fixed-size raw disks");
+        }
+        file().truncate(offset + length);
+    }
+}
