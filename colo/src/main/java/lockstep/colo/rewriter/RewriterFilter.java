@@ -1,0 +1,72 @@
+package lockstep.colo.rewriter;
+
+import java.util.Arrays;
+import java.util.function.BiConsumer;
+import lockstep.colo.packet.Ipv4Packet;
+import lockstep.net.NetException;
+import lockstep.net.NetFilters;
+import lockstep.net.wire.Direction;
+import lockstep.net.wire.Endpoint;
+import lockstep.net.wire.NetFilter;
+import lockstep.net.wire.Network;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections of
+ * that time need it until they end.
+ */
+public final class RewriterFilter extends NetFilter {
+    private final boolean vnetHeader;
+    private final RewriteEngine engine = new RewriteEngine();
+
+    /** A filter that is not in its chain yet. */
+    public RewriterFilter(Network network, Placement placement, boolean vnetHeader)
+            throws NetException {
+        super(network, "filter-rewriter", placement);
+        network.position(placement);
+        this.vnetHeader = vnetHeader;
+    }
+
+    @Override
+    protected int process(
+            Direction direction,
+            Endpoint sender,
+            byte[] frame,
+            int offset,
+            int length,
+            @Nullable Runnable sent) {
+        // The sender keeps its bytes as they are; only TCP over IPv4 is worth a copy.
+        if (length < 34 || !mayBeTcp(frame, offset)) {
+            return 0;
+        }
+        byte[] copy = Arrays.copyOfRange(frame, offset, offset + length);
+        Ipv4Packet p =
+                RewriteEngine.parse(copy, length, vnetHeader ? netdev().vnetHeaderLength() : 0);
+        if (p == null
+                || engine.handle(p, direction == Direction.TX) == RewriteEngine.Verdict.PASS) {
+            return 0;
+        }
+        passOn(sender, copy, 0, length);
+        return length;
+    }
+
+    private boolean mayBeTcp(byte[] frame, int offset) {
+        return vnetHeader
+                || frame[offset + 12] == 8
+                        && frame[offset + 13] == 0
+                        && frame[offset + 23] == Ipv4Packet.TCP;
+    }
+
+    @Override
+    public void colo(NetFilters.Event event) {
+        switch (event) {
+            case CHECKPOINT -> engine.checkpoint();
+            case FAILOVER -> engine.failover();
+        }
+    }
+
+    @Override
+    protected void properties(BiConsumer<String, String> out) {
+        out.accept("vnet_hdr_support", Boolean.toString(vnetHeader));
+    }
+}

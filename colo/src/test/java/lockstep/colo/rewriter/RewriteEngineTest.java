@@ -1,0 +1,117 @@
+package lockstep.colo.rewriter;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.util.Random;
+import lockstep.colo.packet.Frames;
+import lockstep.colo.packet.Ipv4Packet;
+import org.junit.jupiter.api.Test;
+
+class RewriteEngineTest {
+    private final RewriteEngine engine = new RewriteEngine();
+
+    /** Sends a frame through the engine; "seq/ack" as they come out. */
+    private String pass(byte[] frame, boolean down) {
+        Ipv4Packet p = RewriteEngine.parse(frame, frame.length, 0);
+        if (p == null || engine.handle(p, down) == RewriteEngine.Verdict.PASS) {
+            return "passed";
+        }
+        assertTrue(Frames.checksumValid(frame));
+        ByteBuffer b = ByteBuffer.wrap(frame);
+        return Integer.toUnsignedString(b.getInt(38))
+                + "/"
+                + Integer.toUnsignedString(b.getInt(42));
+    }
+
+    private String down(int seq, int ack, int flags, String text) {
+        return pass(Frames.down(seq, ack, flags, text), true);
+    }
+
+    private String up(int seq, int ack, int flags, String text) {
+        return pass(Frames.up(seq, ack, flags, text), false);
+    }
+
+    private void open() {
+        assertEquals("1000/0", down(1000, 0, Frames.SYN, ""));
+        assertEquals("5000/1001", up(5000, 1001, Frames.SYN | Frames.ACK, ""));
+        assertEquals("1001/5001", down(1001, 2001, Frames.ACK, ""));
+    }
+
+    @Test
+    void translatesBetweenTheSecondarysAndThePrimarysNumbers() {
+        open();
+        assertEquals("2001/1001", up(5001, 1001, Frames.PSH | Frames.ACK, "data"));
+        assertEquals("1001/5005", down(1001, 2005, Frames.PSH | Frames.ACK, "odd"));
+        assertEquals("2005/1004", up(5005, 1004, Frames.FIN | Frames.ACK, ""));
+        assertEquals("5005/1004", up(5005, 1004, Frames.FIN, ""));
+        engine.checkpoint();
+        assertEquals("5005/1004", up(5005, 1004, Frames.ACK, ""));
+        assertEquals("1004/2010", down(1004, 2010, Frames.ACK, ""));
+    }
+
+    @Test
+    void forgetsAConnectionThatTheClientClosed() {
+        assertEquals("1000/0", down(1000, 0, Frames.SYN, ""));
+        up(5000, 1001, Frames.SYN | Frames.ACK, "");
+        down(1001, 5001, Frames.ACK, "");
+        down(1001, 5001, Frames.FIN | Frames.ACK, "");
+        up(5001, 1002, Frames.FIN | Frames.ACK, "");
+        assertEquals(1, engine.size());
+        down(1002, 5002, Frames.ACK, "");
+        assertEquals(0, engine.size());
+    }
+
+    @Test
+    void afterFailoverUntrackedConnectionsPass() {
+        engine.failover();
+        assertEquals("passed", down(1000, 0, Frames.SYN, ""));
+        assertEquals(0, engine.size());
+    }
+
+    @Test
+    void staysActiveAfterFailoverWhileAConnectionNeedsIt() {
+        open();
+        engine.failover();
+        assertEquals("2001/1001", up(5001, 1001, Frames.ACK, "x"));
+    }
+
+    @Test
+    void ignoresWhatIsNotTcp() {
+        byte[] udp = Frames.udp(1, "x");
+        assertNull(RewriteEngine.parse(udp, udp.length, 0));
+        byte[] fragment = Frames.up(1, 2, Frames.ACK, "x");
+        fragment[21] = 4;
+        assertNull(RewriteEngine.parse(fragment, fragment.length, 0));
+    }
+
+    @Test
+    void aPieceOfASegmentKeepsAConsistentChecksum() {
+        open();
+        byte[] whole = Frames.down(1001, 2005, Frames.ACK, "abcdefgh");
+        byte[] piece = whole.clone();
+        piece[20] = 0x20; // more fragments: the sum covers bytes that are not here
+        assertEquals("1001/5005", pass(whole, true));
+        Ipv4Packet p = RewriteEngine.parse(piece, piece.length, 0);
+        assertEquals(RewriteEngine.Verdict.HANDLED, engine.handle(p, true));
+        assertEquals(ByteBuffer.wrap(whole).getShort(50), ByteBuffer.wrap(piece).getShort(50));
+    }
+
+    @Test
+    void brokenPacketsNeverThrow() {
+        Random r = new Random(2);
+        open();
+        for (int i = 0; i < 100_000; i++) {
+            byte[] f = Frames.down(1001, 2005, Frames.ACK, "abc");
+            for (int n = r.nextInt(4); n > 0; n--) {
+                f[r.nextInt(f.length)] = (byte) r.nextInt();
+            }
+            Ipv4Packet p = RewriteEngine.parse(f, r.nextInt(f.length + 1), 0);
+            if (p != null) {
+                engine.handle(p, r.nextBoolean());
+            }
+        }
+    }
+}
