@@ -8,6 +8,7 @@ module lockstep.runtime {
 
     exports lockstep.runtime;
     exports lockstep.runtime.chardev;
+    exports lockstep.runtime.commandline;
     exports lockstep.runtime.linux;
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;

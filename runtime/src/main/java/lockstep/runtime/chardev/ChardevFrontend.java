@@ -21,4 +21,7 @@ public interface ChardevFrontend {
 
     /** A serial break was received. */
     default void broken() {}
+
+    /** A device shared by several front ends sends its input to this one, or to another one, from now. */
+    default void focused(boolean here) {}
 }

@@ -1,0 +1,244 @@
+package lockstep.runtime.chardev;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.runtime.loop.EventLoop;
+import org.jspecify.annotations.Nullable;
+
+/** What all back ends with one front end share: who holds the device and when it is told what. */
+abstract class Backend implements Chardev {
+    /** One front end's hold. */
+    final class Hold implements Attachment {
+        private final ChardevFrontend frontend;
+        private final EventLoop loop;
+        private volatile boolean gone;
+
+        /** Only touched on {@link #loop}: whether the front end was told of the present peer. */
+        private boolean told;
+
+        private Hold(ChardevFrontend frontend, EventLoop loop) {
+            this.frontend = frontend;
+            this.loop = loop;
+        }
+
+        @Override
+        public boolean connected() {
+            return !gone && Backend.this.connected();
+        }
+
+        @Override
+        public void write(ByteBuffer data) throws IOException {
+            if (gone) {
+                throw new ChardevException("chardev '" + id + "' is no longer held");
+            }
+            log(data);
+            send(data);
+        }
+
+        @Override
+        public long pending() {
+            return Backend.this.pending();
+        }
+
+        @Override
+        public void acceptInput() {
+            if (!gone) {
+                resumeInput();
+            }
+        }
+
+        @Override
+        public void whenDrained(Runnable task) {
+            Backend.this.whenDrained(task, loop);
+        }
+
+        @Override
+        public void close() {
+            synchronized (Backend.this) {
+                if (gone) {
+                    return;
+                }
+                gone = true;
+                hold = null;
+            }
+            serve(mainLoop);
+        }
+    }
+
+    final String id;
+    final EventLoop mainLoop;
+    private volatile @Nullable Hold hold;
+    private final List<Runnable> drainTasks = new ArrayList<>();
+    private @Nullable OutputStream log;
+
+    Backend(String id, EventLoop mainLoop) {
+        this.id = id;
+        this.mainLoop = mainLoop;
+    }
+
+    /** Copies output to a file from now on. */
+    final void logTo(String path, boolean append) throws ChardevException {
+        try {
+            log =
+                    Files.newOutputStream(
+                            Path.of(path),
+                            StandardOpenOption.CREATE,
+                            StandardOpenOption.WRITE,
+                            append
+                                    ? StandardOpenOption.APPEND
+                                    : StandardOpenOption.TRUNCATE_EXISTING);
+        } catch (IOException e) {
+            throw new ChardevException("Unable to open logfile " + path + ": " + e.getMessage());
+        }
+    }
+
+    private void log(ByteBuffer data) {
+        OutputStream out = log;
+        if (out != null) {
+            byte[] copy = new byte[data.remaining()];
+            data.get(data.position(), copy);
+            try {
+                out.write(copy);
+            } catch (IOException e) {
+                log = null; // A full disk must not stop the device.
+            }
+        }
+    }
+
+    /** Whether there is a peer that output goes to. */
+    abstract boolean connected();
+
+    /** Sends or queues all of {@code data}. */
+    abstract void send(ByteBuffer data) throws IOException;
+
+    /** Bytes queued. */
+    long pending() {
+        return 0;
+    }
+
+    /** The front end can take more. Any thread. */
+    void resumeInput() {}
+
+    /** The loop of the device's callbacks has changed. */
+    void serve(EventLoop loop) {}
+
+    @Override
+    public final String id() {
+        return id;
+    }
+
+    @Override
+    public boolean frontendOpen() {
+        return hold != null;
+    }
+
+    @Override
+    public boolean movable() {
+        return false;
+    }
+
+    @Override
+    public boolean reconnectable() {
+        return false;
+    }
+
+    /** Whether chardev-remove must refuse. */
+    boolean busy() {
+        return hold != null;
+    }
+
+    /** Where callbacks run now. */
+    final EventLoop loop() {
+        Hold h = hold;
+        return h == null ? mainLoop : h.loop;
+    }
+
+    @Override
+    public Attachment attach(ChardevFrontend frontend, EventLoop loop) throws ChardevException {
+        Hold h = new Hold(frontend, loop);
+        synchronized (this) {
+            if (hold != null) {
+                throw new ChardevException("chardev '" + id + "' is already in use");
+            }
+            hold = h;
+        }
+        serve(loop);
+        // Posted, so that the front end has its attachment in hand when it hears of the peer.
+        loop.execute(this::tellOpened);
+        return h;
+    }
+
+    /** Tells the front end of a peer, once. On the loop. */
+    final void tellOpened() {
+        Hold h = hold;
+        if (h != null && !h.told && connected()) {
+            h.told = true;
+            h.frontend.opened();
+        }
+    }
+
+    /** Tells the front end that the peer left. On the loop. */
+    final void tellClosed() {
+        Hold h = hold;
+        if (h != null && h.told) {
+            h.told = false;
+            h.frontend.closed();
+        }
+    }
+
+    /** Passes a break on. On the loop. */
+    final void tellBroken() {
+        Hold h = hold;
+        if (h != null) {
+            h.frontend.broken();
+        }
+    }
+
+    /** How much the front end takes now. */
+    final int room() {
+        Hold h = hold;
+        return h == null ? 0 : Math.max(0, h.frontend.canReceive());
+    }
+
+    /** Hands input over, at most {@link #room} bytes. On the loop. */
+    final void deliver(byte[] data, int offset, int length) {
+        Hold h = hold;
+        if (h != null && length > 0) {
+            tellOpened();
+            h.frontend.receive(ByteBuffer.wrap(data, offset, length).slice());
+        }
+    }
+
+    private void whenDrained(Runnable task, EventLoop loop) {
+        synchronized (drainTasks) {
+            if (pending() > 0) {
+                drainTasks.add(() -> loop.execute(task));
+                return;
+            }
+        }
+        if (loop.inLoop()) {
+            task.run();
+        } else {
+            loop.execute(task);
+        }
+    }
+
+    /** Runs what waits for an empty queue. Any thread. */
+    final void drained() {
+        List<Runnable> ready;
+        synchronized (drainTasks) {
+            if (drainTasks.isEmpty() || pending() > 0) {
+                return;
+            }
+            ready = List.copyOf(drainTasks);
+            drainTasks.clear();
+        }
+        ready.forEach(Runnable::run);
+    }
+}

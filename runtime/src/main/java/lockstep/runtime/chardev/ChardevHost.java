@@ -1,0 +1,22 @@
+package lockstep.runtime.chardev;
+
+import lockstep.runtime.loop.EventLoop;
+import org.jspecify.annotations.Nullable;
+
+/** What character devices need of the process they live in. */
+public interface ChardevHost {
+    /** The loop that serves devices without a front end of another loop. */
+    EventLoop mainLoop();
+
+    /** Prints a message for the user, with the program's name in front. */
+    void report(String message);
+
+    /** Takes over a descriptor that a monitor was handed under that name; null if there is none. */
+    @Nullable Integer takeDescriptor(String name);
+
+    /** Ends the process as the escape of a mux asks. */
+    void terminate();
+
+    /** Whether the process is or becomes a daemon, which has no standard input and output. */
+    boolean daemon();
+}
