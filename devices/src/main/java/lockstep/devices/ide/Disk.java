@@ -1,0 +1,103 @@
+package lockstep.devices.ide;
+
+import java.lang.foreign.MemorySegment;
+import lockstep.block.BlockBackend;
+import lockstep.block.Completion;
+
+/** What a drive needs of its medium. Completions run under the machine lock, never inside the call's caller. */
+interface Disk {
+    boolean present();
+
+    boolean readOnly();
+
+    /** Bytes, 0 without medium. */
+    long length();
+
+    /** Something that changes its identity when the medium is changed. */
+    Object medium();
+
+    void read(long offset, MemorySegment target, Completion done);
+
+    void write(long offset, MemorySegment source, boolean durable, Completion done);
+
+    void flush(Completion done);
+
+    void discard(long offset, long length, Completion done);
+
+    void writeCache(boolean on);
+
+    boolean writeCache();
+
+    /** Waits for all requests, running their completions here. */
+    void drain();
+
+    /** A backend of the block room. */
+    static Disk of(BlockBackend backend) {
+        return new Backend(backend);
+    }
+
+    /** The adapter. */
+    record Backend(BlockBackend backend) implements Disk {
+        private static final Object NOTHING = new Object();
+
+        @Override
+        public boolean present() {
+            return backend.present();
+        }
+
+        @Override
+        public boolean readOnly() {
+            return backend.readOnly();
+        }
+
+        @Override
+        public long length() {
+            return backend.length();
+        }
+
+        @Override
+        public Object medium() {
+            Object root = backend.root();
+            return root == null ? NOTHING : root;
+        }
+
+        @Override
+        public void read(long offset, MemorySegment target, Completion done) {
+            backend.read(offset, target, done);
+        }
+
+        @Override
+        public void write(long offset, MemorySegment source, boolean durable, Completion done) {
+            if (durable) {
+                backend.writeDurably(offset, source, done);
+            } else {
+                backend.write(offset, source, done);
+            }
+        }
+
+        @Override
+        public void flush(Completion done) {
+            backend.flush(done);
+        }
+
+        @Override
+        public void discard(long offset, long length, Completion done) {
+            backend.discard(offset, length, done);
+        }
+
+        @Override
+        public void writeCache(boolean on) {
+            backend.setWritethrough(!on);
+        }
+
+        @Override
+        public boolean writeCache() {
+            return !backend.writethrough();
+        }
+
+        @Override
+        public void drain() {
+            backend.drain();
+        }
+    }
+}
