@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module lockstep.runtime {
     requires lockstep.qmp;
+    requires jdk.net;
     requires static org.jspecify;
 
     exports lockstep.runtime;
@@ -13,6 +14,7 @@ module lockstep.runtime {
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;
     exports lockstep.runtime.memory;
+    exports lockstep.runtime.migration;
     exports lockstep.runtime.monitor;
     exports lockstep.runtime.object;
     exports lockstep.runtime.spi;

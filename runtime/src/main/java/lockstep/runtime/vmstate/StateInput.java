@@ -133,6 +133,6 @@ public final class StateInput {
     }
 
     private static StateException endOfStream() {
-        return new StateException("Input/output error: the stream ended too early");
+        return new EndOfStateException();
     }
 }

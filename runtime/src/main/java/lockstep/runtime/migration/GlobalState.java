@@ -1,0 +1,81 @@
+package lockstep.runtime.migration;
+
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Set;
+
+/**
+ * The section that carries the run state in which the source was before it stopped for the migration
+ * (QEMU: vmstate "globalstate" v1). Used under the machine lock.
+ */
+public final class GlobalState implements StateSection {
+    private static final int NAME_ROOM = 32;
+
+    private final Set<String> known;
+    private final byte[] name = new byte[NAME_ROOM];
+    private int size;
+    private boolean suspended;
+    private @Nullable String received;
+
+    /** With the names of all run states that exist. */
+    public GlobalState(Set<String> known) {
+        this.known = known;
+        store("running");
+    }
+
+    /** Remembers the present run state for the streams to come. */
+    public void store(String runState) {
+        byte[] ascii = runState.getBytes(StandardCharsets.US_ASCII);
+        Arrays.fill(name, (byte) 0);
+        System.arraycopy(ascii, 0, name, 0, Math.min(ascii.length, NAME_ROOM - 1));
+        size = runState.length() + 1;
+    }
+
+    /** The run state that the last loaded stream carried; null when it carried none. */
+    public @Nullable String received() {
+        return received;
+    }
+
+    /** Forgets what was received, before another stream. */
+    public void forget() {
+        received = null;
+    }
+
+    @Override
+    public String name() {
+        return "globalstate";
+    }
+
+    @Override
+    public int version() {
+        return 1;
+    }
+
+    @Override
+    public void describe(StateCodec c) throws StateException {
+        size = c.u32("size", size);
+        c.bytes("runstate", name);
+        c.u8("has_vm_was_suspended", 1);
+        suspended = c.u8("vm_was_suspended", suspended ? 1 : 0) != 0;
+        c.pad("unused", 66);
+    }
+
+    @Override
+    public void afterLoad(int version) throws StateException {
+        int end = 0;
+        while (end < NAME_ROOM && name[end] != 0) {
+            end++;
+        }
+        String text = new String(name, 0, end, StandardCharsets.ISO_8859_1);
+        if (!known.contains(text)) {
+            throw new StateException("invalid parameter value: " + text);
+        }
+        received = text;
+    }
+}
