@@ -18,6 +18,7 @@ public final class FrameWriter {
 
     private final Chardev.Attachment out;
     private final boolean vnetHeader;
+    private ByteBuffer buffer = ByteBuffer.allocate(2048); // The device copies what it must keep.
 
     /** A writer on a device that its owner attached to. */
     public FrameWriter(Chardev.Attachment out, boolean vnetHeader) {
@@ -40,7 +41,10 @@ public final class FrameWriter {
         if (out.pending() > LIMIT) {
             throw new IOException("the peer does not read");
         }
-        ByteBuffer b = ByteBuffer.allocate(length + (vnetHeader ? 8 : 4));
+        if (buffer.capacity() < length + 8) {
+            buffer = ByteBuffer.allocate(length + 8);
+        }
+        ByteBuffer b = buffer.clear();
         b.putInt(length);
         if (vnetHeader) {
             b.putInt(vnetHeaderLength);

@@ -15,6 +15,7 @@ import java.util.function.BiConsumer;
 public final class MirrorFilter extends NetFilter {
     private final ChardevPort outdev;
     private final boolean vnetHeader;
+    private boolean failing;
 
     /** Takes hold of {@code outdev}; the filter is not in its chain yet. */
     public MirrorFilter(
@@ -40,11 +41,20 @@ public final class MirrorFilter extends NetFilter {
             @Nullable Runnable sent) {
         try {
             outdev.write(frame, offset, length, netdev().vnetHeaderLength());
+            failing = false;
         } catch (IOException e) {
             // The words are QEMU's, which prints its number 1 as an errno.
-            netdev().network().warn("filter mirror send failed(Operation not permitted)");
+            complain("filter mirror send failed(Operation not permitted)");
         }
         return 0;
+    }
+
+    /** Says it once per series of failures: the guest decides how many packets there are. */
+    private void complain(String message) {
+        if (!failing) {
+            failing = true;
+            netdev().network().warn(message);
+        }
     }
 
     private void drained() {

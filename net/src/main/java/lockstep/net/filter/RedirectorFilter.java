@@ -19,6 +19,7 @@ public final class RedirectorFilter extends NetFilter {
     private final @Nullable ChardevPort indev;
     private final @Nullable ChardevPort outdev;
     private final boolean vnetHeader;
+    private boolean failing;
 
     /** Takes hold of the devices; the filter is not in its chain yet. */
     public RedirectorFilter(
@@ -73,8 +74,9 @@ public final class RedirectorFilter extends NetFilter {
         }
         try {
             outdev.write(frame, offset, length, netdev().vnetHeaderLength());
+            failing = false;
         } catch (IOException e) {
-            netdev().network().warn("filter redirector send failed(Operation not permitted)");
+            complain("filter redirector send failed(Operation not permitted)");
         }
         return length;
     }
@@ -86,6 +88,14 @@ public final class RedirectorFilter extends NetFilter {
         Endpoint nic = netdev().peer();
         if (queue() != Direction.TX && nic != null) {
             passOn(nic, frame, 0, length);
+        }
+    }
+
+    /** Says it once per series of failures: the guest decides how many packets there are. */
+    private void complain(String message) {
+        if (!failing) {
+            failing = true;
+            netdev().network().warn(message);
         }
     }
 

@@ -154,6 +154,9 @@ public final class TapEndpoint extends Endpoint {
         for (int i = 0; i < BURST && reading && !closed(); i++) {
             if (congested()) {
                 pause();
+                if (!congested()) {
+                    resume(); // Drained between the question and the pause.
+                }
                 return;
             }
             int n = FileIo.read(fd.number(), buffer, 0, buffer.length);

@@ -184,11 +184,14 @@ public abstract class Endpoint {
     public final void flushIncoming() {
         receiveDisabled = false;
         incoming.flush();
-        flushed();
+        Endpoint p = peer;
+        if (p != null) {
+            p.peerFlushed();
+        }
     }
 
-    /** Hook for endpoints that pass packets on: also those waiting for others may go now. */
-    protected void flushed() {}
+    /** The peer has room again; for endpoints behind which others wait. */
+    protected void peerFlushed() {}
 
     /** How many packets wait in front of this endpoint. */
     public final int waiting() {

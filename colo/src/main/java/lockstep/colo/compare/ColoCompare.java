@@ -1,0 +1,363 @@
+package lockstep.colo.compare;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import lockstep.net.filter.FrameDecoder;
+import lockstep.net.filter.FrameWriter;
+import lockstep.net.filter.OutputFrontend;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.Timer;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.UserObject;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The object colo-compare: a comparison with its four character devices, on the loop of an I/O thread.
+ * Made and closed under the machine lock; everything between runs on that loop without it.
+ */
+public final class ColoCompare implements UserObject {
+    private static final long MILLISECOND = 1_000_000;
+    private static final String TO_XEN = "DO_CHECKPOINT";
+    private static final String XEN_HELLO = "COLO_USERSPACE_PROXY_INIT";
+    private static final String XEN_ANSWER = "COLO_COMPARE_GET_XEN_INIT";
+    private static final String XEN_CHECKPOINT = "COLO_CHECKPOINT";
+
+    private final CompareConfig config;
+    private final Comparisons comparisons;
+    private final EventLoop loop;
+    private final Consumer<String> warnings;
+    private final Runnable whenClosed;
+    private final CompareEngine engine;
+    private final Chardev.Attachment primary;
+    private final Chardev.Attachment secondary;
+    private final FrameWriter out;
+    private final @Nullable FrameWriter xen;
+    private final Timer scan;
+    private volatile long timeout;
+    private volatile long scanCycle;
+    private boolean outFailing;
+    private boolean closed;
+
+    private ColoCompare(Setup s, Chardev.Attachment[] devices) {
+        config = s.config;
+        comparisons = s.comparisons;
+        loop = s.loop;
+        warnings = s.warnings;
+        whenClosed = s.whenClosed;
+        engine =
+                new CompareEngine(
+                        new EngineOutput(),
+                        () -> loop.clocks().now(ClockType.REALTIME) / MILLISECOND,
+                        comparisons::maxQueue);
+        primary = devices[0];
+        secondary = devices[1];
+        out = new FrameWriter(devices[2], config.vnetHeader());
+        xen = devices.length > 3 ? new FrameWriter(devices[3], false) : null;
+        timeout = config.compareTimeout();
+        scanCycle = config.expiredScanCycle();
+        scan = loop.timer(ClockType.REALTIME, this::scan);
+    }
+
+    /**
+     * What a comparison is made from.
+     *
+     * @param chardevs finds a character device, null when there is none
+     * @param loop the I/O thread's loop
+     * @param warnings messages for the user
+     * @param whenClosed told when the comparison no longer needs its loop
+     */
+    public record Setup(
+            CompareConfig config,
+            Comparisons comparisons,
+            Function<String, @Nullable Chardev> chardevs,
+            EventLoop loop,
+            Consumer<String> warnings,
+            Runnable whenClosed) {}
+
+    /**
+     * Takes hold of the devices and starts to compare.
+     *
+     * @throws CompareException when a device is missing, unfit or in use
+     */
+    public static ColoCompare open(Setup setup) throws CompareException {
+        CompareConfig c = setup.config;
+        c.check();
+        Deferred primaryIn = new Deferred();
+        Deferred secondaryIn = new Deferred();
+        Deferred notifyIn = new Deferred();
+        String notify = c.notifyDev();
+        Chardev.Attachment[] devices = new Chardev.Attachment[notify == null ? 3 : 4];
+        int made = 0;
+        try {
+            devices[made++] = attach(setup, c.primaryIn(), primaryIn);
+            devices[made++] = attach(setup, c.secondaryIn(), secondaryIn);
+            devices[made++] = attach(setup, c.outdev(), new OutputFrontend());
+            if (notify != null) {
+                devices[made++] = attach(setup, notify, notifyIn);
+            }
+        } catch (CompareException e) {
+            for (int i = 0; i < made - 1; i++) {
+                devices[i].close();
+            }
+            throw e;
+        }
+        ColoCompare compare = new ColoCompare(setup, devices);
+        compare.start(primaryIn, secondaryIn, notifyIn);
+        return compare;
+    }
+
+    private static Chardev.Attachment attach(Setup setup, String id, ChardevFrontend frontend)
+            throws CompareException {
+        Chardev device = setup.chardevs.apply(id);
+        if (device == null) {
+            throw new CompareException("Device '" + id + "' not found");
+        }
+        if (!device.reconnectable()) {
+            throw new CompareException("chardev \"" + id + "\" is not reconnectable");
+        }
+        if (!device.movable()) {
+            throw new CompareException("chardev \"" + id + "\" cannot switch context");
+        }
+        try {
+            return device.attach(frontend, setup.loop);
+        } catch (ChardevException e) {
+            throw new CompareException(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private void start(Deferred primaryIn, Deferred secondaryIn, Deferred notifyIn) {
+        Long max = config.maxQueueSize();
+        if (max != null) {
+            comparisons.maxQueue(max.intValue());
+        }
+        comparisons.add(this);
+        primaryIn.begin(new Input("primary_in", engine::primary), primary);
+        secondaryIn.begin(new Input("secondary_in", engine::secondary), secondary);
+        FrameWriter x = xen;
+        if (x != null) {
+            notifyIn.begin(new Input("notify_dev", this::fromXen), x.attachment());
+        }
+        armScan();
+    }
+
+    private void armScan() {
+        scan.arm(loop.clocks().now(ClockType.REALTIME) + scanCycle * MILLISECOND);
+    }
+
+    private void scan() {
+        if (!closed) {
+            engine.scan(timeout);
+            armScan();
+        }
+    }
+
+    void post(Runnable task) {
+        loop.execute(task);
+    }
+
+    /** Releases all that waits. On the loop. */
+    void flush() {
+        if (!closed) {
+            engine.flush();
+        }
+    }
+
+    private void fromXen(byte[] data, int length, int vnetHeader) {
+        String text = new String(data, 0, length, StandardCharsets.ISO_8859_1);
+        switch (text) {
+            case XEN_HELLO -> toXen(XEN_ANSWER);
+            case XEN_CHECKPOINT -> engine.flush();
+            default -> warnings.accept("COLO compare got unsupported instruction");
+        }
+    }
+
+    private void toXen(String text) {
+        FrameWriter x = xen;
+        if (x != null) {
+            byte[] b = text.getBytes(StandardCharsets.US_ASCII);
+            try {
+                x.write(b, 0, b.length, 0);
+            } catch (IOException e) {
+                warnings.accept("Notify Xen COLO-frame failed");
+            }
+        }
+    }
+
+    private final class EngineOutput implements CompareEngine.Output {
+        @Override
+        public void release(byte[] frame, int length, int vnetHeader) {
+            try {
+                out.write(frame, 0, length, vnetHeader);
+                outFailing = false;
+            } catch (IOException e) {
+                if (!outFailing) {
+                    outFailing = true;
+                    warnings.accept("colo send primary packet failed");
+                }
+            }
+        }
+
+        @Override
+        public void requestCheckpoint() {
+            if (xen != null) {
+                toXen(TO_XEN);
+            } else {
+                comparisons.requestCheckpoint();
+            }
+        }
+    }
+
+    /** One input; goes on reading when another peer connects. */
+    private final class Input implements ChardevFrontend {
+        private final String name;
+        private final FrameDecoder decoder;
+        private boolean broken;
+
+        Input(String name, FrameDecoder.Sink sink) {
+            this.name = name;
+            this.decoder = new FrameDecoder(config.vnetHeader(), sink);
+        }
+
+        @Override
+        public int canReceive() {
+            return broken || closed ? 0 : FrameDecoder.MAX_FRAME;
+        }
+
+        @Override
+        public void receive(ByteBuffer data) {
+            if (broken || closed || !decoder.feed(data)) {
+                data.position(data.limit());
+                if (!broken && !closed) {
+                    broken = true;
+                    warnings.accept(FrameDecoder.OVERSIZED);
+                    warnings.accept("colo-compare " + name + " error");
+                }
+            }
+        }
+
+        @Override
+        public void closed() {
+            // A frame that the old peer cut in the middle must not eat the new peer's first bytes.
+            decoder.reset();
+            broken = false;
+        }
+    }
+
+    /** A front end that takes nothing until the object behind it is complete. */
+    private static final class Deferred implements ChardevFrontend {
+        private volatile @Nullable Input input;
+
+        void begin(Input behind, Chardev.Attachment device) {
+            input = behind;
+            device.acceptInput();
+        }
+
+        @Override
+        public int canReceive() {
+            Input i = input;
+            return i == null ? 0 : i.canReceive();
+        }
+
+        @Override
+        public void receive(ByteBuffer data) {
+            Input i = input;
+            if (i != null) {
+                i.receive(data);
+            }
+        }
+
+        @Override
+        public void closed() {
+            Input i = input;
+            if (i != null) {
+                i.closed();
+            }
+        }
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return List.of(
+                QomProperty.of("primary_in", "string", config::primaryIn),
+                QomProperty.of("secondary_in", "string", config::secondaryIn),
+                QomProperty.of("outdev", "string", config::outdev),
+                QomProperty.of("iothread", "link<iothread>", () -> "/objects/" + config.iothread()),
+                QomProperty.of(
+                        "notify_dev",
+                        "string",
+                        () -> config.notifyDev() == null ? "" : config.notifyDev()),
+                new QomProperty(
+                        "compare_timeout",
+                        "uint64",
+                        () -> timeout,
+                        v -> timeout = positive("compare_timeout", v)),
+                new QomProperty(
+                        "expired_scan_cycle",
+                        "uint32",
+                        () -> scanCycle,
+                        v -> scanCycle = positive("expired_scan_cycle", v)),
+                new QomProperty(
+                        "max_queue_size",
+                        "uint32",
+                        () -> Integer.toUnsignedLong(comparisons.maxQueue()),
+                        v -> comparisons.maxQueue((int) positive("max_queue_size", v))),
+                QomProperty.of("vnet_hdr_support", "bool", config::vnetHeader));
+    }
+
+    private static long positive(String property, Object value) {
+        if (!(value instanceof Long number) || number < 0 || number > 0xffff_ffffL) {
+            throw new IllegalArgumentException("Parameter '" + property + "' expects uint32_t");
+        }
+        try {
+            CompareConfig.positive(property, number);
+        } catch (CompareException e) {
+            throw new IllegalArgumentException(e.getMessage(), e);
+        }
+        return number;
+    }
+
+    /**
+     * Releases what the primary has sent (it would be lost otherwise), then lets go of the devices.
+     * Returns when that is done.
+     */
+    @Override
+    public void close() {
+        comparisons.remove(this);
+        CountDownLatch done = new CountDownLatch(1);
+        post(
+                () -> {
+                    try {
+                        shut();
+                    } finally {
+                        done.countDown();
+                    }
+                });
+        Comparisons.await(done);
+        whenClosed.run();
+    }
+
+    private void shut() {
+        if (closed) {
+            return;
+        }
+        engine.flush();
+        closed = true;
+        scan.cancel();
+        primary.close();
+        secondary.close();
+        out.attachment().close();
+        FrameWriter x = xen;
+        if (x != null) {
+            x.attachment().close();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+package lockstep.colo.compare;
+
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
+
+/** The comparisons of one process, and what they share. Any thread. */
+public final class Comparisons implements PacketComparison {
+    private static final int DEFAULT_QUEUE = 1024;
+
+    private final List<ColoCompare> all = new CopyOnWriteArrayList<>();
+    private volatile @Nullable Runnable listener;
+    private volatile int maxQueue = DEFAULT_QUEUE;
+
+    /** No comparisons yet. */
+    public Comparisons() {}
+
+    void add(ColoCompare compare) {
+        all.add(compare);
+    }
+
+    void remove(ColoCompare compare) {
+        all.remove(compare);
+    }
+
+    /** How many packets wait per queue, an unsigned number; one value for the whole process, as in QEMU. */
+    int maxQueue() {
+        return maxQueue;
+    }
+
+    void maxQueue(int packets) {
+        maxQueue = packets;
+    }
+
+    void requestCheckpoint() {
+        Runnable l = listener;
+        if (l != null) {
+            l.run();
+        }
+    }
+
+    @Override
+    public void onCheckpointRequest(@Nullable Runnable wanted) {
+        listener = wanted;
+    }
+
+    @Override
+    public void checkpoint() {
+        List<ColoCompare> now = List.copyOf(all);
+        CountDownLatch left = new CountDownLatch(now.size());
+        for (ColoCompare c : now) {
+            c.post(
+                    () -> {
+                        try {
+                            c.flush();
+                        } finally {
+                            left.countDown();
+                        }
+                    });
+        }
+        await(left);
+    }
+
+    /** Waits for something that a loop is bound to do; an interruption is kept for the caller. */
+    static void await(CountDownLatch latch) {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                latch.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,127 @@
+package lockstep.net.hub;
+
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.net.wire.Endpoint;
+import lockstep.net.wire.Network;
+
+/** The hubs of one network by number. Under the machine lock. */
+public final class Hubs {
+    private final Network network;
+    private final List<Hub> hubs = new ArrayList<>();
+
+    /** No hubs yet. */
+    public Hubs(Network network) {
+        this.network = network;
+    }
+
+    /** Adds a port with the given id to a hub, which is made if need be; the port is not listed yet. */
+    public Endpoint port(String id, int hubId) {
+        for (Hub h : hubs) {
+            if (h.id == hubId) {
+                return h.port(id);
+            }
+        }
+        Hub h = new Hub(hubId);
+        hubs.add(h);
+        network.addHub(h);
+        return h.port(id);
+    }
+
+    private final class Hub implements Network.HubText {
+        private final int id;
+        private final List<Port> ports = new ArrayList<>();
+        private boolean flushing;
+
+        Hub(int id) {
+            this.id = id;
+        }
+
+        Port port(String name) {
+            Port p = new Port(this, name);
+            ports.addFirst(p);
+            return p;
+        }
+
+        @Override
+        public boolean owns(Endpoint endpoint) {
+            return endpoint instanceof Port p && p.hub == this;
+        }
+
+        @Override
+        public void describe(StringBuilder out) {
+            out.append("hub ").append(id).append('\n');
+            for (Port p : ports) {
+                out.append(" \\ ").append(p.name());
+                Endpoint peer = p.peer();
+                if (peer == null) {
+                    out.append('\n');
+                } else {
+                    out.append(": ");
+                    network.describe(peer, out);
+                }
+            }
+        }
+    }
+
+    private final class Port extends Endpoint {
+        private final Hub hub;
+
+        Port(Hub hub, String name) {
+            super(Hubs.this.network, name, "hubport");
+            this.hub = hub;
+            info("hubid=" + hub.id);
+        }
+
+        /** A hub takes a packet if any of the other ports does; the others miss it. */
+        @Override
+        protected boolean canReceive() {
+            boolean any = hub.ports.size() == 1;
+            for (Port p : hub.ports) {
+                any |= p != this && p.canSend();
+            }
+            return any;
+        }
+
+        @Override
+        protected int receive(byte[] frame, int offset, int length) {
+            for (Port p : List.copyOf(hub.ports)) {
+                if (p != this) {
+                    p.send(frame, offset, length, null);
+                }
+            }
+            return length;
+        }
+
+        /** The peer can take packets again: those that wait in front of the other ports may go. */
+        private void room() {
+            if (hub.flushing) {
+                return; // Hubs connected in a ring.
+            }
+            hub.flushing = true;
+            try {
+                for (Port p : List.copyOf(hub.ports)) {
+                    if (p != this) {
+                        p.flushIncoming();
+                    }
+                }
+            } finally {
+                hub.flushing = false;
+            }
+        }
+
+        @Override
+        protected void peerFlushed() {
+            room();
+        }
+
+        @Override
+        protected void cleanup() {
+            hub.ports.remove(this);
+            if (hub.ports.isEmpty()) {
+                hubs.remove(hub);
+                network().removeHub(hub);
+            }
+        }
+    }
+}
