@@ -36,9 +36,6 @@ final class BusMaster {
     private int regionAddress;
     private int regionLength;
 
-    // What the stream carried until the channel has read its own part.
-    private int loadedErrorStatus;
-
     BusMaster(GuestMemory memory) {
         this.memory = memory;
     }
@@ -228,20 +225,17 @@ final class BusMaster {
     }
 
     /** Describes the 19 bytes and what follows. QEMU: vmstate "ide bmdma" v3. */
-    void describe(
-            StateCodec c, int errorStatus, long retrySector, int retryCount, int retryUnit)
-            throws StateException {
+    void describe(StateCodec c, Channel channel) throws StateException {
         command = c.u8("cmd", command);
         int mixed =
-                c.u8("migration_compat_status", status & ~ABUSED | errorStatus & ABUSED);
+                c.u8("migration_compat_status", status & ~ABUSED | channel.inFlight & ABUSED);
         table = c.u32("addr", table);
-        c.i64("migration_retry_sector_num", retrySector);
-        c.u32("migration_retry_nsector", retryCount);
-        c.u8("migration_retry_unit", retryUnit);
+        channel.retrySector = c.i64("migration_retry_sector_num", channel.retrySector);
+        channel.retryCount = c.u32("migration_retry_nsector", channel.retryCount);
+        channel.retryUnit = c.u8("migration_retry_unit", channel.retryUnit);
         if (c.loading()) {
             waiting = null;
             status = mixed & ~ABUSED;
-            loadedErrorStatus = mixed & ABUSED;
             table &= ~3;
             rewind();
         }
@@ -263,10 +257,5 @@ final class BusMaster {
                 1,
                 (status & ABUSED) != 0,
                 s -> status = s.u8("status", status));
-    }
-
-    /** The error status in the compatibility byte, for streams without the channel's own. */
-    int loadedErrorStatus() {
-        return loadedErrorStatus;
     }
 }

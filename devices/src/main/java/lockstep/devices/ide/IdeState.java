@@ -19,11 +19,7 @@ final class IdeState {
                 "ide bmdma",
                 3,
                 2,
-                (s, i) -> {
-                    Channel ch = channels[i];
-                    ch.master.describe(
-                            s, ch.inFlight, ch.retrySector, ch.retryCount, ch.retryUnit);
-                });
+                (s, i) -> channels[i].master.describe(s, channels[i]));
         c.structs("bus", "ide_bus", 1, 2, (s, i) -> describeChannel(s, channels[i]));
         c.structs("bus[0].ifs", "ide_drive", 3, 2, (s, i) -> describeDrive(s, channels[0], i));
         c.structs("bus[1].ifs", "ide_drive", 3, 2, (s, i) -> describeDrive(s, channels[1], i));
@@ -41,11 +37,7 @@ final class IdeState {
                     d.replaceBuffer();
                 }
             }
-            ch.inFlight = ch.master.loadedErrorStatus();
-            if (ch.inFlight != 0) {
-                // Without the channel's own part the place is not known.
-                ch.inFlight = 0;
-            }
+            ch.inFlight = 0;
         }
         c.subsection(
                 "ide_bus/error",
@@ -56,11 +48,13 @@ final class IdeState {
                     ch.retrySector = s.i64("retry_sector_num", ch.retrySector);
                     ch.retryCount = s.u32("retry_nsector", ch.retryCount);
                     ch.retryUnit = s.u8("retry_unit", ch.retryUnit);
-                    if (s.loading()
-                            && (ch.retryUnit > 1 || ch.retryCount < 0 || ch.retryCount > 65536)) {
-                        throw s.invalid("ide_bus/error: the request to retry is impossible");
-                    }
                 });
+        if (c.loading()) {
+            ch.retryUnit &= 1;
+            if (ch.retryCount < 0 || ch.retryCount > 65536) {
+                throw c.invalid("ide_bus: retry_nsector is beyond 65536");
+            }
+        }
     }
 
     private static void describeDrive(StateCodec c, Channel ch, int index) throws StateException {
