@@ -6,6 +6,7 @@ import org.jspecify.annotations.NullMarked;
 module lockstep.qmp {
     requires static org.jspecify;
 
+    exports lockstep.api;
     exports lockstep.qmp;
     exports lockstep.linux.abi to
             lockstep.runtime;

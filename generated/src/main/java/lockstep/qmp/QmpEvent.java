@@ -14,7 +14,7 @@ public interface QmpEvent {
     void writeData(OutputVisitor visitor);
 
     /** The {@code data} object, without members when the event has none. */
-    default JsonObject data() {
+    default JsonObject dataJson() {
         JsonOutputVisitor visitor = new JsonOutputVisitor();
         visitor.startStruct(null);
         writeData(visitor);
@@ -31,7 +31,7 @@ public interface QmpEvent {
         JsonObject message =
                 new JsonObject().put("timestamp", timestamp).put("event", eventName());
         if (hasData()) {
-            message.put("data", data());
+            message.put("data", dataJson());
         }
         return message;
     }

@@ -1,0 +1,113 @@
+package lockstep.codegen;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import lockstep.qapi.model.Branch;
+import lockstep.qapi.model.Condition;
+import lockstep.qapi.model.Definition;
+import lockstep.qapi.model.EnumValue;
+import lockstep.qapi.model.Feature;
+import lockstep.qapi.model.Member;
+import lockstep.qapi.model.Schema;
+
+/** Leaves out of a schema what its {@code if} conditions exclude. */
+final class ConditionFilter {
+    private final Set<String> defined;
+
+    private ConditionFilter(Set<String> defined) {
+        this.defined = defined;
+    }
+
+    static Schema apply(Schema schema, Set<String> defined) {
+        ConditionFilter filter = new ConditionFilter(defined);
+        List<Schema.Module> modules = new ArrayList<>();
+        for (Schema.Module module : schema.modules()) {
+            List<Definition> kept =
+                    module.definitions().stream()
+                            .filter(d -> d.head().condition().holds(defined))
+                            .map(filter::definition)
+                            .toList();
+            modules.add(
+                    new Schema.Module(module.name(), module.path(), module.includes(), kept));
+        }
+        return new Schema(modules, schema.docs());
+    }
+
+    private Definition definition(Definition definition) {
+        if (definition instanceof Definition.EnumType type) {
+            return new Definition.EnumType(head(type), values(type.values()), type.prefix());
+        }
+        if (definition instanceof Definition.StructType type) {
+            return new Definition.StructType(head(type), type.base(), members(type.members()));
+        }
+        if (definition instanceof Definition.UnionType type) {
+            return new Definition.UnionType(
+                    head(type),
+                    type.base(),
+                    members(type.baseMembers()),
+                    type.discriminator(),
+                    branches(type.branches()));
+        }
+        if (definition instanceof Definition.AlternateType type) {
+            return new Definition.AlternateType(head(type), branches(type.branches()));
+        }
+        if (definition instanceof Definition.Command command) {
+            return new Definition.Command(
+                    head(command),
+                    arguments(command.arguments()),
+                    command.returns(),
+                    command.generated(),
+                    command.successResponse(),
+                    command.allowOob(),
+                    command.allowPreconfig(),
+                    command.coroutine());
+        }
+        Definition.Event event = (Definition.Event) definition;
+        return new Definition.Event(head(event), arguments(event.arguments()));
+    }
+
+    private boolean keep(Condition condition) {
+        return condition.holds(defined);
+    }
+
+    private Definition.Head head(Definition definition) {
+        Definition.Head head = definition.head();
+        return new Definition.Head(
+                head.name(), head.info(), Condition.ALWAYS, features(head.features()), head.doc());
+    }
+
+    private List<Feature> features(List<Feature> features) {
+        return features.stream().filter(f -> keep(f.condition())).toList();
+    }
+
+    private List<EnumValue> values(List<EnumValue> values) {
+        return values.stream()
+                .filter(v -> keep(v.condition()))
+                .map(v -> new EnumValue(v.name(), Condition.ALWAYS, features(v.features())))
+                .toList();
+    }
+
+    private List<Member> members(List<Member> members) {
+        return members.stream()
+                .filter(m -> keep(m.condition()))
+                .map(
+                        m ->
+                                new Member(
+                                        m.name(),
+                                        m.type(),
+                                        m.optional(),
+                                        Condition.ALWAYS,
+                                        features(m.features())))
+                .toList();
+    }
+
+    private List<Branch> branches(List<Branch> branches) {
+        return branches.stream().filter(b -> keep(b.condition())).toList();
+    }
+
+    private Definition.Arguments arguments(Definition.Arguments arguments) {
+        return new Definition.Arguments(
+                arguments.type(), members(arguments.members()), arguments.boxed());
+    }
+}

@@ -1,0 +1,94 @@
+package lockstep.codegen;
+
+import com.palantir.javapoet.AnnotationSpec;
+import com.palantir.javapoet.CodeBlock;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+import lockstep.qapi.model.Definition;
+import lockstep.qapi.model.Feature;
+import lockstep.qapi.syntax.DocComment;
+import org.jspecify.annotations.Nullable;
+
+/** Javadoc from documentation comments, and annotations from features. */
+final class Docs {
+    private static final Pattern LITERAL = Pattern.compile("``([^`]+)``");
+    private static final Pattern REFERENCE = Pattern.compile("(?<![A-Za-z0-9])@([A-Za-z0-9_-]+)");
+
+    private final boolean markDeprecated;
+
+    Docs(boolean markDeprecated) {
+        this.markDeprecated = markDeprecated;
+    }
+
+    private static String escape(String text) {
+        String html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
+        html = html.replace("*/", "*&#47;").replace("\\u", "&#92;u");
+        html = LITERAL.matcher(html).replaceAll("<code>$1</code>");
+        html = REFERENCE.matcher(html).replaceAll("<code>$1</code>");
+        return html.replace("@", "&#64;");
+    }
+
+    private static String paragraphs(String text) {
+        StringBuilder html = new StringBuilder();
+        for (String paragraph : text.strip().split("\n\\s*\n")) {
+            if (!paragraph.isBlank()) {
+                html.append(html.length() == 0 ? "" : "\n\n<p>").append(escape(paragraph.strip()));
+            }
+        }
+        return html.toString();
+    }
+
+    /** The text of a definition with its other sections, without its members. */
+    CodeBlock definition(Definition definition, String fallback) {
+        DocComment doc = definition.head().doc();
+        StringBuilder html = new StringBuilder();
+        if (doc != null) {
+            for (DocComment.Section section : doc.sections()) {
+                String text = paragraphs(section.text());
+                switch (section.kind()) {
+                    case PLAIN -> html.append(html.length() == 0 ? "" : "\n\n<p>").append(text);
+                    case RETURNS -> html.append("\n\n<p>Returns: ").append(text);
+                    case ERRORS -> html.append("\n\n<p>Errors: ").append(text);
+                    case SINCE -> html.append("\n\n<p>Since: ").append(text);
+                    case FEATURE ->
+                            html.append("\n\n<p>Feature <code>")
+                                    .append(section.name())
+                                    .append("</code>: ")
+                                    .append(text);
+                    default -> {}
+                }
+            }
+        }
+        if (html.length() == 0 || html.charAt(0) == '\n') {
+            html.insert(0, escape(fallback));
+        }
+        return CodeBlock.of("$L\n", html);
+    }
+
+    /** The text of one member. */
+    String member(@Nullable DocComment doc, String name) {
+        DocComment.Section section = doc == null ? null : doc.find(DocComment.Kind.MEMBER, name);
+        String text = section == null ? "" : paragraphs(section.text());
+        return text.isEmpty() ? "the <code>" + name + "</code> member" : text;
+    }
+
+    /** Annotations for features. */
+    List<AnnotationSpec> features(List<Feature> features, boolean mayDeprecate) {
+        List<AnnotationSpec> result = new ArrayList<>();
+        AnnotationSpec.Builder named = AnnotationSpec.builder(Support.FEATURES);
+        for (Feature feature : features) {
+            named.addMember("value", "$S", feature.name());
+            if (feature.name().equals("unstable")) {
+                result.add(AnnotationSpec.builder(Support.UNSTABLE).build());
+            }
+            if (feature.name().equals("deprecated") && mayDeprecate && markDeprecated) {
+                result.add(AnnotationSpec.builder(Deprecated.class).build());
+            }
+        }
+        if (!features.isEmpty()) {
+            result.add(named.build());
+        }
+        return result;
+    }
+}

@@ -1,0 +1,34 @@
+package lockstep.codegen;
+
+import java.io.File;
+import org.apache.maven.plugins.annotations.LifecyclePhase;
+import org.apache.maven.plugins.annotations.Mojo;
+import org.apache.maven.plugins.annotations.Parameter;
+import org.apache.maven.project.MavenProject;
+
+/** Generates Java from a QAPI schema and adds it to the test sources. */
+@Mojo(
+        name = "generate-test",
+        defaultPhase = LifecyclePhase.GENERATE_TEST_SOURCES,
+        threadSafe = true)
+public final class GenerateTestMojo extends AbstractGenerateMojo {
+    /** Root of the generated sources. */
+    @Parameter(
+            property = "lockstep.testOutputDirectory",
+            defaultValue = "${project.build.directory}/generated-test-sources/lockstep",
+            required = true)
+    private File outputDirectory;
+
+    /** Made by Maven. */
+    public GenerateTestMojo() {}
+
+    @Override
+    File outputDirectory() {
+        return outputDirectory;
+    }
+
+    @Override
+    void addSourceRoot(MavenProject to, String directory) {
+        to.addTestCompileSourceRoot(directory);
+    }
+}

@@ -1,0 +1,138 @@
+package lockstep.codegen;
+
+import com.palantir.javapoet.JavaFile;
+import com.palantir.javapoet.TypeSpec;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import lockstep.qapi.InvalidSchemaException;
+import lockstep.qapi.SchemaLoader;
+import lockstep.qapi.model.Definition;
+import lockstep.qapi.model.Schema;
+
+/** Writes the Java of a schema into a directory; files that would not change are left alone. */
+public final class SchemaGenerator {
+    private final String javaPackage;
+    private final Set<String> conditions;
+    private final boolean markDeprecated;
+    private final boolean nullMarked;
+
+    /**
+     * Sets what all schemas are generated with.
+     *
+     * @param javaPackage package of the generated types
+     * @param conditions symbols that are defined
+     * @param markDeprecated whether deprecated parts of the schema are deprecated in Java
+     * @param nullMarked whether the package is marked so that all is non-null unless said otherwise
+     */
+    public SchemaGenerator(
+            String javaPackage,
+            Set<String> conditions,
+            boolean markDeprecated,
+            boolean nullMarked) {
+        this.javaPackage = javaPackage;
+        this.conditions = Set.copyOf(conditions);
+        this.markDeprecated = markDeprecated;
+        this.nullMarked = nullMarked;
+    }
+
+    /**
+     * Generates.
+     *
+     * @param mainFile the schema's main file as it shall appear in errors
+     * @param directory root of the generated sources
+     * @return all files of the schema, for a check whether anything changed
+     * @throws InvalidSchemaException when the schema has errors
+     */
+    public List<Path> generate(String mainFile, Path directory)
+            throws InvalidSchemaException, IOException {
+        Schema loaded = SchemaLoader.load(mainFile);
+        Schema schema = ConditionFilter.apply(loaded, conditions);
+        Set<Path> written = new HashSet<>();
+        Path target = directory.resolve(javaPackage.replace('.', '/'));
+        for (TypeSpec spec : specs(schema)) {
+            JavaFile file =
+                    JavaFile.builder(javaPackage, spec)
+                            .addFileComment("Written by lockstep-codegen-plugin; changes are lost.")
+                            .indent("    ")
+                            .build();
+            Path path = target.resolve(spec.name() + ".java");
+            writeIfChanged(path, file.toString());
+            written.add(path);
+        }
+        Path info = target.resolve("package-info.java");
+        writeIfChanged(info, packageInfo(mainFile));
+        written.add(info);
+        removeOthers(target, written);
+        return loaded.modules().stream().map(Schema.Module::path).toList();
+    }
+
+    private String packageInfo(String mainFile) {
+        Path name = Path.of(mainFile).getFileName();
+        String text =
+                "// Written by lockstep-codegen-plugin; changes are lost.\n"
+                        + "/** What the schema <code>"
+                        + name
+                        + "</code> defines: types, commands and events. */\n";
+        return text
+                + (nullMarked ? "@org.jspecify.annotations.NullMarked\n" : "")
+                + "package "
+                + javaPackage
+                + ";\n";
+    }
+
+    private List<TypeSpec> specs(Schema schema) {
+        Types types = new Types(javaPackage);
+        Docs docs = new Docs(markDeprecated);
+        TypeEmitter typeEmitter = new TypeEmitter(schema, types, docs);
+        CommandEmitter commandEmitter = new CommandEmitter(types, docs);
+        List<TypeSpec> specs = new ArrayList<>();
+        List<Definition.Event> events = new ArrayList<>();
+        for (Schema.Module module : schema.modules()) {
+            List<Definition.Command> commands = new ArrayList<>();
+            for (Definition definition : module.definitions()) {
+                if (definition instanceof Definition.Command command) {
+                    commands.add(command);
+                } else if (definition instanceof Definition.Event event) {
+                    events.add(event);
+                } else if (definition instanceof Definition.Type type) {
+                    specs.add(typeEmitter.emit(type).build());
+                }
+            }
+            if (!commands.isEmpty()) {
+                specs.addAll(commandEmitter.emit(module, commands));
+            }
+        }
+        specs.addAll(new EventEmitter(schema, types, docs).emit(events));
+        specs.add(
+                IntrospectionEmitter.emit(
+                        types.inPackage("Introspection"), Introspection.entries(schema, true)));
+        return specs;
+    }
+
+    private static void writeIfChanged(Path path, String text) throws IOException {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        if (Files.exists(path) && java.util.Arrays.equals(Files.readAllBytes(path), bytes)) {
+            return;
+        }
+        Files.createDirectories(path.getParent());
+        Files.write(path, bytes);
+    }
+
+    /** Types that left the schema must not stay behind. */
+    private static void removeOthers(Path target, Set<Path> written) throws IOException {
+        try (Stream<Path> files = Files.list(target)) {
+            for (Path file : files.toList()) {
+                if (file.toString().endsWith(".java") && !written.contains(file)) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+package lockstep.codegen;
+
+import com.palantir.javapoet.AnnotationSpec;
+import com.palantir.javapoet.ClassName;
+import com.palantir.javapoet.CodeBlock;
+import com.palantir.javapoet.ParameterizedTypeName;
+import com.palantir.javapoet.TypeName;
+import java.util.List;
+import java.util.Optional;
+import lockstep.qapi.model.BuiltinType;
+import lockstep.qapi.model.Member;
+import lockstep.qapi.model.Schema;
+import lockstep.qapi.model.TypeRef;
+
+/** The Java types of schema types, and the code that reads and writes them. */
+final class Types {
+    private final String javaPackage;
+
+    Types(String javaPackage) {
+        this.javaPackage = javaPackage;
+    }
+
+    ClassName named(String schemaName) {
+        return ClassName.get(javaPackage, JavaNames.type(schemaName));
+    }
+
+    ClassName inPackage(String simpleName) {
+        return ClassName.get(javaPackage, simpleName);
+    }
+
+    static TypeName nullable(TypeName type) {
+        return type.annotated(AnnotationSpec.builder(Support.NULLABLE).build());
+    }
+
+    /** The type of a member: optional ones may be null. */
+    TypeName of(Member member) {
+        TypeName type = of(member.type());
+        return member.optional() ? nullable(type.isPrimitive() ? type.box() : type) : type;
+    }
+
+    TypeName of(TypeRef ref) {
+        TypeName element = element(ref.name());
+        return ref.array()
+                ? ParameterizedTypeName.get(ClassName.get(List.class), element.box())
+                : element;
+    }
+
+    private TypeName element(String name) {
+        Optional<BuiltinType> builtin = Schema.builtin(name);
+        if (builtin.isEmpty()) {
+            return named(name);
+        }
+        return switch (builtin.get()) {
+            case STR -> ClassName.get(String.class);
+            case NUMBER -> TypeName.DOUBLE;
+            case INT8, INT16, INT32, UINT8, UINT16 -> TypeName.INT;
+            case INT, INT64, UINT32, UINT64, SIZE -> TypeName.LONG;
+            case BOOL -> TypeName.BOOLEAN;
+            case ANY -> Support.JSON_VALUE;
+            case NULL -> Support.JSON_NULL;
+        };
+    }
+
+    private static String readMethod(BuiltinType type) {
+        return switch (type) {
+            case STR -> "string";
+            case NUMBER -> "number";
+            case INT, INT64 -> "int64";
+            case INT8 -> "int8";
+            case INT16 -> "int16";
+            case INT32 -> "int32";
+            case UINT8 -> "uint8";
+            case UINT16 -> "uint16";
+            case UINT32 -> "uint32";
+            case UINT64 -> "uint64";
+            case SIZE -> "size";
+            case BOOL -> "bool";
+            case ANY -> "any";
+            case NULL -> "nul";
+        };
+    }
+
+    private static String writeMethod(BuiltinType type) {
+        return switch (type) {
+            case STR -> "string";
+            case NUMBER -> "number";
+            case INT, INT8, INT16, INT32, INT64 -> "integer";
+            case UINT8, UINT16, UINT32, UINT64, SIZE -> "unsigned";
+            case BOOL -> "bool";
+            case ANY, NULL -> "any";
+        };
+    }
+
+    /** An expression that reads the type from {@code visitor}. */
+    CodeBlock read(TypeRef ref, CodeBlock name) {
+        if (ref.array()) {
+            return CodeBlock.of(
+                    "visitor.list($L, $L)", name, reader(new TypeRef(ref.name(), false)));
+        }
+        Optional<BuiltinType> builtin = Schema.builtin(ref.name());
+        return builtin.isPresent()
+                ? CodeBlock.of("visitor.$L($L)", readMethod(builtin.get()), name)
+                : CodeBlock.of("$T.read(visitor, $L)", named(ref.name()), name);
+    }
+
+    /** A statement that writes a value of the type to {@code visitor}. */
+    CodeBlock write(TypeRef ref, CodeBlock name, CodeBlock value) {
+        if (ref.array()) {
+            return CodeBlock.of(
+                    "visitor.list($L, $L, $L)",
+                    name,
+                    value,
+                    writer(new TypeRef(ref.name(), false)));
+        }
+        Optional<BuiltinType> builtin = Schema.builtin(ref.name());
+        return builtin.isPresent()
+                ? CodeBlock.of("visitor.$L($L, $L)", writeMethod(builtin.get()), name, value)
+                : CodeBlock.of("$L.write(visitor, $L)", value, name);
+    }
+
+    /** A {@code ValueReader} of the type. */
+    CodeBlock reader(TypeRef ref) {
+        if (ref.array()) {
+            return CodeBlock.of(
+                    "(visitor, name) -> $L", read(ref, CodeBlock.of("name")));
+        }
+        Optional<BuiltinType> builtin = Schema.builtin(ref.name());
+        return builtin.isPresent()
+                ? CodeBlock.of("$T::$L", Support.INPUT, readMethod(builtin.get()))
+                : CodeBlock.of("$T::read", named(ref.name()));
+    }
+
+    /** A {@code ValueWriter} of the type. */
+    CodeBlock writer(TypeRef ref) {
+        if (ref.array() || Schema.builtin(ref.name()).isPresent()) {
+            return CodeBlock.of(
+                    "(value, visitor, name) -> $L",
+                    write(ref, CodeBlock.of("name"), CodeBlock.of("value")));
+        }
+        return CodeBlock.of("$T::write", named(ref.name()));
+    }
+}
