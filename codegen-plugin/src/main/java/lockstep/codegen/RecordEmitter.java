@@ -73,8 +73,15 @@ final class RecordEmitter {
                 }
             }
         }
-        constructor.addCode(copies.build());
         type.recordConstructor(constructor.build());
+        if (!copies.isEmpty()) {
+            type.addMethod(
+                    MethodSpec.compactConstructorBuilder()
+                            .addModifiers(Modifier.PUBLIC)
+                            .addJavadoc("Copies lists, so that the value cannot change.\n")
+                            .addCode(copies.build())
+                            .build());
+        }
         if (!components.isEmpty()) {
             builder(self, type, components);
         }

@@ -249,9 +249,6 @@ final class TypeEmitter {
                     MethodSpec.constructorBuilder()
                             .addModifiers(Modifier.PUBLIC)
                             .addParameter(types.of(branch.type()), "value");
-            if (branch.type().array()) {
-                constructor.addStatement("value = $T.copyOf(value)", List.class);
-            }
             spec.addType(
                     TypeSpec.recordBuilder(branchName)
                             .addModifiers(Modifier.PUBLIC, Modifier.STATIC)

@@ -132,11 +132,15 @@ final class Types {
 
     /** A {@code ValueWriter} of the type. */
     CodeBlock writer(TypeRef ref) {
-        if (ref.array() || Schema.builtin(ref.name()).isPresent()) {
+        Optional<BuiltinType> builtin = Schema.builtin(ref.name());
+        if (ref.array()) {
             return CodeBlock.of(
-                    "(value, visitor, name) -> $L",
-                    write(ref, CodeBlock.of("name"), CodeBlock.of("value")));
+                    "(elements, to, key) -> to.list(key, elements, $L)",
+                    writer(new TypeRef(ref.name(), false)));
         }
-        return CodeBlock.of("$T::write", named(ref.name()));
+        // The parameters must not hide the ones of the method around.
+        return builtin.isPresent()
+                ? CodeBlock.of("(element, to, key) -> to.$L(key, element)", writeMethod(builtin.get()))
+                : CodeBlock.of("$T::write", named(ref.name()));
     }
 }
