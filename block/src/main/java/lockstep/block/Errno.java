@@ -13,6 +13,7 @@ public final class Errno {
     public static final int EFBIG = 27;
     public static final int ENOSPC = 28;
     public static final int EROFS = 30;
+    public static final int ERANGE = 34;
     public static final int EOVERFLOW = 75;
     public static final int ENOTSUP = 95;
     public static final int ESHUTDOWN = 108;
@@ -45,6 +46,7 @@ public final class Errno {
             case EFBIG -> "File too large";
             case ENOSPC -> "No space left on device";
             case EROFS -> "Read-only file system";
+            case ERANGE -> "Numerical result out of range";
             case EOVERFLOW -> "Value too large for defined data type";
             case ENOTSUP -> "Operation not supported";
             case ESHUTDOWN -> "Cannot send after transport endpoint shutdown";

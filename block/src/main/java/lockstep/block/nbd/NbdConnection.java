@@ -1,0 +1,372 @@
+package lockstep.block.nbd;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One negotiated connection. Many requests may be under way; one thread reads all replies, straight into the requests'
+ * buffers. When the connection breaks every request under way ends with {@link Lost}.
+ */
+final class NbdConnection {
+    /** The connection broke; what became of the request is not known. */
+    static final class Lost extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        Lost(String message) {
+            super(message);
+        }
+    }
+
+    private static final class Pending {
+        final long offset;
+        final MemorySegment target;
+        final boolean read;
+        long received;
+        boolean done;
+        boolean lost;
+        int error;
+        long statusLength = -1;
+        int statusFlags;
+
+        Pending(long offset, MemorySegment target, boolean read) {
+            this.offset = offset;
+            this.target = target;
+            this.read = read;
+        }
+
+        synchronized void finish(boolean wasLost) {
+            lost = wasLost;
+            done = true;
+            notifyAll();
+        }
+
+        synchronized void await() throws InterruptedException {
+            while (!done) {
+                wait();
+            }
+        }
+    }
+
+    private final NbdStream stream;
+    private final NbdHandshake.Result agreed;
+    private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
+    private final AtomicLong cookies = new AtomicLong(1);
+    private final Runnable onLoss;
+    private volatile @Nullable String lostBecause;
+    private volatile boolean protocolViolated;
+
+    private NbdConnection(NbdStream stream, NbdHandshake.Result agreed, Runnable onLoss) {
+        this.stream = stream;
+        this.agreed = agreed;
+        this.onLoss = onLoss;
+    }
+
+    /** Connects and negotiates. */
+    static NbdConnection open(NbdAddress address, String export, String name, Runnable onLoss)
+            throws BlockException {
+        NbdStream stream = new NbdStream(address.connect());
+        try {
+            NbdHandshake.Result agreed = new NbdHandshake(stream, export).negotiate();
+            NbdConnection connection = new NbdConnection(stream, agreed, onLoss);
+            Thread.ofPlatform()
+                    .daemon()
+                    .name("nbd-reply-" + name)
+                    .start(connection::readReplies);
+            return connection;
+        } catch (IOException e) {
+            stream.close();
+            throw new BlockException(
+                    Errno.EIO, "Failed to read initial magic: " + e.getMessage(), e);
+        } catch (BlockException e) {
+            stream.close();
+            throw e;
+        }
+    }
+
+    NbdHandshake.Result agreed() {
+        return agreed;
+    }
+
+    boolean lost() {
+        return lostBecause != null;
+    }
+
+    /** The server does not keep to the protocol: there is no use in connecting again. */
+    boolean protocolViolated() {
+        return protocolViolated;
+    }
+
+    /** Ends the connection as if the peer had gone. Any thread. */
+    void shutdown() {
+        stream.shutdown();
+    }
+
+    /** Tells the server that no more requests follow. */
+    void disconnect() {
+        try {
+            stream.write(header(0, Nbd.CMD_DISC, 0, 0, 0));
+        } catch (IOException e) {
+            // It is gone already.
+            lose("disconnected");
+        }
+        stream.shutdown();
+    }
+
+    private static ByteBuffer header(int flags, int type, long cookie, long from, int length) {
+        return ByteBuffer.allocate(28)
+                .putInt(Nbd.REQUEST_MAGIC)
+                .putShort((short) flags)
+                .putShort((short) type)
+                .putLong(cookie)
+                .putLong(from)
+                .putInt(length)
+                .flip();
+    }
+
+    void read(long offset, MemorySegment target) throws Lost, BlockException {
+        exchange(0, Nbd.CMD_READ, offset, (int) target.byteSize(), target, null);
+    }
+
+    void write(long offset, MemorySegment source) throws Lost, BlockException {
+        exchange(
+                0,
+                Nbd.CMD_WRITE,
+                offset,
+                (int) source.byteSize(),
+                MemorySegment.NULL,
+                source.asByteBuffer());
+    }
+
+    void command(int flags, int type, long offset, int length) throws Lost, BlockException {
+        exchange(flags, type, offset, length, MemorySegment.NULL, null);
+    }
+
+    /** An extent of base:allocation. */
+    record Extent(long length, int flags) {}
+
+    Extent status(long offset, int length) throws Lost, BlockException {
+        Pending answer =
+                exchange(
+                        Nbd.CMD_FLAG_REQ_ONE,
+                        Nbd.CMD_BLOCK_STATUS,
+                        offset,
+                        length,
+                        MemorySegment.NULL,
+                        null);
+        if (answer.statusLength <= 0) {
+            throw new BlockException(Errno.EIO, "NBD server sent no block status");
+        }
+        return new Extent(Math.min(length, answer.statusLength), answer.statusFlags);
+    }
+
+    private Pending exchange(
+            int flags,
+            int type,
+            long offset,
+            int length,
+            MemorySegment target,
+            @Nullable ByteBuffer payload)
+            throws Lost, BlockException {
+        long cookie = cookies.getAndIncrement();
+        Pending request = new Pending(offset, target, type == Nbd.CMD_READ);
+        pending.put(cookie, request);
+        try {
+            ByteBuffer header = header(flags, type, cookie, offset, length);
+            if (payload == null) {
+                stream.write(header);
+            } else {
+                stream.write(header, payload);
+            }
+        } catch (IOException e) {
+            lose(String.valueOf(e.getMessage()));
+        }
+        if (lostBecause != null && pending.remove(cookie) != null) {
+            request.finish(true);
+        }
+        try {
+            request.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BlockException(Errno.EIO, "interrupted", e);
+        }
+        if (request.lost) {
+            throw new Lost(String.valueOf(lostBecause));
+        }
+        if (request.error != 0) {
+            throw new BlockException(errno(request.error));
+        }
+        return request;
+    }
+
+    private static int errno(int wire) {
+        return switch (wire) {
+            case Errno.EPERM,
+                    Errno.EIO,
+                    Errno.ENOMEM,
+                    Errno.EINVAL,
+                    Errno.ENOSPC,
+                    Errno.EOVERFLOW,
+                    Errno.ENOTSUP,
+                    Errno.ESHUTDOWN ->
+                    wire;
+            default -> Errno.EINVAL;
+        };
+    }
+
+    private void lose(String why) {
+        if (lostBecause == null) {
+            lostBecause = why;
+        }
+        stream.close();
+        for (Long cookie : pending.keySet()) {
+            Pending request = pending.remove(cookie);
+            if (request != null) {
+                request.finish(true);
+            }
+        }
+    }
+
+    private static final class Violation extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        Violation(String message) {
+            super(message);
+        }
+    }
+
+    private void readReplies() {
+        try {
+            while (true) {
+                int magic = stream.readInt();
+                if (magic == Nbd.SIMPLE_REPLY_MAGIC) {
+                    simple();
+                } else if (magic == Nbd.CHUNK_MAGIC && agreed.structured()) {
+                    chunk();
+                } else {
+                    throw new Violation("invalid reply magic");
+                }
+            }
+        } catch (Violation e) {
+            protocolViolated = true;
+            lose(String.valueOf(e.getMessage()));
+        } catch (IOException | RuntimeException e) {
+            lose(String.valueOf(e.getMessage()));
+        }
+        onLoss.run();
+    }
+
+    private Pending find(long cookie) throws Violation {
+        Pending request = pending.get(cookie);
+        if (request == null) {
+            throw new Violation("reply to no request");
+        }
+        return request;
+    }
+
+    private void end(long cookie, Pending request) {
+        pending.remove(cookie);
+        request.finish(false);
+    }
+
+    private void simple() throws IOException {
+        int error = stream.readInt();
+        long cookie = stream.readLong();
+        Pending request = find(cookie);
+        request.error = error;
+        if (error == 0 && request.read) {
+            if (agreed.structured()) {
+                throw new Violation("simple reply to a read");
+            }
+            stream.readInto(request.target);
+        }
+        end(cookie, request);
+    }
+
+    private void chunk() throws IOException {
+        int flags = stream.readShort();
+        int type = stream.readShort();
+        long cookie = stream.readLong();
+        int length = stream.readInt();
+        Pending request = find(cookie);
+        if (Integer.compareUnsigned(length, Nbd.PAYLOAD_MAX + 8) > 0) {
+            throw new Violation("chunk too long");
+        }
+        switch (type) {
+            case Nbd.CHUNK_NONE -> {
+                if (length != 0 || (flags & Nbd.CHUNK_DONE) == 0) {
+                    throw new Violation("bad empty chunk");
+                }
+            }
+            case Nbd.CHUNK_OFFSET_DATA -> {
+                if (length <= 8) {
+                    throw new Violation("bad data chunk");
+                }
+                stream.readInto(part(request, stream.readLong(), length - 8L));
+            }
+            case Nbd.CHUNK_OFFSET_HOLE -> {
+                if (length != 12) {
+                    throw new Violation("bad hole chunk");
+                }
+                long at = stream.readLong();
+                long size = Integer.toUnsignedLong(stream.readInt());
+                part(request, at, size).fill((byte) 0);
+            }
+            case Nbd.CHUNK_BLOCK_STATUS -> status(request, length);
+            default -> {
+                if ((type & 1 << 15) == 0) {
+                    throw new Violation("unknown chunk type " + type);
+                }
+                error(request, length);
+            }
+        }
+        if ((flags & Nbd.CHUNK_DONE) != 0) {
+            if (request.read && request.error == 0
+                    && request.received < request.target.byteSize()) {
+                throw new Violation("read reply is incomplete");
+            }
+            end(cookie, request);
+        }
+    }
+
+    private static MemorySegment part(Pending request, long offset, long length)
+            throws Violation {
+        long at = offset - request.offset;
+        if (!request.read
+                || at < 0
+                || length <= 0
+                || at > request.target.byteSize() - length) {
+            throw new Violation("reply outside of what was asked");
+        }
+        request.received += length;
+        return request.target.asSlice(at, length);
+    }
+
+    private void status(Pending request, int length) throws IOException {
+        if (length < 12 || length % 8 != 4) {
+            throw new Violation("bad block status chunk");
+        }
+        int context = stream.readInt();
+        if (context != agreed.statusContext()) {
+            throw new Violation("block status of an unknown context");
+        }
+        request.statusLength = Integer.toUnsignedLong(stream.readInt());
+        request.statusFlags = stream.readInt();
+        stream.skip(length - 12L);
+    }
+
+    private void error(Pending request, int length) throws IOException {
+        if (length < 6) {
+            throw new Violation("bad error chunk");
+        }
+        int error = stream.readInt();
+        request.error = error == 0 ? Errno.EINVAL : error;
+        stream.skip(length - 4L);
+    }
+}

@@ -1,0 +1,255 @@
+package lockstep.block.nbd;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+
+/** The client's side of the negotiation. */
+final class NbdHandshake {
+    /**
+     * What was agreed on.
+     *
+     * @param flags transmission flags of the export
+     * @param minBlock every offset and length is a multiple of this
+     * @param maxBlock the most bytes of one request
+     * @param structured replies come in chunks
+     * @param statusContext the id of base:allocation, -1 when block status is not to be had
+     */
+    record Result(
+            long size,
+            int flags,
+            int minBlock,
+            int maxBlock,
+            boolean structured,
+            int statusContext) {}
+
+    private final NbdStream stream;
+    private final String export;
+
+    NbdHandshake(NbdStream stream, String export) {
+        this.stream = stream;
+        this.export = export;
+    }
+
+    private record Reply(int type, byte[] data) {
+        boolean isError() {
+            return type < 0;
+        }
+
+        String text() {
+            return new String(data, StandardCharsets.UTF_8);
+        }
+    }
+
+    Result negotiate() throws IOException, BlockException {
+        if (stream.readLong() != Nbd.INIT_MAGIC) {
+            throw broken("Bad initial magic received");
+        }
+        long magic = stream.readLong();
+        if (magic == Nbd.OLDSTYLE_MAGIC) {
+            return oldStyle();
+        }
+        if (magic != Nbd.OPTION_MAGIC) {
+            throw broken("Bad server magic received");
+        }
+        int offered = stream.readShort();
+        boolean fixed = (offered & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
+        boolean noZeroes = (offered & Nbd.FLAG_NO_ZEROES) != 0;
+        stream.write(
+                ByteBuffer.allocate(4)
+                        .putInt(offered & (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES))
+                        .flip());
+        if (!fixed) {
+            return exportName(noZeroes, false, -1);
+        }
+        send(Nbd.OPT_STRUCTURED_REPLY, new byte[0]);
+        boolean structured = receive(Nbd.OPT_STRUCTURED_REPLY).type() == Nbd.REP_ACK;
+        int context = structured ? statusContext() : -1;
+        return go(noZeroes, structured, context);
+    }
+
+    private static BlockException broken(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    private Result oldStyle() throws IOException, BlockException {
+        if (!export.isEmpty()) {
+            throw broken("Server does not support non-empty export names");
+        }
+        long size = stream.readLong();
+        int flags = stream.readInt() & 0xffff;
+        stream.skip(124);
+        return checked(size, flags, 1, Nbd.PAYLOAD_MAX, false, -1, false);
+    }
+
+    private void send(int option, byte[] data) throws IOException {
+        ByteBuffer buffer = ByteBuffer.allocate(16 + data.length);
+        buffer.putLong(Nbd.OPTION_MAGIC).putInt(option).putInt(data.length).put(data).flip();
+        stream.write(buffer);
+    }
+
+    private Reply receive(int option) throws IOException, BlockException {
+        if (stream.readLong() != Nbd.OPTION_REPLY_MAGIC) {
+            throw broken("Unexpected option reply magic");
+        }
+        int answered = stream.readInt();
+        if (answered != option) {
+            throw broken("Unexpected option type " + answered + ", expected " + option);
+        }
+        int type = stream.readInt();
+        int length = stream.readInt();
+        if (Integer.compareUnsigned(length, 1 << 20) > 0) {
+            throw broken("option reply is too long");
+        }
+        return new Reply(type, stream.readBytes(length));
+    }
+
+    private byte[] name() {
+        return export.getBytes(StandardCharsets.UTF_8);
+    }
+
+    private int statusContext() throws IOException, BlockException {
+        byte[] name = name();
+        byte[] query = Nbd.BASE_ALLOCATION.getBytes(StandardCharsets.US_ASCII);
+        ByteBuffer data = ByteBuffer.allocate(4 + name.length + 4 + 4 + query.length);
+        data.putInt(name.length).put(name).putInt(1).putInt(query.length).put(query);
+        send(Nbd.OPT_SET_META_CONTEXT, data.array());
+        int context = -1;
+        while (true) {
+            Reply reply = receive(Nbd.OPT_SET_META_CONTEXT);
+            if (reply.type() == Nbd.REP_META_CONTEXT && reply.data().length >= 4) {
+                String named =
+                        new String(reply.data(), 4, reply.data().length - 4, StandardCharsets.UTF_8);
+                if (named.equals(Nbd.BASE_ALLOCATION)) {
+                    context = ByteBuffer.wrap(reply.data()).getInt();
+                }
+            } else if (reply.type() == Nbd.REP_ACK) {
+                return context;
+            } else if (reply.isError()) {
+                return -1;
+            } else {
+                throw broken("Unexpected reply type " + reply.type());
+            }
+        }
+    }
+
+    private Result go(boolean noZeroes, boolean structured, int context)
+            throws IOException, BlockException {
+        byte[] name = name();
+        ByteBuffer data = ByteBuffer.allocate(4 + name.length + 2 + 2);
+        data.putInt(name.length).put(name).putShort((short) 1).putShort((short) Nbd.INFO_BLOCK_SIZE);
+        send(Nbd.OPT_GO, data.array());
+        long size = -1;
+        int flags = 0;
+        int minBlock = 0;
+        int maxBlock = Nbd.PAYLOAD_MAX;
+        while (true) {
+            Reply reply = receive(Nbd.OPT_GO);
+            if (reply.type() == Nbd.REP_ACK) {
+                if (size < 0) {
+                    throw broken("Server did not send the export's size");
+                }
+                return checked(size, flags, minBlock, maxBlock, structured, context, minBlock == 0);
+            }
+            if (reply.type() == Nbd.REP_ERR_UNSUP) {
+                requireListed();
+                return exportName(noZeroes, structured, context);
+            }
+            if (reply.type() == Nbd.REP_ERR_UNKNOWN) {
+                throw new BlockException(
+                        Errno.EINVAL,
+                        "Requested export not available",
+                        "server reported: " + reply.text());
+            }
+            if (reply.isError()) {
+                throw new BlockException(
+                        Errno.EINVAL,
+                        reply.type() == Nbd.REP_ERR_POLICY
+                                ? "Denied by server for option 7 (go)"
+                                : "Server refused option 7 (go)",
+                        "server reported: " + reply.text());
+            }
+            if (reply.type() != Nbd.REP_INFO || reply.data().length < 2) {
+                throw broken("Unexpected reply type " + reply.type());
+            }
+            ByteBuffer info = ByteBuffer.wrap(reply.data());
+            int kind = info.getShort();
+            if (kind == Nbd.INFO_EXPORT && info.remaining() == 10) {
+                size = info.getLong();
+                flags = info.getShort() & 0xffff;
+            } else if (kind == Nbd.INFO_BLOCK_SIZE && info.remaining() == 12) {
+                minBlock = info.getInt();
+                info.getInt();
+                int most = info.getInt();
+                if (Integer.bitCount(minBlock) != 1 || minBlock > 65536 || minBlock < 0) {
+                    throw broken("server advertised invalid minimum block size");
+                }
+                maxBlock =
+                        Integer.compareUnsigned(most, Nbd.PAYLOAD_MAX) > 0
+                                ? Nbd.PAYLOAD_MAX
+                                : most / minBlock * minBlock;
+                if (maxBlock <= 0) {
+                    throw broken("server advertised invalid maximum block size");
+                }
+            }
+        }
+    }
+
+    /** A server that does not know GO answers an unknown export name by hanging up, so ask first. */
+    private void requireListed() throws IOException, BlockException {
+        send(Nbd.OPT_LIST, new byte[0]);
+        boolean found = false;
+        while (true) {
+            Reply reply = receive(Nbd.OPT_LIST);
+            if (reply.type() == Nbd.REP_ACK) {
+                if (!found) {
+                    throw broken("No export with name '" + export + "' available");
+                }
+                return;
+            }
+            if (reply.isError()) {
+                return;
+            }
+            if (reply.data().length >= 4) {
+                int length = ByteBuffer.wrap(reply.data()).getInt();
+                if (length >= 0 && length <= reply.data().length - 4) {
+                    found |=
+                            new String(reply.data(), 4, length, StandardCharsets.UTF_8)
+                                    .equals(export);
+                }
+            }
+        }
+    }
+
+    private Result exportName(boolean noZeroes, boolean structured, int context)
+            throws IOException, BlockException {
+        send(Nbd.OPT_EXPORT_NAME, name());
+        long size = stream.readLong();
+        int flags = stream.readShort();
+        if (!noZeroes) {
+            stream.skip(124);
+        }
+        return checked(size, flags, 0, Nbd.PAYLOAD_MAX, structured, context, true);
+    }
+
+    private static Result checked(
+            long size,
+            int flags,
+            int minBlock,
+            int maxBlock,
+            boolean structured,
+            int context,
+            boolean unknownBlock)
+            throws BlockException {
+        if (size < 0) {
+            throw broken("export length is too large");
+        }
+        int block = minBlock;
+        if (unknownBlock) {
+            block = context >= 0 || size % 512 != 0 ? 1 : 512;
+        }
+        return new Result(size, flags, block, maxBlock, structured, context);
+    }
+}

@@ -1,0 +1,378 @@
+package lockstep.block.nbd;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Driver {@code nbd}: an export of a server. When the connection breaks, requests fail at once and each new one starts an
+ * attempt to connect again in the background; with a reconnect delay they wait up to that long instead.
+ */
+public final class NbdNode extends BlockNode {
+    /**
+     * Where to connect.
+     *
+     * @param reconnectDelaySeconds how long requests wait for a broken connection
+     * @param openTimeoutSeconds how long opening keeps trying, 0 for one attempt
+     */
+    public record Options(
+            NbdAddress address, String export, int reconnectDelaySeconds, int openTimeoutSeconds) {}
+
+    private static final long BACK_OFF_MAX_MILLIS = 16_000;
+
+    /** What a request does on a connection. */
+    private interface Exchange<T extends @Nullable Object> {
+        T on(NbdConnection connection) throws NbdConnection.Lost, BlockException;
+    }
+
+    private final Options options;
+    private final Object monitor = new Object();
+    private NbdHandshake.Result agreed;
+    private @Nullable NbdConnection connection;
+    private boolean connecting;
+    private boolean ended;
+    private long lostAt;
+
+    private NbdNode(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            Options options,
+            NbdConnection connection) {
+        super(graph, "nbd", name, readOnly);
+        this.options = options;
+        this.connection = connection;
+        this.agreed = connection.agreed();
+    }
+
+    /** Connects; blocks until the server answers. The node is not in the graph yet. */
+    public static NbdNode open(
+            BlockGraph graph, String name, boolean readOnly, boolean autoReadOnly, Options options)
+            throws BlockException {
+        NbdNode[] holder = new NbdNode[1];
+        Runnable onLoss =
+                () -> {
+                    NbdNode node = holder[0];
+                    if (node != null) {
+                        node.connectionLost();
+                    }
+                };
+        NbdConnection connection = firstConnection(name, options, onLoss);
+        boolean serverReadOnly =
+                (connection.agreed().flags() & Nbd.TRANSMIT_READ_ONLY) != 0;
+        if (serverReadOnly && !readOnly && !autoReadOnly) {
+            connection.disconnect();
+            throw new BlockException(Errno.EACCES, "NBD export is read-only");
+        }
+        NbdNode node =
+                new NbdNode(graph, name, readOnly || serverReadOnly, options, connection);
+        holder[0] = node;
+        return node;
+    }
+
+    private static NbdConnection firstConnection(String name, Options options, Runnable onLoss)
+            throws BlockException {
+        long deadline = System.nanoTime() + options.openTimeoutSeconds() * 1_000_000_000L;
+        Object pause = new Object();
+        while (true) {
+            try {
+                return NbdConnection.open(options.address(), options.export(), name, onLoss);
+            } catch (BlockException e) {
+                if (System.nanoTime() >= deadline) {
+                    throw e;
+                }
+                synchronized (pause) {
+                    try {
+                        pause.wait(100);
+                    } catch (InterruptedException interrupted) {
+                        Thread.currentThread().interrupt();
+                        throw e;
+                    }
+                }
+            }
+        }
+    }
+
+    public Options options() {
+        return options;
+    }
+
+    /** Breaks the connection, as QMP yank does. Any thread. */
+    public void yank() {
+        NbdConnection current;
+        synchronized (monitor) {
+            current = connection;
+        }
+        if (current != null) {
+            current.shutdown();
+        }
+    }
+
+    private void connectionLost() {
+        synchronized (monitor) {
+            lostAt = System.nanoTime();
+            NbdConnection old = connection;
+            connection = null;
+            if (old != null && old.protocolViolated()) {
+                ended = true;
+            }
+            if (!ended && options.reconnectDelaySeconds() > 0) {
+                startConnecting();
+            }
+            monitor.notifyAll();
+        }
+    }
+
+    /** Starts the thread that connects again. Monitor held. */
+    private void startConnecting() {
+        if (!connecting) {
+            connecting = true;
+            Thread.ofPlatform().daemon().name("nbd-connect-" + name()).start(this::connectAgain);
+        }
+    }
+
+    private void connectAgain() {
+        long pause = 1000;
+        while (true) {
+            NbdConnection made = null;
+            try {
+                made =
+                        NbdConnection.open(
+                                options.address(),
+                                options.export(),
+                                name(),
+                                this::connectionLost);
+                if (made.agreed().size() < agreed.size()) {
+                    made.disconnect();
+                    made = null;
+                }
+            } catch (BlockException e) {
+                System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e.getMessage());
+            }
+            synchronized (monitor) {
+                if (made != null && !made.lost() && !ended) {
+                    connection = made;
+                    agreed = made.agreed();
+                    connecting = false;
+                    monitor.notifyAll();
+                    return;
+                }
+                if (ended || options.reconnectDelaySeconds() == 0) {
+                    connecting = false;
+                    monitor.notifyAll();
+                    break;
+                }
+                try {
+                    monitor.wait(pause);
+                } catch (InterruptedException e) {
+                    connecting = false;
+                    return;
+                }
+                pause = Math.min(pause * 2, BACK_OFF_MAX_MILLIS);
+            }
+        }
+    }
+
+    /** A live connection, or EIO when there is none and it is no use to wait. */
+    private NbdConnection connection() throws BlockException {
+        synchronized (monitor) {
+            while (true) {
+                NbdConnection current = connection;
+                if (current != null && !current.lost()) {
+                    return current;
+                }
+                long left =
+                        lostAt
+                                + options.reconnectDelaySeconds() * 1_000_000_000L
+                                - System.nanoTime();
+                if (ended || options.reconnectDelaySeconds() == 0 || connection == null && left <= 0) {
+                    if (!ended && current == null) {
+                        startConnecting();
+                    }
+                    throw new BlockException(Errno.EIO, "NBD connection is lost");
+                }
+                try {
+                    monitor.wait(Math.max(1, left / 1_000_000));
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new BlockException(Errno.EIO, "interrupted", e);
+                }
+            }
+        }
+    }
+
+    private <T extends @Nullable Object> T perform(Exchange<T> exchange) throws BlockException {
+        while (true) {
+            NbdConnection current = connection();
+            try {
+                return exchange.on(current);
+            } catch (NbdConnection.Lost e) {
+                if (options.reconnectDelaySeconds() == 0) {
+                    throw new BlockException(Errno.EIO, "NBD connection is lost", e);
+                }
+            }
+        }
+    }
+
+    private boolean can(int flag) {
+        return (agreed.flags() & flag) != 0;
+    }
+
+    @Override
+    public void read(long offset, MemorySegment destination) throws BlockException {
+        checkRange(offset, destination.byteSize(), agreed.size());
+        int block = agreed.minBlock();
+        if ((offset & block - 1) != 0 || (destination.byteSize() & block - 1) != 0) {
+            long start = offset & -block;
+            long end = Math.min(agreed.size(), offset + destination.byteSize() + block - 1 & -block);
+            MemorySegment whole = Arena.ofAuto().allocate(end - start);
+            read(start, whole);
+            MemorySegment.copy(whole, offset - start, destination, 0, destination.byteSize());
+            return;
+        }
+        for (long done = 0; done < destination.byteSize(); done += agreed.maxBlock()) {
+            MemorySegment piece =
+                    destination.asSlice(
+                            done, Math.min(agreed.maxBlock(), destination.byteSize() - done));
+            long at = offset + done;
+            this.<@Nullable Object>perform(
+                    c -> {
+                        c.read(at, piece);
+                        return null;
+                    });
+        }
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws BlockException {
+        checkRange(offset, source.byteSize(), agreed.size());
+        int block = agreed.minBlock();
+        if ((offset & block - 1) != 0 || (source.byteSize() & block - 1) != 0) {
+            writeUnaligned(offset, source, block);
+            return;
+        }
+        for (long done = 0; done < source.byteSize(); done += agreed.maxBlock()) {
+            MemorySegment piece =
+                    source.asSlice(done, Math.min(agreed.maxBlock(), source.byteSize() - done));
+            long at = offset + done;
+            this.<@Nullable Object>perform(
+                    c -> {
+                        c.write(at, piece);
+                        return null;
+                    });
+        }
+    }
+
+    /** Only one such write at a time: two in one block would undo each other. */
+    private synchronized void writeUnaligned(long offset, MemorySegment source, int block)
+            throws BlockException {
+        long start = offset & -block;
+        long end = Math.min(agreed.size(), offset + source.byteSize() + block - 1 & -block);
+        MemorySegment whole = Arena.ofAuto().allocate(end - start);
+        read(start, whole);
+        MemorySegment.copy(source, 0, whole, offset - start, source.byteSize());
+        write(start, whole);
+    }
+
+    @Override
+    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        if (!can(Nbd.TRANSMIT_WRITE_ZEROES) || !aligned(offset, length)) {
+            writeZeroesByWriting(offset, length);
+            return;
+        }
+        ranges(mayUnmap ? 0 : Nbd.CMD_FLAG_NO_HOLE, Nbd.CMD_WRITE_ZEROES, offset, length);
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        if (can(Nbd.TRANSMIT_TRIM) && aligned(offset, length)) {
+            ranges(0, Nbd.CMD_TRIM, offset, length);
+        }
+    }
+
+    private boolean aligned(long offset, long length) {
+        return ((offset | length) & agreed.minBlock() - 1) == 0;
+    }
+
+    private void ranges(int flags, int type, long offset, long length) throws BlockException {
+        checkRange(offset, length, agreed.size());
+        long most = 1L << 30;
+        for (long done = 0; done < length; done += most) {
+            long at = offset + done;
+            int piece = (int) Math.min(most, length - done);
+            this.<@Nullable Object>perform(
+                    c -> {
+                        c.command(flags, type, at, piece);
+                        return null;
+                    });
+        }
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        if (can(Nbd.TRANSMIT_FLUSH)) {
+            this.<@Nullable Object>perform(
+                    c -> {
+                        c.command(0, Nbd.CMD_FLUSH, 0, 0);
+                        return null;
+                    });
+        }
+    }
+
+    @Override
+    public long length() {
+        return agreed.size();
+    }
+
+    @Override
+    public BlockStatus status(long offset, long length) throws BlockException {
+        if (agreed.statusContext() < 0 || !aligned(offset, 0)) {
+            return new BlockStatus(length, true, false, true);
+        }
+        int most = (int) Math.min(length, 1 << 30) & -agreed.minBlock();
+        if (most <= 0) {
+            return new BlockStatus(length, true, false, true);
+        }
+        NbdConnection.Extent extent = perform(c -> c.status(offset, most));
+        return new BlockStatus(
+                extent.length(),
+                (extent.flags() & Nbd.STATE_HOLE) == 0,
+                (extent.flags() & Nbd.STATE_ZERO) != 0,
+                true);
+    }
+
+    @Override
+    public void truncate(long length) throws BlockException {
+        if (length > agreed.size()) {
+            throw new BlockException(Errno.EINVAL, "Cannot grow NBD nodes");
+        }
+        throw new BlockException(Errno.ENOTSUP, "Cannot resize NBD nodes");
+    }
+
+    @Override
+    protected void onReopen(boolean readOnly) throws BlockException {
+        if (!readOnly && can(Nbd.TRANSMIT_READ_ONLY)) {
+            throw new BlockException(
+                    Errno.EACCES, "Can't reopen read-only NBD mount as read/write");
+        }
+    }
+
+    @Override
+    protected void close() {
+        NbdConnection current;
+        synchronized (monitor) {
+            ended = true;
+            current = connection;
+            connection = null;
+            monitor.notifyAll();
+        }
+        if (current != null) {
+            current.disconnect();
+        }
+    }
+}

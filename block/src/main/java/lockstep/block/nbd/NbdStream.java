@@ -1,0 +1,128 @@
+package lockstep.block.nbd;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+
+/** A socket with a read buffer; one thread reads, and writers take turns. */
+public final class NbdStream implements AutoCloseable {
+    private final SocketChannel channel;
+    private final ByteBuffer input = ByteBuffer.allocateDirect(64 << 10).limit(0);
+    private final Object writing = new Object();
+
+    public NbdStream(SocketChannel channel) {
+        this.channel = channel;
+    }
+
+    private void need(int bytes) throws IOException {
+        if (input.remaining() >= bytes) {
+            return;
+        }
+        input.compact();
+        while (input.position() < bytes) {
+            if (channel.read(input) < 0) {
+                input.flip();
+                throw new EOFException("connection closed");
+            }
+        }
+        input.flip();
+    }
+
+    /** A big-endian 16-bit number. */
+    public int readShort() throws IOException {
+        need(2);
+        return input.getShort() & 0xffff;
+    }
+
+    public int readInt() throws IOException {
+        need(4);
+        return input.getInt();
+    }
+
+    public long readLong() throws IOException {
+        need(8);
+        return input.getLong();
+    }
+
+    /** Reads a byte array; the caller has bounded the length. */
+    public byte[] readBytes(int length) throws IOException {
+        byte[] bytes = new byte[length];
+        readFully(ByteBuffer.wrap(bytes));
+        return bytes;
+    }
+
+    public String readString(int length) throws IOException {
+        return new String(readBytes(length), StandardCharsets.UTF_8);
+    }
+
+    /** Fills a segment. */
+    public void readInto(MemorySegment target) throws IOException {
+        readFully(target.asByteBuffer());
+    }
+
+    private void readFully(ByteBuffer target) throws IOException {
+        while (target.hasRemaining()) {
+            if (input.hasRemaining()) {
+                int n = Math.min(input.remaining(), target.remaining());
+                target.put(target.position(), input, input.position(), n);
+                input.position(input.position() + n);
+                target.position(target.position() + n);
+            } else if (target.remaining() >= input.capacity() && target.isDirect()) {
+                if (channel.read(target) < 0) {
+                    throw new EOFException("connection closed");
+                }
+            } else {
+                need(1);
+            }
+        }
+    }
+
+    /** Skips bytes. */
+    public void skip(long length) throws IOException {
+        long left = length;
+        while (left > 0) {
+            need(1);
+            int n = (int) Math.min(left, input.remaining());
+            input.position(input.position() + n);
+            left -= n;
+        }
+    }
+
+    /** Writes everything in one piece, not mixed with other writers. */
+    public void write(ByteBuffer... buffers) throws IOException {
+        synchronized (writing) {
+            int first = 0;
+            while (first < buffers.length) {
+                if (!buffers[first].hasRemaining()) {
+                    first++;
+                } else {
+                    channel.write(buffers, first, buffers.length - first);
+                }
+            }
+        }
+    }
+
+    /** Ends both directions; a reader and a writer fail. Any thread. */
+    public void shutdown() {
+        try {
+            channel.shutdownInput();
+            channel.shutdownOutput();
+        } catch (IOException e) {
+            // The peer was faster.
+            close();
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            // There is nothing left to lose.
+            System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e);
+        }
+    }
+}

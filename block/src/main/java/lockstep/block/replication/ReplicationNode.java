@@ -1,0 +1,554 @@
+package lockstep.block.replication;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.NodeUser;
+import lockstep.block.node.Role;
+import org.jspecify.annotations.Nullable;
+
+/** Driver {@code replication}; the package's text says what it is for. Control calls come with the machine lock held. */
+public final class ReplicationNode extends BlockNode {
+    /** How far this node's replication has come. */
+    public enum Stage {
+        NONE,
+        RUNNING,
+        FAILOVER,
+        FAILOVER_FAILED,
+        DONE
+    }
+
+    private static final long COPY_CLUSTER = 64 << 10;
+    private static final String BLOCKER = "Block device is in use by internal backup job";
+
+    private final ReplicationManager manager;
+    private final Mode mode;
+    private final @Nullable String topId;
+    private volatile Stage stage = Stage.NONE;
+    private volatile int error;
+    private @Nullable CopyBeforeWrite copyBeforeWrite;
+    private @Nullable CommitFilter commit;
+    private @Nullable BlockNode top;
+    private boolean hiddenWasReadOnly;
+    private boolean secondaryWasReadOnly;
+    private volatile boolean cancelCommit;
+
+    private ReplicationNode(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            Mode mode,
+            @Nullable String topId,
+            ReplicationManager manager) {
+        super(graph, "replication", name, readOnly);
+        this.mode = mode;
+        this.topId = topId;
+        this.manager = manager;
+    }
+
+    /**
+     * Makes a node and enters it.
+     *
+     * @param topId on the secondary: the drive or node at the top of the guest's disk
+     */
+    public static ReplicationNode open(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            Mode mode,
+            @Nullable String topId,
+            BlockNode file,
+            boolean active,
+            ReplicationManager manager)
+            throws BlockException {
+        if (mode == Mode.PRIMARY && topId != null) {
+            throw new BlockException(
+                    Errno.EINVAL, "The primary side does not support option top-id");
+        }
+        if (mode == Mode.SECONDARY && topId == null) {
+            throw new BlockException(Errno.EINVAL, "Missing the option top-id");
+        }
+        ReplicationNode node = new ReplicationNode(graph, name, readOnly, mode, topId, manager);
+        if (!active) {
+            BlockGraph.startInactive(node);
+        }
+        graph.add(node);
+        try {
+            graph.attach(node, "file", Role.FILTERED, file);
+        } catch (BlockException e) {
+            graph.release(node);
+            throw e;
+        }
+        manager.register(node);
+        return node;
+    }
+
+    public Mode mode() {
+        return mode;
+    }
+
+    public @Nullable String topId() {
+        return topId;
+    }
+
+    public Stage stage() {
+        return stage;
+    }
+
+    private ChildEdge fileEdge() {
+        ChildEdge edge = child("file");
+        if (edge == null) {
+            throw new IllegalStateException(name() + " has no file");
+        }
+        return edge;
+    }
+
+    private BlockNode file() {
+        return fileEdge().node();
+    }
+
+    @Override
+    protected int childPermissions(ChildEdge edge, int needed, int shared) {
+        if (edge.role() != Role.FILTERED) {
+            return Permission.WRITE;
+        }
+        return Permission.CONSISTENT_READ | (readOnly() || !active() ? 0 : Permission.WRITE);
+    }
+
+    @Override
+    protected int childShared(ChildEdge edge, int needed, int shared) {
+        return Permission.CONSISTENT_READ | Permission.WRITE | Permission.WRITE_UNCHANGED;
+    }
+
+    // I/O
+
+    @Override
+    public void read(long offset, MemorySegment destination) throws BlockException {
+        if (mode == Mode.PRIMARY || stage == Stage.NONE) {
+            throw new BlockException(Errno.EIO);
+        }
+        file().read(offset, destination);
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws BlockException {
+        if (mode == Mode.PRIMARY) {
+            if (stage != Stage.RUNNING) {
+                throw new BlockException(Errno.EIO);
+            }
+            try {
+                file().write(offset, source);
+            } catch (BlockException e) {
+                // The guest must go on when the secondary is gone; whoever watches asks for the error.
+                error = e.errno();
+            }
+            return;
+        }
+        switch (stage) {
+            case NONE -> throw new BlockException(Errno.EIO);
+            case RUNNING, FAILOVER, DONE -> file().write(offset, source);
+            case FAILOVER_FAILED -> writeAfterFailure(offset, source);
+        }
+    }
+
+    private void writeAfterFailure(long offset, MemorySegment source) throws BlockException {
+        BlockNode active = file();
+        BlockNode hidden = active.backing();
+        ChildEdge secondary = child("secondary disk");
+        if (hidden == null || secondary == null) {
+            throw new BlockException(Errno.EIO);
+        }
+        long done = 0;
+        long total = source.byteSize();
+        while (done < total) {
+            BlockStatus upper = active.status(offset + done, total - done);
+            BlockStatus lower = hidden.status(offset + done, upper.length());
+            long run = Math.min(upper.length(), lower.length());
+            BlockNode target =
+                    upper.allocated() || lower.allocated() ? active : secondary.node();
+            target.write(offset + done, source.asSlice(done, run));
+            done += run;
+        }
+    }
+
+    @Override
+    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        writeZeroesByWriting(offset, length);
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        for (ChildEdge edge : children()) {
+            if ((edge.permissions() & Permission.WRITE) != 0) {
+                edge.node().flush();
+            }
+        }
+    }
+
+    @Override
+    public long length() throws BlockException {
+        return file().length();
+    }
+
+    @Override
+    public BlockStatus status(long offset, long length) throws BlockException {
+        return mode == Mode.PRIMARY
+                ? new BlockStatus(length, true, false, true)
+                : file().status(offset, length);
+    }
+
+    // Control
+
+    private static BlockException failed(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    void start(Mode wanted) throws BlockException {
+        if (stage == Stage.DONE || stage == Stage.FAILOVER) {
+            return;
+        }
+        if (stage != Stage.NONE) {
+            throw failed("Block replication is running or done");
+        }
+        if (wanted != mode) {
+            throw failed(
+                    "The parameter mode's value is invalid, needs "
+                            + mode.ordinal()
+                            + ", but got "
+                            + wanted.ordinal());
+        }
+        if (mode == Mode.SECONDARY) {
+            graph().drained(
+                            () -> {
+                                startSecondary();
+                                return null;
+                            });
+        } else {
+            stage = Stage.RUNNING;
+        }
+        error = 0;
+    }
+
+    private void startSecondary() throws BlockException {
+        BlockNode active = file();
+        BlockNode hidden = active.backing();
+        if (hidden == null) {
+            throw failed("Active disk doesn't have backing file");
+        }
+        BlockNode secondary = hidden.backing();
+        if (secondary == null) {
+            throw failed("Hidden disk doesn't have backing file");
+        }
+        if (secondary.parents().stream().noneMatch(e -> e.user() instanceof BlockBackend)) {
+            throw failed("The secondary disk doesn't have block backend");
+        }
+        if (active.length() != hidden.length() || hidden.length() != secondary.length()) {
+            throw failed("Active disk, hidden disk, secondary disk's length are not the same");
+        }
+        if (!active.canMakeEmpty() || !hidden.canMakeEmpty()) {
+            throw failed("Active disk or hidden disk doesn't support make_empty");
+        }
+        hiddenWasReadOnly = hidden.readOnly();
+        secondaryWasReadOnly = secondary.readOnly();
+        ChildEdge hiddenEdge = null;
+        ChildEdge secondaryEdge = null;
+        try {
+            graph().reopen(hidden, false);
+            graph().reopen(secondary, false);
+            hiddenEdge = graph().attach(this, "hidden disk", Role.DATA, hidden);
+            secondaryEdge = graph().attach(this, "secondary disk", Role.DATA, secondary);
+            BlockNode above = findTop();
+            copyBeforeWrite =
+                    CopyBeforeWrite.insert(graph(), secondary, hidden, COPY_CLUSTER);
+            above.block(name(), BLOCKER);
+            top = above;
+        } catch (BlockException e) {
+            if (secondaryEdge != null) {
+                graph().detach(secondaryEdge);
+            }
+            if (hiddenEdge != null) {
+                graph().detach(hiddenEdge);
+            }
+            restoreReadOnly(hidden, secondary);
+            throw e;
+        }
+        stage = Stage.RUNNING;
+        emptyDisks();
+    }
+
+    private void restoreReadOnly(BlockNode hidden, BlockNode secondary) throws BlockException {
+        graph().reopen(hidden, hiddenWasReadOnly);
+        graph().reopen(secondary, secondaryWasReadOnly);
+    }
+
+    private BlockNode findTop() throws BlockException {
+        BlockNode found = null;
+        if (topId != null) {
+            BlockBackend backend = graph().findBackend(topId);
+            found = backend != null ? backend.root() : graph().findNode(topId);
+        }
+        if (found == null
+                || found.parents().stream().anyMatch(e -> !(e.user() instanceof BlockBackend))
+                || !BlockGraph.reaches(found, this)) {
+            throw failed("No top_bs or it is invalid");
+        }
+        return found;
+    }
+
+    void checkpoint() throws BlockException {
+        if (stage == Stage.DONE || stage == Stage.FAILOVER || mode == Mode.PRIMARY) {
+            return;
+        }
+        if (stage != Stage.RUNNING) {
+            throw failed("Block replication is not running");
+        }
+        graph().drained(
+                        () -> {
+                            emptyDisks();
+                            return null;
+                        });
+    }
+
+    private void emptyDisks() throws BlockException {
+        CopyBeforeWrite filter = copyBeforeWrite;
+        if (filter == null) {
+            throw failed("Backup job was cancelled unexpectedly");
+        }
+        BlockNode active = file();
+        BlockNode hidden = active.backing();
+        if (hidden == null) {
+            throw failed("Hidden disk " + active.name() + " is ejected");
+        }
+        filter.forgetCopies();
+        empty(active);
+        empty(hidden);
+    }
+
+    private static void empty(BlockNode node) throws BlockException {
+        try {
+            node.makeEmpty();
+        } catch (BlockException e) {
+            if (!node.canMakeEmpty()) {
+                throw e;
+            }
+            throw new BlockException(
+                    e.errno(),
+                    "Failed to empty " + node.info().filename() + ": " + Errno.text(e.errno()),
+                    e);
+        }
+    }
+
+    void getError() throws BlockException {
+        if (stage == Stage.NONE) {
+            throw failed("Block replication is not running");
+        }
+        if (error != 0) {
+            throw new BlockException(error, "I/O error occurred");
+        }
+    }
+
+    void stop(boolean failover) throws BlockException {
+        if (stage == Stage.DONE || stage == Stage.FAILOVER) {
+            return;
+        }
+        if (stage != Stage.RUNNING) {
+            throw failed("Block replication is not running");
+        }
+        if (mode == Mode.PRIMARY) {
+            stage = Stage.DONE;
+            error = 0;
+            return;
+        }
+        graph().drained(
+                        () -> {
+                            endBackup();
+                            return null;
+                        });
+        if (!failover) {
+            stage = Stage.DONE;
+            throw failed("Backup job was cancelled unexpectedly");
+        }
+        stage = Stage.FAILOVER;
+        startCommit();
+    }
+
+    private void endBackup() throws BlockException {
+        CopyBeforeWrite filter = copyBeforeWrite;
+        copyBeforeWrite = null;
+        // Seen by whoever asks between here and the end of the commit, as with QEMU.
+        error = Errno.EIO;
+        BlockNode above = top;
+        if (above != null) {
+            above.unblock(name());
+            top = null;
+        }
+        if (filter != null) {
+            filter.remove();
+        }
+        // Only the hidden disk goes back: the commit is about to write the secondary disk.
+        BlockNode hidden = file().backing();
+        ChildEdge hiddenEdge = child("hidden disk");
+        if (hiddenEdge != null) {
+            graph().detach(hiddenEdge);
+        }
+        if (hidden != null) {
+            hidden.flush();
+            graph().reopen(hidden, hiddenWasReadOnly);
+        }
+    }
+
+    /** The commit job's hold on the disk it writes. */
+    private record CommitJob(String name) implements NodeUser {
+        @Override
+        public String describe() {
+            return "block job '" + name + "'";
+        }
+    }
+
+    private void startCommit() throws BlockException {
+        BlockNode active = file();
+        BlockNode hidden = active.backing();
+        ChildEdge secondaryEdge = child("secondary disk");
+        if (hidden == null || secondaryEdge == null) {
+            throw failed("Active disk doesn't have backing file");
+        }
+        BlockNode secondary = secondaryEdge.node();
+        CommitFilter filter = CommitFilter.insert(graph(), active);
+        commit = filter;
+        ChildEdge target =
+                graph().attach(
+                                new CommitJob(name()),
+                                "main node",
+                                Role.ROOT,
+                                secondary,
+                                Permission.CONSISTENT_READ | Permission.WRITE,
+                                Permission.ALL);
+        filter.markAll(active.length());
+        graph().fanOut().execute(() -> runCommit(filter, hidden, secondary, target));
+    }
+
+    private void runCommit(
+            CommitFilter filter, BlockNode hidden, BlockNode secondary, ChildEdge target) {
+        int failure = 0;
+        try {
+            int granule = filter.take(0);
+            while (granule >= 0 && !cancelCommit) {
+                graph().enter();
+                try {
+                    if (filter.closed()) {
+                        break;
+                    }
+                    copyGranule(filter, hidden, secondary, granule);
+                } finally {
+                    graph().leave();
+                }
+                granule = filter.take(granule + 1);
+            }
+        } catch (BlockException e) {
+            failure = e.errno();
+        } catch (RuntimeException e) {
+            failure = Errno.EIO;
+        }
+        int result = failure;
+        graph().host().post(() -> finishCommit(filter, hidden, secondary, target, result));
+    }
+
+    private static void copyGranule(
+            CommitFilter filter, BlockNode hidden, BlockNode secondary, int granule)
+            throws BlockException {
+        BlockNode active = filter.activeDisk();
+        long offset = granule * CommitFilter.GRANULE;
+        long end = Math.min(active.length(), offset + CommitFilter.GRANULE);
+        MemorySegment buffer = MemorySegment.NULL;
+        while (offset < end) {
+            BlockStatus upper = active.status(offset, end - offset);
+            BlockStatus lower = hidden.status(offset, upper.length());
+            long run = Math.min(upper.length(), lower.length());
+            if (upper.allocated() || lower.allocated()) {
+                if (buffer.byteSize() == 0) {
+                    buffer = Arena.ofAuto().allocate(CommitFilter.GRANULE, 4096);
+                }
+                MemorySegment piece = buffer.asSlice(0, run);
+                active.read(offset, piece);
+                secondary.write(offset, piece);
+            }
+            offset += run;
+        }
+    }
+
+    private void finishCommit(
+            CommitFilter filter,
+            BlockNode hidden,
+            BlockNode secondary,
+            ChildEdge target,
+            int failure) {
+        if (commit != filter) {
+            graph().detach(target);
+            return;
+        }
+        try {
+            graph().drained(
+                            () -> {
+                                if (failure != 0) {
+                                    throw new BlockException(failure);
+                                }
+                                // Nothing else is inside now, so what is dirty here is the rest.
+                                for (int rest = filter.take(0); rest >= 0; rest = filter.take(0)) {
+                                    copyGranule(filter, hidden, secondary, rest);
+                                }
+                                secondary.flush();
+                                BlockGraph graph = graph();
+                                graph.replaceChild(fileEdge(), secondary);
+                                ChildEdge extra = child("secondary disk");
+                                if (extra != null) {
+                                    graph.detach(extra);
+                                }
+                                commit = null;
+                                graph.detach(target);
+                                graph.release(filter);
+                                return null;
+                            });
+            stage = Stage.DONE;
+            error = 0;
+        } catch (BlockException e) {
+            stage = Stage.FAILOVER_FAILED;
+            error = Errno.EIO;
+            commit = null;
+            graph().detach(target);
+            dropFilter(filter);
+        }
+    }
+
+    private void dropFilter(CommitFilter filter) {
+        try {
+            graph().replaceNode(filter, filter.activeDisk(), edge -> true);
+            graph().release(filter);
+        } catch (BlockException e) {
+            System.getLogger("lockstep.block")
+                    .log(System.Logger.Level.WARNING, "ending a failed commit: " + e.getMessage());
+        }
+    }
+
+    @Override
+    protected void close() throws BlockException {
+        cancelCommit = true;
+        manager.unregister(this);
+        if (stage == Stage.RUNNING && mode == Mode.SECONDARY) {
+            stage = Stage.DONE;
+            endBackup();
+        }
+        CommitFilter filter = commit;
+        if (stage == Stage.FAILOVER && filter != null) {
+            commit = null;
+            dropFilter(filter);
+        }
+    }
+}
