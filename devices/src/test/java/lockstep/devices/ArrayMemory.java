@@ -1,10 +1,11 @@
 package lockstep.devices;
 
+import lockstep.runtime.memory.GuestMemory;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import lockstep.runtime.memory.GuestMemory;
 
 /** Guest memory in an array, from address 0; beyond it there is nothing. */
 public final class ArrayMemory implements GuestMemory {

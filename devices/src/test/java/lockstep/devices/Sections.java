@@ -1,6 +1,5 @@
 package lockstep.devices;
 
-import java.io.ByteArrayInputStream;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -9,6 +8,8 @@ import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateInput;
 import lockstep.runtime.vmstate.StateOutput;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.io.ByteArrayInputStream;
 
 /** Writes and reads one description as a section of its own. */
 public final class Sections {
@@ -22,8 +23,7 @@ public final class Sections {
     }
 
     /** Reads content back. */
-    public static void load(String name, byte[] bytes, StateCodec.Body body)
-            throws StateException {
+    public static void load(String name, byte[] bytes, StateCodec.Body body) throws StateException {
         new LoadingCodec(new StateInput(new ByteArrayInputStream(bytes)))
                 .content(section(name, body), 1);
     }

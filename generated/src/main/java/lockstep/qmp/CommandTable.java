@@ -1,12 +1,13 @@
 package lockstep.qmp;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.System.Logger;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Predicate;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The commands a server knows, and how a request becomes a reply: QEMU's checks in QEMU's order, with
@@ -123,9 +124,7 @@ public final class CommandTable {
         } catch (RuntimeException e) {
             LOG.log(Logger.Level.ERROR, "Command '" + name + "' failed unexpectedly.", e);
             throw new QmpException(
-                    ErrorClass.GENERIC_ERROR,
-                    "Internal error in command '" + name + "': " + e,
-                    e);
+                    ErrorClass.GENERIC_ERROR, "Internal error in command '" + name + "': " + e, e);
         }
         return command.successResponse() ? result : null;
     }

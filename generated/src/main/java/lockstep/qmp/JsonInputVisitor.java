@@ -1,7 +1,8 @@
 package lockstep.qmp;
 
-import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
+
+import java.util.OptionalLong;
 
 /** Reads from JSON, strict about types, as QMP and JSON command-line arguments are read. */
 public final class JsonInputVisitor extends InputVisitor {

@@ -1,8 +1,9 @@
 package lockstep.qmp;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayDeque;
 import java.util.Deque;
-import org.jspecify.annotations.Nullable;
 
 /** Builds a tree of values, which can then be printed in QEMU's member order. */
 public final class JsonOutputVisitor implements OutputVisitor {

@@ -1,5 +1,7 @@
 package lockstep.qmp;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
@@ -7,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Reads JSON texts from a stream of bytes, as tolerant and as strict as QEMU: strings in single or
@@ -100,10 +101,12 @@ public final class JsonStreamParser {
         if (ready.isEmpty()) {
             // White space completes a number or keyword at the end of the text.
             if (state != State.START) {
-                boolean open = switch (state) {
-                    case ZERO, DIGITS, FRACTION, EXPONENT_DIGITS, KEYWORD, RECOVERY -> false;
-                    default -> true;
-                };
+                boolean open =
+                        switch (state) {
+                            case ZERO, DIGITS, FRACTION, EXPONENT_DIGITS, KEYWORD, RECOVERY ->
+                                    false;
+                            default -> true;
+                        };
                 if (open) {
                     stray();
                     state = State.START;

@@ -184,8 +184,7 @@ final class JsonTokens {
                 }
                 if (!valid(code)) {
                     String shown =
-                            new String(
-                                    text, at, Math.min(i, end) - at, StandardCharsets.UTF_8);
+                            new String(text, at, Math.min(i, end) - at, StandardCharsets.UTF_8);
                     throw error(shown + " is not a valid Unicode character");
                 }
                 result.appendCodePoint(code);

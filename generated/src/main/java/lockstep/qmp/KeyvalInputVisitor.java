@@ -1,7 +1,8 @@
 package lockstep.qmp;
 
-import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
+
+import java.util.OptionalLong;
 
 /**
  * Reads from a tree whose leaves are the strings of {@code key=value} text: booleans are {@code on}

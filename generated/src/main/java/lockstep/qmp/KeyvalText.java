@@ -1,5 +1,7 @@
 package lockstep.qmp;
 
+import org.jspecify.annotations.Nullable;
+
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
@@ -7,7 +9,6 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /**
  * QEMU's {@code key=value,a.b.0=c} text. A comma in a value is written twice; dots make nested
@@ -232,8 +233,6 @@ public final class KeyvalText {
             return OptionalLong.empty();
         }
         java.math.BigInteger whole = bytes.toBigInteger();
-        return whole.bitLength() > 64
-                ? OptionalLong.empty()
-                : OptionalLong.of(whole.longValue());
+        return whole.bitLength() > 64 ? OptionalLong.empty() : OptionalLong.of(whole.longValue());
     }
 }

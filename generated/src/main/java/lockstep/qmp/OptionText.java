@@ -1,10 +1,11 @@
 package lockstep.qmp;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * QEMU's older option text, as -chardev, -drive, -netdev and -object read it: like {@link

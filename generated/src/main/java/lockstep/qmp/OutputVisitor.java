@@ -1,7 +1,8 @@
 package lockstep.qmp;
 
-import java.util.List;
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** What generated types write themselves to. Names are null in lists and for the whole document. */
 public interface OutputVisitor {
@@ -46,8 +47,7 @@ public interface OutputVisitor {
     }
 
     /** An array of values of one type. */
-    default <T> void list(
-            @Nullable String name, List<? extends T> values, ValueWriter<T> writer) {
+    default <T> void list(@Nullable String name, List<? extends T> values, ValueWriter<T> writer) {
         startList(name);
         for (T value : values) {
             writer.write(value, this, null);

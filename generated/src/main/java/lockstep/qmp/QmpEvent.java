@@ -28,8 +28,7 @@ public interface QmpEvent {
                 new JsonObject()
                         .put("seconds", time.getEpochSecond())
                         .put("microseconds", time.getNano() / 1000);
-        JsonObject message =
-                new JsonObject().put("timestamp", timestamp).put("event", eventName());
+        JsonObject message = new JsonObject().put("timestamp", timestamp).put("event", eventName());
         if (hasData()) {
             message.put("data", dataJson());
         }

@@ -1,6 +1,5 @@
 package lockstep.block.file;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
@@ -8,6 +7,8 @@ import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.runtime.linux.ImageFile;
+
+import java.lang.foreign.MemorySegment;
 
 /**
  * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end give zeroes and writes
@@ -217,7 +218,8 @@ public final class FileNode extends BlockNode {
 
     @Override
     protected void onReopen(boolean readOnly) throws BlockException {
-        // A descriptor opened for writing may stay for reading; the other way needs a new one, made with the locks.
+        // A descriptor opened for writing may stay for reading; the other way needs a new one, made
+        // with the locks.
         if (!readOnly && !fileWritable) {
             permissionsChanged(heldPermissions, Permission.ALL & ~heldUnshared);
         }

@@ -1,11 +1,12 @@
 package lockstep.block.nullco;
 
-import java.lang.foreign.MemorySegment;
-import java.util.concurrent.locks.LockSupport;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.locks.LockSupport;
 
 /** Drivers {@code null-co} and {@code null-aio}. */
 public final class NullNode extends BlockNode {

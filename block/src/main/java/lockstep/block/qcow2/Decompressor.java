@@ -1,11 +1,12 @@
 package lockstep.block.qcow2;
 
-import java.lang.foreign.MemorySegment;
-import java.util.zip.DataFormatException;
-import java.util.zip.Inflater;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockNode;
+
+import java.lang.foreign.MemorySegment;
+import java.util.zip.DataFormatException;
+import java.util.zip.Inflater;
 
 /** Reads compressed clusters; keeps the last one, because guests read clusters in pieces. */
 final class Decompressor {
@@ -54,7 +55,8 @@ final class Decompressor {
         byte[] packed = new byte[(int) length(entry, clusterBits)];
         long start = start(entry, clusterBits);
         if (start >= file.length()) {
-            throw new BlockException(Errno.EIO, "qcow2: compressed cluster beyond the end of the image");
+            throw new BlockException(
+                    Errno.EIO, "qcow2: compressed cluster beyond the end of the image");
         }
         Qcow2Header.readUpTo(file, start, MemorySegment.ofArray(packed), file.length());
         byte[] plain = new byte[1 << clusterBits];

@@ -1,13 +1,15 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.runtime.linux.ImageFile;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import lockstep.runtime.linux.ImageFile;
-import org.jspecify.annotations.Nullable;
 
 /** Makes fresh version 3 images: header, refcount table, one refcount block and the L1 table, one after the other. */
 public final class Qcow2Creator {
@@ -70,14 +72,11 @@ public final class Qcow2Creator {
             file.truncate(3 * clusterSize + Math.max(8, l1Entries * 8));
         } catch (ImageFile.Failure e) {
             throw new BlockException(
-                    e.errno(),
-                    "Could not create '" + path + "': " + Errno.text(e.errno()),
-                    e);
+                    e.errno(), "Could not create '" + path + "': " + Errno.text(e.errno()), e);
         }
     }
 
-    private static void header(
-            MemorySegment h, Options options, long clusterSize, int l1Entries)
+    private static void header(MemorySegment h, Options options, long clusterSize, int l1Entries)
             throws BlockException {
         h.set(Qcow2Header.BE32, 0, Qcow2Header.MAGIC);
         h.set(Qcow2Header.BE32, 4, 3);

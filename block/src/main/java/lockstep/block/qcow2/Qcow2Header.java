@@ -1,13 +1,15 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockNode;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The checked header of an image.
@@ -288,7 +290,10 @@ public record Qcow2Header(
                 switch (type) {
                     case EXT_BACKING_FORMAT -> {
                         if (length >= 16) {
-                            throw bad("ERROR: ext_backing_format: len=" + length + " too large (>=16)");
+                            throw bad(
+                                    "ERROR: ext_backing_format: len="
+                                            + length
+                                            + " too large (>=16)");
                         }
                         found.backingFormat =
                                 new String(
@@ -298,7 +303,8 @@ public record Qcow2Header(
                     case EXT_FEATURES -> found.features = data;
                     case EXT_BITMAPS -> found.bitmaps = true;
                     default -> {
-                        // Unknown extensions stay where they are: the header is only ever patched in place.
+                        // Unknown extensions stay where they are: the header is only ever patched
+                        // in place.
                     }
                 }
                 at += length + 7 & ~7L;

@@ -1,8 +1,5 @@
 package lockstep.block.qcow2;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.concurrent.locks.ReentrantReadWriteLock;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
@@ -11,7 +8,12 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.block.node.Zeroes;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * Driver {@code qcow2}. Reads and writes to clusters that the image already owns run in parallel under the shared side of
@@ -43,7 +45,8 @@ public final class Qcow2Node extends BlockNode {
     private Refcounts refcounts;
     private @Nullable Decompressor decompressor;
 
-    private Qcow2Node(BlockGraph graph, String name, boolean readOnly, BlockNode file, Qcow2Header h)
+    private Qcow2Node(
+            BlockGraph graph, String name, boolean readOnly, BlockNode file, Qcow2Header h)
             throws BlockException {
         super(graph, "qcow2", name, readOnly);
         header = h;
@@ -125,13 +128,13 @@ public final class Qcow2Node extends BlockNode {
         if (header.has(Qcow2Header.DIRTY)) {
             // Refcounts cannot be trusted: the last writer postponed them and did not come back.
             new Qcow2Repair(file(), header, l1).rebuildRefcounts();
-            patchHeader(
-                    Qcow2Header.INCOMPATIBLE_AT, header.incompatible() & ~Qcow2Header.DIRTY);
+            patchHeader(Qcow2Header.INCOMPATIBLE_AT, header.incompatible() & ~Qcow2Header.DIRTY);
             file().flush();
             load();
         }
         if (header.autoclear() != 0) {
-            // None of those features is kept up to date here, so the image must stop promising them.
+            // None of those features is kept up to date here, so the image must stop promising
+            // them.
             patchHeader(Qcow2Header.AUTOCLEAR_AT, 0);
         }
     }
@@ -384,9 +387,7 @@ public final class Qcow2Node extends BlockNode {
             TableCache.Table table = l2ForWriting(l1Index(offset));
             Refcounts.Run run = refcounts.allocate(count);
             long bytes =
-                    Math.min(
-                            source.byteSize(),
-                            ((long) run.clusters() << clusterBits) - inCluster);
+                    Math.min(source.byteSize(), ((long) run.clusters() << clusterBits) - inCluster);
             try {
                 checkNotMetadata(run);
                 fill(first, run, inCluster, source.asSlice(0, bytes));
@@ -416,7 +417,10 @@ public final class Qcow2Node extends BlockNode {
         if (run.offset() < clusterSize
                 || run.offset() < l1End && l1Offset < end
                 || run.offset() < tableEnd && table < end) {
-            throw corrupt("a metadata cluster at 0x" + Long.toHexString(run.offset()) + " counts as free");
+            throw corrupt(
+                    "a metadata cluster at 0x"
+                            + Long.toHexString(run.offset())
+                            + " counts as free");
         }
     }
 
@@ -478,7 +482,8 @@ public final class Qcow2Node extends BlockNode {
     private void freeMapping(long entry) {
         if (isCompressed(entry)) {
             refcounts.free(
-                    Decompressor.start(entry, clusterBits), Decompressor.length(entry, clusterBits));
+                    Decompressor.start(entry, clusterBits),
+                    Decompressor.length(entry, clusterBits));
         } else if ((entry & OFFSET_MASK) != 0) {
             refcounts.free(entry & OFFSET_MASK, clusterSize);
         }
@@ -486,7 +491,9 @@ public final class Qcow2Node extends BlockNode {
 
     /** Keeps what is held back until the next flush within bounds. */
     private void tidy() throws BlockException {
-        if (tables.crowded() || refcounts.crowded() || refcounts.pendingFrees() > PENDING_FREES_MAX) {
+        if (tables.crowded()
+                || refcounts.crowded()
+                || refcounts.pendingFrees() > PENDING_FREES_MAX) {
             writeBack();
         }
     }
@@ -665,8 +672,7 @@ public final class Qcow2Node extends BlockNode {
     @Override
     public void truncate(long length) throws BlockException {
         if (length % 512 != 0) {
-            throw new BlockException(
-                    Errno.EINVAL, "The new size must be a multiple of 512");
+            throw new BlockException(Errno.EINVAL, "The new size must be a multiple of 512");
         }
         lock.writeLock().lock();
         try {
@@ -737,7 +743,8 @@ public final class Qcow2Node extends BlockNode {
                             && l1Offset == 3 * clusterSize
                             && used <= refcounts.entriesPerBlock();
             if (standard) {
-                // With the L1 table empty everything else is unused, so each further step only turns leaks into nothing.
+                // With the L1 table empty everything else is unused, so each further step only
+                // turns leaks into nothing.
                 java.util.Arrays.fill(l1, 0);
                 BlockNode file = file();
                 file.write(l1Offset, Arena.ofAuto().allocate(Math.max(8, l1.length * 8L)));

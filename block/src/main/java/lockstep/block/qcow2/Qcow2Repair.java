@@ -1,10 +1,11 @@
 package lockstep.block.qcow2;
 
-import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockNode;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * Counts the references to every cluster from scratch. Used for images whose last writer postponed refcount updates (the
@@ -104,7 +105,8 @@ final class Qcow2Repair {
         if (header.bitmaps()) {
             throw new BlockException(
                     Errno.ENOTSUP,
-                    "qcow2: cannot repair an image with persistent bitmaps; run qemu-img check -r all");
+                    "qcow2: cannot repair an image with persistent bitmaps; run qemu-img check -r"
+                        + " all");
         }
         Arrays.fill(counts, 0);
         Refcounts refcounts = new Refcounts(file, header);
@@ -129,7 +131,8 @@ final class Qcow2Repair {
                     || refcounts.blocks()[(int) (cluster / most)] == 0) {
                 throw new BlockException(
                         Errno.ENOTSUP,
-                        "qcow2: cannot repair: refcount blocks are missing; run qemu-img check -r all");
+                        "qcow2: cannot repair: refcount blocks are missing; run qemu-img check -r"
+                            + " all");
             }
             refcounts.force(cluster, counts[cluster]);
         }

@@ -1,13 +1,14 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockNode;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
 
 /**
  * The reference counts of an image's clusters, and the allocator over them. Everything is called with the image's exclusive
@@ -130,8 +131,7 @@ final class Refcounts {
                 int at = entry / perByte;
                 int old = data.get(ValueLayout.JAVA_BYTE, at) & 0xff;
                 int mask = (1 << bits) - 1 << shift;
-                data.set(
-                        ValueLayout.JAVA_BYTE, at, (byte) (old & ~mask | (int) value << shift));
+                data.set(ValueLayout.JAVA_BYTE, at, (byte) (old & ~mask | (int) value << shift));
                 block.dirty(at, 1);
             }
         }
@@ -222,7 +222,8 @@ final class Refcounts {
         if (table[(int) index] != 0) {
             return false;
         }
-        // Nothing in this block's range is in use, so the block can take the range's first cluster and count itself.
+        // Nothing in this block's range is in use, so the block can take the range's first cluster
+        // and count itself.
         long self = index * entriesPerBlock;
         long offset = self << clusterBits;
         checkOffset(offset);
@@ -255,7 +256,8 @@ final class Refcounts {
         if (entries * 8 > TABLE_BYTES_MAX || clusters + 1 > entriesPerBlock) {
             throw new BlockException(Errno.EFBIG);
         }
-        // The new table and a block that counts it and itself go to the start of the range that no block covers yet.
+        // The new table and a block that counts it and itself go to the start of the range that no
+        // block covers yet.
         int blockIndex = table.length;
         long first = (long) blockIndex * entriesPerBlock;
         long blockOffset = first << clusterBits;

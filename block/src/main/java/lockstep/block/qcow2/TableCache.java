@@ -1,12 +1,13 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.BlockException;
+import lockstep.block.node.BlockNode;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import lockstep.block.BlockException;
-import lockstep.block.node.BlockNode;
 
 /**
  * Cluster-sized metadata tables in memory, written back on demand. Lookups may come from several threads; tables are
@@ -58,7 +59,8 @@ final class TableCache {
     synchronized Table get(BlockNode file, long offset) throws BlockException {
         Table table = tables.get(offset);
         if (table == null) {
-            // Freed by the collector: a reader may still look at a table that was evicted meanwhile.
+            // Freed by the collector: a reader may still look at a table that was evicted
+            // meanwhile.
             MemorySegment data = Arena.ofAuto().allocate(clusterSize, 4096);
             Qcow2Header.readUpTo(file, offset, data, file.length());
             table = new Table(offset, data);

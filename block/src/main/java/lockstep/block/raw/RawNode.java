@@ -1,6 +1,5 @@
 package lockstep.block.raw;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
@@ -8,6 +7,8 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
+
+import java.lang.foreign.MemorySegment;
 
 /** Driver {@code raw}: its child's bytes, all of them or from an offset on. */
 public final class RawNode extends BlockNode {
@@ -25,7 +26,12 @@ public final class RawNode extends BlockNode {
      * @param probed the format was guessed, so the guest must not make the first sector look like another format
      */
     public RawNode(
-            BlockGraph graph, String name, boolean readOnly, long offset, long size, boolean probed) {
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            long offset,
+            long size,
+            boolean probed) {
         super(graph, "raw", name, readOnly);
         this.offset = offset;
         this.size = size;
@@ -53,7 +59,8 @@ public final class RawNode extends BlockNode {
                             + offset
                             + ") and size ("
                             + size
-                            + ") has to be smaller or equal to the  actual size of the containing file ("
+                            + ") has to be smaller or equal to the  actual size of the containing"
+                            + " file ("
                             + length
                             + ")");
         }

@@ -4,6 +4,18 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockGraph;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
@@ -11,16 +23,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
-import lockstep.block.file.FileNode;
-import lockstep.block.node.BlockGraph;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 /** Random operations on an image against an array in memory, with qemu-img as the judge of the image itself. */
 @Tag("qemu")
@@ -35,8 +37,7 @@ class Qcow2ModelTest {
 
     private static String run(String... command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output =
-                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         int code = process.waitFor();
         assertEquals(0, code, () -> String.join(" ", command) + "\n" + output);
         return output;
@@ -86,11 +87,29 @@ class Qcow2ModelTest {
             Files.write(base, old);
             System.arraycopy(old, 0, model, 0, old.length);
             run(
-                    "qemu-img", "create", "-q", "-f", "qcow2", "-o", options, "-b", base.toString(), "-F",
-                    "raw", image.toString(), Integer.toString(size));
+                    "qemu-img",
+                    "create",
+                    "-q",
+                    "-f",
+                    "qcow2",
+                    "-o",
+                    options,
+                    "-b",
+                    base.toString(),
+                    "-F",
+                    "raw",
+                    image.toString(),
+                    Integer.toString(size));
         } else {
             run(
-                    "qemu-img", "create", "-q", "-f", "qcow2", "-o", options, image.toString(),
+                    "qemu-img",
+                    "create",
+                    "-q",
+                    "-f",
+                    "qcow2",
+                    "-o",
+                    options,
+                    image.toString(),
                     Integer.toString(size));
         }
         for (int round = 0; round < 4; round++) {
@@ -102,7 +121,8 @@ class Qcow2ModelTest {
                                         graph,
                                         "file",
                                         graph.autoName(),
-                                        FileNode.Options.of(dir.resolve("base.raw").toString(), true)));
+                                        FileNode.Options.of(
+                                                dir.resolve("base.raw").toString(), true)));
                 node.attachBacking(base);
                 graph.release(base);
             }
@@ -111,10 +131,17 @@ class Qcow2ModelTest {
             }
             graph.release(node);
             String report = run("qemu-img", "check", "-f", "qcow2", image.toString());
-            assertEquals(
-                    true, report.contains("No errors were found on the image."), () -> report);
+            assertEquals(true, report.contains("No errors were found on the image."), () -> report);
             Path raw = dir.resolve("out.raw");
-            run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.toString(), raw.toString());
+            run(
+                    "qemu-img",
+                    "convert",
+                    "-f",
+                    "qcow2",
+                    "-O",
+                    "raw",
+                    image.toString(),
+                    raw.toString());
             assertArrayEquals(model, Files.readAllBytes(raw));
         }
     }
@@ -143,7 +170,8 @@ class Qcow2ModelTest {
             default -> {
                 if (!noDiscard) {
                     node.discard(offset, length);
-                    // Whether a discarded byte is gone is the driver's choice; it is either old or zero.
+                    // Whether a discarded byte is gone is the driver's choice; it is either old or
+                    // zero.
                     byte[] now = new byte[length];
                     node.read(offset, MemorySegment.ofArray(now));
                     for (int i = 0; i < length; i++) {
@@ -211,8 +239,15 @@ class Qcow2ModelTest {
         needQemuImg();
         Path image = dir.resolve("image.qcow2");
         run(
-                "qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=512,refcount_bits=64",
-                image.toString(), "16M");
+                "qemu-img",
+                "create",
+                "-q",
+                "-f",
+                "qcow2",
+                "-o",
+                "cluster_size=512,refcount_bits=64",
+                image.toString(),
+                "16M");
         Qcow2Node node = open(image);
         byte[] data = new byte[1 << 20];
         Random random = new Random(1);
@@ -231,11 +266,28 @@ class Qcow2ModelTest {
     void repairsAnImageLeftDirty() throws Exception {
         needQemuImg();
         Path image = dir.resolve("image.qcow2");
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", image.toString(), "8M");
+        run(
+                "qemu-img",
+                "create",
+                "-q",
+                "-f",
+                "qcow2",
+                "-o",
+                "lazy_refcounts=on",
+                image.toString(),
+                "8M");
         Process process =
                 new ProcessBuilder(
-                                "qemu-io", "-f", "qcow2", "-c", "write -P 7 0 3M", "-c", "flush", "-c",
-                                "abort", image.toString())
+                                "qemu-io",
+                                "-f",
+                                "qcow2",
+                                "-c",
+                                "write -P 7 0 3M",
+                                "-c",
+                                "flush",
+                                "-c",
+                                "abort",
+                                image.toString())
                         .redirectErrorStream(true)
                         .start();
         process.getInputStream().readAllBytes();

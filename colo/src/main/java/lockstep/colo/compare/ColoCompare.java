@@ -1,12 +1,5 @@
 package lockstep.colo.compare;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.function.Consumer;
-import java.util.function.Function;
 import lockstep.net.filter.FrameDecoder;
 import lockstep.net.filter.FrameWriter;
 import lockstep.net.filter.OutputFrontend;
@@ -18,7 +11,16 @@ import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.spi.UserObject;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * The object colo-compare: a comparison with its four character devices, on the loop of an I/O thread.

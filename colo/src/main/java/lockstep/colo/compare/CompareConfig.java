@@ -37,8 +37,7 @@ public record CompareConfig(
         if (primaryIn.equals(outdev)
                 || secondaryIn.equals(outdev)
                 || primaryIn.equals(secondaryIn)) {
-            throw new CompareException(
-                    "'indev' and 'outdev' could not be same for compare module");
+            throw new CompareException("'indev' and 'outdev' could not be same for compare module");
         }
         positive("compare_timeout", compareTimeout);
         positive("expired_scan_cycle", expiredScanCycle);

@@ -1,11 +1,13 @@
 package lockstep.colo.compare;
 
+import lockstep.colo.packet.ConnectionTable;
+import lockstep.colo.packet.Ipv4Packet;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
-import lockstep.colo.packet.ConnectionTable;
-import lockstep.colo.packet.Ipv4Packet;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Compares what two guests send. A packet of the primary is released when the secondary has sent the
@@ -109,7 +111,8 @@ final class CompareEngine {
     }
 
     private void compareTcp(Connection c) {
-        // Data that the primary acknowledges must have reached the secondary too before it goes out.
+        // Data that the primary acknowledges must have reached the secondary too before it goes
+        // out.
         int acked = unsignedMin(c.primaryAck, c.secondaryAck);
         while (!c.primary.isEmpty() && !c.secondary.isEmpty()) {
             Queued p = c.primary.getFirst();

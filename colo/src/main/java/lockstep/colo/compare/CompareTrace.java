@@ -19,8 +19,8 @@ final class CompareTrace {
     static void ip(Queued p, Queued s) {
         if (IP.on()) {
             IP.log(
-                    "ppkt size = %d, ip_src = %s, ip_dst = %s, spkt size = %d, ip_src = %s, ip_dst ="
-                            + " %s",
+                    "ppkt size = %d, ip_src = %s, ip_dst = %s, spkt size = %d, ip_src = %s, ip_dst"
+                        + " = %s",
                     p.packet().length(),
                     Ipv4Packet.dotted(p.packet().source()),
                     Ipv4Packet.dotted(p.packet().destination()),

@@ -1,9 +1,10 @@
 package lockstep.colo.compare;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
-import org.jspecify.annotations.Nullable;
 
 /** The comparisons of one process, and what they share. Any thread. */
 public final class Comparisons implements PacketComparison {

@@ -1,7 +1,8 @@
 package lockstep.colo.compare;
 
-import java.util.Arrays;
 import lockstep.colo.packet.Ipv4Packet;
+
+import java.util.Arrays;
 
 /** A packet of one side that waits for its like from the other side. */
 final class Queued {
@@ -87,8 +88,7 @@ final class Queued {
         }
         int a = payload + compared;
         int b = other.payload + other.compared;
-        return Arrays.equals(
-                packet.data(), a, a + count, other.packet.data(), b, b + count);
+        return Arrays.equals(packet.data(), a, a + count, other.packet.data(), b, b + count);
     }
 
     /** Whether the frames are equal from the given offsets on, and of the same length. */

@@ -13,7 +13,6 @@ public record ConnectionKey(
         int source, int destination, int protocol, int sourcePort, int destinationPort) {
     /** The key of packets that go the other way. */
     public ConnectionKey reversed() {
-        return new ConnectionKey(
-                destination, source, protocol, destinationPort, sourcePort);
+        return new ConnectionKey(destination, source, protocol, destinationPort, sourcePort);
     }
 }

@@ -1,10 +1,11 @@
 package lockstep.colo.packet;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Connections by key, in order of creation. A guest can make up keys without end, so a full table is

@@ -1,7 +1,8 @@
 package lockstep.colo.packet;
 
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
+
+import java.util.Arrays;
 
 /**
  * A view of an Ethernet frame that carries IPv4, with or without a virtio header in front. Every length
@@ -195,7 +196,8 @@ public final class Ipv4Packet {
         int checksum = transport + 16;
         int segment = datagram - (transport - ip);
         if (moreFragments() || segment < TCP_HEADER || datagram > length - ip) {
-            // Not all of the segment is here: change the sum by the difference (RFC 1624, equation 3).
+            // Not all of the segment is here: change the sum by the difference (RFC 1624, equation
+            // 3).
             long sum = ~int16(checksum) & 0xffff;
             sum += (~old >>> 16) + (~old & 0xffff) + (value >>> 16) + (value & 0xffff);
             put16(checksum, ~fold(sum));

@@ -5,6 +5,7 @@ import lockstep.colo.packet.ConnectionTable;
 import lockstep.colo.packet.Ipv4Packet;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
+
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,7 +1,5 @@
 package lockstep.colo.rewriter;
 
-import java.util.Arrays;
-import java.util.function.BiConsumer;
 import lockstep.colo.packet.Ipv4Packet;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
@@ -9,7 +7,11 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.Arrays;
+import java.util.function.BiConsumer;
 
 /**
  * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections of

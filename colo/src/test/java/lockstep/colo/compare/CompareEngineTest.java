@@ -3,12 +3,14 @@ package lockstep.colo.compare;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import lockstep.colo.packet.Frames;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import lockstep.colo.packet.Frames;
-import org.junit.jupiter.api.Test;
 
 class CompareEngineTest {
     private static final int A = Frames.ACK;

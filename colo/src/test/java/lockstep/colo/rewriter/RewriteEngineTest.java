@@ -4,11 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.ByteBuffer;
-import java.util.Random;
 import lockstep.colo.packet.Frames;
 import lockstep.colo.packet.Ipv4Packet;
+
 import org.junit.jupiter.api.Test;
+
+import java.nio.ByteBuffer;
+import java.util.Random;
 
 class RewriteEngineTest {
     private final RewriteEngine engine = new RewriteEngine();

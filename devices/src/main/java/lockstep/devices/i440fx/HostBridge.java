@@ -6,6 +6,7 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
 
 /** The host bridge, function 00.0. QEMU: vmstate "I440FX" v3. */

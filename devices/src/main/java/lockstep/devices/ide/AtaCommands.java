@@ -218,7 +218,8 @@ final class AtaCommands {
                             if (d.nsector == 0) {
                                 d.stopTransfer();
                             } else {
-                                int more = Math.min(d.nsector, Math.clamp(d.wantedSectors, 1, CHUNK));
+                                int more =
+                                        Math.min(d.nsector, Math.clamp(d.wantedSectors, 1, CHUNK));
                                 d.startTransfer(0, more * SECTOR, After.SECTOR_WRITE);
                             }
                             channel.interrupt();

@@ -2,11 +2,13 @@ package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
 
 /**
  * The bus master of one channel: command, status and descriptor table registers, and the walk through the
@@ -227,8 +229,7 @@ final class BusMaster {
     /** Describes the 19 bytes and what follows. QEMU: vmstate "ide bmdma" v3. */
     void describe(StateCodec c, Channel channel) throws StateException {
         command = c.u8("cmd", command);
-        int mixed =
-                c.u8("migration_compat_status", status & ~ABUSED | channel.inFlight & ABUSED);
+        int mixed = c.u8("migration_compat_status", status & ~ABUSED | channel.inFlight & ABUSED);
         table = c.u32("addr", table);
         channel.retrySector = c.i64("migration_retry_sector_num", channel.retrySector);
         channel.retryCount = c.u32("migration_retry_nsector", channel.retryCount);

@@ -6,6 +6,7 @@ import lockstep.devices.ide.Drive.After;
 import lockstep.devices.ide.Drive.Kind;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.memory.GuestMemory;
+
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -166,7 +167,8 @@ final class Channel {
     void loaded() {
         era++;
         Drive d = active();
-        // A command that waited for the bus master: the stream does not say which one, but the guest's
+        // A command that waited for the bus master: the stream does not say which one, but the
+        // guest's
         // start will carry its direction.
         if (inFlight == 0
                 && d.kind == Kind.DISK
@@ -292,8 +294,7 @@ final class Channel {
         if (unit != 0 && !d.present()) {
             return;
         }
-        if ((d.status & (BUSY | DRQ)) != 0
-                && !(command == DEVICE_RESET && d.kind == Kind.CDROM)) {
+        if ((d.status & (BUSY | DRQ)) != 0 && !(command == DEVICE_RESET && d.kind == Kind.CDROM)) {
             return;
         }
         d.status = READY | BUSY;

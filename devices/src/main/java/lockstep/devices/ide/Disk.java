@@ -1,8 +1,9 @@
 package lockstep.devices.ide;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockBackend;
 import lockstep.block.Completion;
+
+import java.lang.foreign.MemorySegment;
 
 /** What a drive needs of its medium. Completions run under the machine lock, never inside the call's caller. */
 interface Disk {

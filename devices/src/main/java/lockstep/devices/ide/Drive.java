@@ -2,12 +2,13 @@ package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import org.jspecify.annotations.Nullable;
 
 /**
  * One position on a channel: task file, data buffer and the state of a PIO transfer. An empty position

@@ -2,11 +2,12 @@ package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import lockstep.devices.ide.Drive.After;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /** Channels and drives on the wire. QEMU: vmstate "ide" v3 with "ide_bus" v1 and "ide_drive" v3. */
 final class IdeState {
@@ -15,11 +16,7 @@ final class IdeState {
     /** Describes what follows the PCI part. */
     static void describe(StateCodec c, Channel[] channels) throws StateException {
         c.structs(
-                "bmdma",
-                "ide bmdma",
-                3,
-                2,
-                (s, i) -> channels[i].master.describe(s, channels[i]));
+                "bmdma", "ide bmdma", 3, 2, (s, i) -> channels[i].master.describe(s, channels[i]));
         c.structs("bus", "ide_bus", 1, 2, (s, i) -> describeChannel(s, channels[i]));
         c.structs("bus[0].ifs", "ide_drive", 3, 2, (s, i) -> describeDrive(s, channels[0], i));
         c.structs("bus[1].ifs", "ide_drive", 3, 2, (s, i) -> describeDrive(s, channels[1], i));

@@ -2,9 +2,10 @@ package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
 
-import java.nio.charset.StandardCharsets;
 import lockstep.block.Completion;
 import lockstep.devices.ide.Drive.After;
+
+import java.nio.charset.StandardCharsets;
 
 /**
  * The commands of an ATAPI CD/DVD drive: the few ATA ones, the PACKET protocol (ATA/ATAPI-7 6.24 and volume
@@ -99,8 +100,16 @@ final class PacketCommands {
                 d.status = READY | SEEK;
                 return true;
             }
-            case STANDBY, STANDBY_NOW, STANDBY_OLD, STANDBY_NOW_OLD, IDLE, IDLE_NOW, IDLE_OLD,
-                    IDLE_NOW_OLD, SLEEP, SLEEP_OLD -> {
+            case STANDBY,
+                    STANDBY_NOW,
+                    STANDBY_OLD,
+                    STANDBY_NOW_OLD,
+                    IDLE,
+                    IDLE_NOW,
+                    IDLE_OLD,
+                    IDLE_NOW_OLD,
+                    SLEEP,
+                    SLEEP_OLD -> {
                 d.status = READY | SEEK;
                 return true;
             }
@@ -595,10 +604,7 @@ final class PacketCommands {
         boolean start = (p[4] & 1) != 0;
         if ((p[4] & 2) != 0) {
             if (!start && !d.trayOpen && d.trayLocked) {
-                fail(
-                        d,
-                        d.disk().present() ? NOT_READY : ILLEGAL_REQUEST,
-                        ASC_REMOVAL_PREVENTED);
+                fail(d, d.disk().present() ? NOT_READY : ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
                 return;
             }
             d.trayOpen = !start;

@@ -1,6 +1,5 @@
 package lockstep.devices.ide;
 
-import java.util.List;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.runtime.loop.ClockType;
@@ -8,7 +7,10 @@ import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** The IDE function of the PIIX3 (82371SB, section 2.4): two channels at the legacy addresses, BAR4. */
 public final class Piix3Ide extends PciFunction {

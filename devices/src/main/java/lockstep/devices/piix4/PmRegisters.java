@@ -1,9 +1,10 @@
 package lockstep.devices.piix4;
 
-import java.util.function.LongSupplier;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
+import java.util.function.LongSupplier;
 
 /**
  * PM1a event, control and timer blocks: ACPI 6.5 section 4.8.3, at offsets 0, 4 and 8 of the PM base.
@@ -90,7 +91,8 @@ public final class PmRegisters {
             return Timer.NEVER;
         }
         // Rounded up, or the alarm would find the tick not yet reached.
-        return overflowTime / TIMER_HZ * NS + (overflowTime % TIMER_HZ * NS + TIMER_HZ - 1) / TIMER_HZ;
+        return overflowTime / TIMER_HZ * NS
+                + (overflowTime % TIMER_HZ * NS + TIMER_HZ - 1) / TIMER_HZ;
     }
 
     int read(int offset, int size) {
@@ -108,7 +110,8 @@ public final class PmRegisters {
         switch (offset & ~3) {
             case 0 -> {
                 long bits = (value & 0xffff_ffffL) << (8 * (offset & 3));
-                long covered = (size == 4 ? 0xffff_ffffL : (1L << 8 * size) - 1) << (8 * (offset & 3));
+                long covered =
+                        (size == 4 ? 0xffff_ffffL : (1L << 8 * size) - 1) << (8 * (offset & 3));
                 writeStatus((int) bits & 0xffff);
                 int mask = (int) (covered >>> 16) & 0xffff;
                 enable = enable & ~mask | (int) (bits >>> 16) & mask;

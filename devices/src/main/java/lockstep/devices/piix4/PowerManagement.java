@@ -1,6 +1,5 @@
 package lockstep.devices.piix4;
 
-import java.util.function.IntPredicate;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.devices.smbus.SmbusController;
@@ -11,7 +10,10 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.function.IntPredicate;
 
 /** Function 01.3. QEMU: vmstate "piix4_pm" v3. */
 public final class PowerManagement extends PciFunction {
@@ -75,10 +77,7 @@ public final class PowerManagement extends PciFunction {
         this.cpus = 1;
         this.acpiIndex = acpiIndex;
         this.pm = new PmRegisters(() -> machine.vmm().clocks().virtual(), power);
-        put16(
-                config,
-                PciSpec.STATUS,
-                PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
+        put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
         interruptPin(1);
         config[SMBUS_ENABLE] = 0x09;
         put32(config, SMBUS_BASE, 0xb100 | 1);
@@ -275,7 +274,8 @@ public final class PowerManagement extends PciFunction {
         config[PM_ENABLE] = 0;
         config[0x5f] = (byte) (0x10 | (portUsed.test(0x378) ? 0x80 : 0));
         config[0x63] = 0x60;
-        config[0x67] = (byte) ((portUsed.test(0x3f8) ? 0x08 : 0) | (portUsed.test(0x2f8) ? 0x90 : 0));
+        config[0x67] =
+                (byte) ((portUsed.test(0x3f8) ? 0x08 : 0) | (portUsed.test(0x2f8) ? 0x90 : 0));
         gpeStatus = 0;
         gpeEnable = 0;
         apmControl = 0;

@@ -1,7 +1,5 @@
 package lockstep.devices.rtc;
 
-import java.time.LocalDateTime;
-import java.time.ZoneOffset;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
@@ -10,6 +8,9 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
 
 /** The clock at ports 0x70 and 0x71. QEMU: vmstate "mc146818rtc" v3. Used under the machine lock. */
 public final class Rtc implements IoHandler, StateSection {
@@ -273,8 +274,7 @@ public final class Rtc implements IoHandler, StateSection {
                 }
                 return cells[cell] & 0xff;
             case A:
-                boolean updating =
-                        !halted() && Math.floorMod(nanos(), NS) >= NS - UPDATE_WARNING;
+                boolean updating = !halted() && Math.floorMod(nanos(), NS) >= NS - UPDATE_WARNING;
                 return cells[A] & 0x7f | (updating ? A_UIP : 0);
             case C:
                 int flags = cells[C] & 0xff;

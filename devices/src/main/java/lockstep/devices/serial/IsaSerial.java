@@ -1,7 +1,5 @@
 package lockstep.devices.serial;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
@@ -14,7 +12,11 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
 
 /** One of a PC's four serial ports on the ISA bus. Used under the machine lock. */
 public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection {

@@ -1,8 +1,9 @@
 package lockstep.devices.serial;
 
-import java.util.Arrays;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
+import java.util.Arrays;
 
 /** The 16550A's registers. Pure: after each call the owner drives the interrupt from {@link #irq}. */
 final class Uart {
@@ -452,9 +453,9 @@ final class Uart {
         if (c.loading() && sending == ((lsr & LSR_TEMT) != 0)) {
             throw c.invalid(
                     "inconsistent state in serial device (tsr %s, tsr_retry=%d"
-                                    .formatted(
-                                            (lsr & LSR_TEMT) != 0 ? "empty" : "not empty",
-                                            sending ? 1 : 0));
+                            .formatted(
+                                    (lsr & LSR_TEMT) != 0 ? "empty" : "not empty",
+                                    sending ? 1 : 0));
         }
     }
 }

@@ -1,11 +1,13 @@
 package lockstep.devices.smbus;
 
-import java.util.List;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /**
  * The host controller's sixteen registers (64 bytes of ports). A transaction is carried out while the

@@ -5,14 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.Completion;
+import lockstep.devices.ArrayMemory;
+import lockstep.devices.Sections;
+
+import org.junit.jupiter.api.Test;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.Queue;
-import lockstep.block.Completion;
-import lockstep.devices.ArrayMemory;
-import lockstep.devices.Sections;
-import org.junit.jupiter.api.Test;
 
 /** A guest's view of a channel with a disk and a CD drive. */
 class ChannelTest {

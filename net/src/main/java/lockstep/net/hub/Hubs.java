@@ -1,9 +1,10 @@
 package lockstep.net.hub;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** The hubs of one network by number. Under the machine lock. */
 public final class Hubs {

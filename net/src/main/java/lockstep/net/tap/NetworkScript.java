@@ -1,8 +1,10 @@
 package lockstep.net.tap;
 
-import java.io.IOException;
 import lockstep.net.NetException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
 
 /** A program of the user's that is run with the interface's name when the interface comes or goes. */
 final class NetworkScript {
@@ -36,8 +38,7 @@ final class NetworkScript {
         }
     }
 
-    private static NetException failed(
-            String script, int status, @Nullable Exception cause) {
+    private static NetException failed(String script, int status, @Nullable Exception cause) {
         String message = "network script " + script + " failed with status " + status;
         return cause == null ? new NetException(message) : new NetException(message, cause);
     }

@@ -1,7 +1,5 @@
 package lockstep.net.tap;
 
-import java.io.IOException;
-import java.util.Arrays;
 import lockstep.net.NetException;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
@@ -11,7 +9,11 @@ import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.TunTap;
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.util.Arrays;
 
 /**
  * Frames to and from a tap interface of the host. Reading pauses while the guest has no room, while the

@@ -6,16 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.ByteBuffer;
-import java.util.List;
-import java.util.Random;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.NetFilter.Placement;
+
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Random;
 
 class FilterChainTest {
     private final Wire wire = new Wire();
@@ -30,17 +32,15 @@ class FilterChainTest {
 
     private MirrorFilter mirror(Direction queue, boolean vnet) throws NetException {
         wire.pipe("m");
-        MirrorFilter f =
-                new MirrorFilter(wire.network, tail("f", queue), wire.chardevs, "m", vnet);
+        MirrorFilter f = new MirrorFilter(wire.network, tail("f", queue), wire.chardevs, "m", vnet);
         f.insert();
         return f;
     }
 
-    private RedirectorFilter redirector(
-            Direction queue, @Nullable String in, @Nullable String out) throws NetException {
+    private RedirectorFilter redirector(Direction queue, @Nullable String in, @Nullable String out)
+            throws NetException {
         RedirectorFilter f =
-                new RedirectorFilter(
-                        wire.network, tail("r", queue), wire.chardevs, in, out, false);
+                new RedirectorFilter(wire.network, tail("r", queue), wire.chardevs, in, out, false);
         f.insert();
         return f;
     }
@@ -69,8 +69,7 @@ class FilterChainTest {
         wire.pipe("m").connected = false;
         wire.host.send("packet");
         assertEquals(List.of("packet"), wire.nic.take());
-        assertEquals(
-                List.of("filter mirror send failed(Operation not permitted)"), wire.messages);
+        assertEquals(List.of("filter mirror send failed(Operation not permitted)"), wire.messages);
     }
 
     @Test

@@ -1,7 +1,8 @@
 package lockstep.net.filter;
 
-import java.lang.reflect.Proxy;
 import lockstep.runtime.loop.EventLoop;
+
+import java.lang.reflect.Proxy;
 
 /** A loop that nobody may use. */
 final class Loops {

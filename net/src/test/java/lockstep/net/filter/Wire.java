@@ -1,5 +1,14 @@
 package lockstep.net.filter;
 
+import lockstep.net.wire.Endpoint;
+import lockstep.net.wire.Network;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -7,13 +16,6 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import lockstep.net.wire.Endpoint;
-import lockstep.net.wire.Network;
-import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
-import lockstep.runtime.chardev.ChardevFrontend;
-import lockstep.runtime.loop.EventLoop;
-import org.jspecify.annotations.Nullable;
 
 /** A backend n0 and a NIC on a wire, with fake character devices, all in memory. */
 final class Wire {

@@ -1,5 +1,9 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -8,8 +12,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import lockstep.runtime.loop.EventLoop;
-import org.jspecify.annotations.Nullable;
 
 /** What all back ends with one front end share: who holds the device and when it is told what. */
 abstract class Backend implements Chardev {

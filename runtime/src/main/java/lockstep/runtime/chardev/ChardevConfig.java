@@ -1,7 +1,8 @@
 package lockstep.runtime.chardev;
 
-import java.util.List;
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** What kind of character device to make, as the command line or chardev-add says it. */
 public sealed interface ChardevConfig {
@@ -68,5 +69,7 @@ public sealed interface ChardevConfig {
 
     /** The kinds by the names of query-chardev-backends. */
     List<String> KINDS =
-            List.of("mux", "null", "file", "pipe", "pty", "ringbuf", "serial", "socket", "stdio", "udp");
+            List.of(
+                    "mux", "null", "file", "pipe", "pty", "ringbuf", "serial", "socket", "stdio",
+                    "udp");
 }

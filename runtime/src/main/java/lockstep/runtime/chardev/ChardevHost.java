@@ -1,6 +1,7 @@
 package lockstep.runtime.chardev;
 
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
 
 /** What character devices need of the process they live in. */

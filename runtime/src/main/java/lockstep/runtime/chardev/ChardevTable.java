@@ -8,18 +8,20 @@ import static lockstep.linux.abi.LinuxAbi.O_RDWR;
 import static lockstep.linux.abi.LinuxAbi.O_TRUNC;
 import static lockstep.linux.abi.LinuxAbi.O_WRONLY;
 
+import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.Fd;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.Terminal;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
-import lockstep.runtime.linux.Errno;
-import lockstep.runtime.linux.Fd;
-import lockstep.runtime.linux.FileIo;
-import lockstep.runtime.linux.LinuxException;
-import lockstep.runtime.linux.Terminal;
-import org.jspecify.annotations.Nullable;
 
 /** All character devices of a process, and the making of them. Used under the machine lock. */
 public final class ChardevTable implements Chardevs {

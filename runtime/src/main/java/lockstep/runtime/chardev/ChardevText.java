@@ -1,11 +1,13 @@
 package lockstep.runtime.chardev;
 
-import java.util.Set;
-import java.util.function.Consumer;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.commandline.OptionValues;
 import lockstep.runtime.spi.OptionException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.Set;
+import java.util.function.Consumer;
 
 /** Reads the texts of {@code -chardev}, and those of {@code -monitor}, {@code -qmp} and {@code -serial}. */
 public final class ChardevText {
@@ -20,15 +22,62 @@ public final class ChardevText {
 
     private static final Set<String> KEYS =
             Set.of(
-                    "id", "backend", "path", "input-path", "host", "port", "fd", "to", "ipv4", "ipv6",
-                    "wait", "server", "delay", "nodelay", "reconnect-ms", "telnet", "tn3270",
-                    "tls-creds", "tls-authz", "websocket", "width", "height", "cols", "rows", "mux",
-                    "signal", "name", "debug", "size", "chardev", "append", "logfile", "logappend",
-                    "mouse", "clipboard", "abstract", "tight", "localaddr", "localport");
+                    "id",
+                    "backend",
+                    "path",
+                    "input-path",
+                    "host",
+                    "port",
+                    "fd",
+                    "to",
+                    "ipv4",
+                    "ipv6",
+                    "wait",
+                    "server",
+                    "delay",
+                    "nodelay",
+                    "reconnect-ms",
+                    "telnet",
+                    "tn3270",
+                    "tls-creds",
+                    "tls-authz",
+                    "websocket",
+                    "width",
+                    "height",
+                    "cols",
+                    "rows",
+                    "mux",
+                    "signal",
+                    "name",
+                    "debug",
+                    "size",
+                    "chardev",
+                    "append",
+                    "logfile",
+                    "logappend",
+                    "mouse",
+                    "clipboard",
+                    "abstract",
+                    "tight",
+                    "localaddr",
+                    "localport");
     private static final Set<String> BOOLEANS =
             Set.of(
-                    "ipv4", "ipv6", "wait", "server", "delay", "nodelay", "telnet", "tn3270",
-                    "websocket", "mux", "signal", "append", "logappend", "abstract", "tight");
+                    "ipv4",
+                    "ipv6",
+                    "wait",
+                    "server",
+                    "delay",
+                    "nodelay",
+                    "telnet",
+                    "tn3270",
+                    "websocket",
+                    "mux",
+                    "signal",
+                    "append",
+                    "logappend",
+                    "abstract",
+                    "tight");
 
     private ChardevText() {}
 
@@ -60,9 +109,7 @@ public final class ChardevText {
         ChardevConfig config =
                 switch (kind) {
                     case "null", "pty", "stdio", "ringbuf" ->
-                            colon < 0 || kind.equals("pty")
-                                    ? named(kind, rest)
-                                    : null;
+                            colon < 0 || kind.equals("pty") ? named(kind, rest) : null;
                     case "vc" ->
                             throw new OptionException(
                                     "vc: this build has no graphical display to put a console on");
@@ -208,8 +255,7 @@ public final class ChardevText {
                                 null,
                                 null);
         return new ChardevConfig.Udp(
-                new Address.Inet(
-                        o.get("host", "localhost"), port, o.bool("ipv4"), o.bool("ipv6")),
+                new Address.Inet(o.get("host", "localhost"), port, o.bool("ipv4"), o.bool("ipv6")),
                 local);
     }
 
@@ -231,8 +277,7 @@ public final class ChardevText {
                             o.bool("ipv4"),
                             o.bool("ipv6"));
         } else if (path != null) {
-            address =
-                    new Address.Unix(path, o.bool("abstract", false), o.bool("tight", true));
+            address = new Address.Unix(path, o.bool("abstract", false), o.bool("tight", true));
         } else if (fd != null) {
             address = new Address.Descriptor(fd);
         } else {

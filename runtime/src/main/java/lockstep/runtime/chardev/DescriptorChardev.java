@@ -2,18 +2,20 @@ package lockstep.runtime.chardev;
 
 import static lockstep.linux.abi.LinuxAbi.POLLOUT;
 
+import lockstep.linux.abi.pollfd;
+import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.FileCalls;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.concurrent.locks.ReentrantLock;
-import lockstep.linux.abi.pollfd;
-import lockstep.runtime.linux.Errno;
-import lockstep.runtime.linux.FileCalls;
-import lockstep.runtime.linux.FileIo;
-import lockstep.runtime.loop.EventLoop;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Plain descriptors that need no peer: standard input and output, files, pipes, host devices. Output is

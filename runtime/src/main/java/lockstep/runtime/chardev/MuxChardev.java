@@ -1,12 +1,14 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import lockstep.runtime.loop.EventLoop;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Lets up to four front ends share one device. All of them may write; input goes to the one that has the

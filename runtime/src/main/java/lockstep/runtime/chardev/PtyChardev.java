@@ -1,13 +1,7 @@
 package lockstep.runtime.chardev;
 
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import lockstep.linux.abi.pollfd;
 import lockstep.linux.abi.LinuxAbi;
+import lockstep.linux.abi.pollfd;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
@@ -16,7 +10,15 @@ import lockstep.runtime.linux.Terminal;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 
 /**
  * The master side of a pseudo terminal. Linux reports a hang-up as long as nobody has the other side open,

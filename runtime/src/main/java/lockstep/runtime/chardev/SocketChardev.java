@@ -2,11 +2,6 @@ package lockstep.runtime.chardev;
 
 import static lockstep.linux.abi.LinuxAbi.SHUT_RDWR;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
-import java.util.List;
-import java.util.concurrent.locks.ReentrantLock;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -16,7 +11,14 @@ import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * A stream socket, TCP or unix, that listens for one peer at a time or connects to one. Behaviour as QEMU
@@ -289,8 +291,7 @@ final class SocketChardev extends Backend {
     private void interest() {
         EventLoop.Watch w = watch;
         if (w != null) {
-            w.interest(
-                    (reading ? EventLoop.READ : 0) | (queue.isEmpty() ? 0 : EventLoop.WRITE));
+            w.interest((reading ? EventLoop.READ : 0) | (queue.isEmpty() ? 0 : EventLoop.WRITE));
         }
     }
 

@@ -5,10 +5,6 @@ import static lockstep.linux.abi.LinuxAbi.POLLOUT;
 import static lockstep.linux.abi.LinuxAbi.SOL_SOCKET;
 import static lockstep.linux.abi.LinuxAbi.SO_REUSEADDR;
 
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.List;
 import lockstep.linux.abi.pollfd;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
@@ -17,6 +13,11 @@ import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** Opens listening and connected sockets, with QEMU's words when that fails. */
 final class SocketConnector {

@@ -1,5 +1,8 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.chardev.ChardevConfig.Address;
+import lockstep.runtime.linux.SocketName;
+
 import java.net.Inet4Address;
 import java.net.Inet6Address;
 import java.net.InetAddress;
@@ -7,8 +10,6 @@ import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.List;
-import lockstep.runtime.chardev.ChardevConfig.Address;
-import lockstep.runtime.linux.SocketName;
 
 /** Turns what users write into socket names, and socket names into what users read. */
 final class SocketNames {
@@ -46,7 +47,8 @@ final class SocketNames {
                     List.of(new SocketName.Unix(u.path(), u.isAbstract(), u.tight()));
             case Address.Inet i -> resolve(i, server);
             case Address.Descriptor d ->
-                    throw new ChardevException("'" + d.name() + "' is a descriptor, not an address");
+                    throw new ChardevException(
+                            "'" + d.name() + "' is a descriptor, not an address");
         };
     }
 
@@ -72,9 +74,7 @@ final class SocketNames {
             }
         } catch (UnknownHostException e) {
             throw new ChardevException(
-                    "address resolution failed for "
-                            + shown(inet)
-                            + ": Name or service not known");
+                    "address resolution failed for " + shown(inet) + ": Name or service not known");
         }
         if (names.isEmpty()) {
             throw new ChardevException(

@@ -13,9 +13,27 @@ final class TelnetFilter {
 
     /** What a 3270 terminal is asked: end-of-record, binary, terminal type (RFC 1576). */
     static final byte[] GREETING_3270 = {
-        (byte) 0xff, (byte) 0xfd, 25, (byte) 0xff, (byte) 0xfb, 25,
-        (byte) 0xff, (byte) 0xfd, 0, (byte) 0xff, (byte) 0xfb, 0,
-        (byte) 0xff, (byte) 0xfd, 24, (byte) 0xff, (byte) 0xfa, 24, 1, (byte) 0xff, (byte) 0xf0
+        (byte) 0xff,
+        (byte) 0xfd,
+        25,
+        (byte) 0xff,
+        (byte) 0xfb,
+        25,
+        (byte) 0xff,
+        (byte) 0xfd,
+        0,
+        (byte) 0xff,
+        (byte) 0xfb,
+        0,
+        (byte) 0xff,
+        (byte) 0xfd,
+        24,
+        (byte) 0xff,
+        (byte) 0xfa,
+        24,
+        1,
+        (byte) 0xff,
+        (byte) 0xf0
     };
 
     private static final int IAC = 0xff;

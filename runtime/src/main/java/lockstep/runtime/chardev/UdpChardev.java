@@ -3,8 +3,6 @@ package lockstep.runtime.chardev;
 import static lockstep.linux.abi.LinuxAbi.SOL_SOCKET;
 import static lockstep.linux.abi.LinuxAbi.SO_REUSEADDR;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -12,7 +10,11 @@ import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
 
 /** Datagrams to and from one remote address; there is no connection to lose. */
 final class UdpChardev extends Backend {

@@ -1,13 +1,15 @@
 package lockstep.runtime.commandline;
 
+import lockstep.qmp.KeyvalText;
+import lockstep.qmp.OptionText;
+import lockstep.runtime.spi.OptionException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
-import lockstep.qmp.KeyvalText;
-import lockstep.qmp.OptionText;
-import lockstep.runtime.spi.OptionException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The flat {@code key=value,key=value} text of options such as {@code -chardev} and {@code -m}: a comma
@@ -115,8 +117,8 @@ public final class OptionValues {
         if (id != null && !OptionText.isIdentifier(id)) {
             throw new OptionException(
                     "Parameter 'id' expects an identifier\n"
-                            + "Identifiers consist of letters, digits, '-', '.', '_', starting with a"
-                            + " letter.");
+                        + "Identifiers consist of letters, digits, '-', '.', '_', starting with a"
+                        + " letter.");
         }
         return id;
     }

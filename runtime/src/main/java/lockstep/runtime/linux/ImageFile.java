@@ -1,5 +1,7 @@
 package lockstep.runtime.linux;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -10,7 +12,6 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
-import org.jspecify.annotations.Nullable;
 
 /**
  * An open disk image or block device: positioned I/O straight from native memory, holes, and the byte-range locks of an
@@ -392,8 +393,7 @@ public final class ImageFile implements AutoCloseable {
         Scratch scratch = SCRATCH.get();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment lock = lock(arena, at, F_WRLCK);
-            int result =
-                    (int) Native.FCNTL_LOCK.invokeExact(scratch.state, fd, F_OFD_GETLK, lock);
+            int result = (int) Native.FCNTL_LOCK.invokeExact(scratch.state, fd, F_OFD_GETLK, lock);
             if (result != 0) {
                 throw new Failure("fcntl(F_OFD_GETLK)", scratch.errno());
             }

@@ -9,11 +9,13 @@ import static lockstep.linux.abi.LinuxAbi.TUNGETVNETHDRSZ;
 import static lockstep.linux.abi.LinuxAbi.TUNSETIFF;
 import static lockstep.linux.abi.LinuxAbi.TUNSETSNDBUF;
 
+import lockstep.linux.abi.ifreq;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
-import lockstep.linux.abi.ifreq;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Ethernet interfaces of the host whose other end is this process: one read or write is one frame. Any

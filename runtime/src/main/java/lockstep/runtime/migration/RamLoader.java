@@ -69,8 +69,9 @@ final class RamLoader {
                 }
                 case RamFlags.XBZRLE -> delta(in, select(in, flags, offset), offset);
                 case RamFlags.COMPRESSED ->
-                        throw invalid("compressed pages are not supported; switch the sender's"
-                                + " capability compress off");
+                        throw invalid(
+                                "compressed pages are not supported; switch the sender's"
+                                        + " capability compress off");
                 case RamFlags.MULTIFD_FLUSH ->
                         throw invalid("multifd is not supported; switch the capability off");
                 default ->
@@ -222,7 +223,8 @@ final class RamLoader {
     }
 
     private static LoadException invalid(String note) {
-        // The caller names section and error number; what went wrong in detail is a line of its own.
+        // The caller names section and error number; what went wrong in detail is a line of its
+        // own.
         return new LoadException(
                 LoadException.Kind.INVALID,
                 "Failed to load vmstate version_id: 4, ret: -22",

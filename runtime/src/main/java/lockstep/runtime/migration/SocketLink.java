@@ -18,7 +18,6 @@ final class SocketLink implements MigrationChannel {
         }
     }
 
-
     @Override
     public int read(ByteBuffer target) throws IOException {
         int n = socket.read(target);

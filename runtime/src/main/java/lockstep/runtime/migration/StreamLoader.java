@@ -212,9 +212,8 @@ final class StreamLoader {
             StateSection section = find(name, instance);
             if (section == null) {
                 throw invalid(
-                        ("Unknown section or instance '%s' %d. Make sure that your current VM"
-                             + " setup matches your saved VM setup, including any hotplugged"
-                             + " devices")
+                        ("Unknown section or instance '%s' %d. Make sure that your current VM setup"
+                             + " matches your saved VM setup, including any hotplugged devices")
                                 .formatted(name, instance));
             }
             device(in, section, name, instance, version);
@@ -223,8 +222,7 @@ final class StreamLoader {
         return name;
     }
 
-    private void device(
-            StateInput in, StateSection section, String name, int instance, int version)
+    private void device(StateInput in, StateSection section, String name, int instance, int version)
             throws StateException {
         if (Integer.compareUnsigned(version, section.version()) > 0) {
             throw invalid(

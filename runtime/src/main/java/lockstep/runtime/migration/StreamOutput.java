@@ -15,7 +15,8 @@ public final class StreamOutput {
     private static final int CAPACITY = 1 << 20;
 
     private final MigrationChannel channel;
-    private final ByteBuffer buffer = ByteBuffer.allocateDirect(CAPACITY).order(ByteOrder.BIG_ENDIAN);
+    private final ByteBuffer buffer =
+            ByteBuffer.allocateDirect(CAPACITY).order(ByteOrder.BIG_ENDIAN);
     private final MemorySegment memory = MemorySegment.ofBuffer(buffer);
     private long flushed;
 

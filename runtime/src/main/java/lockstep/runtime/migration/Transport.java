@@ -134,7 +134,8 @@ final class Transport {
             case Address.Exec exec -> {
                 Process process =
                         new ProcessBuilder(exec.command())
-                                .redirectInput(ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
+                                .redirectInput(
+                                        ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
                                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                                 .start();
                 yield ready(
