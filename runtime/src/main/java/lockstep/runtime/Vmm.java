@@ -5,10 +5,13 @@ import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceFactory;
 import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -16,6 +19,8 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Optional;
+import lockstep.qmp.CommandTable;
+import lockstep.qmp.QmpEvent;
 
 /** The context of one virtual machine process: what every room can reach. */
 public interface Vmm {
@@ -34,14 +39,26 @@ public interface Vmm {
     /** The character devices. */
     Chardevs chardevs();
 
+    /** The QMP commands; rooms register theirs from {@code Room.install}. */
+    CommandTable commands();
+
+    /** Sends an event to the QMP clients. Any thread; from the main loop it goes out at once. */
+    void emit(QmpEvent event);
+
     /** The human monitor's commands. */
     HmpTable hmp();
+
+    /** Starts, stops and ends the guest. */
+    RunControl run();
 
     /** The objects that users see and make. */
     ObjectTree objects();
 
     /** The board, or null with {@code -machine none} and before {@code StartPhase.MACHINE}. */
     @Nullable Machine machine();
+
+    /** Offers a type of {@code -object} and object-add. From {@code Room.install}. */
+    void objectType(String qomType, ObjectFactory factory);
 
     /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
     void deviceType(String driver, DeviceFactory factory);
@@ -66,6 +83,12 @@ public interface Vmm {
 
     /** A service that must be there. Throws IllegalStateException naming the type otherwise. */
     <T> T service(Class<T> type);
+
+    /** What can be cut off by yank, of this process. */
+    YankRegistry yank();
+
+    /** Has {@code task} run when the process ends, before what was registered earlier. Under the lock. */
+    void onExit(Runnable task);
 
     /** Prints a message for the user on standard error, with the program's name in front. */
     void report(String message);

@@ -97,8 +97,8 @@ final class MuxChardev implements Chardev, ChardevFrontend {
         private void open() {
             if (!told && !gone && base.connected()) {
                 told = true;
-                frontend.opened();
                 frontend.focused(isFocused(this));
+                frontend.opened();
             }
         }
 

@@ -1,0 +1,232 @@
+package lockstep.runtime.machine;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import lockstep.api.PowerdownEvent;
+import lockstep.api.ResetEvent;
+import lockstep.api.ResumeEvent;
+import lockstep.api.RunState;
+import lockstep.api.ShutdownCause;
+import lockstep.api.ShutdownEvent;
+import lockstep.api.StopEvent;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.loop.VmClocks;
+
+/** The run control of one process. */
+public final class RunController implements RunControl {
+    private record Entry(int priority, RunListener listener) {}
+
+    private final Vmm vmm;
+    private final VmClocks clocks;
+    private final Runnable exit;
+    private final List<Entry> listeners = new ArrayList<>();
+    private final List<StartCheck> checks = new ArrayList<>();
+    private final List<Runnable> buttons = new ArrayList<>();
+    private volatile RunState state = RunState.PRELAUNCH;
+    private boolean autostart = true;
+    private boolean stayAfterShutdown;
+    private boolean resetEnds;
+    private boolean ending;
+
+    /** Over the process; {@code exit} ends its main loop. */
+    public RunController(Vmm vmm, VmClocks clocks, Runnable exit) {
+        this.vmm = vmm;
+        this.clocks = clocks;
+        this.exit = exit;
+    }
+
+    /** {@code -no-shutdown}: a guest that powers off only stops. */
+    public void stayAfterShutdown(boolean stay) {
+        stayAfterShutdown = stay;
+    }
+
+    /** {@code -no-reboot}: a guest that resets ends the process. */
+    public void resetEnds(boolean ends) {
+        resetEnds = ends;
+    }
+
+    @Override
+    public RunState state() {
+        return state;
+    }
+
+    @Override
+    public boolean running() {
+        return state == RunState.RUNNING;
+    }
+
+    @Override
+    public void stop(RunState next) {
+        boolean was = running();
+        state = next;
+        if (!was) {
+            return;
+        }
+        clocks.stopVirtual();
+        Machine machine = vmm.machine();
+        if (machine != null) {
+            machine.vcpus().pauseAll();
+        }
+        for (Entry e : List.copyOf(listeners).reversed()) {
+            e.listener().changed(false, next);
+        }
+        vmm.emit(new StopEvent());
+    }
+
+    @Override
+    public void start() {
+        if (running()) {
+            return;
+        }
+        vmm.emit(new ResumeEvent());
+        clocks.startVirtual();
+        state = RunState.RUNNING;
+        for (Entry e : List.copyOf(listeners)) {
+            e.listener().changed(true, RunState.RUNNING);
+        }
+        Machine machine = vmm.machine();
+        if (machine != null && running()) {
+            machine.vcpus().resumeAll();
+        }
+    }
+
+    @Override
+    public void set(RunState next) {
+        if (running() || next == RunState.RUNNING) {
+            throw new IllegalStateException(
+                    "from " + state.wireName() + " to " + next.wireName() + " needs start or stop");
+        }
+        state = next;
+    }
+
+    @Override
+    public void addListener(int priority, RunListener listener) {
+        listeners.add(new Entry(priority, listener));
+        listeners.sort(Comparator.comparingInt(Entry::priority));
+    }
+
+    @Override
+    public void removeListener(RunListener listener) {
+        listeners.removeIf(e -> e.listener() == listener);
+    }
+
+    @Override
+    public void addStartCheck(StartCheck check) {
+        checks.add(check);
+    }
+
+    @Override
+    public void resume() throws QmpException {
+        switch (state) {
+            case INTERNAL_ERROR, SHUTDOWN, GUEST_PANICKED ->
+                    throw new QmpException("Resetting the Virtual Machine is required");
+            case FINISH_MIGRATE -> throw new QmpException("Migration is not finalized yet");
+            case SUSPENDED -> {
+                return;
+            }
+            default -> {}
+        }
+        for (StartCheck check : checks) {
+            check.check();
+        }
+        if (state == RunState.INMIGRATE) {
+            autostart = true;
+        } else {
+            start();
+        }
+    }
+
+    private void onLoop(Runnable task) {
+        if (vmm.mainLoop().inLoop() && vmm.lock().held()) {
+            task.run();
+        } else {
+            vmm.mainLoop().execute(task);
+        }
+    }
+
+    @Override
+    public void requestReset(ShutdownCause cause) {
+        vmm.mainLoop().execute(() -> reset(cause));
+    }
+
+    private void reset(ShutdownCause cause) {
+        if (resetEnds && guest(cause)) {
+            shutdown(ShutdownCause.GUEST_RESET);
+            return;
+        }
+        Machine machine = vmm.machine();
+        boolean was = running();
+        if (machine != null) {
+            if (was) {
+                machine.vcpus().pauseAll();
+            }
+            machine.reset();
+        }
+        if (cause != ShutdownCause.SUBSYSTEM_RESET
+                && cause != ShutdownCause.SNAPSHOT_LOAD
+                && cause != ShutdownCause.NONE) {
+            vmm.emit(new ResetEvent(guest(cause), cause));
+        }
+        if (running()) {
+            if (machine != null && was) {
+                machine.vcpus().resumeAll();
+            }
+        } else if (state != RunState.INMIGRATE && state != RunState.FINISH_MIGRATE) {
+            state = RunState.PRELAUNCH;
+        }
+    }
+
+    @Override
+    public void requestShutdown(ShutdownCause cause) {
+        onLoop(() -> shutdown(cause));
+    }
+
+    private void shutdown(ShutdownCause cause) {
+        if (ending) {
+            return;
+        }
+        vmm.emit(new ShutdownEvent(guest(cause), cause));
+        if (stayAfterShutdown && guest(cause)) {
+            stop(RunState.SHUTDOWN);
+            return;
+        }
+        ending = true;
+        // Posted, so that the reply to the command that asked for it still goes out.
+        vmm.mainLoop().execute(exit);
+    }
+
+    @Override
+    public void requestStop(RunState next) {
+        onLoop(() -> stop(next));
+    }
+
+    @Override
+    public void pressPowerButton() {
+        vmm.emit(new PowerdownEvent());
+        buttons.forEach(Runnable::run);
+    }
+
+    @Override
+    public void onPowerButton(Runnable press) {
+        buttons.add(press);
+    }
+
+    private static boolean guest(ShutdownCause cause) {
+        return switch (cause) {
+            case GUEST_SHUTDOWN, GUEST_RESET, GUEST_PANIC -> true;
+            default -> false;
+        };
+    }
+
+    @Override
+    public boolean autostart() {
+        return autostart;
+    }
+
+    @Override
+    public void autostart(boolean wanted) {
+        autostart = wanted;
+    }
+}

@@ -1,0 +1,174 @@
+package lockstep.runtime.monitor;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.function.Consumer;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.EventLoop;
+
+/** One human monitor: a prompt, an edited line, its answer. On the main loop, under the machine lock. */
+final class HmpSession implements ChardevFrontend {
+    private static final String PROMPT = "(qemu) ";
+    private static final int CHUNK = 256;
+    private static final long BUSY_OUTPUT = 1 << 20;
+
+    private final HmpInterpreter interpreter;
+    private final boolean editing;
+    private final Chardev.Attachment chardev;
+    private final LineEditor editor;
+    private final StringBuilder held = new StringBuilder();
+    private final StringBuilder plain = new StringBuilder();
+    private boolean here = true;
+    private boolean open;
+    private boolean draining;
+
+    /** With line editing, or for a program that wants plain lines. */
+    HmpSession(EventLoop loop, HmpInterpreter interpreter, Chardev device, boolean editing)
+            throws ChardevException {
+        this.interpreter = interpreter;
+        this.editing = editing;
+        this.editor = new LineEditor(this::print, this::entered, this::complete);
+        this.chardev = device.attach(this, loop);
+    }
+
+    @Override
+    public void opened() {
+        open = true;
+        print(
+                "QEMU "
+                        + Version.text()
+                        + " monitor - type 'help' for more information\n");
+        if (here) {
+            prompt();
+        }
+    }
+
+    @Override
+    public void closed() {
+        open = false;
+        held.setLength(0);
+        plain.setLength(0);
+        draining = false;
+        editor.restart();
+    }
+
+    @Override
+    public void focused(boolean nowHere) {
+        if (here == nowHere) {
+            return;
+        }
+        if (nowHere) {
+            here = true;
+            String text = held.toString();
+            held.setLength(0);
+            print(text);
+            if (open) {
+                prompt();
+            }
+        } else {
+            if (open) {
+                print("\n");
+            }
+            here = false;
+        }
+    }
+
+    @Override
+    public int canReceive() {
+        return draining ? 0 : CHUNK;
+    }
+
+    @Override
+    public void receive(ByteBuffer data) {
+        while (data.hasRemaining()) {
+            int b = data.get() & 0xff;
+            if (editing) {
+                editor.key(b);
+            } else if (b == '\n' || b == '\r') {
+                String line = plain.toString();
+                plain.setLength(0);
+                print(interpreter.run(line));
+            } else if (plain.length() < 4096) {
+                plain.append((char) b);
+            }
+        }
+    }
+
+    private void prompt() {
+        if (editing) {
+            editor.restart();
+            print(PROMPT);
+        }
+    }
+
+    private void entered(String line) {
+        print(interpreter.run(line));
+        prompt();
+    }
+
+    private String complete(String before, Consumer<String> listing) {
+        boolean info = before.startsWith("info ");
+        String prefix = info ? before.substring(5) : before;
+        if (prefix.indexOf(' ') >= 0) {
+            return "";
+        }
+        List<String> found = interpreter.completions(prefix, info);
+        if (found.isEmpty()) {
+            return "";
+        }
+        if (found.size() == 1) {
+            return found.getFirst().substring(prefix.length()) + " ";
+        }
+        String shared = found.getFirst();
+        for (String name : found) {
+            while (!name.startsWith(shared)) {
+                shared = shared.substring(0, shared.length() - 1);
+            }
+        }
+        if (shared.length() > prefix.length()) {
+            return shared.substring(prefix.length());
+        }
+        StringBuilder text = new StringBuilder();
+        int column = 0;
+        for (String name : found) {
+            text.append("%-16s".formatted(name));
+            if (++column % 5 == 0) {
+                text.append('\n');
+            }
+        }
+        listing.accept(text + (column % 5 == 0 ? "" : "\n") + PROMPT);
+        return "";
+    }
+
+    private void print(String text) {
+        if (text.isEmpty()) {
+            return;
+        }
+        if (!here) {
+            held.append(text);
+            return;
+        }
+        byte[] bytes = text.replace("\n", "\r\n").getBytes(StandardCharsets.UTF_8);
+        try {
+            chardev.write(ByteBuffer.wrap(bytes));
+        } catch (IOException e) {
+            return; // Nobody is there to read it.
+        }
+        if (chardev.pending() > BUSY_OUTPUT && !draining) {
+            draining = true;
+            chardev.whenDrained(
+                    () -> {
+                        draining = false;
+                        chardev.acceptInput();
+                    });
+        }
+    }
+
+    void close() {
+        chardev.close();
+    }
+}
