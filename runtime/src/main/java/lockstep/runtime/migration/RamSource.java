@@ -40,6 +40,7 @@ final class RamSource {
     private final byte[][] names;
     private final long[][] dirty;
     private final RamStats stats;
+    private final boolean detectZeroPages;
     private long dirtyPages;
     private int scanBlock;
     private int scanWord;
@@ -48,8 +49,14 @@ final class RamSource {
     private long newlyDirty;
 
     /** For the blocks that exist now. Caller holds the machine lock. */
-    RamSource(MachineLock lock, DirtyLog log, List<RamBlock> blocks, RamStats stats) {
+    RamSource(
+            MachineLock lock,
+            DirtyLog log,
+            List<RamBlock> blocks,
+            RamStats stats,
+            boolean detectZeroPages) {
         this.lock = lock;
+        this.detectZeroPages = detectZeroPages;
         this.log = log;
         this.blocks = List.copyOf(blocks);
         this.stats = stats;
@@ -198,7 +205,7 @@ final class RamSource {
 
     private boolean writePage(StreamOutput out, RamBlock block, long offset) throws IOException {
         MemorySegment memory = block.memory();
-        boolean zero = isZero(memory, offset);
+        boolean zero = detectZeroPages && isZero(memory, offset);
         long word = offset | (zero ? RamFlags.ZERO : RamFlags.PAGE);
         if (block == current) {
             out.u64(word | RamFlags.CONTINUE);

@@ -1,0 +1,91 @@
+package lockstep.runtime.migration;
+
+import lockstep.api.MigrationStatus;
+import lockstep.runtime.vmstate.Description;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateInput;
+import lockstep.runtime.vmstate.StateOutput;
+
+import java.io.IOException;
+
+/** The end of a migration at its source, from which COLO goes on. Used by the migration thread. */
+public final class ColoSource {
+    private final Outgoing outgoing;
+    private final MigrationHost host;
+    private final MigrationSettings settings;
+    private final MigrationChannel channel;
+    private final StreamOutput out;
+    private final StateInput in;
+    private final StreamSaver saver;
+    private final StateOutput devices = new StateOutput(1 << 16);
+
+    ColoSource(
+            Outgoing outgoing,
+            MigrationHost host,
+            MigrationSettings settings,
+            MigrationChannel channel,
+            StreamOutput out,
+            StateInput in,
+            StreamSaver saver) {
+        this.outgoing = outgoing;
+        this.host = host;
+        this.settings = settings;
+        this.channel = channel;
+        this.out = out;
+        this.in = in;
+        this.saver = saver;
+    }
+
+    /** The machine and the process. */
+    public MigrationHost host() {
+        return host;
+    }
+
+    /** Capabilities and parameters. */
+    public MigrationSettings settings() {
+        return settings;
+    }
+
+    /** What goes to the secondary. */
+    public StreamOutput out() {
+        return out;
+    }
+
+    /** What the secondary sends. */
+    public StateInput in() {
+        return in;
+    }
+
+    /**
+     * Saves all device sections and their end mark. Under the machine lock, the guest stopped. The result
+     * is overwritten by the next call.
+     */
+    public StateOutput saveDevices() throws StateException {
+        devices.clear();
+        saver.devices(devices, Description.none());
+        return devices;
+    }
+
+    /** Writes all pages that changed since the last time, and the end mark. The guest is stopped. */
+    public void sendRam() throws IOException {
+        saver.switchoverStart(out);
+        outgoing.syncRam();
+        saver.ramEnd(out);
+        out.u8(StreamFormat.EOF);
+    }
+
+    /** The failover has begun: the migration is complete. Any thread. */
+    public void complete() {
+        outgoing.status().move(MigrationStatus.COLO, MigrationStatus.COMPLETED);
+    }
+
+    /** Whether the status is still {@code colo}. Any thread. */
+    public boolean inColo() {
+        return outgoing.status().get() == MigrationStatus.COLO;
+    }
+
+    /** Ends both directions of the channel; wakes who is blocked on it. Any thread. */
+    public void shutdown() {
+        channel.shutdown();
+    }
+}

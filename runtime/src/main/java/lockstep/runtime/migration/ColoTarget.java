@@ -1,0 +1,86 @@
+package lockstep.runtime.migration;
+
+import lockstep.api.MigrationStatus;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateInput;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+
+/** The end of a migration at its destination, from which COLO goes on. Used by the loading thread. */
+public final class ColoTarget {
+    private final MigrationHost host;
+    private final StatusCell status;
+    private final MigrationChannel channel;
+    private final StreamOutput out;
+    private final StateInput in;
+    private final StreamLoader loader;
+    private final RamLoader ram;
+
+    ColoTarget(
+            MigrationHost host,
+            StatusCell status,
+            MigrationChannel channel,
+            StreamOutput out,
+            StateInput in,
+            StreamLoader loader,
+            RamLoader ram) {
+        this.host = host;
+        this.status = status;
+        this.channel = channel;
+        this.out = out;
+        this.in = in;
+        this.loader = loader;
+        this.ram = ram;
+    }
+
+    /** The machine and the process. */
+    public MigrationHost host() {
+        return host;
+    }
+
+    /** What goes to the primary. */
+    public StreamOutput out() {
+        return out;
+    }
+
+    /** What the primary sends. */
+    public StateInput in() {
+        return in;
+    }
+
+    /** Sends received pages elsewhere from now on. */
+    public void redirectPages(RamSink sink) throws StateException {
+        ram.replaceSink(sink);
+    }
+
+    /** Reads the live part of a checkpoint up to its end mark. */
+    public void loadRam() throws IOException {
+        loader.items(in);
+    }
+
+    /** Loads the device sections of a checkpoint. Under the machine lock, the guest stopped. */
+    public void loadDevices(byte[] sections) throws IOException {
+        loader.items(new StateInput(new ByteArrayInputStream(sections)));
+    }
+
+    /** COLO begins: the status changes from {@code active} to {@code colo}. */
+    public void enter() {
+        status.move(MigrationStatus.ACTIVE, MigrationStatus.COLO);
+    }
+
+    /** The failover has begun: the migration is complete. Any thread. */
+    public void complete() {
+        status.move(MigrationStatus.COLO, MigrationStatus.COMPLETED);
+    }
+
+    /** Whether the status is still {@code colo}. Any thread. */
+    public boolean inColo() {
+        return status.get() == MigrationStatus.COLO;
+    }
+
+    /** Ends both directions of the channel; wakes who is blocked on it. Any thread. */
+    public void shutdown() {
+        channel.shutdown();
+    }
+}

@@ -1,0 +1,98 @@
+package lockstep.runtime.migration;
+
+import lockstep.runtime.vmstate.StateInput;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+
+/** The source's ear for what the destination says on the way back: a thread that reads to the last message. */
+final class ReturnPath {
+    private static final String[] NAMES = {
+        "INVALID",
+        "SHUT",
+        "PONG",
+        "REQ_PAGES_ID",
+        "REQ_PAGES",
+        "RECV_BITMAP",
+        "RESUME_ACK",
+        "SWITCHOVER_ACK"
+    };
+
+    private final StateInput in;
+    private @Nullable Thread thread;
+    private volatile @Nullable String error;
+
+    ReturnPath(StateInput in) {
+        this.in = in;
+    }
+
+    /** Starts to listen. */
+    void start() {
+        thread = Thread.ofPlatform().daemon().name("mig/src/rp-thr").start(this::listen);
+    }
+
+    private void listen() {
+        try {
+            while (message()) {
+                continue;
+            }
+        } catch (IOException e) {
+            error = e.getMessage();
+        }
+    }
+
+    /** Reads one message; false behind the last one. */
+    private boolean message() throws IOException {
+        int type = in.u16();
+        int length = in.u16();
+        if (type == 0 || type >= NAMES.length) {
+            throw new IOException(
+                    "Received invalid message 0x%04x length 0x%04x".formatted(type, length));
+        }
+        int expected =
+                switch (type) {
+                    case StreamFormat.RETURN_SHUT, StreamFormat.RETURN_PONG -> 4;
+                    case 7 -> 0;
+                    default ->
+                            throw new IOException(
+                                    "Received '%s' message (0x%04x), which only postcopy migration"
+                                            .formatted(NAMES[type], type)
+                                            + " uses");
+                };
+        if (length != expected) {
+            throw new IOException(
+                    "Received '%s' message (0x%04x) withincorrect length %d expecting %d"
+                            .formatted(NAMES[type], type, length, expected));
+        }
+        if (type == StreamFormat.RETURN_SHUT) {
+            int value = in.u32();
+            if (value != 0) {
+                throw new IOException("Sibling indicated error " + value);
+            }
+            return false;
+        }
+        if (expected > 0) {
+            in.u32();
+        }
+        return true;
+    }
+
+    /** Waits for the last message. In COLO the first message is not one: then it fails as QEMU does. */
+    void await(boolean intoColo) throws IOException {
+        Thread t = thread;
+        if (t != null) {
+            try {
+                t.join();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted while waiting for the destination", e);
+            }
+        }
+        String e = error;
+        if (e != null) {
+            throw new IOException(
+                    intoColo ? e + " (COLO cannot be used with the capability return-path)" : e);
+        }
+    }
+}
