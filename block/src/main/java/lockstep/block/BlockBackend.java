@@ -306,6 +306,45 @@ public final class BlockBackend implements NodeUser {
         }
     }
 
+    /** Zeroes on the caller's own thread: for exports and tools, never a vCPU. */
+    public void writeZeroesBlocking(long offset, long length, boolean mayUnmap)
+            throws BlockException {
+        graph.enter();
+        try {
+            BlockNode node = node(offset, length, true);
+            node.writeZeroes(offset, length, mayUnmap);
+            node.noteWrite(offset + length);
+        } finally {
+            graph.leave();
+        }
+    }
+
+    /** A discard on the caller's own thread: for exports and tools, never a vCPU. */
+    public void discardBlocking(long offset, long length) throws BlockException {
+        graph.enter();
+        try {
+            node(offset, length, true).discard(offset, length);
+        } finally {
+            graph.leave();
+        }
+    }
+
+    /** A flush on the caller's own thread: for exports and tools, never a vCPU. */
+    public void flushBlocking() throws BlockException {
+        graph.enter();
+        try {
+            BlockNode root = root();
+            if (root == null) {
+                throw new BlockException(Errno.ENOMEDIUM);
+            }
+            if (!root.readOnly() && root.active()) {
+                root.flush();
+            }
+        } finally {
+            graph.leave();
+        }
+    }
+
     /** The root for a request of this range, or the error that such a request gets. */
     private BlockNode node(long offset, long length, boolean write) throws BlockException {
         BlockNode root = root();

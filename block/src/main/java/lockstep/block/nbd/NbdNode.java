@@ -191,7 +191,7 @@ public final class NbdNode extends BlockNode {
                                 + options.reconnectDelaySeconds() * 1_000_000_000L
                                 - System.nanoTime();
                 if (ended || options.reconnectDelaySeconds() == 0 || connection == null && left <= 0) {
-                    if (!ended && current == null) {
+                    if (!ended) {
                         startConnecting();
                     }
                     throw new BlockException(Errno.EIO, "NBD connection is lost");

@@ -593,16 +593,18 @@ public final class BlockGraph implements AutoCloseable {
                     if (node.readOnly() == readOnly) {
                         return null;
                     }
-                    for (ChildEdge edge : node.children()) {
-                        if (edge.role() == Role.STORAGE || edge.role() == Role.FILTERED) {
-                            reopen(edge.node(), readOnly);
-                        }
-                    }
                     if (readOnly) {
                         node.onReopen(true);
                         node.setReadOnly(true);
-                        refresh(node);
+                        try {
+                            refresh(node);
+                        } catch (BlockException e) {
+                            node.setReadOnly(false);
+                            throw e;
+                        }
+                        reopenStorage(node, true);
                     } else {
+                        reopenStorage(node, false);
                         node.setReadOnly(false);
                         try {
                             refresh(node);
@@ -614,6 +616,14 @@ public final class BlockGraph implements AutoCloseable {
                     }
                     return null;
                 });
+    }
+
+    private void reopenStorage(BlockNode node, boolean readOnly) throws BlockException {
+        for (ChildEdge edge : node.children()) {
+            if (edge.role() == Role.STORAGE || edge.role() == Role.FILTERED) {
+                reopen(edge.node(), readOnly);
+            }
+        }
     }
 
     /** Runs tasks at once and waits for all of them; a task's own failure is in its result. */

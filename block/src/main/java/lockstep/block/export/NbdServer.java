@@ -1,0 +1,286 @@
+package lockstep.block.export;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.StandardProtocolFamily;
+import java.net.StandardSocketOptions;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import lockstep.block.nbd.Nbd;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The process's NBD server. Management calls come with the machine lock held; each client is served by a thread of its own,
+ * and its requests run on the graph's workers.
+ */
+public final class NbdServer implements AutoCloseable {
+    private final BlockGraph graph;
+    private final NbdAddress address;
+    private final int maxConnections;
+    private final int handshakeSeconds;
+    private final ServerSocketChannel listener;
+    private final ScheduledExecutorService clock;
+    private final Map<String, NbdExport> byName = new LinkedHashMap<>();
+    private final List<NbdSession> sessions = new ArrayList<>();
+    private boolean closed;
+
+    private NbdServer(
+            BlockGraph graph,
+            NbdAddress address,
+            int maxConnections,
+            int handshakeSeconds,
+            ServerSocketChannel listener) {
+        this.graph = graph;
+        this.address = address;
+        this.maxConnections = maxConnections;
+        this.handshakeSeconds = handshakeSeconds;
+        this.listener = listener;
+        this.clock =
+                Executors.newSingleThreadScheduledExecutor(
+                        Thread.ofPlatform().daemon().name("nbd-timeout").factory());
+    }
+
+    /**
+     * Listens on an address.
+     *
+     * @param maxConnections how many clients at a time, 0 for no limit
+     * @param handshakeSeconds how long a client may take to choose an export, 0 for no limit
+     */
+    public static NbdServer start(
+            BlockGraph graph, NbdAddress address, int maxConnections, int handshakeSeconds)
+            throws BlockException {
+        ServerSocketChannel listener = null;
+        try {
+            if (address instanceof NbdAddress.Unix(String path)) {
+                listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+                Files.deleteIfExists(Path.of(path));
+            } else {
+                listener = ServerSocketChannel.open();
+                listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
+            }
+            listener.bind(address.resolve());
+        } catch (IOException | java.nio.channels.UnresolvedAddressException e) {
+            close(listener);
+            String reason = e.getMessage();
+            throw new BlockException(
+                    98,
+                    address instanceof NbdAddress.Unix
+                            ? "Failed to bind socket to " + address + ": " + reason
+                            : "Failed to find an available port: " + reason,
+                    e);
+        }
+        NbdServer server =
+                new NbdServer(graph, address, maxConnections, handshakeSeconds, listener);
+        Thread.ofPlatform().daemon().name("nbd-listen").start(server::accept);
+        return server;
+    }
+
+    private static void close(java.nio.channels.@Nullable Channel channel) {
+        if (channel != null) {
+            try {
+                channel.close();
+            } catch (IOException e) {
+                System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e);
+            }
+        }
+    }
+
+    /** The TCP port in use, 0 for a UNIX socket. */
+    public int port() throws IOException {
+        return listener.getLocalAddress() instanceof InetSocketAddress inet ? inet.getPort() : 0;
+    }
+
+    private void accept() {
+        int number = 0;
+        while (true) {
+            SocketChannel channel;
+            try {
+                synchronized (this) {
+                    while (!closed
+                            && maxConnections != 0
+                            && sessions.size() >= maxConnections) {
+                        wait();
+                    }
+                    if (closed) {
+                        return;
+                    }
+                }
+                channel = listener.accept();
+            } catch (IOException e) {
+                return;
+            } catch (InterruptedException e) {
+                return;
+            }
+            try {
+                if (!(address instanceof NbdAddress.Unix)) {
+                    channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+                }
+            } catch (IOException e) {
+                close(channel);
+                continue;
+            }
+            NbdSession session = new NbdSession(this, channel);
+            synchronized (this) {
+                if (closed) {
+                    close(channel);
+                    return;
+                }
+                sessions.add(session);
+            }
+            Thread.ofPlatform().daemon().name("nbd-client-" + number++).start(session::serve);
+        }
+    }
+
+    /** Shuts a client down that takes too long to choose an export. */
+    @Nullable ScheduledFuture<?> startHandshakeTimer(NbdSession session) {
+        if (handshakeSeconds == 0) {
+            return null;
+        }
+        try {
+            return clock.schedule(session::shutdown, handshakeSeconds, TimeUnit.SECONDS);
+        } catch (RejectedExecutionException e) {
+            // The server was stopped a moment ago.
+            session.shutdown();
+            return null;
+        }
+    }
+
+    synchronized void forget(NbdSession session) {
+        sessions.remove(session);
+        notifyAll();
+    }
+
+    boolean multiConn() {
+        return maxConnections != 1;
+    }
+
+    BlockGraph graph() {
+        return graph;
+    }
+
+    synchronized @Nullable NbdExport find(String name) {
+        return byName.get(name);
+    }
+
+    synchronized List<NbdExport> exports() {
+        return List.copyOf(byName.values());
+    }
+
+    /** What to export and how. */
+    public record Request(
+            String id,
+            String name,
+            String description,
+            boolean writable,
+            boolean writethrough,
+            boolean allowInactive) {}
+
+    /**
+     * Exports a node.
+     *
+     * @param source the drive it was named by, if it was
+     */
+    public NbdExport add(Request request, BlockNode node, @Nullable BlockBackend source)
+            throws BlockException {
+        if (request.name().length() > Nbd.STRING_MAX) {
+            throw new BlockException(
+                    Errno.EINVAL, "export name '" + request.name() + "' too long");
+        }
+        if (request.description().length() > Nbd.STRING_MAX) {
+            throw new BlockException(
+                    Errno.EINVAL, "description '" + request.description() + "' too long");
+        }
+        if (find(request.name()) != null) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "NBD server already has export named '" + request.name() + "'");
+        }
+        if (request.writable() && node.readOnly()) {
+            throw new BlockException(Errno.EPERM, "Cannot export read-only node as writable");
+        }
+        if (!request.allowInactive()) {
+            graph.activate(node);
+        }
+        BlockBackend backend = new BlockBackend(graph, "");
+        backend.setPermissions(
+                Permission.CONSISTENT_READ | (request.writable() ? Permission.WRITE : 0),
+                Permission.ALL & ~Permission.RESIZE);
+        backend.setWritethrough(request.writethrough());
+        graph.addBackend(backend);
+        try {
+            backend.insert(node);
+        } catch (BlockException e) {
+            graph.removeBackend(backend);
+            throw e;
+        }
+        NbdExport export =
+                new NbdExport(
+                        request.id(),
+                        request.name(),
+                        request.description(),
+                        backend,
+                        source,
+                        request.writable(),
+                        request.writethrough());
+        synchronized (this) {
+            byName.put(request.name(), export);
+        }
+        return export;
+    }
+
+    /** Ends an export; its clients are disconnected. */
+    public void remove(NbdExport export) {
+        synchronized (this) {
+            byName.remove(export.name());
+        }
+        export.close();
+    }
+
+    /** Stops listening, ends all exports and disconnects everybody. */
+    public void stop(Consumer<NbdExport> removed) {
+        List<NbdSession> open;
+        synchronized (this) {
+            closed = true;
+            open = List.copyOf(sessions);
+            notifyAll();
+        }
+        close(listener);
+        for (NbdExport export : exports()) {
+            remove(export);
+            removed.accept(export);
+        }
+        open.forEach(NbdSession::shutdown);
+        clock.shutdownNow();
+        if (address instanceof NbdAddress.Unix(String path)) {
+            try {
+                Files.deleteIfExists(Path.of(path));
+            } catch (IOException e) {
+                System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e);
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        stop(export -> {});
+    }
+}

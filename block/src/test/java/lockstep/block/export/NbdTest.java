@@ -1,0 +1,220 @@
+package lockstep.block.export;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Errno;
+import lockstep.block.Images;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Our server with our client and with other people's, and our client with other people's servers. */
+class NbdTest {
+    private static final int SIZE = 8 << 20;
+
+    @TempDir Path dir;
+    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final List<AutoCloseable> opened = new ArrayList<>();
+
+    @AfterEach
+    void close() throws Exception {
+        graph.close();
+        for (AutoCloseable one : opened) {
+            one.close();
+        }
+    }
+
+    private NbdServer server(NbdAddress address) throws Exception {
+        NbdServer server = NbdServer.start(graph, address, 100, 10);
+        opened.add(server);
+        BlockNode disk = Images.qcow2(graph, dir.resolve("disk.qcow2"), SIZE, false);
+        server.add(
+                new NbdServer.Request("disk", "disk", "", true, false, false), disk, null);
+        graph.release(disk);
+        return server;
+    }
+
+    private NbdNode client(NbdAddress address, String export) throws BlockException {
+        return graph.add(
+                NbdNode.open(
+                        graph,
+                        graph.autoName(),
+                        false,
+                        false,
+                        new NbdNode.Options(address, export, 0, 0)));
+    }
+
+    private static void exercise(BlockGraph graph, BlockNode node) throws Exception {
+        byte[] model = new byte[SIZE];
+        assertEquals(SIZE, node.length());
+        Random random = new Random(3);
+        for (int i = 0; i < 100; i++) {
+            int length = 1 + random.nextInt(200_000);
+            int offset = random.nextInt(SIZE - length);
+            switch (random.nextInt(4)) {
+                case 0 -> {
+                    node.writeZeroes(offset, length, random.nextBoolean());
+                    java.util.Arrays.fill(model, offset, offset + length, (byte) 0);
+                }
+                case 1 -> node.flush();
+                default -> {
+                    byte[] data = new byte[length];
+                    random.nextBytes(data);
+                    node.write(offset, MemorySegment.ofArray(data));
+                    System.arraycopy(data, 0, model, offset, length);
+                }
+            }
+        }
+        List<Callable<byte[]>> reads = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            int part = i;
+            reads.add(
+                    () -> {
+                        byte[] data = new byte[SIZE / 8];
+                        node.read((long) part * data.length, MemorySegment.ofArray(data));
+                        return data;
+                    });
+        }
+        List<byte[]> parts = graph.inParallel(reads);
+        byte[] all = new byte[SIZE];
+        for (int i = 0; i < 8; i++) {
+            System.arraycopy(parts.get(i), 0, all, i * SIZE / 8, SIZE / 8);
+        }
+        assertArrayEquals(model, all);
+        long at = 0;
+        while (at < SIZE) {
+            at += node.status(at, SIZE - at).length();
+        }
+        assertEquals(SIZE, at);
+    }
+
+    @Test
+    void ourClientOnOurServer() throws Exception {
+        NbdServer server = server(new NbdAddress.Inet("127.0.0.1", 0));
+        NbdAddress address = new NbdAddress.Inet("127.0.0.1", server.port());
+        NbdNode node = client(address, "disk");
+        exercise(graph, node);
+        BlockException missing = assertThrows(BlockException.class, () -> client(address, "no"));
+        assertEquals("Requested export not available", missing.getMessage());
+        assertEquals("server reported: export 'no' not present", missing.hint());
+        server.remove(server.exports().getFirst());
+        BlockException lost =
+                assertThrows(
+                        BlockException.class, () -> node.read(0, Images.pattern(0, 512)));
+        assertEquals(Errno.EIO, lost.errno());
+        graph.release(node);
+    }
+
+    @Test
+    void nobodyListening() {
+        BlockException e =
+                assertThrows(
+                        BlockException.class,
+                        () -> client(new NbdAddress.Inet("127.0.0.1", 1), "x"));
+        assertEquals("Failed to connect to '127.0.0.1:1': Connection refused", e.getMessage());
+    }
+
+    @Test
+    @Tag("qemu")
+    void otherClientsOnOurServer() throws Exception {
+        Images.needTool("qemu-img", "qemu-utils");
+        Images.needTool("nbdinfo", "libnbd-bin");
+        Path socket = dir.resolve("nbd.sock");
+        server(new NbdAddress.Unix(socket.toString()));
+        String uri = "nbd+unix:///disk?socket=" + socket;
+        String info = Images.run("nbdinfo", "--json", uri);
+        assertTrue(info.contains("\"export-size\": " + SIZE), info);
+        assertTrue(info.contains("\"structured\": true"), info);
+        assertTrue(Images.run("nbdinfo", "--list", "nbd+unix:///?socket=" + socket).contains("disk"));
+        Images.run(
+                "qemu-io", "-f", "raw", uri, "-c", "write -P 5 0 1M", "-c", "write -z 512k 64k", "-c",
+                "discard 2M 1M", "-c", "flush", "-c", "read -P 5 0 512k", "-c", "read -P 0 512k 64k");
+        String map = Images.run("nbdinfo", "--map", uri);
+        assertTrue(map.contains("hole,zero"), map);
+        Path copy = dir.resolve("copy.raw");
+        Images.run("nbdcopy", uri, copy.toString());
+        Images.run("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, copy.toString());
+        byte[] data = new byte[SIZE];
+        new Random(4).nextBytes(data);
+        Files.write(copy, data);
+        Images.run("qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", copy.toString(), uri);
+        Path back = dir.resolve("back.raw");
+        Images.run("qemu-img", "convert", "-f", "raw", "-O", "raw", uri, back.toString());
+        assertArrayEquals(data, Files.readAllBytes(back));
+        graph.close();
+        String report = Images.run("qemu-img", "check", dir.resolve("disk.qcow2").toString());
+        assertTrue(report.contains("No errors"), report);
+    }
+
+    @Test
+    @Tag("qemu")
+    void ourClientOnQemuNbd() throws Exception {
+        Images.needTool("qemu-nbd", "qemu-utils");
+        Path image = dir.resolve("theirs.qcow2");
+        Images.run("qemu-img", "create", "-q", "-f", "qcow2", image.toString(), "8M");
+        Path socket = dir.resolve("their.sock");
+        Process process =
+                start("qemu-nbd", "-f", "qcow2", "-x", "one", "-k", socket.toString(), image.toString());
+        awaitSocket(process, socket);
+        NbdNode node = client(new NbdAddress.Unix(socket.toString()), "one");
+        exercise(graph, node);
+        graph.release(node);
+        assertTrue(process.waitFor(20, TimeUnit.SECONDS));
+    }
+
+    @Test
+    @Tag("qemu")
+    void ourClientOnNbdkit() throws Exception {
+        Images.needTool("nbdkit", "nbdkit");
+        Path socket = dir.resolve("kit.sock");
+        Process process =
+                start("nbdkit", "-f", "-U", socket.toString(), "memory", Integer.toString(SIZE));
+        awaitSocket(process, socket);
+        NbdNode node = client(new NbdAddress.Unix(socket.toString()), "");
+        exercise(graph, node);
+        graph.release(node);
+        process.destroy();
+        assertTrue(process.waitFor(20, TimeUnit.SECONDS));
+    }
+
+    private Process start(String... command) throws IOException {
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        opened.add(process::destroyForcibly);
+        return process;
+    }
+
+    /** The tools give no other sign of being ready than their socket. */
+    private static void awaitSocket(Process process, Path socket) throws Exception {
+        long deadline = System.nanoTime() + 20_000_000_000L;
+        while (!Files.exists(socket)) {
+            if (process.waitFor(20, TimeUnit.MILLISECONDS) || System.nanoTime() > deadline) {
+                throw new AssertionError(
+                        "no server: "
+                                + new String(
+                                        process.getInputStream().readNBytes(
+                                                process.getInputStream().available()),
+                                        StandardCharsets.UTF_8));
+            }
+        }
+    }
+}

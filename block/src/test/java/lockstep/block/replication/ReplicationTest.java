@@ -1,0 +1,166 @@
+package lockstep.block.replication;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Errno;
+import lockstep.block.Images;
+import lockstep.block.Permission;
+import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.nullco.NullNode;
+import lockstep.block.qcow2.Qcow2Node;
+import lockstep.block.quorum.QuorumEvents;
+import lockstep.block.quorum.QuorumNode;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The secondary's tree of the user's recipe, without a machine around it. */
+class ReplicationTest {
+    private static final int SIZE = 4 << 20;
+
+    @TempDir Path dir;
+    private final ConcurrentLinkedQueue<Runnable> posted = new ConcurrentLinkedQueue<>();
+    private final CountDownLatch committed = new CountDownLatch(1);
+    private final BlockGraph graph =
+            new BlockGraph(
+                    new BlockHost() {
+                        @Override
+                        public void post(Runnable task) {
+                            posted.add(task);
+                            committed.countDown();
+                        }
+                    });
+    private final ReplicationManager manager = new ReplicationManager();
+    private BlockBackend parent;
+    private ReplicationNode replication;
+    private QuorumNode quorum;
+    private BlockBackend export;
+
+    @AfterEach
+    void close() {
+        graph.close();
+    }
+
+    private void build() throws Exception {
+        Qcow2Node secondary = Images.qcow2(graph, dir.resolve("parent.qcow2"), SIZE, false);
+        parent = Images.backend(graph, "parent0", secondary);
+        Qcow2Node hidden = Images.qcow2(graph, dir.resolve("hidden.qcow2"), SIZE, true);
+        hidden.attachBacking(secondary);
+        Qcow2Node active = Images.qcow2(graph, dir.resolve("active.qcow2"), SIZE, false);
+        active.attachBacking(hidden);
+        graph.release(hidden);
+        replication =
+                ReplicationNode.open(
+                        graph, graph.autoName(), false, Mode.SECONDARY, "colo-disk0", active, true, manager);
+        graph.release(active);
+        Images.backend(graph, "childs0", replication);
+        quorum =
+                QuorumNode.open(
+                        graph,
+                        graph.autoName(),
+                        false,
+                        new QuorumNode.Options(1, true, false, false),
+                        List.of(replication),
+                        true,
+                        QuorumEvents.NONE);
+        BlockBackend disk = Images.backend(graph, "colo-disk0", quorum);
+        disk.attachDevice("ide", false, false);
+        export = new BlockBackend(graph, "");
+        graph.addBackend(export);
+        export.setPermissions(
+                Permission.CONSISTENT_READ | Permission.WRITE, Permission.ALL & ~Permission.RESIZE);
+        export.insert(secondary);
+    }
+
+    private int primarySees(long offset) throws BlockException {
+        byte[] one = new byte[1];
+        export.readBlocking(offset, java.lang.foreign.MemorySegment.ofArray(one));
+        return one[0];
+    }
+
+    @Test
+    void followsThePrimaryAndFailsOver() throws Exception {
+        build();
+        export.writeBlocking(0, Images.pattern(1, SIZE));
+        assertEquals(Errno.EIO, assertThrows(BlockException.class, () -> Images.byteAt(quorum, 0)).errno());
+        assertEquals(
+                "Block replication is not running",
+                assertThrows(BlockException.class, manager::getErrorAll).getMessage());
+        assertEquals(
+                "The parameter mode's value is invalid, needs 1, but got 0",
+                assertThrows(BlockException.class, () -> manager.startAll(Mode.PRIMARY)).getMessage());
+        manager.startAll(Mode.SECONDARY);
+        assertEquals("Block device is in use by internal backup job", quorum.blockedBecause());
+        // What the primary writes is not seen by the secondary's guest before the checkpoint.
+        export.writeBlocking(100_000, Images.pattern(2, 50_000));
+        assertEquals(2, primarySees(100_000));
+        assertEquals(1, Images.byteAt(quorum, 100_000));
+        // What the secondary's guest writes is not seen by the primary, and is gone at the checkpoint.
+        quorum.write(300_000, Images.pattern(3, 70_000));
+        assertEquals(3, Images.byteAt(quorum, 300_000));
+        assertEquals(1, primarySees(300_000));
+        manager.checkpointAll();
+        manager.getErrorAll();
+        assertEquals(2, Images.byteAt(quorum, 100_000));
+        assertEquals(1, Images.byteAt(quorum, 300_000));
+        // Then the primary dies in the middle of an epoch.
+        export.writeBlocking(100_000, Images.pattern(4, 50_000));
+        quorum.write(1_000_000, Images.pattern(5, 512));
+        export.close();
+        manager.stopAll(true);
+        assertEquals(ReplicationNode.Stage.FAILOVER, replication.stage());
+        assertEquals(2, Images.byteAt(quorum, 100_000));
+        quorum.write(2_000_000, Images.pattern(6, 512));
+        committed.await(20, TimeUnit.SECONDS);
+        while (!posted.isEmpty()) {
+            posted.remove().run();
+        }
+        assertEquals(ReplicationNode.Stage.DONE, replication.stage());
+        assertEquals(parent.root(), replication.child("file").node());
+        assertEquals(1, replication.children().size());
+        assertEquals(2, Images.byteAt(quorum, 100_000));
+        assertEquals(5, Images.byteAt(quorum, 1_000_000));
+        assertEquals(6, Images.byteAt(quorum, 2_000_000));
+        assertEquals(1, Images.byteAt(quorum, 300_000));
+        manager.getErrorAll();
+        manager.startAll(Mode.SECONDARY);
+        assertEquals(null, quorum.blockedBecause());
+    }
+
+    @Test
+    void primaryMasksErrors() throws Exception {
+        NullNode dead =
+                graph.add(
+                        new NullNode(graph, "null-co", "dead", false, 1 << 20, 0, false) {
+                            @Override
+                            public void write(long offset, java.lang.foreign.MemorySegment source)
+                                    throws BlockException {
+                                throw new BlockException(Errno.EIO);
+                            }
+                        });
+        ReplicationNode node =
+                ReplicationNode.open(
+                        graph, "replication0", false, Mode.PRIMARY, null, dead, true, manager);
+        assertThrows(BlockException.class, () -> node.write(0, Images.pattern(1, 512)));
+        manager.startAll(Mode.PRIMARY);
+        node.write(0, Images.pattern(1, 512));
+        assertEquals(
+                "I/O error occurred",
+                assertThrows(BlockException.class, manager::getErrorAll).getMessage());
+        assertThrows(BlockException.class, () -> node.read(0, Images.pattern(1, 512)));
+        manager.stopAll(true);
+        assertThrows(BlockException.class, () -> node.write(0, Images.pattern(1, 512)));
+        graph.release(node);
+        graph.release(dead);
+    }
+}
