@@ -1,0 +1,106 @@
+package lockstep.qmp;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** QEMU's key=value text. */
+class KeyvalTextTest {
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "a=1,b=2 | {'a':'1','b':'2'}",
+                "x,b=2 | {'t':'x','b':'2'}",
+                "a.b=1,a.c.d=2 | {'a':{'b':'1','c':{'d':'2'}}}",
+                "a.0=x,a.1=y | {'a':['x','y']}",
+                "a.0.b=x | {'a':[{'b':'x'}]}",
+                "a=x,,y,b= | {'a':'x,y','b':''}",
+                "a=1,a=2 | {'a':'2'}",
+                "a=1, | {'a':'1'}",
+            })
+    void good(String text, String tree) throws QmpException {
+        assertEquals(JsonStreamParser.parse(tree), KeyvalText.parse(text, "t"));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "a=1,b | Expected '=' after parameter 'b'",
+                "a=1,=2 | Invalid parameter ''",
+                "a..b=1 | Invalid parameter 'a..b'",
+                "1=2 | Invalid parameter '1'",
+                "a.b=1,a=2 | Parameters 'a.*' used inconsistently",
+                "a=1,a.b=2 | Parameters 'a.*' used inconsistently",
+                "a.0=1,a.b=2 | Parameters 'a.*' used inconsistently",
+                "a.0=1,a.2=2 | Parameter 'a.1' missing",
+            })
+    void bad(String text, String error) {
+        QmpException e = assertThrows(QmpException.class, () -> KeyvalText.parse(text, "t"));
+        assertEquals(error, e.description());
+    }
+
+    @Test
+    void shortBooleansAreUnderstoodWithAWarning() {
+        OptionText text = OptionText.parse("socket,id=a,port=1,server,nowait", "backend");
+        assertEquals("socket", text.get("backend"));
+        assertEquals("on", text.get("server"));
+        assertEquals("off", text.get("wait"));
+        assertEquals(
+                List.of(
+                        "short-form boolean option 'server' deprecated\n"
+                                + "Please use server=on instead",
+                        "short-form boolean option 'nowait' deprecated\n"
+                                + "Please use wait=off instead"),
+                text.warnings());
+    }
+
+    @Test
+    void driveOptionsMakeATree() throws QmpException {
+        OptionText text =
+                OptionText.parse(
+                        "if=none,driver=quorum,children.0.file.filename=a,,b,children.0.driver=raw",
+                        null);
+        assertEquals(
+                JsonStreamParser.parse(
+                        "{'if':'none','driver':'quorum',"
+                                + "'children':[{'file':{'filename':'a,b'},'driver':'raw'}]}"),
+                text.toTree());
+    }
+
+    @Test
+    void numbers() {
+        assertEquals(OptionalLong.of(255), KeyvalText.unsigned("0xff"));
+        assertEquals(OptionalLong.of(8), KeyvalText.unsigned("010"));
+        assertEquals(OptionalLong.of(-1), KeyvalText.unsigned("18446744073709551615"));
+        assertTrue(KeyvalText.unsigned("-1").isEmpty());
+        assertEquals(OptionalLong.of(-5), KeyvalText.signed("-5"));
+        assertEquals(OptionalLong.of(Long.MIN_VALUE), KeyvalText.signed("-9223372036854775808"));
+        assertTrue(KeyvalText.signed("9223372036854775808").isEmpty());
+        assertTrue(KeyvalText.signed("").isEmpty());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "512,512", "1k,1024", "1.5M,1572864", "2G,2147483648", "1E,1152921504606846976",
+        "0x10,16", "8B,8"
+    })
+    void sizes(String text, long bytes) {
+        assertEquals(OptionalLong.of(bytes), KeyvalText.size(text));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"abc", "1x", "-1", "16E", "1.5", "1kk"})
+    void notSizes(String text) {
+        assertTrue(KeyvalText.size(text).isEmpty());
+    }
+}
