@@ -203,6 +203,9 @@ final class PacketCommands {
         }
         int opcode = p[0] & 0xff;
         d.status = READY | SEEK;
+        if (d.mediumExchanged()) {
+            mediumChanged(d);
+        }
         if (d.senseKey == UNIT_ATTENTION && !allowedInUnitAttention(opcode)) {
             d.error = UNIT_ATTENTION << 4;
             d.status = READY | ERR;

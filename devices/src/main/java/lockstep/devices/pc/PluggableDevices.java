@@ -1,0 +1,17 @@
+package lockstep.devices.pc;
+
+import lockstep.devices.ide.IdeDrives;
+import lockstep.devices.vga.VgaDevices;
+import lockstep.runtime.Vmm;
+
+/** Offers the drivers that {@code -device} can add to a PC. */
+public final class PluggableDevices {
+    private PluggableDevices() {}
+
+    /** Registers every driver. From the room's installation. */
+    public static void install(Vmm vmm) {
+        vmm.deviceType("ide-hd", IdeDrives::createDisk);
+        vmm.deviceType("ide-cd", IdeDrives::createCdrom);
+        vmm.deviceType("VGA", VgaDevices::create);
+    }
+}
