@@ -82,7 +82,8 @@ public final class Frames {
     /** The TCP payload of a frame made here. */
     public static String payload(byte[] frame, int length) {
         Ipv4Packet p = Ipv4Packet.parse(frame, length, 0);
-        int at = p == null ? 0 : p.transportOffset() + (p.protocol() == 6 ? 20 : 8);
+        int header = p == null ? length : p.protocol() == 6 ? 20 : p.protocol() == 17 ? 8 : 0;
+        int at = p == null ? length : p.transportOffset() + header;
         return new String(frame, at, Math.max(0, length - at), StandardCharsets.US_ASCII);
     }
 
