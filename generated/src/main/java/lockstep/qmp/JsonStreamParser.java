@@ -213,7 +213,7 @@ public final class JsonStreamParser {
         return switch (state) {
             case START -> start(c);
             case RECOVERY ->
-                    c < 0x20 || c >= 0xFE || "{}[]:,".indexOf(c) >= 0 ? Step.AGAIN : Step.TAKEN;
+                    (c < 0x20 && c != '\t') || c >= 0xFE || "{}[]:,".indexOf(c) >= 0 ? Step.AGAIN : Step.TAKEN;
             case DOUBLE_QUOTED -> quoted(c, '"', State.DOUBLE_ESCAPE);
             case SINGLE_QUOTED -> quoted(c, '\'', State.SINGLE_ESCAPE);
             case DOUBLE_ESCAPE -> c >= 0x20 && c <= 0xFD ? to(State.DOUBLE_QUOTED) : Step.WRONG;
@@ -226,7 +226,7 @@ public final class JsonStreamParser {
                 if (digit(c)) {
                     yield Step.TAKEN;
                 }
-                yield c == 'e' || c == 'E' ? to(State.EXPONENT) : terminal(c);
+                yield c == 'e' || c == 'E' ? to(State.EXPONENT) : Step.COMPLETE_BEFORE;
             }
             case EXPONENT -> {
                 if (digit(c)) {
@@ -235,8 +235,8 @@ public final class JsonStreamParser {
                 yield c == '+' || c == '-' ? to(State.EXPONENT_SIGN) : Step.WRONG;
             }
             case EXPONENT_SIGN -> digit(c) ? to(State.EXPONENT_DIGITS) : Step.WRONG;
-            case EXPONENT_DIGITS -> digit(c) ? Step.TAKEN : terminal(c);
-            case KEYWORD -> c >= 'a' && c <= 'z' ? Step.TAKEN : terminal(c);
+            case EXPONENT_DIGITS -> digit(c) ? Step.TAKEN : Step.COMPLETE_BEFORE;
+            case KEYWORD -> c >= 'a' && c <= 'z' ? Step.TAKEN : Step.COMPLETE_BEFORE;
         };
     }
 
@@ -275,12 +275,8 @@ public final class JsonStreamParser {
         return switch (c) {
             case '.' -> to(State.POINT);
             case 'e', 'E' -> to(State.EXPONENT);
-            default -> terminal(c);
+            default -> Step.COMPLETE_BEFORE;
         };
-    }
-
-    private static Step terminal(int c) {
-        return c < 0x80 ? Step.COMPLETE_BEFORE : Step.WRONG;
     }
 
     private void stray() {
@@ -290,7 +286,7 @@ public final class JsonStreamParser {
                 length = i;
             }
         }
-        String text = new String(token, 0, length, StandardCharsets.UTF_8);
+        String text = ModifiedUtf8.decode(token, length);
         tokenLength = 0;
         state = State.RECOVERY;
         fail("JSON parse error, stray '" + text + "'");

@@ -149,7 +149,13 @@ final class JsonTokens {
                 result.append((char) b);
                 i++;
             } else {
-                i = multibyte(text, i, end, result);
+                ModifiedUtf8 sequence = new ModifiedUtf8(text, i, end);
+                int code = sequence.next();
+                if (code < 0) {
+                    throw error("invalid UTF-8 sequence in string");
+                }
+                result.appendCodePoint(code);
+                i = sequence.position;
             }
         }
         return result.toString();
@@ -182,9 +188,9 @@ final class JsonTokens {
                         i += 6;
                     }
                 }
-                if (!valid(code)) {
+                if (!ModifiedUtf8.valid(code)) {
                     String shown =
-                            new String(text, at, Math.min(i, end) - at, StandardCharsets.UTF_8);
+                            new String(text, at, Math.min(i, text.length) - at, StandardCharsets.UTF_8);
                     throw error(shown + " is not a valid Unicode character");
                 }
                 result.appendCodePoint(code);
@@ -204,34 +210,5 @@ final class JsonTokens {
             code = code << 4 | digit;
         }
         return code;
-    }
-
-    private static int multibyte(byte[] text, int at, int end, StringBuilder result)
-            throws QmpException {
-        int first = text[at] & 0xFF;
-        int length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-        boolean good = first >= 0xC0 && first < 0xF8 && at + length <= end;
-        int code = first & (0xFF >> (length + 1));
-        for (int i = 1; good && i < length; i++) {
-            int b = text[at + i] & 0xFF;
-            good = (b & 0xC0) == 0x80;
-            code = code << 6 | b & 0x3F;
-        }
-        int least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-        // C0 80 is the form of U+0000 in C strings.
-        boolean zero = length == 2 && code == 0;
-        if (!good || (code < least && !zero) || !valid(code)) {
-            throw error("invalid UTF-8 sequence in string");
-        }
-        result.appendCodePoint(code);
-        return at + length;
-    }
-
-    private static boolean valid(int code) {
-        return code >= 0
-                && code <= 0x10FFFF
-                && !(code >= 0xD800 && code <= 0xDFFF)
-                && !(code >= 0xFDD0 && code <= 0xFDEF)
-                && (code & 0xFFFE) != 0xFFFE;
     }
 }
