@@ -89,7 +89,7 @@ public final class Hpet implements IoHandler, StateSection {
     }
 
     /**
-     * Maps the registers.
+     * Maps the registers. The owner registers the section in its place.
      *
      * @param legacyMode told true when the timers take over the interval timer's interrupt
      */
@@ -108,7 +108,6 @@ public final class Hpet implements IoHandler, StateSection {
         }
         machine.memory().mapIo("hpet", BASE, SIZE, 0, this);
         machine.onReset(this::reset);
-        machine.state().register(this);
     }
 
     /** The RTC's interrupt comes through here, as legacy mode cuts it off. */

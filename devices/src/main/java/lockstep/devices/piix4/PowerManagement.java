@@ -63,6 +63,7 @@ public final class PowerManagement extends PciFunction {
      * The function.
      *
      * @param portUsed tells whether a serial or parallel port answers at a base address
+     * @param cpus number of vCPUs
      * @param acpiIndex whether the section carries the ACPI index selector (machines after 6.2)
      */
     public PowerManagement(
@@ -70,11 +71,12 @@ public final class PowerManagement extends PciFunction {
             SmbusController smbus,
             PmRegisters.Power power,
             IntPredicate portUsed,
+            int cpus,
             boolean acpiIndex) {
         super("piix4_pm", PciSpec.VENDOR_INTEL, DEVICE, 3, 0x0680);
         this.smbus = smbus;
         this.portUsed = portUsed;
-        this.cpus = 1;
+        this.cpus = cpus;
         this.acpiIndex = acpiIndex;
         this.pm = new PmRegisters(() -> machine.vmm().clocks().virtual(), power);
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);

@@ -108,8 +108,8 @@ public final class Rtc implements IoHandler, StateSection {
     }
 
     private void reset() {
-        cells[B] &= ~(B_PIE | B_AIE | B_SQWE);
-        cells[C] &= ~(C_UF | C_IRQF | C_PF | C_AF);
+        cells[B] &= (byte) ~(B_PIE | B_AIE | B_SQWE);
+        cells[C] &= (byte) ~(C_UF | C_IRQF | C_PF | C_AF);
         irq.set(false);
         armPeriodic();
         armUpdate();
@@ -174,7 +174,7 @@ public final class Rtc implements IoHandler, StateSection {
         // A guest may write any bits; out-of-range fields carry over as they would in mktime.
         long year = decode(CENTURY) * 100L + decode(YEAR);
         LocalDateTime t =
-                LocalDateTime.of((int) Math.clamp(year, 0, 9999), 1, 1, 0, 0, 0)
+                LocalDateTime.of(Math.clamp(year, 0, 9999), 1, 1, 0, 0, 0)
                         .plusMonths(Math.max(decode(MONTH), 1) - 1L)
                         .plusDays(Math.max(decode(DAY), 1) - 1L)
                         .plusHours(decodedHour(HOURS))
@@ -351,7 +351,7 @@ public final class Rtc implements IoHandler, StateSection {
         if (pending) {
             cells[C] |= (byte) C_IRQF;
         } else {
-            cells[C] &= ~C_IRQF;
+            cells[C] &= (byte) ~C_IRQF;
         }
         irq.set(pending);
         armPeriodic();

@@ -1,0 +1,502 @@
+package lockstep.devices.pc;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.time.DateTimeException;
+import java.time.LocalDateTime;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import lockstep.api.ShutdownCause;
+import lockstep.devices.acpi.AcpiTables;
+import lockstep.devices.dma.DmaController;
+import lockstep.devices.fdc.FloppyController;
+import lockstep.devices.fwcfg.FwCfg;
+import lockstep.devices.hpet.Hpet;
+import lockstep.devices.i440fx.HostBridge;
+import lockstep.devices.ide.Piix3Ide;
+import lockstep.devices.parallel.IsaParallel;
+import lockstep.devices.pci.PciBus;
+import lockstep.devices.pci.PciHost;
+import lockstep.devices.pcspk.Speaker;
+import lockstep.devices.piix3.IsaBridge;
+import lockstep.devices.piix4.PowerManagement;
+import lockstep.devices.port92.Port92;
+import lockstep.devices.ps2.Controller;
+import lockstep.devices.rtc.Rtc;
+import lockstep.devices.serial.IsaSerial;
+import lockstep.devices.smbios.Smbios;
+import lockstep.devices.smbus.SmbusController;
+import lockstep.devices.smbus.SpdEeprom;
+import lockstep.devices.vga.StdVga;
+import lockstep.devices.vmport.VmMouse;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.machine.VcpuGroup;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.DirtyLog;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.vmstate.StateRegistry;
+
+/**
+ * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
+ * order in which QEMU 10.2 writes them. Used under the machine lock.
+ */
+public final class PcMachine implements Machine {
+    private static final long GIB = 1L << 30;
+    private static final long FOUR_GIB = 4 * GIB;
+
+    /** With less RAM than this all of it lies below 4 GiB; with more, the PCI window takes 1 GiB. */
+    private static final long LOW_MEMORY_MAX = 0xe000_0000L;
+
+    private static final long LOW_MEMORY_SPLIT = 0xc000_0000L;
+
+    private static final int BIOS_UNIT = 64 << 10;
+    private static final int BIOS_MAX = 16 << 20;
+    private static final int ISA_BIOS = 128 << 10;
+    private static final long OPTION_ROMS = 0xc_0000;
+    private static final int OPTION_ROMS_SIZE = 128 << 10;
+    private static final String DEFAULT_BIOS = "bios-256k.bin";
+
+    private static final int E820_RAM = 1;
+    private static final int E820_RESERVED = 2;
+
+    /** The pages that KVM wants below the firmware on Intel hosts. */
+    private static final long KVM_PAGES = 0xfeff_c000L;
+
+    private static final long KVM_PAGES_SIZE = 0x4000;
+
+    /** The hole that AMD processors use for HyperTransport. */
+    private static final long AMD_HOLE = 0xfd_0000_0000L;
+
+    private static final long AMD_HOLE_SIZE = 0x3_0000_0000L;
+
+    private final PcCore core;
+    private final MachineConfig config;
+    private final Firmware firmware;
+    private final PciBus pci;
+    private final FwCfg fwCfg;
+    private final Rtc rtc;
+    private final Piix3Ide ide;
+    private final PowerManagement power;
+    private final Controller input;
+    private final long below4G;
+    private final long above4G;
+    private final boolean hpet;
+    private final boolean parallel;
+    private final int serials;
+    private boolean complete;
+
+    /**
+     * Builds the board with its built-in devices.
+     *
+     * @throws DeviceException when firmware is missing or an option makes no sense
+     */
+    PcMachine(PcCore core, PcVersion version, MachineConfig config) throws DeviceException {
+        this.core = core;
+        this.config = config;
+        firmware = new Firmware(config.firmwareDirectories());
+        long ram = core.ramSize();
+        below4G = ram >= LOW_MEMORY_MAX ? LOW_MEMORY_SPLIT : ram;
+        above4G = ram - below4G;
+        hpet = flag("hpet", true);
+        parallel = config.parallels().stream().anyMatch(p -> p != null);
+        serials = serialMask();
+
+        core.memory().begin();
+        mapRam();
+        mapFirmware();
+        core.memory().commit();
+
+        pci = new PciBus(core);
+        pci.attach(new HostBridge(), 0);
+        IsaBridge bridge = new IsaBridge(this::requestReset);
+        new PciHost(pci, bridge::resetControl, bridge::resetControl);
+        core.state().register(pci.section());
+        fwCfg = new FwCfg(core);
+        new DmaController(core, 0);
+        new DmaController(core, 1);
+        Hpet timer = hpet ? new Hpet(core, core::timerReplaced) : null;
+        rtc = newRtc(timer == null ? core.gsi(8) : timer.rtcInput());
+        ide = new Piix3Ide();
+        pci.attach(ide, 1 << 3 | 1);
+        List<SpdEeprom> memoryModules = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            memoryModules.add(new SpdEeprom(i));
+        }
+        core.state().register(SmbusController.busSection());
+        power =
+                new PowerManagement(
+                        core,
+                        new SmbusController(memoryModules),
+                        this::requestPowerOff,
+                        this::portUsed,
+                        config.cpus(),
+                        version.acpiIndex());
+        pci.attach(power, 1 << 3 | 3);
+        pci.attach(bridge, 1 << 3);
+        core.registerInterruptControllers();
+        addVga();
+        if (timer != null) {
+            core.state().register(timer);
+        }
+        core.registerIntervalTimer();
+        new Speaker(core, core.counter2());
+        addPorts();
+        new FloppyController(core);
+        input = new Controller(core, this::requestReset);
+        new VmMouse(core);
+        new Port92(core, this::requestReset);
+        Port92.mapInertPorts(core);
+        memoryModules.forEach(core.state()::register);
+        core.vmm()
+                .find(RunControl.class)
+                .ifPresent(control -> control.onPowerButton(power::powerButton));
+    }
+
+    private boolean flag(String property, boolean fallback) throws DeviceException {
+        String value = config.properties().get(property);
+        return switch (value) {
+            case null -> fallback;
+            case "on", "yes", "true", "y" -> true;
+            case "off", "no", "false", "n" -> false;
+            default ->
+                    throw new DeviceException(
+                            "Parameter '" + property + "' expects 'on' or 'off'");
+        };
+    }
+
+    private int serialMask() {
+        int mask = 0;
+        for (int i = 0; i < Math.min(4, config.serials().size()); i++) {
+            mask |= config.serials().get(i) == null ? 0 : 1 << i;
+        }
+        return mask;
+    }
+
+    private boolean portUsed(int base) {
+        if (base == IsaParallel.BASE) {
+            return parallel;
+        }
+        return base == IsaSerial.base(0) ? (serials & 1) != 0 : (serials & 2) != 0;
+    }
+
+    private void mapRam() {
+        core.memory().mapRam("ram-below-4g", 0, below4G, core.ram(), 0, 0);
+        if (above4G > 0) {
+            core.memory().mapRam("ram-above-4g", FOUR_GIB, above4G, core.ram(), below4G, 0);
+        }
+    }
+
+    private void mapFirmware() throws DeviceException {
+        String name = config.bios() == null ? DEFAULT_BIOS : config.bios();
+        byte[] image;
+        try {
+            image = firmware.load(name);
+        } catch (DeviceException e) {
+            throw new DeviceException("could not load PC BIOS '" + name + "'", e);
+        }
+        if (image.length == 0 || image.length % BIOS_UNIT != 0 || image.length > BIOS_MAX) {
+            throw new DeviceException("could not load PC BIOS '" + name + "'");
+        }
+        RamBlock bios = core.newBlock("pc.bios", image.length, image.length);
+        java.lang.foreign.MemorySegment.copy(
+                image, 0, bios.memory(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, image.length);
+        int isa = Math.min(image.length, ISA_BIOS);
+        AddressSpace memory = core.memory();
+        memory.mapRam("pc.bios", FOUR_GIB - image.length, image.length, bios, 0, PciBus.PRIORITY)
+                .readOnly(true);
+        memory.mapRam("isa-bios", 0x10_0000 - isa, isa, bios, image.length - isa, 1)
+                .readOnly(true);
+        RamBlock roms = core.newBlock("pc.rom", OPTION_ROMS_SIZE, OPTION_ROMS_SIZE);
+        memory.mapRam("pc.rom", OPTION_ROMS, OPTION_ROMS_SIZE, roms, 0, 1).readOnly(true);
+    }
+
+    private Rtc newRtc(Irq irq) throws DeviceException {
+        Map<String, String> options = config.rtc();
+        String clock = options.getOrDefault("clock", "host");
+        ClockType type =
+                switch (clock) {
+                    case "host" -> ClockType.HOST;
+                    case "rt" -> ClockType.REALTIME;
+                    case "vm" -> ClockType.VIRTUAL;
+                    default -> throw new DeviceException("invalid option value '" + clock + "'");
+                };
+        long now = Math.floorDiv(core.vmm().clocks().now(ClockType.HOST), 1_000_000_000L);
+        String base = options.getOrDefault("base", "utc");
+        long start =
+                switch (base) {
+                    case "utc" -> now;
+                    case "localtime" ->
+                            now
+                                    + ZoneId.systemDefault()
+                                            .getRules()
+                                            .getOffset(java.time.Instant.ofEpochSecond(now))
+                                            .getTotalSeconds();
+                    default -> parseDate(base);
+                };
+        return new Rtc(core, irq, type, start);
+    }
+
+    private static long parseDate(String text) throws DeviceException {
+        try {
+            String full = text.contains("T") ? text : text + "T00:00:00";
+            return LocalDateTime.parse(full).toEpochSecond(ZoneOffset.UTC);
+        } catch (DateTimeException e) {
+            throw new DeviceException("invalid datetime format", e);
+        }
+    }
+
+    private void addVga() throws DeviceException {
+        String kind = config.vga();
+        if (kind == null) {
+            kind = config.defaults() ? "std" : "none";
+        }
+        switch (kind) {
+            case "none" -> {}
+            case "std" ->
+                    pci.attach(
+                            new StdVga(
+                                    StdVga.DEFAULT_VRAM,
+                                    firmware.load("vgabios-stdvga.bin"),
+                                    true),
+                            2 << 3);
+            default -> throw new DeviceException("VGA '" + kind + "' is not available: use std");
+        }
+    }
+
+    private void addPorts() throws DeviceException {
+        try {
+            for (int i = 0; i < Math.min(4, config.serials().size()); i++) {
+                Chardev chardev = config.serials().get(i);
+                if (chardev != null) {
+                    new IsaSerial(core, i, chardev);
+                }
+            }
+            for (Chardev chardev : config.parallels()) {
+                if (chardev != null) {
+                    new IsaParallel(core, chardev);
+                    break;
+                }
+            }
+        } catch (ChardevException e) {
+            throw new DeviceException(message(e), e);
+        }
+    }
+
+    private static String message(Exception e) {
+        String m = e.getMessage();
+        return m == null ? e.toString() : m;
+    }
+
+    private void requestReset() {
+        core.vmm()
+                .find(RunControl.class)
+                .ifPresent(control -> control.requestReset(ShutdownCause.GUEST_RESET));
+    }
+
+    private void requestPowerOff() {
+        core.vmm()
+                .find(RunControl.class)
+                .ifPresent(control -> control.requestShutdown(ShutdownCause.GUEST_SHUTDOWN));
+    }
+
+    /** Everything that depends on devices from the command line; once, before the first reset. */
+    private void complete() {
+        if (complete) {
+            return;
+        }
+        complete = true;
+        Cmos.fill(rtc, below4G, above4G, config.cpus(), true);
+        for (int unit = 0; unit < 2; unit++) {
+            int n = unit;
+            ide.geometry(0, unit)
+                    .ifPresent(g -> Cmos.disk(rtc, n, g.cylinders(), g.heads(), g.sectors()));
+        }
+        Cmos.bootOrder(rtc, bootOrder(config));
+        describeToFirmware();
+        new AcpiTables(
+                core,
+                fwCfg,
+                new AcpiTables.Board(config.cpus(), below4G, serials, parallel, true, hpet));
+        fwCfg.publish();
+    }
+
+    static String bootOrder(MachineConfig config) {
+        Map<String, String> boot = config.boot();
+        String once = boot.get("once");
+        return once != null ? once : boot.getOrDefault("order", "cad");
+    }
+
+    private void describeToFirmware() {
+        byte[] uuid = config.uuid();
+        fwCfg.item(FwCfg.UUID, uuid == null ? new byte[16] : uuid);
+        fwCfg.number(FwCfg.RAM_SIZE, 8, core.ramSize());
+        fwCfg.number(FwCfg.NOGRAPHIC, 2, config.graphics() ? 0 : 1);
+        fwCfg.number(FwCfg.NB_CPUS, 2, config.cpus());
+        fwCfg.number(FwCfg.MAX_CPUS, 2, config.cpus());
+        fwCfg.number(FwCfg.BOOT_MENU, 2, "on".equals(config.boot().get("menu")) ? 1 : 0);
+        fwCfg.number(FwCfg.IRQ0_OVERRIDE, 4, 1);
+        fwCfg.item(FwCfg.NUMA, new byte[8 + 8 * config.cpus()]);
+        fwCfg.item(FwCfg.ACPI_TABLES, new byte[2]);
+        fwCfg.item(FwCfg.SMBIOS_ENTRIES, new byte[2]);
+        ByteBuffer timers = ByteBuffer.allocate(121).order(ByteOrder.LITTLE_ENDIAN);
+        timers.put((byte) (hpet ? 1 : 0));
+        if (hpet) {
+            timers.putInt(Hpet.BLOCK_ID).putLong(Hpet.BASE);
+        }
+        fwCfg.item(FwCfg.HPET, timers.array());
+        fwCfg.file("etc/e820", memoryMap());
+        fwCfg.file("bootorder", new byte[0]);
+        fwCfg.file("bios-geometry", new byte[0]);
+        // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
+        fwCfg.file("etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
+        fwCfg.file("etc/boot-fail-wait", little(4).putInt(number("reboot-timeout", -1)).array());
+        int menuWait = number("splash-time", -1);
+        if (menuWait >= 0) {
+            fwCfg.file("etc/boot-menu-wait", little(2).putShort((short) menuWait).array());
+        }
+        Smbios.offer(
+                fwCfg, core.type(), uuid, config.cpus(), cpuSignature(), core.ramSize(), below4G);
+    }
+
+    /** QEMU's qemu64: family 15, model 107, stepping 1, and the usual feature bits. */
+    private static long cpuSignature() {
+        return 0x078b_fbfdL << 32 | 0x0006_0fb1L;
+    }
+
+    private int number(String option, int fallback) {
+        String value = config.boot().get(option);
+        try {
+            return value == null ? fallback : Integer.parseInt(value);
+        } catch (NumberFormatException e) {
+            return fallback;
+        }
+    }
+
+    private static ByteBuffer little(int size) {
+        return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private byte[] memoryMap() {
+        ByteBuffer b = little(20 * (above4G > 0 ? 4 : 3));
+        b.putLong(KVM_PAGES).putLong(KVM_PAGES_SIZE).putInt(E820_RESERVED);
+        b.putLong(AMD_HOLE).putLong(AMD_HOLE_SIZE).putInt(E820_RESERVED);
+        b.putLong(0).putLong(below4G).putInt(E820_RAM);
+        if (above4G > 0) {
+            b.putLong(FOUR_GIB).putLong(above4G).putInt(E820_RAM);
+        }
+        return b.array();
+    }
+
+    /** The PCI bus, for devices that are added. */
+    public PciBus pci() {
+        return pci;
+    }
+
+    /** The IDE function, for drives. */
+    public Piix3Ide ide() {
+        return ide;
+    }
+
+    /** Where option ROMs are found. */
+    public Firmware firmware() {
+        return firmware;
+    }
+
+    /** Keyboard and mouse. */
+    public Controller input() {
+        return input;
+    }
+
+    /** What firmware is told. */
+    public FwCfg fwCfg() {
+        return fwCfg;
+    }
+
+    @Override
+    public Vmm vmm() {
+        return core.vmm();
+    }
+
+    @Override
+    public String type() {
+        return core.type();
+    }
+
+    @Override
+    public AddressSpace memory() {
+        return core.memory();
+    }
+
+    @Override
+    public AddressSpace ports() {
+        return core.ports();
+    }
+
+    @Override
+    public GuestMemory dma() {
+        return core.dma();
+    }
+
+    @Override
+    public long ramSize() {
+        return core.ramSize();
+    }
+
+    @Override
+    public RamBlock ram() {
+        return core.ram();
+    }
+
+    @Override
+    public RamBlock newBlock(String name, long length, long maxLength) {
+        return core.newBlock(name, length, maxLength);
+    }
+
+    @Override
+    public List<RamBlock> blocks() {
+        return core.blocks();
+    }
+
+    @Override
+    public DirtyLog dirtyLog() {
+        return core.dirtyLog();
+    }
+
+    @Override
+    public Irq gsi(int n) {
+        return core.gsi(n);
+    }
+
+    @Override
+    public StateRegistry state() {
+        return core.state();
+    }
+
+    @Override
+    public VcpuGroup vcpus() {
+        return core.vcpus();
+    }
+
+    @Override
+    public void onReset(Runnable reset) {
+        core.onReset(reset);
+    }
+
+    @Override
+    public void reset() {
+        complete();
+        core.reset();
+    }
+}
