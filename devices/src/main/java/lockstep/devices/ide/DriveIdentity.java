@@ -28,7 +28,7 @@ public record DriveIdentity(
         /** The usual one for a disk of that many sectors: 16 heads, 63 sectors, at most 16383 cylinders. */
         public static Geometry of(long diskSectors) {
             long cylinders = diskSectors / (16 * 63);
-            return new Geometry((int) Math.clamp(cylinders, 2, 16383), 16, 63);
+            return new Geometry(Math.clamp(cylinders, 2, 16383), 16, 63);
         }
     }
 }

@@ -11,6 +11,7 @@ import lockstep.runtime.vmstate.StateException;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Optional;
 
 /** The IDE function of the PIIX3 (82371SB, section 2.4): two channels at the legacy addresses, BAR4. */
 public final class Piix3Ide extends PciFunction {
@@ -59,6 +60,14 @@ public final class Piix3Ide extends PciFunction {
     /** Whether position {@code unit} (0 or 1) of channel {@code bus} (0 or 1) is free. */
     public boolean free(int bus, int unit) {
         return !channelAt(bus).drives[unit].present();
+    }
+
+    /** The geometry of the disk at position {@code unit} of channel {@code bus}, if there is a disk. */
+    public Optional<DriveIdentity.Geometry> geometry(int bus, int unit) {
+        Drive d = channelAt(bus).drives[unit];
+        return d.kind == Drive.Kind.DISK
+                ? Optional.of(d.identity.geometry())
+                : Optional.empty();
     }
 
     void plug(int bus, int unit, Drive drive) {

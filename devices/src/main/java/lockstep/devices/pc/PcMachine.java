@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
@@ -9,13 +10,18 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import lockstep.api.ShutdownCause;
+import lockstep.block.BlockLayer;
+import lockstep.block.DriveInfo;
 import lockstep.devices.acpi.AcpiTables;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
+import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciBus;
@@ -52,7 +58,7 @@ import lockstep.runtime.vmstate.StateRegistry;
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
  * order in which QEMU 10.2 writes them. Used under the machine lock.
  */
-public final class PcMachine implements Machine {
+public final class PcMachine implements Machine, PcBoard {
     private static final long GIB = 1L << 30;
     private static final long FOUR_GIB = 4 * GIB;
 
@@ -95,6 +101,7 @@ public final class PcMachine implements Machine {
     private final boolean hpet;
     private final boolean parallel;
     private final int serials;
+    private final SortedMap<Integer, String> bootOrder = new TreeMap<>();
     private boolean complete;
 
     /**
@@ -159,9 +166,11 @@ public final class PcMachine implements Machine {
         new Port92(core, this::requestReset);
         Port92.mapInertPorts(core);
         memoryModules.forEach(core.state()::register);
+        core.vmm().publish(PcBoard.class, this);
         core.vmm()
                 .find(RunControl.class)
                 .ifPresent(control -> control.onPowerButton(power::powerButton));
+        addDrives();
     }
 
     private boolean flag(String property, boolean fallback) throws DeviceException {
@@ -294,6 +303,23 @@ public final class PcMachine implements Machine {
         }
     }
 
+    /** The drives of {@code -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well. */
+    private void addDrives() throws DeviceException {
+        BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
+        if (blocks == null) {
+            return;
+        }
+        for (int bus = 0; bus < 2; bus++) {
+            for (int unit = 0; unit < 2; unit++) {
+                DriveInfo drive = blocks.claim("ide", bus, unit);
+                if (drive != null) {
+                    String place = "/machine/unattached/device[" + (bus * 2 + unit) + "]";
+                    IdeDrives.fromDrive(ide, drive, place);
+                }
+            }
+        }
+    }
+
     private static String message(Exception e) {
         String m = e.getMessage();
         return m == null ? e.toString() : m;
@@ -357,7 +383,7 @@ public final class PcMachine implements Machine {
         }
         fwCfg.item(FwCfg.HPET, timers.array());
         fwCfg.file("etc/e820", memoryMap());
-        fwCfg.file("bootorder", new byte[0]);
+        fwCfg.file("bootorder", bootPaths());
         fwCfg.file("bios-geometry", new byte[0]);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
         fwCfg.file("etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
@@ -388,6 +414,18 @@ public final class PcMachine implements Machine {
         return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
     }
 
+    /** One path a line, with a zero at the end; empty when no device has a boot index. */
+    private byte[] bootPaths() {
+        if (bootOrder.isEmpty()) {
+            return new byte[0];
+        }
+        String lines = String.join("\n", bootOrder.values());
+        if ("on".equals(config.boot().get("strict"))) {
+            lines += "\nHALT";
+        }
+        return (lines + "\0").getBytes(StandardCharsets.US_ASCII);
+    }
+
     private byte[] memoryMap() {
         ByteBuffer b = little(20 * (above4G > 0 ? 4 : 3));
         b.putLong(KVM_PAGES).putLong(KVM_PAGES_SIZE).putInt(E820_RESERVED);
@@ -399,14 +437,21 @@ public final class PcMachine implements Machine {
         return b.array();
     }
 
-    /** The PCI bus, for devices that are added. */
+    @Override
     public PciBus pci() {
         return pci;
     }
 
-    /** The IDE function, for drives. */
+    @Override
     public Piix3Ide ide() {
         return ide;
+    }
+
+    @Override
+    public void boot(int index, String path) {
+        if (index < 0 || bootOrder.putIfAbsent(index, path) != null) {
+            throw new IllegalArgumentException("The bootindex " + index + " has already been used");
+        }
     }
 
     /** Where option ROMs are found. */

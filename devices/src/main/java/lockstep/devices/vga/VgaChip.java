@@ -363,7 +363,7 @@ final class VgaChip {
             sr[SEQ_MAP_MASK] |= 0x0f;
         }
         gr[GFX_MODE] = (byte) (gr[GFX_MODE] & ~0x60 | shift << 5);
-        cr[0x09] &= ~0x9f;
+        cr[0x09] &= (byte) ~0x9f;
     }
 
     // ---- Memory window 0xa0000 --------------------------------------------------------------

@@ -1,0 +1,23 @@
+package lockstep.devices.pc;
+
+import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Room;
+
+/** Plugs boards and devices into the runtime. */
+public final class DevicesRoom implements Room {
+    /** Behind the block and net rooms, whose services devices use. */
+    private static final int ORDER = 30;
+
+    @Override
+    public void install(Vmm vmm) {
+        for (PcVersion version : PcVersion.all()) {
+            vmm.machineType(new PcType(version));
+        }
+        PluggableDevices.install(vmm);
+    }
+
+    @Override
+    public int order() {
+        return ORDER;
+    }
+}

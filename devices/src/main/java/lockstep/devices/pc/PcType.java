@@ -1,0 +1,43 @@
+package lockstep.devices.pc;
+
+import java.util.List;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.spi.MachineType;
+
+/** One version of the PC board as the user names it. */
+record PcType(PcVersion version) implements MachineType {
+    private static final int MAX_CPUS = 255;
+
+    @Override
+    public String name() {
+        return version.name();
+    }
+
+    @Override
+    public List<String> aliases() {
+        return version.isDefault() ? List.of("pc") : List.of();
+    }
+
+    @Override
+    public String description() {
+        return "Standard PC (i440FX + PIIX, 1996)";
+    }
+
+    @Override
+    public boolean isDefault() {
+        return version.isDefault();
+    }
+
+    @Override
+    public int maxCpus() {
+        return MAX_CPUS;
+    }
+
+    @Override
+    public Machine create(MachineConfig config, Vmm vmm) throws DeviceException {
+        throw new DeviceException("no accelerator");
+    }
+}
