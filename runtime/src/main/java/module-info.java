@@ -22,4 +22,6 @@ module lockstep.runtime {
     exports lockstep.runtime.vmstate;
 
     uses lockstep.runtime.spi.Room;
+
+    provides lockstep.runtime.spi.Room with lockstep.runtime.migration.MigrationRoom;
 }

@@ -53,6 +53,12 @@ public final class GlobalState implements StateSection {
     }
 
     @Override
+    public int priority() {
+        // The last one, as if it had been registered behind all devices.
+        return Integer.MIN_VALUE;
+    }
+
+    @Override
     public int version() {
         return 1;
     }

@@ -1,8 +1,15 @@
 package lockstep.runtime.migration;
 
+import lockstep.api.MigMode;
 import lockstep.api.MigrationCapability;
+import lockstep.api.MigrationParameters;
+import lockstep.api.MultiFDCompression;
+import lockstep.api.ZeroPageDetection;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /** The capabilities and parameters of migrations. Any thread. */
@@ -10,20 +17,75 @@ public final class MigrationSettings {
     private final EnumSet<MigrationCapability> capabilities =
             EnumSet.noneOf(MigrationCapability.class);
 
+    private volatile MigrationParameters parameters = DEFAULTS;
+
+    private static final MigrationParameters DEFAULTS =
+            MigrationParameters.builder()
+                    .announceInitial(50L)
+                    .announceMax(550L)
+                    .announceRounds(5L)
+                    .announceStep(100L)
+                    .throttleTriggerThreshold(50)
+                    .cpuThrottleInitial(20)
+                    .cpuThrottleIncrement(10)
+                    .cpuThrottleTailslow(false)
+                    .maxCpuThrottle(99)
+                    .tlsCreds("")
+                    .tlsHostname("")
+                    .tlsAuthz("")
+                    .maxBandwidth(128L << 20)
+                    .availSwitchoverBandwidth(0L)
+                    .downtimeLimit(300L)
+                    .xCheckpointDelay(20_000L)
+                    .multifdChannels(2)
+                    .multifdCompression(MultiFDCompression.NONE)
+                    .multifdZlibLevel(1)
+                    .multifdZstdLevel(1)
+                    .multifdQatzipLevel(1)
+                    .xbzrleCacheSize(64L << 20)
+                    .maxPostcopyBandwidth(0L)
+                    .xVcpuDirtyLimitPeriod(1000L)
+                    .vcpuDirtyLimit(1L)
+                    .mode(MigMode.NORMAL)
+                    .zeroPageDetection(ZeroPageDetection.MULTIFD)
+                    .directIo(false)
+                    .cprExecCommand(List.of())
+                    .build();
+
+    /** All parameters. */
+    public MigrationParameters parameters() {
+        return parameters;
+    }
+
+    /** Replaces all parameters. */
+    void parameters(MigrationParameters all) {
+        parameters = all;
+    }
+
     /** Bytes per second that the source sends at most; 0 is no limit. */
-    volatile long maxBandwidth = 128L << 20;
+    long maxBandwidth() {
+        return value(parameters.maxBandwidth(), 128L << 20);
+    }
 
     /** Bytes per second to expect while the guest is stopped; 0 is what was measured. */
-    volatile long switchoverBandwidth;
+    long switchoverBandwidth() {
+        return value(parameters.availSwitchoverBandwidth(), 0);
+    }
 
     /** Milliseconds that the guest may be stopped. */
-    volatile long downtimeLimit = 300;
-
-    /** Milliseconds between two COLO checkpoints. */
-    volatile long checkpointDelay = 20_000;
+    long downtimeLimit() {
+        return value(parameters.downtimeLimit(), 300);
+    }
 
     /** Whether all-zero pages are sent as such. */
-    volatile boolean detectZeroPages = true;
+    boolean detectZeroPages() {
+        return parameters.zeroPageDetection() != ZeroPageDetection.NONE;
+    }
+
+    /** A parameter's value; the set that holds it is complete, whatever its type says. */
+    static long value(@Nullable Long parameter, long otherwise) {
+        return parameter == null ? otherwise : parameter;
+    }
 
     /** Whether a capability is on. */
     public synchronized boolean has(MigrationCapability capability) {
@@ -32,7 +94,9 @@ public final class MigrationSettings {
 
     /** The capabilities that are on. */
     synchronized Set<MigrationCapability> enabled() {
-        return EnumSet.copyOf(capabilities);
+        EnumSet<MigrationCapability> copy = EnumSet.noneOf(MigrationCapability.class);
+        copy.addAll(capabilities);
+        return copy;
     }
 
     /** Replaces all capabilities by those. */
@@ -43,6 +107,6 @@ public final class MigrationSettings {
 
     /** Milliseconds from one checkpoint's trigger to the next by time. */
     public long checkpointDelay() {
-        return checkpointDelay;
+        return value(parameters.xCheckpointDelay(), 20_000);
     }
 }

@@ -122,7 +122,7 @@ final class Outgoing {
         setupMillis = 0;
         totalMillis = 0;
         downtimeMillis = 0;
-        expectedDowntimeMillis = settings.downtimeLimit;
+        expectedDowntimeMillis = settings.downtimeLimit();
         startNanos = System.nanoTime();
         attempt = new Transport.Attempt();
         ram = null;
@@ -229,7 +229,7 @@ final class Outgoing {
                             host.dirtyLog(),
                             host.blocks(),
                             stats,
-                            settings.detectZeroPages);
+                            settings.detectZeroPages());
         } finally {
             host.lock().release();
         }
@@ -292,7 +292,7 @@ final class Outgoing {
                     break;
                 }
             }
-            long perSecond = settings.maxBandwidth;
+            long perSecond = settings.maxBandwidth();
             long limit = perSecond == 0 ? Long.MAX_VALUE : windowBytes + Math.max(1, perSecond / 10);
             long now = System.nanoTime();
             if (out.position() >= limit && now - windowStart < WINDOW_NANOS) {
@@ -315,9 +315,9 @@ final class Outgoing {
 
     private void measure(long bytes, long nanos, long pending) {
         bandwidth = bytes * 1_000_000_000L / nanos;
-        long expected = settings.switchoverBandwidth;
+        long expected = settings.switchoverBandwidth();
         long atSwitchover = expected > 0 ? expected : bandwidth;
-        double limit = (double) atSwitchover * settings.downtimeLimit / 1000;
+        double limit = (double) atSwitchover * settings.downtimeLimit() / 1000;
         threshold = limit > Long.MAX_VALUE / 2.0 ? Long.MAX_VALUE / 2 : (long) limit;
         if (atSwitchover > 0) {
             expectedDowntimeMillis = (long) ((double) pending * 1000 / atSwitchover);

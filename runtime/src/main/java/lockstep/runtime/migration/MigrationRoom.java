@@ -1,0 +1,43 @@
+package lockstep.runtime.migration;
+
+import lockstep.api.MigrationCommands;
+import lockstep.api.RunState;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.Room;
+
+import java.util.Arrays;
+import java.util.stream.Collectors;
+
+/** Puts migration into a process: its section, service, QMP and HMP commands. */
+public final class MigrationRoom implements Room {
+    /** Made by the service loader. */
+    public MigrationRoom() {}
+
+    @Override
+    public int order() {
+        return 5;
+    }
+
+    @Override
+    public void install(Vmm vmm) {
+        MigrationSettings settings = new MigrationSettings();
+        GlobalState globalState =
+                new GlobalState(
+                        Arrays.stream(RunState.values())
+                                .map(RunState::wireName)
+                                .collect(Collectors.toUnmodifiableSet()));
+        vmm.state().register(globalState);
+        MigrationService service =
+                new MigrationService(
+                        new VmmMigrationHost(vmm, settings),
+                        settings,
+                        globalState,
+                        () -> vmm.state().blockers(),
+                        () -> vmm.find(ColoHandler.class).orElse(null));
+        vmm.publish(MigrationService.class, service);
+        vmm.publish(IncomingMigration.class, service);
+        MigrationCommands.register(vmm.commands(), service);
+        new MigrationMonitor(service).register(vmm.hmp());
+    }
+}

@@ -1,0 +1,101 @@
+package lockstep.runtime.migration;
+
+import lockstep.api.MigrateSetParameters;
+import lockstep.api.MigrationParameters;
+import lockstep.api.StrOrNull;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonOutputVisitor;
+import lockstep.qmp.QmpException;
+
+import org.jspecify.annotations.Nullable;
+
+/** What migrate-set-parameters checks, with the texts that clients of QEMU know. */
+final class ParameterChecks {
+    private ParameterChecks() {}
+
+    /** The parameters with the changes in place. */
+    static MigrationParameters merge(MigrationParameters old, MigrateSetParameters changes)
+            throws QmpException {
+        range("downtime_limit", changes.downtimeLimit(), 0, 2_000_000, "an integer in the range"
+                + " of 0 to (2000 * 1000) ms");
+        integer("throttle_trigger_threshold", changes.throttleTriggerThreshold(), 1, 100);
+        integer("cpu_throttle_initial", changes.cpuThrottleInitial(), 1, 99);
+        integer("cpu_throttle_increment", changes.cpuThrottleIncrement(), 1, 99);
+        Integer initial =
+                changes.cpuThrottleInitial() != null
+                        ? changes.cpuThrottleInitial()
+                        : old.cpuThrottleInitial();
+        Integer most = changes.maxCpuThrottle();
+        if (most != null && (most > 99 || (initial != null && most < initial))) {
+            throw bad("max_cpu_throttle", "an integer in the range of cpu_throttle_initial to 99");
+        }
+        between("multifd_channels", asLong(changes.multifdChannels()), 1, 255);
+        between("multifd_zlib_level", asLong(changes.multifdZlibLevel()), 0, 9);
+        between("multifd_qatzip_level", asLong(changes.multifdQatzipLevel()), 1, 9);
+        between("multifd_zstd_level", asLong(changes.multifdZstdLevel()), 0, 20);
+        between("announce_initial", changes.announceInitial(), 0, 100_000);
+        between("announce_max", changes.announceMax(), 0, 100_000);
+        between("announce_rounds", changes.announceRounds(), 0, 1000);
+        between("announce_step", changes.announceStep(), 0, 10_000);
+        Long cache = changes.xbzrleCacheSize();
+        if (cache != null && (cache < 4096 || Long.bitCount(cache) != 1)) {
+            throw bad("xbzrle_cache_size", "a power of two no less than the target page size");
+        }
+        if (given(changes.tlsCreds()) || given(changes.tlsHostname()) || given(changes.tlsAuthz())) {
+            throw new QmpException("Migration over TLS is not supported");
+        }
+        if (changes.blockBitmapMapping() != null) {
+            throw new QmpException("Migration of dirty bitmaps is not supported");
+        }
+        if (Boolean.TRUE.equals(changes.directIo())) {
+            throw new QmpException("No build-time support for direct-io");
+        }
+        JsonObject all = (JsonObject) JsonOutputVisitor.toJson(old, MigrationParameters::write);
+        JsonObject fresh =
+                (JsonObject) JsonOutputVisitor.toJson(changes, MigrateSetParameters::write);
+        for (var change : fresh.members().entrySet()) {
+            String name = change.getKey();
+            // null stands for no TLS, which is what is set already.
+            if (!name.startsWith("tls-")) {
+                all.put(name, change.getValue());
+            }
+        }
+        return MigrationParameters.read(new JsonInputVisitor(all), null);
+    }
+
+    private static boolean given(@Nullable StrOrNull text) {
+        return text instanceof StrOrNull.S s && !s.value().isEmpty();
+    }
+
+    private static @Nullable Long asLong(@Nullable Integer value) {
+        return value == null ? null : Long.valueOf(value);
+    }
+
+    private static void integer(String name, @Nullable Integer value, int low, int high)
+            throws QmpException {
+        range(
+                name,
+                asLong(value),
+                low,
+                high,
+                "an integer in the range of %d to %d".formatted(low, high));
+    }
+
+    private static void between(String name, @Nullable Long value, long low, long high)
+            throws QmpException {
+        range(name, value, low, high, "a value between %d and %d".formatted(low, high));
+    }
+
+    private static void range(
+            String name, @Nullable Long value, long low, long high, String expected)
+            throws QmpException {
+        if (value != null && (value < low || value > high)) {
+            throw bad(name, expected);
+        }
+    }
+
+    private static QmpException bad(String name, String expected) {
+        return new QmpException("Parameter '" + name + "' expects " + expected);
+    }
+}

@@ -1,0 +1,156 @@
+package lockstep.runtime.migration;
+
+import lockstep.api.Event;
+import lockstep.api.MigrationParameters;
+import lockstep.api.RunState;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.memory.DirtyLog;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.DiskHandover;
+import lockstep.runtime.spi.NetworkAnnouncer;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateRegistry;
+
+import java.util.List;
+
+/** The process around a migration as its context offers it. */
+final class VmmMigrationHost implements MigrationHost {
+    private final Vmm vmm;
+    private final MigrationSettings settings;
+
+    VmmMigrationHost(Vmm vmm, MigrationSettings settings) {
+        this.vmm = vmm;
+        this.settings = settings;
+    }
+
+    @Override
+    public MachineLock lock() {
+        return vmm.lock();
+    }
+
+    @Override
+    public StateRegistry state() {
+        return vmm.state();
+    }
+
+    private Machine machine() {
+        Machine machine = vmm.machine();
+        if (machine == null) {
+            throw new IllegalStateException("there is no machine to migrate");
+        }
+        return machine;
+    }
+
+    @Override
+    public String machineType() {
+        return machine().type();
+    }
+
+    @Override
+    public List<RamBlock> blocks() {
+        return machine().blocks();
+    }
+
+    @Override
+    public DirtyLog dirtyLog() {
+        return machine().dirtyLog();
+    }
+
+    @Override
+    public RunState runState() {
+        return vmm.run().state();
+    }
+
+    @Override
+    public boolean running() {
+        return vmm.run().running();
+    }
+
+    @Override
+    public void stop(RunState state) {
+        vmm.run().stop(state);
+    }
+
+    @Override
+    public void start() {
+        vmm.run().start();
+    }
+
+    @Override
+    public void runState(RunState state) {
+        vmm.run().set(state);
+    }
+
+    @Override
+    public boolean autostart() {
+        return vmm.run().autostart();
+    }
+
+    @Override
+    public void autostart(boolean on) {
+        vmm.run().autostart(on);
+    }
+
+    @Override
+    public void activateDisks() throws StateException {
+        DiskHandover disks = vmm.find(DiskHandover.class).orElse(null);
+        if (disks == null) {
+            return;
+        }
+        try {
+            disks.activateAll();
+        } catch (QmpException e) {
+            throw new StateException(e.description(), e);
+        }
+    }
+
+    @Override
+    public void inactivateDisks() throws StateException {
+        DiskHandover disks = vmm.find(DiskHandover.class).orElse(null);
+        if (disks == null) {
+            return;
+        }
+        try {
+            disks.inactivateAll();
+        } catch (QmpException e) {
+            throw new StateException(e.description(), e);
+        }
+    }
+
+    @Override
+    public void announce() {
+        MigrationParameters p = settings.parameters();
+        vmm.find(NetworkAnnouncer.class)
+                .ifPresent(
+                        a ->
+                                a.announce(
+                                        MigrationSettings.value(p.announceInitial(), 50),
+                                        MigrationSettings.value(p.announceMax(), 550),
+                                        MigrationSettings.value(p.announceRounds(), 5),
+                                        MigrationSettings.value(p.announceStep(), 100)));
+    }
+
+    @Override
+    public void emit(Event event) {
+        vmm.emit(event);
+    }
+
+    @Override
+    public void report(String message) {
+        vmm.report(message);
+    }
+
+    @Override
+    public void execute(Runnable task) {
+        vmm.mainLoop().execute(task);
+    }
+
+    @Override
+    public void exit(int code) {
+        // The failed loading left a machine in pieces: nothing of it can be shut down in order.
+        System.exit(code);
+    }
+}
