@@ -42,7 +42,11 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     abstract String indexText(int index);
 
     /** The text for a member that nothing has read. */
-    abstract String unexpected(String path);
+    abstract String unexpected(String path, JsonValue value);
+
+    /** The list that a value which is not an array stands for, or null when it stands for none. */
+    abstract <T> @Nullable List<T> single(
+            @Nullable String name, JsonValue value, ValueReader<T> reader) throws QmpException;
 
     /** Starts reading an object. */
     public void startStruct(@Nullable String name) throws QmpException {
@@ -63,7 +67,7 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
         if (frame.value instanceof JsonObject object && frame.read.size() != object.size()) {
             for (Map.Entry<String, JsonValue> member : object.inWireOrder()) {
                 if (!frame.read.contains(member.getKey())) {
-                    throw new QmpException(unexpected(path(member.getKey())));
+                    throw new QmpException(unexpected(path(member.getKey()), member.getValue()));
                 }
             }
         }
@@ -80,6 +84,10 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     public <T> List<T> list(@Nullable String name, ValueReader<T> reader) throws QmpException {
         JsonValue value = take(name);
         if (!(value instanceof JsonArray array)) {
+            List<T> single = single(name, value, reader);
+            if (single != null) {
+                return single;
+            }
             throw wrongType(name, "array");
         }
         Frame frame = new Frame(name, value);

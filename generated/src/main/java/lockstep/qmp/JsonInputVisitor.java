@@ -2,6 +2,7 @@ package lockstep.qmp;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
 import java.util.OptionalLong;
 
 /** Reads from JSON, strict about types, as QMP and JSON command-line arguments are read. */
@@ -17,8 +18,13 @@ public final class JsonInputVisitor extends InputVisitor {
     }
 
     @Override
-    String unexpected(String path) {
+    String unexpected(String path, JsonValue value) {
         return "Parameter '" + path + "' is unexpected";
+    }
+
+    @Override
+    <T> @Nullable List<T> single(@Nullable String name, JsonValue value, ValueReader<T> reader) {
+        return null;
     }
 
     @Override

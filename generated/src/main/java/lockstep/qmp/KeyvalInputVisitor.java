@@ -2,6 +2,8 @@ package lockstep.qmp;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+import java.util.Map;
 import java.util.OptionalLong;
 
 /**
@@ -31,10 +33,28 @@ public final class KeyvalInputVisitor extends InputVisitor {
     }
 
     @Override
-    String unexpected(String path) {
-        return style == Style.OPTIONS
-                ? "Invalid parameter '" + path + "'"
-                : "Parameter '" + path + "' is unexpected";
+    String unexpected(String path, JsonValue value) {
+        if (style == Style.KEYVAL) {
+            return "Parameter '" + path + "' is unexpected";
+        }
+        // The older text is flat: the whole dotted key is the name of the option.
+        StringBuilder key = new StringBuilder(path);
+        JsonValue at = value;
+        while (at instanceof JsonObject object && !object.isEmpty()) {
+            Map.Entry<String, JsonValue> first = object.inWireOrder().getFirst();
+            key.append('.').append(first.getKey());
+            at = first.getValue();
+        }
+        return "Invalid parameter '" + key + "'";
+    }
+
+    @Override
+    <T> @Nullable List<T> single(@Nullable String name, JsonValue value, ValueReader<T> reader)
+            throws QmpException {
+        // The older text has no lists: an option that may repeat is given once for each element.
+        return style == Style.OPTIONS && value instanceof JsonString
+                ? List.of(reader.read(this, name))
+                : null;
     }
 
     private String text(@Nullable String name) throws QmpException {
@@ -75,16 +95,21 @@ public final class KeyvalInputVisitor extends InputVisitor {
     public long int64(@Nullable String name) throws QmpException {
         OptionalLong value = KeyvalText.signed(text(name));
         if (value.isEmpty()) {
-            throw expects(name, style == Style.OPTIONS ? "an int64 value or range" : "integer");
+            throw expects(name, style == Style.OPTIONS ? "an int64 value" : "integer");
         }
         return value.getAsLong();
     }
 
     @Override
     public long uint64(@Nullable String name) throws QmpException {
-        OptionalLong value = KeyvalText.unsigned(text(name));
+        String text = text(name);
+        OptionalLong value = KeyvalText.unsigned(text);
+        if (value.isEmpty() && style == Style.KEYVAL) {
+            // As in JSON, a negative number stands for its 64 bits.
+            value = KeyvalText.signed(text);
+        }
         if (value.isEmpty()) {
-            throw expects(name, style == Style.OPTIONS ? "a uint64 value or range" : "integer");
+            throw expects(name, style == Style.OPTIONS ? "a uint64 value" : "integer");
         }
         return value.getAsLong();
     }

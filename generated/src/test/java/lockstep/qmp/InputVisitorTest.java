@@ -167,4 +167,49 @@ class InputVisitorTest {
                         KeyvalInputVisitor.Style.OPTIONS,
                         "filter-mirror,id=a,netdev=n,outdev=o,vnet_hdr_support=maybe"));
     }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "iothread,id=a,poll-max-ns=x | Parameter 'poll-max-ns' expects an int64 value",
+                "iothread,id=a,bogus.b=1 | Invalid parameter 'bogus.b'",
+                "filter-buffer,id=a,netdev=n,interval=-1"
+                        + " | Parameter 'interval' expects a uint64 value",
+                "filter-buffer,id=a,netdev=n,interval=4294967296"
+                        + " | Parameter 'interval' expects uint32_t",
+            })
+    void optionTexts(String text, String expected) {
+        assertEquals(expected, keyval(KeyvalInputVisitor.Style.OPTIONS, text));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "driver=raw,file.driver=file | Parameter 'file.filename' is missing",
+                "driver=null-co,size=x | Parameter 'size' expects integer",
+                "driver=null-co,cache=on | Invalid parameter type for 'cache', expected: object",
+                "driver=null-co,read-only.0=on | Parameters 'read-only.*' are unexpected",
+                "driver=quorum,vote-threshold=1,children=a"
+                        + " | Invalid parameter type for 'children', expected: array",
+                "driver=nbd,server.type=inet,server.host=h,server.port=1,server.ipv4=maybe"
+                        + " | Parameter 'server.ipv4' expects 'on' or 'off'",
+                "driver=quorum,vote-threshold=1,children.0=a,children.1.driver=null-co,"
+                        + "children.1.x=1 | Parameter 'children.1.x' is unexpected",
+            })
+    void keyvalTexts(String text, String expected) {
+        QmpException e =
+                assertThrows(
+                        QmpException.class,
+                        () ->
+                                BlockdevOptions.read(
+                                        new KeyvalInputVisitor(
+                                                KeyvalText.parse(text, "driver"),
+                                                KeyvalInputVisitor.Style.KEYVAL),
+                                        null));
+        assertEquals(expected, e.description());
+    }
 }
