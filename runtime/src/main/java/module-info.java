@@ -9,7 +9,9 @@ module lockstep.runtime {
 
     exports lockstep.runtime;
     exports lockstep.runtime.chardev;
+    exports lockstep.runtime.cpu;
     exports lockstep.runtime.commandline;
+    exports lockstep.runtime.kvm;
     exports lockstep.runtime.linux;
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;

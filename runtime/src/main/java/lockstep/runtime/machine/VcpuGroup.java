@@ -1,5 +1,7 @@
 package lockstep.runtime.machine;
 
+import java.util.List;
+
 /** All vCPUs of a machine, as run control sees them. Called under the machine lock. */
 public interface VcpuGroup {
     /**
@@ -13,6 +15,22 @@ public interface VcpuGroup {
 
     /** Puts every vCPU into its state after reset. Only while paused. */
     void resetAll();
+
+    /** If a vCPU is calling, has it stand still as soon as its present access is over. */
+    default void stopCurrent() {}
+
+    /** Raises a non-maskable interrupt on every vCPU. */
+    default void injectNmi() {}
+
+    /** The registers of every vCPU, for {@code info registers}. Stops the vCPUs for a moment. */
+    default String describe() {
+        return "";
+    }
+
+    /** The kernel's thread number of each vCPU, in order. */
+    default List<Integer> threadIds() {
+        return List.of();
+    }
 
     /** Ends and joins the vCPU threads. */
     void close();

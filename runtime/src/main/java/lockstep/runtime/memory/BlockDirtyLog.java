@@ -59,7 +59,7 @@ public final class BlockDirtyLog implements DirtyLog {
     }
 
     /** A block made while recording: all of its changes count from here on. */
-    void added(AnonymousRam block) {
+    public void added(AnonymousRam block) {
         if (recording) {
             block.startDirty();
         }

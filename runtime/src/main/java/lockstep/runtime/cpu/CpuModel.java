@@ -1,0 +1,302 @@
+package lockstep.runtime.cpu;
+
+import lockstep.runtime.cpu.CpuFeature.Word;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A processor model as {@code -cpu} names it, with features switched on and off. {@code qemu64} is QEMU's
+ * model of that name, version 1: a plain 64-bit processor every host can give. {@code host} and {@code
+ * max} pass on what the host has.
+ */
+public final class CpuModel {
+    /** The model of machines for which none is named. */
+    public static final String DEFAULT = "qemu64";
+
+    /** The names {@code -cpu} takes. */
+    public static final List<String> NAMES = List.of("qemu64", "host", "max");
+
+    private static final String BRAND = "QEMU Virtual CPU version 2.5+";
+    private static final int INDEXED = 1;
+
+    // qemu64: AMD family 15, model 107, stepping 1
+    private static final int QEMU64_SIGNATURE = 0x00060fb1;
+    private static final int BASIC_LEAVES = 0xd;
+    private static final int EXTENDED_LEAVES = 0x8000000a;
+    private static final int SIGNATURE_LEAF = 0x40000000;
+    private static final int HYPERTHREADING = 1 << 28;
+    private static final int CMP_LEGACY = 1 << 1;
+
+    private final String name;
+    private final Map<Word, Integer> words;
+    private final boolean kvmVisible;
+
+    private CpuModel(String name, Map<Word, Integer> words, boolean kvmVisible) {
+        this.name = name;
+        this.words = words;
+        this.kvmVisible = kvmVisible;
+    }
+
+    /**
+     * Reads the text of {@code -cpu}.
+     *
+     * @param text such as {@code qemu64,kvmclock=on,-x2apic}
+     * @param supported what host and kernel can give
+     * @param problems gets a sentence for each feature asked for that the host does not have
+     * @throws IllegalArgumentException unknown model or property, in QEMU's words
+     */
+    public static CpuModel parse(String text, List<CpuidLeaf> supported, List<String> problems) {
+        String[] parts = text.split(",");
+        String name = parts[0];
+        if (!NAMES.contains(name)) {
+            throw new IllegalArgumentException("unable to find CPU model '" + name + "'");
+        }
+        boolean passed = !name.equals("qemu64");
+        Map<Word, Integer> words = new EnumMap<>(Word.class);
+        for (Word w : Word.values()) {
+            words.put(w, passed ? supported(supported, w) : qemu64(w));
+        }
+        boolean kvm = true;
+        for (int i = 1; i < parts.length; i++) {
+            String part = parts[i];
+            boolean on = true;
+            String key = part;
+            if (part.startsWith("+") || part.startsWith("-")) {
+                on = part.startsWith("+");
+                key = part.substring(1);
+            } else {
+                int equals = part.indexOf('=');
+                if (equals >= 0) {
+                    key = part.substring(0, equals);
+                    on = onOff(key, part.substring(equals + 1));
+                }
+            }
+            if (key.equals("kvm")) {
+                kvm = on;
+            } else if (!key.equals("migratable") && !key.equals("check")) {
+                set(words, name, key, on);
+            }
+        }
+        words.replaceAll((w, bits) -> restrict(w, bits, supported(supported, w), problems));
+        return new CpuModel(name, words, kvm);
+    }
+
+    private static boolean onOff(String key, String value) {
+        return switch (value) {
+            case "on", "yes", "true", "y" -> true;
+            case "off", "no", "false", "n" -> false;
+            default ->
+                    throw new IllegalArgumentException(
+                            "Parameter '" + key + "' expects 'on' or 'off'");
+        };
+    }
+
+    private static void set(Map<Word, Integer> words, String model, String key, boolean on) {
+        CpuFeature f = CpuFeature.named(key);
+        if (f == null) {
+            throw new IllegalArgumentException(
+                    "Property '" + model + "-x86_64-cpu." + key + "' not found");
+        }
+        int mask = 1 << f.bit();
+        if (key.equals("kvmclock")) {
+            mask |= 1 << 3; // the clock has two sets of registers, an old and a new one
+        }
+        int bits = mask;
+        words.merge(f.word(), 0, (old, none) -> on ? old | bits : old & ~bits);
+    }
+
+    private static int restrict(Word w, int bits, int can, List<String> problems) {
+        // The emulated APIC and the sign of a hypervisor do not depend on the host's processor.
+        int always = w == Word.F1_ECX ? 1 << 31 | 1 << 21 : 0;
+        int missing = bits & ~(can | always);
+        for (int bit = 0; bit < 32; bit++) {
+            if ((missing & 1 << bit) != 0) {
+                CpuFeature f = CpuFeature.at(w, bit);
+                problems.add(
+                        String.format(
+                                "host doesn't support requested feature: CPUID[eax=%02Xh].%s%s"
+                                        + " [bit %d]",
+                                w.function, w.registerName, f == null ? "" : "." + f.name(), bit));
+            }
+        }
+        return bits & ~missing;
+    }
+
+    private static int qemu64(Word w) {
+        return switch (w) {
+            case F1_EDX -> 0x078bfbfd;
+            case F1_ECX -> 0x80202001; // SSE3, CMPXCHG16B, x2APIC, hypervisor
+            case EXT1_EDX -> 0x2193fbfd;
+            case EXT1_ECX -> 1;
+            case KVM -> 0x0100007b; // clocks, no I/O delay, async faults, steal time, EOI
+            default -> 0;
+        };
+    }
+
+    private static int supported(List<CpuidLeaf> leaves, Word w) {
+        for (CpuidLeaf leaf : leaves) {
+            if (leaf.function() == w.function && leaf.index() == w.index) {
+                return w.of(leaf);
+            }
+        }
+        return 0;
+    }
+
+    /** The model's name. */
+    public String name() {
+        return name;
+    }
+
+    /** The type name that QOM shows, such as {@code qemu64-x86_64-cpu}. */
+    public String typeName() {
+        return name + "-x86_64-cpu";
+    }
+
+    private int word(Word w) {
+        return words.getOrDefault(w, 0);
+    }
+
+    /** Whether the guest sees kvmclock, and so whether its state travels. */
+    public boolean kvmclock() {
+        return kvmVisible && (word(Word.KVM) & (1 | 1 << 3)) != 0;
+    }
+
+    /** CPUID.1.EAX, which the processor also has in EDX after a reset. */
+    public int signature(List<CpuidLeaf> supported) {
+        if (!name.equals("qemu64")) {
+            for (CpuidLeaf leaf : supported) {
+                if (leaf.function() == 1) {
+                    return leaf.eax();
+                }
+            }
+        }
+        return QEMU64_SIGNATURE;
+    }
+
+    /** All answers for the vCPU with that APIC id, one of {@code count} cores of one socket. */
+    public List<CpuidLeaf> leaves(int apicId, int count, List<CpuidLeaf> supported) {
+        List<CpuidLeaf> out = new ArrayList<>();
+        if (kvmVisible) {
+            out.add(
+                    leaf(
+                            SIGNATURE_LEAF,
+                            SIGNATURE_LEAF + 1,
+                            letters("KVMK"),
+                            letters("VMKV"),
+                            letters("M\0\0\0")));
+            out.add(leaf(SIGNATURE_LEAF + 1, word(Word.KVM), 0, 0, 0));
+        }
+        if (name.equals("qemu64")) {
+            addQemu64(out, apicId, count);
+        } else {
+            addHost(out, apicId, count, supported);
+        }
+        return out;
+    }
+
+    private static CpuidLeaf leaf(int function, int eax, int ebx, int ecx, int edx) {
+        return new CpuidLeaf(function, 0, 0, eax, ebx, ecx, edx);
+    }
+
+    private static CpuidLeaf indexed(int function, int index, int eax, int ebx, int ecx, int edx) {
+        return new CpuidLeaf(function, index, INDEXED, eax, ebx, ecx, edx);
+    }
+
+    private static int letters(String four) {
+        return ByteBuffer.wrap(four.getBytes(StandardCharsets.ISO_8859_1))
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .getInt();
+    }
+
+    private CpuidLeaf first(int signature, int apicId, int count) {
+        int cores = count > 1 ? count << 16 : 0;
+        return leaf(
+                1,
+                signature,
+                apicId << 24 | cores | 8 << 8,
+                word(Word.F1_ECX),
+                word(Word.F1_EDX) | (count > 1 ? HYPERTHREADING : 0));
+    }
+
+    private static void addTopology(List<CpuidLeaf> out, int apicId, int count) {
+        int width = 32 - Integer.numberOfLeadingZeros(count - 1);
+        out.add(indexed(0xb, 0, 0, 1, 0x100, apicId));
+        out.add(indexed(0xb, 1, width, count, 0x201, apicId));
+        out.add(indexed(0xb, 2, 0, 0, 2, apicId));
+    }
+
+    private void addQemu64(List<CpuidLeaf> out, int apicId, int count) {
+        int b = letters("Auth");
+        int d = letters("enti");
+        int c = letters("cAMD");
+        out.add(leaf(0, BASIC_LEAVES, b, c, d));
+        out.add(first(QEMU64_SIGNATURE, apicId, count));
+        out.add(leaf(2, 0, 0, 0, 0));
+        out.add(indexed(4, 0, 0, 0, 0, 0));
+        out.add(leaf(5, 0, 0, 3, 0));
+        out.add(leaf(6, word(Word.F6_EAX), 0, 0, 0));
+        out.add(indexed(7, 0, 0, word(Word.F7_EBX), word(Word.F7_ECX), word(Word.F7_EDX)));
+        addTopology(out, apicId, count);
+        out.add(indexed(0xd, 0, 0, 0, 0, 0));
+        out.add(leaf(0x80000000, EXTENDED_LEAVES, b, c, d));
+        out.add(
+                leaf(
+                        0x80000001,
+                        QEMU64_SIGNATURE,
+                        0,
+                        word(Word.EXT1_ECX) | (count > 1 ? CMP_LEGACY : 0),
+                        word(Word.EXT1_EDX)));
+        byte[] brand = new byte[48];
+        byte[] text = BRAND.getBytes(StandardCharsets.US_ASCII);
+        System.arraycopy(text, 0, brand, 0, text.length);
+        ByteBuffer words4 = ByteBuffer.wrap(brand).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; i < 3; i++) {
+            out.add(
+                    leaf(
+                            0x80000002 + i,
+                            words4.getInt(),
+                            words4.getInt(),
+                            words4.getInt(),
+                            words4.getInt()));
+        }
+        // Caches and TLBs of an early 64-bit processor: 64 KiB first level, 512 KiB and 16 MiB.
+        out.add(leaf(0x80000005, 0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140));
+        out.add(leaf(0x80000006, 0, 0x42004200, 0x02008140, 0x00808140));
+        out.add(leaf(0x80000007, 0, 0, 0, word(Word.EXT7_EDX)));
+        int width = 32 - Integer.numberOfLeadingZeros(count - 1);
+        out.add(leaf(0x80000008, 0x3028, 0, count > 1 ? width << 12 | (count - 1) : 0, 0));
+        out.add(leaf(0x8000000a, 0, 0, 0, 0));
+    }
+
+    private void addHost(List<CpuidLeaf> out, int apicId, int count, List<CpuidLeaf> supported) {
+        for (CpuidLeaf l : supported) {
+            int f = l.function();
+            if ((f & 0xffffff00) == SIGNATURE_LEAF || f == 0xb || f == 0x1f) {
+                continue;
+            }
+            if (f == 1) {
+                out.add(first(l.eax(), apicId, count));
+            } else if (f == 7 && l.index() == 0) {
+                out.add(
+                        indexed(
+                                7,
+                                0,
+                                l.eax(),
+                                word(Word.F7_EBX),
+                                word(Word.F7_ECX),
+                                word(Word.F7_EDX)));
+            } else if (f == 0x80000001) {
+                out.add(leaf(f, l.eax(), l.ebx(), word(Word.EXT1_ECX), word(Word.EXT1_EDX)));
+            } else {
+                out.add(l);
+            }
+        }
+        addTopology(out, apicId, count);
+    }
+}

@@ -1,0 +1,10 @@
+package lockstep.runtime.cpu;
+
+/**
+ * One answer of the CPUID instruction.
+ *
+ * @param function the value of EAX that selects it
+ * @param index the value of ECX, where it matters
+ * @param flags KVM_CPUID_FLAG_*: 1 says that the index matters
+ */
+public record CpuidLeaf(int function, int index, int flags, int eax, int ebx, int ecx, int edx) {}

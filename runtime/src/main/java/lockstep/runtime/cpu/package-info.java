@@ -1,0 +1,2 @@
+/** Processor models: which CPUID answers a guest gets. */
+package lockstep.runtime.cpu;
