@@ -1,0 +1,25 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.ColoCommands;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.migration.ColoHandler;
+import lockstep.runtime.spi.Room;
+
+/** Puts COLO into a process: what goes on behind a migration with x-colo, and its commands. */
+public final class CheckpointRoom implements Room {
+    /** Made by the service loader. */
+    public CheckpointRoom() {}
+
+    @Override
+    public int order() {
+        return 40;
+    }
+
+    @Override
+    public void install(Vmm vmm) {
+        ColoSession session = new ColoSession(new VmmNeighbours(vmm));
+        vmm.publish(ColoHandler.class, session);
+        vmm.publish(ColoSession.class, session);
+        ColoCommands.register(vmm.commands(), session);
+    }
+}

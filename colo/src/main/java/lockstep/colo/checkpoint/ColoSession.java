@@ -1,0 +1,169 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.COLOExitReason;
+import lockstep.api.COLOMode;
+import lockstep.api.COLOStatus;
+import lockstep.api.ColoCommands;
+import lockstep.api.FailoverStatus;
+import lockstep.api.ReplicationStatus;
+import lockstep.api.XenSetReplicationArguments;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.migration.ColoHandler;
+import lockstep.runtime.migration.ColoSource;
+import lockstep.runtime.migration.ColoTarget;
+import lockstep.runtime.migration.RamSink;
+import lockstep.runtime.vmstate.StateException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+
+/**
+ * COLO in one process: takes over from the migration, answers the commands. Commands come under the
+ * machine lock; the sides run on the threads that the migration gives them.
+ */
+public final class ColoSession implements ColoHandler, ColoCommands {
+    private final Neighbours neighbours;
+    private volatile @Nullable Side side;
+    private volatile COLOMode lastMode = COLOMode.NONE;
+    private @Nullable RamCache cache;
+
+    ColoSession(Neighbours neighbours) {
+        this.neighbours = neighbours;
+    }
+
+    @Override
+    public void primary(ColoSource source) {
+        PrimarySide primary = new PrimarySide(source, neighbours);
+        side = primary;
+        primary.run();
+    }
+
+    @Override
+    public RamSink prepare(ColoTarget target) throws StateException {
+        RamCache fresh = new RamCache(target.host().blocks());
+        cache = fresh;
+        return fresh.mirroring();
+    }
+
+    @Override
+    public void secondary(ColoTarget target) {
+        RamCache prepared = cache;
+        if (prepared == null) {
+            throw new IllegalStateException("COLO was not prepared");
+        }
+        cache = null;
+        SecondarySide[] self = new SecondarySide[1];
+        SecondarySide secondary =
+                new SecondarySide(target, prepared, neighbours, () -> require(self[0]));
+        self[0] = secondary;
+        side = secondary;
+        secondary.run();
+    }
+
+    @Override
+    public void delayChanged() {
+        Side s = side;
+        if (s != null && s.inColo()) {
+            s.requestCheckpoint();
+        }
+    }
+
+    @Override
+    public boolean active() {
+        return mode() != COLOMode.NONE;
+    }
+
+    /** Asks for a checkpoint now; no effect on a process that is not a primary. Any thread. */
+    public void requestCheckpoint() {
+        delayChanged();
+    }
+
+    private COLOMode mode() {
+        Side s = side;
+        return s != null && s.inColo() ? s.mode() : COLOMode.NONE;
+    }
+
+    private boolean require(Side s) {
+        if (!s.failover.move(FailoverStatus.NONE, FailoverStatus.REQUIRE)) {
+            return false;
+        }
+        s.host.execute(
+                () -> {
+                    lastMode = s.mode();
+                    s.runFailover();
+                });
+        return true;
+    }
+
+    @Override
+    public void xColoLostHeartbeat() throws QmpException {
+        Side s = side;
+        if (s == null || !s.inColo()) {
+            throw new QmpException("VM is not in COLO mode");
+        }
+        if (!require(s)) {
+            throw new QmpException("COLO failover is already activated");
+        }
+    }
+
+    @Override
+    public COLOStatus queryColoStatus() {
+        Side s = side;
+        COLOExitReason reason = COLOExitReason.NONE;
+        if (s != null) {
+            reason =
+                    switch (s.failover.state()) {
+                        case NONE -> COLOExitReason.NONE;
+                        case COMPLETED -> COLOExitReason.REQUEST;
+                        default ->
+                                mode() == COLOMode.PRIMARY
+                                        ? COLOExitReason.PROCESSING
+                                        : COLOExitReason.ERROR;
+                    };
+        }
+        return new COLOStatus(mode(), lastMode, reason);
+    }
+
+    @Override
+    public void xenSetReplication(XenSetReplicationArguments arguments) throws QmpException {
+        if (arguments.enable() && arguments.failover() != null) {
+            throw new QmpException("Parameter 'failover' is only for stopping replication");
+        }
+        run(
+                () -> {
+                    if (arguments.enable()) {
+                        neighbours.startReplication(arguments.primary());
+                    } else {
+                        neighbours.stopReplication(Boolean.TRUE.equals(arguments.failover()));
+                    }
+                });
+    }
+
+    @Override
+    public ReplicationStatus queryXenReplicationStatus() {
+        try {
+            neighbours.checkReplication();
+            return ReplicationStatus.builder().error(false).build();
+        } catch (IOException e) {
+            return ReplicationStatus.builder()
+                    .error(true)
+                    .desc(String.valueOf(e.getMessage()))
+                    .build();
+        }
+    }
+
+    @Override
+    public void xenColoDoCheckpoint() throws QmpException {
+        run(neighbours::checkpointReplication);
+        neighbours.filtersCheckpoint();
+    }
+
+    private static void run(Side.Work work) throws QmpException {
+        try {
+            work.run();
+        } catch (IOException e) {
+            throw new QmpException(String.valueOf(e.getMessage()));
+        }
+    }
+}

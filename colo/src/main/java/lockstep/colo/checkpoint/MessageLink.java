@@ -1,0 +1,107 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.COLOMessage;
+import lockstep.runtime.migration.StreamOutput;
+import lockstep.runtime.trace.Trace;
+import lockstep.runtime.trace.TraceEvent;
+import lockstep.runtime.vmstate.StateInput;
+
+import java.io.IOException;
+
+/**
+ * The messages of a COLO session: one 32-bit number each, on the channel of the migration. Used by the
+ * session's thread. Errors come with the text for the user.
+ */
+final class MessageLink {
+    private static final TraceEvent SEND = Trace.event("colo_send_message");
+    private static final TraceEvent RECEIVE = Trace.event("colo_receive_message");
+    private static final COLOMessage[] ALL = COLOMessage.values();
+
+    private final StreamOutput out;
+    private final StateInput in;
+
+    MessageLink(StreamOutput out, StateInput in) {
+        this.out = out;
+        this.in = in;
+    }
+
+    /** Writes a message without handing it to the channel yet. */
+    void write(COLOMessage message) throws IOException {
+        try {
+            out.u32(message.ordinal());
+        } catch (IOException e) {
+            throw new IOException("Can't send COLO message: Input/output error", e);
+        }
+        SEND.log("Send '" + message.wireName() + "' message");
+    }
+
+    /** Writes a message and its value without handing them to the channel yet. */
+    void write(COLOMessage message, long value) throws IOException {
+        write(message);
+        try {
+            out.u64(value);
+        } catch (IOException e) {
+            throw new IOException(
+                    "Failed to send value for message:" + message.wireName()
+                            + ": Input/output error",
+                    e);
+        }
+    }
+
+    /** Hands everything written to the channel. */
+    void flush() throws IOException {
+        try {
+            out.flush();
+        } catch (IOException e) {
+            throw new IOException("Can't send COLO message: Input/output error", e);
+        }
+    }
+
+    /** Sends a message at once. */
+    void send(COLOMessage message) throws IOException {
+        write(message);
+        flush();
+    }
+
+    /** Waits for the next message, whatever it is. */
+    COLOMessage receive() throws IOException {
+        int value;
+        try {
+            value = in.u32();
+        } catch (IOException e) {
+            throw new IOException("Can't receive COLO message: Input/output error", e);
+        }
+        if (Integer.compareUnsigned(value, ALL.length) >= 0) {
+            throw new IOException("colo_receive_message: Invalid message");
+        }
+        COLOMessage message = ALL[value];
+        RECEIVE.log("Receive '" + message.wireName() + "' message");
+        return message;
+    }
+
+    /** Waits for the next message, which must be that one. */
+    void expect(COLOMessage expected) throws IOException {
+        COLOMessage message = receive();
+        if (message != expected) {
+            throw new IOException(
+                    "Unexpected COLO message "
+                            + message.ordinal()
+                            + ", expected "
+                            + expected.ordinal());
+        }
+    }
+
+    /** Waits for a message with a value. */
+    long expectValue(COLOMessage expected) throws IOException {
+        expect(expected);
+        try {
+            return in.u64();
+        } catch (IOException e) {
+            throw new IOException(
+                    "Failed to get value for COLO message: "
+                            + expected.wireName()
+                            + ": Input/output error",
+                    e);
+        }
+    }
+}

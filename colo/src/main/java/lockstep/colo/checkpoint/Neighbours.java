@@ -1,0 +1,33 @@
+package lockstep.colo.checkpoint;
+
+import java.io.IOException;
+
+/**
+ * The rooms that take part in a checkpoint, as the session sees them. Errors are sentences for the user.
+ * Under the machine lock unless said otherwise.
+ */
+interface Neighbours {
+    /** Starts the replication of the disks on this side. */
+    void startReplication(boolean primary) throws IOException;
+
+    /** The disks take a checkpoint. */
+    void checkpointReplication() throws IOException;
+
+    /** Throws if replication met an error. */
+    void checkReplication() throws IOException;
+
+    /** Ends replication; with {@code failover} this side goes on alone. */
+    void stopReplication(boolean failover) throws IOException;
+
+    /** Tells the net filters that both guests are equal. */
+    void filtersCheckpoint();
+
+    /** Tells the net filters that this side goes on alone. */
+    void filtersFailover();
+
+    /** Says who is told when the guests' packets differ; null for nobody. */
+    void onMismatch(@org.jspecify.annotations.Nullable Runnable listener);
+
+    /** Releases all packets that wait for comparison, and waits for that. Without the machine lock. */
+    void releasePackets();
+}

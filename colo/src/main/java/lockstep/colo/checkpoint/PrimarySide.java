@@ -1,0 +1,91 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.COLOMessage;
+import lockstep.api.COLOMode;
+import lockstep.runtime.migration.ColoSource;
+import lockstep.runtime.vmstate.StateOutput;
+
+import java.io.IOException;
+
+/** The primary: its guest's output counts; sends a checkpoint whenever the guests may differ. */
+final class PrimarySide extends Side {
+    private final ColoSource source;
+    private final MessageLink link;
+    private final CheckpointTrigger trigger;
+
+    PrimarySide(ColoSource source, Neighbours neighbours) {
+        super(source.host(), neighbours);
+        this.source = source;
+        this.link = new MessageLink(source.out(), source.in());
+        this.trigger = new CheckpointTrigger(source.settings()::checkpointDelay);
+    }
+
+    @Override
+    COLOMode mode() {
+        return COLOMode.PRIMARY;
+    }
+
+    @Override
+    boolean inColo() {
+        return source.inColo();
+    }
+
+    @Override
+    void requestCheckpoint() {
+        trigger.request();
+    }
+
+    /** Runs until a failover has ended the session. On the migration thread. */
+    void run() {
+        neighbours.onMismatch(trigger::request);
+        session(this::loop);
+        neighbours.onMismatch(null);
+    }
+
+    private void loop() throws IOException {
+        link.expect(COLOMessage.CHECKPOINT_READY);
+        locked(
+                () -> {
+                    neighbours.startReplication(true);
+                    startGuest();
+                });
+        trigger.start();
+        while (true) {
+            trigger.await();
+            checkFailover();
+            checkpoint();
+        }
+    }
+
+    private void checkpoint() throws IOException {
+        link.send(COLOMessage.CHECKPOINT_REQUEST);
+        link.expect(COLOMessage.CHECKPOINT_REPLY);
+        StateOutput[] devices = new StateOutput[1];
+        locked(
+                () -> {
+                    stopGuest();
+                    neighbours.checkpointReplication();
+                    devices[0] = source.saveDevices();
+                });
+        // From here to the size of the device state is one stream of large writes: each round trip
+        // that is not needed would be time in which the guest stands.
+        link.write(COLOMessage.VMSTATE_SEND);
+        source.sendRam();
+        link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
+        source.out().state(devices[0]);
+        link.flush();
+        link.expect(COLOMessage.VMSTATE_RECEIVED);
+        trigger.clear();
+        neighbours.releasePackets();
+        link.expect(COLOMessage.VMSTATE_LOADED);
+        locked(this::startGuest);
+    }
+
+    @Override
+    void takeOver() {
+        source.complete();
+        trigger.end();
+        source.shutdown();
+        stopReplication();
+    }
+}

@@ -1,0 +1,155 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.COLOMessage;
+import lockstep.api.COLOMode;
+import lockstep.api.FailoverStatus;
+import lockstep.runtime.migration.ColoTarget;
+import lockstep.runtime.vmstate.StateInput;
+
+import java.io.IOException;
+import java.util.Arrays;
+
+/** The secondary: runs the same guest, becomes equal to the primary at each checkpoint. */
+final class SecondarySide extends Side {
+    /** The most device state that is taken; real machines have tens of KiB. */
+    private static final long MOST_DEVICE_STATE = 256L << 20;
+
+    private static final int CHUNK = 1 << 20;
+
+    private final ColoTarget target;
+    private final RamCache cache;
+    private final MessageLink link;
+    private final Runnable relaunch;
+    private volatile boolean loading;
+
+    /** With what asks for a failover again. */
+    SecondarySide(ColoTarget target, RamCache cache, Neighbours neighbours, Runnable relaunch) {
+        super(target.host(), neighbours);
+        this.target = target;
+        this.cache = cache;
+        this.link = new MessageLink(target.out(), target.in());
+        this.relaunch = relaunch;
+    }
+
+    @Override
+    COLOMode mode() {
+        return COLOMode.SECONDARY;
+    }
+
+    @Override
+    boolean inColo() {
+        return target.inColo();
+    }
+
+    @Override
+    boolean loading() {
+        return loading;
+    }
+
+    /** Runs until a failover has ended the session. On the loading thread. */
+    void run() {
+        target.enter();
+        session(this::loop);
+        host.lock()
+                .run(
+                        () -> {
+                            if (host.dirtyLog().recording()) {
+                                host.dirtyLog().stop();
+                            }
+                        });
+        cache.close();
+    }
+
+    private void loop() throws IOException {
+        locked(
+                () -> {
+                    host.activateDisks();
+                    host.dirtyLog().start();
+                    cache.clearMarks();
+                    target.redirectPages(cache.caching());
+                    neighbours.startReplication(false);
+                    startGuest();
+                });
+        link.send(COLOMessage.CHECKPOINT_READY);
+        while (true) {
+            checkFailover();
+            COLOMessage message = link.receive();
+            if (message != COLOMessage.CHECKPOINT_REQUEST) {
+                throw new IOException("Got unknown COLO message: " + message.ordinal());
+            }
+            checkpoint();
+        }
+    }
+
+    private void checkpoint() throws IOException {
+        locked(this::stopGuest);
+        link.send(COLOMessage.CHECKPOINT_REPLY);
+        link.expect(COLOMessage.VMSTATE_SEND);
+        target.loadRam();
+        byte[] devices = readDevices(link.expectValue(COLOMessage.VMSTATE_SIZE));
+        link.send(COLOMessage.VMSTATE_RECEIVED);
+        locked(
+                () -> {
+                    loading = true;
+                    try {
+                        cache.flush(host.dirtyLog());
+                        target.loadDevices(devices);
+                        neighbours.checkReplication();
+                        neighbours.checkpointReplication();
+                        neighbours.filtersCheckpoint();
+                        startGuest();
+                    } finally {
+                        loading = false;
+                        afterLoading();
+                    }
+                });
+        checkFailover();
+        link.send(COLOMessage.VMSTATE_LOADED);
+    }
+
+    /** A failover that came in between begins again now. Under the machine lock. */
+    private void afterLoading() {
+        if (failover.move(FailoverStatus.RELAUNCH, FailoverStatus.NONE)) {
+            relaunch.run();
+        }
+    }
+
+    private byte[] readDevices(long size) throws IOException {
+        if (Long.compareUnsigned(size, MOST_DEVICE_STATE) > 0) {
+            throw new IOException(
+                    "The primary announces %s bytes of device state, which cannot be"
+                            .formatted(Long.toUnsignedString(size)));
+        }
+        StateInput in = target.in();
+        byte[] bytes = new byte[(int) Math.min(size, CHUNK)];
+        int done = 0;
+        long before = in.position();
+        try {
+            while (done < size) {
+                if (done == bytes.length) {
+                    bytes = Arrays.copyOf(bytes, (int) Math.min(size, bytes.length * 2L));
+                }
+                in.bytes(bytes, done, bytes.length - done);
+                done = bytes.length;
+            }
+        } catch (IOException e) {
+            throw new IOException(
+                    "Got %d VMState data, less than expected %d"
+                            .formatted(in.position() - before, size),
+                    e);
+        }
+        return bytes;
+    }
+
+    @Override
+    void takeOver() {
+        target.complete();
+        stopReplication();
+        neighbours.filtersFailover();
+        if (!host.autostart()) {
+            host.report("\"-S\" qemu option will be ignored in secondary side");
+            host.autostart(true);
+        }
+        target.shutdown();
+    }
+}

@@ -1,0 +1,132 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.api.COLOExitReason;
+import lockstep.api.COLOMode;
+import lockstep.api.ColoExitEvent;
+import lockstep.api.FailoverStatus;
+import lockstep.api.RunState;
+import lockstep.runtime.migration.MigrationHost;
+import lockstep.runtime.trace.Trace;
+import lockstep.runtime.trace.TraceEvent;
+
+import java.io.IOException;
+
+/** What both sides of a session have in common: the guest's stops and starts, the end, the failover. */
+abstract class Side {
+    private static final TraceEvent VM_STATE = Trace.event("colo_vm_state_change");
+
+    /** What ends a loop that sees a failover coming. */
+    static final String FAILOVER_REQUEST = "failover request";
+
+    final MigrationHost host;
+    final Neighbours neighbours;
+    final Failover failover = new Failover();
+
+    Side(MigrationHost host, Neighbours neighbours) {
+        this.host = host;
+        this.neighbours = neighbours;
+    }
+
+    /** Which side this is. */
+    abstract COLOMode mode();
+
+    /** Whether the migration's status is {@code colo}. */
+    abstract boolean inColo();
+
+    /** Whether a failover must wait for the end of the loading. */
+    boolean loading() {
+        return false;
+    }
+
+    /** A checkpoint is wanted now. */
+    void requestCheckpoint() {}
+
+    /** The side's own part of a failover, the guest stopped. Under the machine lock. */
+    abstract void takeOver();
+
+    /** Work of a session that may fail. */
+    interface Work {
+        /** Does it. */
+        void run() throws IOException;
+    }
+
+    /** Runs {@code work} under the machine lock, unless a failover has begun. */
+    void locked(Work work) throws IOException {
+        host.lock().acquire();
+        try {
+            checkFailover();
+            work.run();
+        } finally {
+            host.lock().release();
+        }
+    }
+
+    void checkFailover() throws IOException {
+        if (failover.wanted()) {
+            throw new IOException(FAILOVER_REQUEST);
+        }
+    }
+
+    /** Stops the guest for a checkpoint. Under the machine lock, which is given up meanwhile. */
+    void stopGuest() throws IOException {
+        host.stop(RunState.COLO);
+        VM_STATE.log("Change 'run' => 'stop'");
+        checkFailover();
+    }
+
+    /** Lets the guest go on. Under the machine lock. */
+    void startGuest() {
+        host.start();
+        VM_STATE.log("Change 'stop' => 'run'");
+    }
+
+    /** Runs the session's loop, then sees it to its end. Returns when a failover has ended it. */
+    void session(Work loop) {
+        try {
+            loop.run();
+        } catch (IOException e) {
+            host.report(String.valueOf(e.getMessage()));
+        } catch (RuntimeException e) {
+            host.report("Internal error in COLO: " + e);
+        }
+        boolean asked = failover.wanted();
+        if (asked) {
+            // The loop may end before the failover that ended it has; only then its reason is known.
+            failover.awaitRelease();
+        }
+        host.emit(
+                new ColoExitEvent(
+                        mode(), asked ? COLOExitReason.REQUEST : COLOExitReason.ERROR));
+        failover.awaitRelease();
+    }
+
+    /** The failover's main part. On the main loop, under the machine lock. */
+    void runFailover() {
+        if (!failover.move(FailoverStatus.REQUIRE, FailoverStatus.ACTIVE)) {
+            return;
+        }
+        if (loading() && failover.move(FailoverStatus.ACTIVE, FailoverStatus.RELAUNCH)) {
+            return;
+        }
+        if (host.running()) {
+            host.stop(RunState.COLO);
+        }
+        try {
+            takeOver();
+        } catch (RuntimeException e) {
+            // Whatever a neighbour does, the guest must get its chance to run.
+            host.report("Internal error in failover: " + e);
+        }
+        failover.move(FailoverStatus.ACTIVE, FailoverStatus.COMPLETED);
+        failover.release();
+    }
+
+    /** Ends replication; an error is told and does not hold the failover up. */
+    void stopReplication() {
+        try {
+            neighbours.stopReplication(true);
+        } catch (IOException e) {
+            host.report(String.valueOf(e.getMessage()));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+package lockstep.colo.checkpoint;
+
+import lockstep.block.BlockException;
+import lockstep.block.ReplicationControl;
+import lockstep.colo.compare.PacketComparison;
+import lockstep.net.NetFilters;
+import lockstep.runtime.Vmm;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+
+/** The neighbours that the process's context knows; one that is not there has nothing to do. */
+final class VmmNeighbours implements Neighbours {
+    private final Vmm vmm;
+
+    VmmNeighbours(Vmm vmm) {
+        this.vmm = vmm;
+    }
+
+    private interface Act {
+        void on(ReplicationControl control) throws BlockException;
+    }
+
+    private void replication(Act act) throws IOException {
+        ReplicationControl control = vmm.find(ReplicationControl.class).orElse(null);
+        if (control == null) {
+            return;
+        }
+        try {
+            act.on(control);
+        } catch (BlockException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public void startReplication(boolean primary) throws IOException {
+        ReplicationControl.Mode mode =
+                primary ? ReplicationControl.Mode.PRIMARY : ReplicationControl.Mode.SECONDARY;
+        replication(c -> c.startAll(mode));
+    }
+
+    @Override
+    public void checkpointReplication() throws IOException {
+        replication(ReplicationControl::checkpointAll);
+    }
+
+    @Override
+    public void checkReplication() throws IOException {
+        replication(ReplicationControl::getErrorAll);
+    }
+
+    @Override
+    public void stopReplication(boolean failover) throws IOException {
+        replication(c -> c.stopAll(failover));
+    }
+
+    @Override
+    public void filtersCheckpoint() {
+        vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.CHECKPOINT));
+    }
+
+    @Override
+    public void filtersFailover() {
+        vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.FAILOVER));
+    }
+
+    @Override
+    public void onMismatch(@Nullable Runnable listener) {
+        vmm.find(PacketComparison.class).ifPresent(c -> c.onCheckpointRequest(listener));
+    }
+
+    @Override
+    public void releasePackets() {
+        vmm.find(PacketComparison.class).ifPresent(PacketComparison::checkpoint);
+    }
+}
