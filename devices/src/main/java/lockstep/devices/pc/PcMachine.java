@@ -44,7 +44,6 @@ import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
@@ -167,9 +166,7 @@ public final class PcMachine implements Machine, PcBoard {
         Port92.mapInertPorts(core);
         memoryModules.forEach(core.state()::register);
         core.vmm().publish(PcBoard.class, this);
-        core.vmm()
-                .find(RunControl.class)
-                .ifPresent(control -> control.onPowerButton(power::powerButton));
+        core.vmm().run().onPowerButton(power::powerButton);
         addDrives();
     }
 
@@ -326,15 +323,11 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     private void requestReset() {
-        core.vmm()
-                .find(RunControl.class)
-                .ifPresent(control -> control.requestReset(ShutdownCause.GUEST_RESET));
+        core.vmm().run().requestReset(ShutdownCause.GUEST_RESET);
     }
 
     private void requestPowerOff() {
-        core.vmm()
-                .find(RunControl.class)
-                .ifPresent(control -> control.requestShutdown(ShutdownCause.GUEST_SHUTDOWN));
+        core.vmm().run().requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
     }
 
     /** Everything that depends on devices from the command line; once, before the first reset. */

@@ -413,7 +413,9 @@ public final class Rtc implements IoHandler, StateSection {
             periodic.cancel();
         }
         armPeriodic();
-        armUpdate();
+        if (!update.armed()) {
+            armUpdate();
+        }
         irq.set((cells[C] & C_IRQF) != 0);
     }
 }

@@ -1,0 +1,274 @@
+package lockstep.devices.pc;
+
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import lockstep.devices.pcspk.Speaker;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.Timer;
+import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.machine.VcpuGroup;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.AnonymousRam;
+import lockstep.runtime.memory.BusMemory;
+import lockstep.runtime.memory.DirtyLog;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.vmstate.StateRegistry;
+
+/** A machine without an accelerator: real memory and devices, time that the test moves, recorded wires. */
+final class FakeCore implements PcCore {
+    final Map<ClockType, Long> time = new HashMap<>();
+    final boolean[] wires = new boolean[24];
+    final List<String> requests = new ArrayList<>();
+    private final RegionMap memory = RegionMap.memory(null);
+    private final RegionMap ports = RegionMap.ports();
+    private final BusMemory dma = new BusMemory(memory);
+    private final StateRegistry state = new StateRegistry();
+    private final List<RamBlock> blocks = new ArrayList<>();
+    private final List<Runnable> resets = new ArrayList<>();
+    private final List<Alarm> alarms = new ArrayList<>();
+    private final Map<Class<?>, Object> services = new HashMap<>();
+    private final RamBlock ram;
+    private final Vmm vmm;
+
+    FakeCore(long ramSize) {
+        time.put(ClockType.VIRTUAL, 0L);
+        time.put(ClockType.REALTIME, 0L);
+        time.put(ClockType.HOST, 1_795_000_000_000_000_000L);
+        vmm = newVmm();
+        ram = newBlock("pc.ram", ramSize, ramSize);
+    }
+
+    private final class Alarm implements Timer {
+        final ClockType clock;
+        final Runnable callback;
+        long deadline = NEVER;
+
+        Alarm(ClockType clock, Runnable callback) {
+            this.clock = clock;
+            this.callback = callback;
+        }
+
+        @Override
+        public void arm(long when) {
+            deadline = when;
+        }
+
+        @Override
+        public void cancel() {
+            deadline = NEVER;
+        }
+
+        @Override
+        public long deadline() {
+            return deadline;
+        }
+    }
+
+    /** Lets time pass and runs what is due, the earliest first. */
+    void advance(long nanos) {
+        for (ClockType clock : ClockType.values()) {
+            long end = now(clock) + nanos;
+            while (true) {
+                Alarm due = null;
+                for (Alarm a : alarms) {
+                    if (a.clock == clock
+                            && a.armed()
+                            && a.deadline <= end
+                            && (due == null || a.deadline < due.deadline)) {
+                        due = a;
+                    }
+                }
+                if (due == null) {
+                    break;
+                }
+                time.put(clock, Math.max(now(clock), due.deadline));
+                due.cancel();
+                due.callback.run();
+            }
+            time.put(clock, end);
+        }
+    }
+
+    private long now(ClockType clock) {
+        return time.getOrDefault(clock, 0L);
+    }
+
+    private Vmm newVmm() {
+        MachineLock lock = new MachineLock();
+        Clocks clocks = this::now;
+        EventLoop loop =
+                fake(
+                        EventLoop.class,
+                        (name, args) ->
+                                switch (name) {
+                                    case "timer" -> {
+                                        Alarm a = new Alarm((ClockType) args[0], (Runnable) args[1]);
+                                        alarms.add(a);
+                                        yield a;
+                                    }
+                                    case "clocks" -> clocks;
+                                    default -> null;
+                                });
+        RunControl run =
+                fake(
+                        RunControl.class,
+                        (name, args) -> {
+                            requests.add(name);
+                            return null;
+                        });
+        return fake(
+                Vmm.class,
+                (name, args) ->
+                        switch (name) {
+                            case "lock" -> lock;
+                            case "clocks" -> clocks;
+                            case "mainLoop" -> loop;
+                            case "state" -> state;
+                            case "run" -> run;
+                            case "publish" -> services.put((Class<?>) args[0], args[1]);
+                            case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));
+                            case "service" -> services.get((Class<?>) args[0]);
+                            default -> null;
+                        });
+    }
+
+    private interface Answers {
+        Object answer(String name, Object[] args);
+    }
+
+    private static <T> T fake(Class<T> type, Answers answers) {
+        return type.cast(
+                Proxy.newProxyInstance(
+                        type.getClassLoader(),
+                        new Class<?>[] {type},
+                        (self, method, args) ->
+                                answers.answer(
+                                        method.getName(), args == null ? new Object[0] : args)));
+    }
+
+    @Override
+    public Speaker.Counter counter2() {
+        return new Speaker.Counter() {
+            private boolean gate;
+
+            @Override
+            public boolean gate() {
+                return gate;
+            }
+
+            @Override
+            public void gate(boolean level) {
+                gate = level;
+            }
+
+            @Override
+            public boolean output() {
+                return false;
+            }
+        };
+    }
+
+    @Override
+    public void timerReplaced(boolean replaced) {
+        requests.add("timerReplaced " + replaced);
+    }
+
+    @Override
+    public void registerInterruptControllers() {}
+
+    @Override
+    public void registerIntervalTimer() {}
+
+    @Override
+    public Vmm vmm() {
+        return vmm;
+    }
+
+    @Override
+    public String type() {
+        return "pc-i440fx-7.2";
+    }
+
+    @Override
+    public AddressSpace memory() {
+        return memory;
+    }
+
+    @Override
+    public AddressSpace ports() {
+        return ports;
+    }
+
+    @Override
+    public GuestMemory dma() {
+        return dma;
+    }
+
+    @Override
+    public long ramSize() {
+        return ram.usedLength();
+    }
+
+    @Override
+    public RamBlock ram() {
+        return ram;
+    }
+
+    @Override
+    public RamBlock newBlock(String name, long length, long maxLength) {
+        try {
+            RamBlock block = new AnonymousRam(name, length, maxLength);
+            blocks.add(block);
+            return block;
+        } catch (LinuxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Override
+    public List<RamBlock> blocks() {
+        return blocks;
+    }
+
+    @Override
+    public DirtyLog dirtyLog() {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public Irq gsi(int n) {
+        return level -> wires[n] = level;
+    }
+
+    @Override
+    public StateRegistry state() {
+        return state;
+    }
+
+    @Override
+    public VcpuGroup vcpus() {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public void onReset(Runnable reset) {
+        resets.add(reset);
+    }
+
+    @Override
+    public void reset() {
+        resets.forEach(Runnable::run);
+    }
+}
