@@ -11,6 +11,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import lockstep.qapi.InvalidSchemaException;
 import lockstep.qapi.syntax.SchemaError;
 import org.apache.maven.plugin.AbstractMojo;
@@ -137,7 +138,7 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
         return text.toString();
     }
 
-    private String pluginStamp() {
+    private String pluginStamp() throws IOException {
         File jar =
                 execution.getMojoDescriptor().getPluginDescriptor().getPluginArtifact() == null
                         ? null
@@ -146,11 +147,21 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
                                 .getPluginDescriptor()
                                 .getPluginArtifact()
                                 .getFile();
-        if (jar == null || jar.isDirectory()) {
-            // A plugin from the same build may have changed in any way.
-            return String.valueOf(System.nanoTime());
+        if (jar == null) {
+            return "unknown";
         }
-        return jar.length() + " " + jar.lastModified();
+        if (!jar.isDirectory()) {
+            return jar.length() + " " + jar.lastModified();
+        }
+        // Built by the same reactor: the classes stand for the archive.
+        try (Stream<Path> files = Files.walk(jar.toPath())) {
+            List<Path> classes = files.filter(Files::isRegularFile).sorted().toList();
+            StringBuilder all = new StringBuilder();
+            for (Path file : classes) {
+                all.append(file).append(hash(Files.readAllBytes(file)));
+            }
+            return hash(all.toString().getBytes(StandardCharsets.UTF_8));
+        }
     }
 
     private static String hash(byte[] bytes) {

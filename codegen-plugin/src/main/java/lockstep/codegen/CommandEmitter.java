@@ -16,11 +16,13 @@ import lockstep.qapi.model.TypeRef;
 
 /** Writes the argument records and, for each module, the interface of its commands. */
 final class CommandEmitter {
+    private final Schema schema;
     private final Types types;
     private final Docs docs;
     private final RecordEmitter records;
 
-    CommandEmitter(Types types, Docs docs) {
+    CommandEmitter(Schema schema, Types types, Docs docs) {
+        this.schema = schema;
         this.types = types;
         this.docs = docs;
         this.records = new RecordEmitter(types, docs);
@@ -50,7 +52,7 @@ final class CommandEmitter {
                         records.struct(
                                         name,
                                         command.arguments().members(),
-                                        command.head().doc(),
+                                        Docs.chain(schema, command),
                                         CodeBlock.of(
                                                 "Arguments of <code>$L</code>.\n", command.name()))
                                 .build());

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.regex.Pattern;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Feature;
+import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.DocComment;
-import org.jspecify.annotations.Nullable;
 
 /** Javadoc from documentation comments, and annotations from features. */
 final class Docs {
@@ -66,11 +66,34 @@ final class Docs {
         return CodeBlock.of("$L\n", html);
     }
 
-    /** The text of one member. */
-    String member(@Nullable DocComment doc, String name) {
-        DocComment.Section section = doc == null ? null : doc.find(DocComment.Kind.MEMBER, name);
+    /** The text of one member: from the definition's comment, or from that of a base. */
+    String member(List<DocComment> docs, String name) {
+        DocComment.Section section = null;
+        for (DocComment doc : docs) {
+            section = section == null ? doc.find(DocComment.Kind.MEMBER, name) : section;
+        }
         String text = section == null ? "" : paragraphs(section.text());
         return text.isEmpty() ? "the <code>" + name + "</code> member" : text;
+    }
+
+    /** The comments that document the members of a type: its own and those of its bases. */
+    static List<DocComment> chain(Schema schema, Definition definition) {
+        List<DocComment> chain = new ArrayList<>();
+        Definition at = definition;
+        while (at != null) {
+            DocComment doc = at.head().doc();
+            if (doc != null) {
+                chain.add(doc);
+            }
+            String base = null;
+            if (at instanceof Definition.StructType struct) {
+                base = struct.base();
+            } else if (at instanceof Definition.UnionType union) {
+                base = union.base();
+            }
+            at = base == null ? null : schema.type(base);
+        }
+        return chain;
     }
 
     /** Annotations for features. */

@@ -10,6 +10,7 @@ import javax.lang.model.element.Modifier;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
+import lockstep.qapi.syntax.DocComment;
 
 /** Writes a record per event and the sealed interface over them. */
 final class EventEmitter {
@@ -92,7 +93,9 @@ final class EventEmitter {
         } else {
             List<Member> members =
                     named != null ? schema.commonMembers(named) : arguments.members();
-            spec = records.struct(self, members, event.head().doc(), javadoc);
+            List<DocComment> docChain =
+                    Docs.chain(schema, named != null ? schema.type(named) : event);
+            spec = records.struct(self, members, docChain, javadoc);
         }
         return spec.addSuperinterface(all)
                 .addAnnotations(docs.features(event.head().features(), true))

@@ -11,6 +11,7 @@ final class JavaNames {
     /** Names that a record component must not have, and what the generated methods use. */
     private static final Set<String> RESERVED =
             Set.of(
+                    "builder",
                     "clone",
                     "finalize",
                     "getClass",

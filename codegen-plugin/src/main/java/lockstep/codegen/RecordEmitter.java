@@ -14,7 +14,6 @@ import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
-import org.jspecify.annotations.Nullable;
 
 /** Writes records with their builder, and the parts of their reader and writer. */
 final class RecordEmitter {
@@ -29,7 +28,7 @@ final class RecordEmitter {
     /** A component; those of branch data have no wire name. */
     record Component(String name, TypeName type, String doc, Member member) {}
 
-    List<Component> components(List<Member> members, @Nullable DocComment doc) {
+    List<Component> components(List<Member> members, List<DocComment> doc) {
         List<Component> result = new ArrayList<>();
         for (Member member : members) {
             result.add(
@@ -238,7 +237,7 @@ final class RecordEmitter {
 
     /** A whole struct record. */
     TypeSpec.Builder struct(
-            ClassName self, List<Member> members, @Nullable DocComment doc, CodeBlock javadoc) {
+            ClassName self, List<Member> members, List<DocComment> doc, CodeBlock javadoc) {
         List<Component> components = components(members, doc);
         return record(self, components, javadoc)
                 .addMethod(read(self))

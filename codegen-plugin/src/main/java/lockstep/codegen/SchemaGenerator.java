@@ -91,7 +91,7 @@ public final class SchemaGenerator {
         Types types = new Types(javaPackage);
         Docs docs = new Docs(markDeprecated);
         TypeEmitter typeEmitter = new TypeEmitter(schema, types, docs);
-        CommandEmitter commandEmitter = new CommandEmitter(types, docs);
+        CommandEmitter commandEmitter = new CommandEmitter(schema, types, docs);
         List<TypeSpec> specs = new ArrayList<>();
         List<Definition.Event> events = new ArrayList<>();
         for (Schema.Module module : schema.modules()) {

@@ -59,7 +59,7 @@ final class TypeEmitter {
             spec.addEnumConstant(
                     JavaNames.constant(value.name()),
                     TypeSpec.anonymousClassBuilder("$S", value.name())
-                            .addJavadoc("$L\n", docs.member(type.head().doc(), value.name()))
+                            .addJavadoc("$L\n", docs.member(Docs.chain(schema, type), value.name()))
                             .addAnnotations(docs.features(value.features(), true))
                             .build());
         }
@@ -114,13 +114,13 @@ final class TypeEmitter {
         return records.struct(
                 types.named(type.name()),
                 schema.commonMembers(type.name()),
-                type.head().doc(),
+                Docs.chain(schema, type),
                 docs.definition(type, "A " + type.name() + "."));
     }
 
     private TypeSpec.Builder union(Definition.UnionType type) {
         ClassName self = types.named(type.name());
-        DocComment doc = type.head().doc();
+        List<DocComment> doc = Docs.chain(schema, type);
         List<Member> common = schema.commonMembers(type.name());
         Definition.EnumType tagType = schema.discriminatorType(type);
         ClassName tagClass = types.named(tagType.name());
@@ -255,7 +255,7 @@ final class TypeEmitter {
                             .addJavadoc(
                                     "The alternative <code>$L</code>.\n\n@param value $L\n",
                                     branch.name(),
-                                    docs.member(type.head().doc(), branch.name()))
+                                    docs.member(Docs.chain(schema, type), branch.name()))
                             .recordConstructor(constructor.build())
                             .addSuperinterface(self)
                             .addMethod(
