@@ -1,11 +1,15 @@
 package lockstep.devices.pc;
 
-import java.util.List;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.cpu.CpuModel;
+import lockstep.runtime.kvm.KvmException;
+import lockstep.runtime.kvm.KvmMachine;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
+
+import java.util.List;
 
 /** One version of the PC board as the user names it. */
 record PcType(PcVersion version) implements MachineType {
@@ -38,6 +42,17 @@ record PcType(PcVersion version) implements MachineType {
 
     @Override
     public Machine create(MachineConfig config, Vmm vmm) throws DeviceException {
-        throw new DeviceException("no accelerator");
+        for (String accelerator : config.accelerators()) {
+            if (!accelerator.equals("kvm")) {
+                throw new DeviceException("invalid accelerator " + accelerator);
+            }
+        }
+        String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
+        try {
+            KvmMachine kvm = new KvmMachine(vmm, name(), config.ramSize(), config.cpus(), model);
+            return new PcMachine(new KvmCore(kvm), version, config);
+        } catch (KvmException | IllegalArgumentException e) {
+            throw new DeviceException(e.getMessage(), e);
+        }
     }
 }

@@ -144,10 +144,23 @@ public final class KvmMachine implements Machine, AutoCloseable {
             vcpus.onSwitch(clock);
             state.register(clock);
         }
-        state.register(chips.pic(0));
-        state.register(chips.pic(1));
-        state.register(chips.ioapic());
-        state.register(timer);
+    }
+
+    /** Registers the sections of the two PICs and the IOAPIC, at their place among the board's. */
+    public void registerInterruptControllers() {
+        vmm.state().register(chips.pic(0));
+        vmm.state().register(chips.pic(1));
+        vmm.state().register(chips.ioapic());
+    }
+
+    /** Registers the section of the interval timer likewise. */
+    public void registerIntervalTimer() {
+        vmm.state().register(timer);
+    }
+
+    /** Takes interrupt 0 from the interval timer, for the HPET, or gives it back. */
+    public void timerReplaced(boolean replaced) {
+        timer.replaced(replaced);
     }
 
     private void resetChips() {

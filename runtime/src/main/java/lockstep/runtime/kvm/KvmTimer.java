@@ -79,6 +79,7 @@ final class KvmTimer implements StateSection, IntervalTimer, KvmVcpus.Switched {
         }
         store();
         current = true;
+        pending = false;
     }
 
     private MemorySegment channel(int i) {
@@ -187,15 +188,28 @@ final class KvmTimer implements StateSection, IntervalTimer, KvmVcpus.Switched {
         }
         if (c.gate != (level ? 1 : 0)) {
             c.gate = level ? 1 : 0;
-            if (current) {
-                pending = true;
-                return;
-            }
-            try {
-                store();
-            } catch (KvmException e) {
-                throw new IllegalStateException(e.getMessage(), e);
-            }
+            changed();
+        }
+    }
+
+    /** Silences channel 0's interrupt while the HPET stands in for it. */
+    void replaced(boolean on) {
+        refresh();
+        if (irqDisabled != (on ? 1 : 0)) {
+            irqDisabled = on ? 1 : 0;
+            changed();
+        }
+    }
+
+    private void changed() {
+        if (current) {
+            pending = true;
+            return;
+        }
+        try {
+            store();
+        } catch (KvmException e) {
+            throw new IllegalStateException(e.getMessage(), e);
         }
     }
 

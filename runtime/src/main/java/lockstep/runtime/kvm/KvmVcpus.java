@@ -1,9 +1,10 @@
 package lockstep.runtime.kvm;
 
+import lockstep.api.RunState;
+import lockstep.api.ShutdownCause;
 import lockstep.runtime.Vmm;
-import lockstep.runtime.loop.Clocks;
-import lockstep.runtime.machine.GuestEvents;
 import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.RegionMap;
 
@@ -217,19 +218,12 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
             attempt(() -> fetch(vcpu));
             vmm.report(message.append(System.lineSeparator()).append(vcpu.describe()).toString());
         }
-        GuestEvents events = vmm.find(GuestEvents.class).orElse(null);
-        if (events == null) {
-            return;
-        }
+        RunControl control = vmm.run();
         switch (event) {
-            case TRIPLE_FAULT, RESET -> events.reset();
-            case SHUTDOWN -> events.shutdown();
-            case CRASH -> events.panicked();
-            case INTERNAL_ERROR -> events.internalError();
+            case TRIPLE_FAULT, RESET -> control.requestReset(ShutdownCause.GUEST_RESET);
+            case SHUTDOWN -> control.requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
+            case CRASH -> control.requestStop(RunState.GUEST_PANICKED);
+            case INTERNAL_ERROR -> control.requestStop(RunState.INTERNAL_ERROR);
         }
-    }
-
-    Clocks clocks() {
-        return vmm.clocks();
     }
 }

@@ -1,8 +1,5 @@
 package lockstep.runtime.machine;
 
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.List;
 import lockstep.api.PowerdownEvent;
 import lockstep.api.ResetEvent;
 import lockstep.api.ResumeEvent;
@@ -13,6 +10,10 @@ import lockstep.api.StopEvent;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.loop.VmClocks;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
 
 /** The run control of one process. */
 public final class RunController implements RunControl {
@@ -148,7 +149,16 @@ public final class RunController implements RunControl {
 
     @Override
     public void requestReset(ShutdownCause cause) {
+        stopCaller();
         vmm.mainLoop().execute(() -> reset(cause));
+    }
+
+    /** A vCPU whose access asked for it does not run on until it is done. */
+    private void stopCaller() {
+        Machine machine = vmm.machine();
+        if (machine != null) {
+            machine.vcpus().stopCurrent();
+        }
     }
 
     private void reset(ShutdownCause cause) {
@@ -180,6 +190,7 @@ public final class RunController implements RunControl {
 
     @Override
     public void requestShutdown(ShutdownCause cause) {
+        stopCaller();
         onLoop(() -> shutdown(cause));
     }
 
@@ -199,6 +210,7 @@ public final class RunController implements RunControl {
 
     @Override
     public void requestStop(RunState next) {
+        stopCaller();
         onLoop(() -> stop(next));
     }
 
