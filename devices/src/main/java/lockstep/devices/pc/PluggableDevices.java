@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.runtime.Vmm;
@@ -12,6 +13,7 @@ public final class PluggableDevices {
     public static void install(Vmm vmm) {
         vmm.deviceType("ide-hd", IdeDrives::createDisk);
         vmm.deviceType("ide-cd", IdeDrives::createCdrom);
+        vmm.deviceType("e1000", E1000Devices::create);
         vmm.deviceType("VGA", VgaDevices::create);
     }
 }
