@@ -13,5 +13,6 @@ module lockstep.colo {
     exports lockstep.colo.compare;
 
     provides lockstep.runtime.spi.Room with
-            lockstep.colo.checkpoint.CheckpointRoom;
+            lockstep.colo.checkpoint.CheckpointRoom,
+            lockstep.colo.room.ColoRoom;
 }

@@ -4,9 +4,13 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module lockstep.net {
     requires static org.jspecify;
+    requires transitive lockstep.qmp;
     requires transitive lockstep.runtime;
 
     exports lockstep.net;
     exports lockstep.net.filter;
     exports lockstep.net.wire;
+
+    provides lockstep.runtime.spi.Room with
+            lockstep.net.room.NetRoom;
 }

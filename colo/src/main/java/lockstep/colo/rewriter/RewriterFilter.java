@@ -1,13 +1,18 @@
 package lockstep.colo.rewriter;
 
+import lockstep.api.FilterRewriterProperties;
+import lockstep.api.ObjectOptions;
 import lockstep.colo.packet.Ipv4Packet;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
+import lockstep.net.filter.FilterObject;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
 
+import lockstep.qmp.QmpException;
+import lockstep.runtime.Vmm;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
@@ -27,6 +32,27 @@ public final class RewriterFilter extends NetFilter {
         super(network, "filter-rewriter", placement);
         network.position(placement);
         this.vnetHeader = vnetHeader;
+    }
+
+    /** Offers filter-rewriter to {@code -object} and object-add. */
+    public static void install(Vmm vmm) {
+        Network network = vmm.service(Network.class);
+        vmm.objectType(
+                "filter-rewriter",
+                (o, v) -> create(o.id(), ((ObjectOptions.FilterRewriter) o).data(), network));
+    }
+
+    private static FilterObject create(String id, FilterRewriterProperties p, Network network)
+            throws QmpException {
+        boolean vnet = Boolean.TRUE.equals(p.vnetHdrSupport());
+        return FilterObject.create(
+                id,
+                p.netdev(),
+                p.queue(),
+                p.status(),
+                p.position(),
+                p.insert(),
+                at -> new RewriterFilter(network, at, vnet));
     }
 
     @Override
@@ -68,7 +94,7 @@ public final class RewriterFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, String> out) {
-        out.accept("vnet_hdr_support", Boolean.toString(vnetHeader));
+    protected void properties(BiConsumer<String, Object> out) {
+        out.accept("vnet_hdr_support", vnetHeader);
     }
 }

@@ -86,8 +86,8 @@ public final class BufferFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, String> out) {
-        out.accept("interval", Long.toString(interval));
+    protected void properties(BiConsumer<String, Object> out) {
+        out.accept("interval", interval);
     }
 
     @Override

@@ -27,6 +27,9 @@ import java.util.function.BiConsumer;
  * Ethernet) and lets them pass. Times are guest time from the wall-clock second of creation.
  */
 public final class DumpFilter extends NetFilter {
+    /** What is written of each packet when {@code maxlen=} is not given. */
+    public static final long DEFAULT_LENGTH = 65536;
+
     private static final int MAGIC = 0xa1b2c3d4;
     private static final int ETHERNET = 1;
 
@@ -125,9 +128,9 @@ public final class DumpFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, String> out) {
+    protected void properties(BiConsumer<String, Object> out) {
         out.accept("file", file);
-        out.accept("maxlen", Long.toString(maxLength));
+        out.accept("maxlen", maxLength);
     }
 
     @Override

@@ -67,8 +67,8 @@ public final class MirrorFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, String> out) {
-        out.accept("vnet_hdr_support", Boolean.toString(vnetHeader));
+    protected void properties(BiConsumer<String, Object> out) {
+        out.accept("vnet_hdr_support", vnetHeader);
         out.accept("outdev", outdev.id());
     }
 

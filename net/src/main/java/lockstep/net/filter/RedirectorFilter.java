@@ -109,8 +109,8 @@ public final class RedirectorFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, String> out) {
-        out.accept("vnet_hdr_support", Boolean.toString(vnetHeader));
+    protected void properties(BiConsumer<String, Object> out) {
+        out.accept("vnet_hdr_support", vnetHeader);
         out.accept("indev", indev == null ? "" : indev.id());
         out.accept("outdev", outdev == null ? "" : outdev.id());
     }

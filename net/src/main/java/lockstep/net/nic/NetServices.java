@@ -16,6 +16,7 @@ import lockstep.runtime.spi.NetworkAnnouncer;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
+import java.util.List;
 
 /** What the net room offers to devices, migration and COLO. Under the machine lock. */
 public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
@@ -28,6 +29,7 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
     private long maxDelay;
     private long roundsLeft;
     private long step;
+    private @Nullable List<String> announced;
 
     /** The services of one network. */
     public NetServices(Network network, EventLoop loop) {
@@ -85,6 +87,13 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
 
     @Override
     public void announce(long initialMs, long maxMs, long rounds, long stepMs) {
+        announce(initialMs, maxMs, rounds, stepMs, null);
+    }
+
+    /** The same, for the NICs of the given names; null for all. */
+    public void announce(
+            long initialMs, long maxMs, long rounds, long stepMs, @Nullable List<String> names) {
+        announced = names;
         delay = initialMs;
         maxDelay = maxMs;
         roundsLeft = rounds;
@@ -104,13 +113,14 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
             return;
         }
         for (Endpoint e : network.endpoints()) {
-            if (e instanceof NicEndpoint nic) {
+            if (e instanceof NicEndpoint nic
+                    && (announced == null || announced.contains(nic.name()))) {
                 byte[] frame = rarp(nic.mac());
                 nic.send(frame, 0, frame.length);
             }
         }
         if (--roundsLeft > 0) {
-            long ms = Math.clamp(delay, 0, maxDelay);
+            long ms = Math.min(delay, maxDelay);
             timer.arm(loop.clocks().now(ClockType.REALTIME) + ms * MILLIS);
             delay += step;
         }

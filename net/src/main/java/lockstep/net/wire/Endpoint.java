@@ -220,12 +220,12 @@ public abstract class Endpoint {
             p.purgeFrom(this);
             p.peer = null;
             peer = null;
-            p.peerLost();
+            if (p.nic()) {
+                p.linkDown = true; // The guest sees its cable pulled.
+                p.linkChanged();
+            }
         }
         incoming.purge(null);
         cleanup();
     }
-
-    /** The peer is gone. */
-    protected void peerLost() {}
 }

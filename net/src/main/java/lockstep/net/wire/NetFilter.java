@@ -145,8 +145,16 @@ public abstract class NetFilter {
         }
     }
 
-    /** The filter's own properties for {@code info network}, in QEMU's order. */
-    protected void properties(BiConsumer<String, String> out) {}
+    /**
+     * The filter's own properties for {@code info network} and qom-get, in QEMU's order: {@code String},
+     * {@code Long} or {@code Boolean}.
+     */
+    protected void properties(BiConsumer<String, Object> out) {}
+
+    /** Gives the filter's own properties to {@code out}. */
+    public final void describeProperties(BiConsumer<String, Object> out) {
+        properties(out);
+    }
 
     /** Frees what the filter holds; called while it is still in its chain. Once. */
     protected void cleanup() {}
@@ -163,7 +171,7 @@ public abstract class NetFilter {
     /** The filter's line in {@code info network}, from the id on. */
     final String describe() {
         StringBuilder b = new StringBuilder(id()).append(": type=").append(type);
-        BiConsumer<String, String> out = (k, v) -> b.append(',').append(k).append('=').append(v);
+        BiConsumer<String, Object> out = (k, v) -> b.append(',').append(k).append('=').append(v);
         properties(out);
         out.accept("position", placement.position());
         out.accept("status", on ? "on" : "off");

@@ -203,6 +203,13 @@ public final class Network {
         macs.remove(mac);
     }
 
+    /** Closes all endpoints, the newest first: at the end of the process. */
+    public void closeAll() {
+        for (Endpoint e : endpoints().reversed()) {
+            e.close();
+        }
+    }
+
     /** Warns about backends that nothing is connected to, as at the end of start-up. */
     public void warnUnconnected() {
         for (Endpoint e : endpoints) {

@@ -1,0 +1,74 @@
+package lockstep.colo.compare;
+
+import lockstep.api.ColoCompareProperties;
+import lockstep.api.ObjectOptions;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.object.Iothread;
+import org.jspecify.annotations.Nullable;
+
+/** Offers colo-compare to {@code -object} and object-add, and the comparisons to the rest of COLO. */
+public final class CompareObjects {
+    private static final long MOST_UINT32 = 0xffff_ffffL;
+
+    private CompareObjects() {}
+
+    /** Called once, by the room. */
+    public static void install(Vmm vmm) {
+        Comparisons comparisons = new Comparisons();
+        vmm.publish(PacketComparison.class, comparisons);
+        vmm.objectType(
+                "colo-compare",
+                (o, v) ->
+                        create(o.id(), ((ObjectOptions.ColoCompare) o).data(), comparisons, v));
+    }
+
+    private static ColoCompare create(
+            String id, ColoCompareProperties p, Comparisons comparisons, Vmm vmm)
+            throws QmpException {
+        CompareConfig config =
+                new CompareConfig(
+                        id,
+                        p.primaryIn(),
+                        p.secondaryIn(),
+                        p.outdev(),
+                        p.iothread(),
+                        p.notifyDev() == null || p.notifyDev().isEmpty() ? null : p.notifyDev(),
+                        uint32("compare_timeout", p.compareTimeout(), CompareConfig.DEFAULT_TIMEOUT),
+                        uint32("expired_scan_cycle", p.expiredScanCycle(), CompareConfig.DEFAULT_SCAN),
+                        p.maxQueueSize(),
+                        Boolean.TRUE.equals(p.vnetHdrSupport()));
+        Iothread thread = vmm.objects().object(p.iothread(), Iothread.class);
+        if (thread == null) {
+            throw new QmpException("Device '" + p.iothread() + "' not found");
+        }
+        try {
+            ColoCompare compare =
+                    ColoCompare.open(
+                            new ColoCompare.Setup(
+                                    config,
+                                    comparisons,
+                                    vmm.chardevs()::find,
+                                    thread.loop(),
+                                    vmm::report,
+                                    thread::release));
+            thread.acquire();
+            return compare;
+        } catch (CompareException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static long uint32(String name, @Nullable Long value, long fallback)
+            throws QmpException {
+        if (value == null) {
+            return fallback;
+        }
+        if (value < 0 || value > MOST_UINT32) {
+            throw new QmpException("Parameter '" + name + "' expects uint32_t");
+        }
+        return value;
+    }
+}

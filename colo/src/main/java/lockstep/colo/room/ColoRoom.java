@@ -1,0 +1,23 @@
+package lockstep.colo.room;
+
+import lockstep.colo.compare.CompareObjects;
+import lockstep.colo.rewriter.RewriterFilter;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Room;
+
+/** Plugs the COLO room into the runtime. */
+public final class ColoRoom implements Room {
+    /** For ServiceLoader. */
+    public ColoRoom() {}
+
+    @Override
+    public int order() {
+        return 40;
+    }
+
+    @Override
+    public void install(Vmm vmm) {
+        CompareObjects.install(vmm);
+        RewriterFilter.install(vmm);
+    }
+}

@@ -1,0 +1,122 @@
+package lockstep.net.filter;
+
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.api.NetFilterDirection;
+import lockstep.api.NetfilterInsert;
+import lockstep.net.NetException;
+import lockstep.net.wire.Direction;
+import lockstep.net.wire.NetFilter;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.UserObject;
+import org.jspecify.annotations.Nullable;
+
+/** A filter as an object of {@code -object} and object-add. Under the machine lock. */
+public final class FilterObject implements UserObject {
+    /** Makes a filter from its placement. */
+    @FunctionalInterface
+    public interface Maker {
+        /** Takes what the filter needs; it is not in its chain yet. */
+        NetFilter make(NetFilter.Placement placement) throws NetException;
+    }
+
+    private final NetFilter filter;
+
+    private FilterObject(NetFilter filter) {
+        this.filter = filter;
+    }
+
+    /**
+     * Makes a filter and puts it into its chain. The parameters are what all filter-* objects have in
+     * common, as the schema gives them.
+     *
+     * @throws QmpException with QEMU's words for what is wrong
+     */
+    public static FilterObject create(
+            String id,
+            String netdev,
+            @Nullable NetFilterDirection queue,
+            @Nullable String status,
+            @Nullable String position,
+            @Nullable NetfilterInsert insert,
+            Maker maker)
+            throws QmpException {
+        boolean on = status == null || status(status);
+        NetFilter.Placement placement =
+                new NetFilter.Placement(
+                        id,
+                        netdev,
+                        queue == null ? Direction.ALL : Direction.valueOf(queue.name()),
+                        on,
+                        position == null ? "tail" : position,
+                        insert == NetfilterInsert.BEFORE);
+        try {
+            NetFilter filter = maker.make(placement);
+            filter.insert();
+            return new FilterObject(filter);
+        } catch (NetException e) {
+            throw new QmpException(
+                    e instanceof DeviceNotFoundException
+                            ? ErrorClass.DEVICE_NOT_FOUND
+                            : ErrorClass.GENERIC_ERROR,
+                    String.valueOf(e.getMessage()),
+                    e);
+        }
+    }
+
+    private static boolean status(Object text) throws QmpException {
+        if (text.equals("on")) {
+            return true;
+        }
+        if (text.equals("off")) {
+            return false;
+        }
+        throw new QmpException("Invalid value for netfilter status, should be 'on' or 'off'");
+    }
+
+    /** The filter. */
+    public NetFilter filter() {
+        return filter;
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        List<QomProperty> list = new ArrayList<>();
+        NetFilter.Placement p = filter.placement();
+        list.add(QomProperty.of("netdev", "string", p::netdev));
+        list.add(QomProperty.of("queue", "NetFilterDirection", p.queue()::wireName));
+        list.add(
+                new QomProperty(
+                        "status",
+                        "string",
+                        () -> filter.on() ? "on" : "off",
+                        value -> {
+                            try {
+                                filter.setOn(status(value));
+                            } catch (QmpException e) {
+                                throw new IllegalArgumentException(e.getMessage(), e);
+                            }
+                        }));
+        list.add(QomProperty.of("position", "string", p::position));
+        list.add(QomProperty.of("insert", "string", () -> p.before() ? "before" : "behind"));
+        filter.describeProperties(
+                (name, value) ->
+                        list.add(
+                                QomProperty.of(
+                                        name,
+                                        switch (value) {
+                                            case Boolean b -> "bool";
+                                            case Long n -> "uint32";
+                                            default -> "string";
+                                        },
+                                        () -> value)));
+        return list;
+    }
+
+    @Override
+    public void close() {
+        filter.close();
+    }
+}

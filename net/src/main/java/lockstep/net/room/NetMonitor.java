@@ -1,0 +1,107 @@
+package lockstep.net.room;
+
+import lockstep.api.AnnounceParameters;
+import lockstep.api.NetCommands;
+import lockstep.api.Netdev;
+import lockstep.api.NetdevDelArguments;
+import lockstep.api.SetLinkArguments;
+import lockstep.net.nic.NetServices;
+import lockstep.net.wire.Network;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.monitor.HmpTable;
+
+/** The net room's commands, of both monitors. */
+final class NetMonitor implements NetCommands {
+    private final Network network;
+    private final Netdevs netdevs;
+    private final NetServices services;
+
+    NetMonitor(Network network, Netdevs netdevs, NetServices services) {
+        this.network = network;
+        this.netdevs = netdevs;
+        this.services = services;
+    }
+
+    @Override
+    public void setLink(SetLinkArguments arguments) throws QmpException {
+        if (!network.setLink(arguments.name(), arguments.up())) {
+            throw new QmpException(
+                    ErrorClass.DEVICE_NOT_FOUND, "Device '" + arguments.name() + "' not found");
+        }
+    }
+
+    @Override
+    public void netdevAdd(Netdev arguments) throws QmpException {
+        netdevs.add(arguments, "");
+    }
+
+    @Override
+    public void netdevDel(NetdevDelArguments arguments) throws QmpException {
+        netdevs.delete(arguments.id());
+    }
+
+    @Override
+    public void announceSelf(AnnounceParameters a) throws QmpException {
+        range("announce-initial", a.initial(), 0, 100_000);
+        range("announce-max", a.max(), 0, 100_000);
+        range("announce-rounds", a.rounds(), 0, 1000);
+        range("announce-step", a.step(), 0, 10_000);
+        services.announce(a.initial(), a.max(), a.rounds(), a.step(), a.interfaces());
+    }
+
+    private static void range(String name, long value, long min, long max) throws QmpException {
+        if (value < min || value > max) {
+            throw new QmpException(
+                    "Parameter '%s' expects a value between %d and %d"
+                            .formatted(name, min, max));
+        }
+    }
+
+    void register(HmpTable hmp) {
+        hmp.addInfo(
+                "network",
+                "",
+                "",
+                "show the network state",
+                (arguments, out) -> out.append(network.describe()));
+        hmp.add(
+                "set_link",
+                "name:s,up:b",
+                "name on|off",
+                "change the link status of a network adapter",
+                (arguments, out) ->
+                        setLink(
+                                new SetLinkArguments(
+                                        arguments.string("name"), arguments.flag("up"))));
+        hmp.add(
+                "netdev_add",
+                "netdev:O",
+                "[user|tap|socket|hubport],id=str[,prop=value][,...]",
+                "add host network device",
+                (arguments, out) ->
+                        netdevs.add(
+                                Netdev.read(
+                                        new KeyvalInputVisitor(
+                                                OptionText.parse(
+                                                                arguments.string("netdev"), "type")
+                                                        .toTree(),
+                                                KeyvalInputVisitor.Style.OPTIONS),
+                                        null),
+                                ""));
+        hmp.add(
+                "netdev_del",
+                "id:s",
+                "id",
+                "remove host network device",
+                (arguments, out) -> netdevs.delete(arguments.string("id")));
+        hmp.add(
+                "announce_self",
+                "interfaces:s?,id:s?",
+                "[interfaces] [id]",
+                "Trigger GARP/RARP announcements",
+                (arguments, out) -> services.announce(50, 550, 5, 100));
+    }
+}

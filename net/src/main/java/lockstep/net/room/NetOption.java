@@ -1,0 +1,46 @@
+package lockstep.net.room;
+
+import java.util.List;
+import lockstep.net.wire.Network;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.StartPhase;
+
+/** {@code -net} and {@code -nic}, of which only {@code none} is left; and the last look at all wires. */
+final class NetOption implements OptionHandler {
+    private final Network network;
+
+    NetOption(Network network) {
+        this.network = network;
+    }
+
+    @Override
+    public List<String> names() {
+        return List.of("net", "nic");
+    }
+
+    @Override
+    public StartPhase phase() {
+        return StartPhase.LAUNCH;
+    }
+
+    @Override
+    public void parse(String argument) throws OptionException {
+        if (!argument.equals("none")) {
+            throw new OptionException("use -netdev with -device instead; only 'none' is supported");
+        }
+    }
+
+    @Override
+    public void apply(String argument) {}
+
+    @Override
+    public void finish() {
+        network.warnUnconnected();
+    }
+
+    @Override
+    public String help() {
+        return "-net none, -nic none  no default network (there is none in any case)\n";
+    }
+}

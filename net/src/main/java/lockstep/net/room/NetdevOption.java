@@ -1,0 +1,96 @@
+package lockstep.net.room;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import lockstep.api.Netdev;
+import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.KeyvalText;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.StartPhase;
+
+/** {@code -netdev}. */
+final class NetdevOption implements OptionHandler {
+    private static final String HINT =
+            "\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
+
+    private final Netdevs netdevs;
+    private final Deque<Netdev> parsed = new ArrayDeque<>();
+    private final Set<String> ids = new HashSet<>();
+
+    NetdevOption(Netdevs netdevs) {
+        this.netdevs = netdevs;
+    }
+
+    @Override
+    public List<String> names() {
+        return List.of("netdev");
+    }
+
+    @Override
+    public StartPhase phase() {
+        return StartPhase.NETDEVS;
+    }
+
+    @Override
+    public void parse(String argument) throws OptionException {
+        try {
+            Netdev netdev = read(argument);
+            if (!OptionText.isIdentifier(netdev.id())) {
+                throw new OptionException("Parameter 'id' expects an identifier" + HINT);
+            }
+            if (!ids.add(netdev.id())) {
+                throw new OptionException("Duplicate ID '" + netdev.id() + "' for netdev");
+            }
+            parsed.add(netdev);
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
+        }
+    }
+
+    private static Netdev read(String argument) throws QmpException {
+        if (argument.startsWith("{")) {
+            JsonValue value = JsonStreamParser.parse(argument);
+            return finish(new JsonInputVisitor(value));
+        }
+        JsonObject tree = KeyvalText.parse(argument, "type");
+        boolean strict = argument.startsWith("stream,") || argument.startsWith("dgram,");
+        if (!strict) {
+            tree = OptionText.parse(argument, "type").toTree();
+        }
+        return finish(
+                new KeyvalInputVisitor(
+                        tree,
+                        strict
+                                ? KeyvalInputVisitor.Style.KEYVAL
+                                : KeyvalInputVisitor.Style.OPTIONS));
+    }
+
+    private static Netdev finish(InputVisitor visitor) throws QmpException {
+        return Netdev.read(visitor, null);
+    }
+
+    @Override
+    public void apply(String argument) throws OptionException {
+        try {
+            netdevs.add(parsed.remove(), " for netdev");
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
+        }
+    }
+
+    @Override
+    public String help() {
+        return "-netdev tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's network\n";
+    }
+}
