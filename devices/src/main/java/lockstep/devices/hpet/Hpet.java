@@ -442,6 +442,6 @@ public final class Hpet implements IoHandler, StateSection {
         for (T t : timers) {
             t.level = (status >> t.number & 1) != 0;
         }
-        legacyMode.accept((config & LEGACY) != 0);
+        // The interval timer's section says itself whether it is cut off.
     }
 }

@@ -10,10 +10,36 @@ import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 /** One version of the PC board as the user names it. */
 record PcType(PcVersion version) implements MachineType {
     private static final int MAX_CPUS = 255;
+
+    /** What {@code -machine} may say; most of it only has its default here and is accepted as such. */
+    private static final Set<String> PROPERTIES =
+            Set.of(
+                    "accel",
+                    "acpi",
+                    "dump-guest-core",
+                    "fd-bootchk",
+                    "firmware",
+                    "graphics",
+                    "hpet",
+                    "i8042",
+                    "kernel-irqchip",
+                    "mem-merge",
+                    "memory-backend",
+                    "pcspk-audiodev",
+                    "pic",
+                    "pit",
+                    "smbus",
+                    "smm",
+                    "suppress-vmdesc",
+                    "type",
+                    "usb",
+                    "vmport");
 
     @Override
     public String name() {
@@ -47,12 +73,22 @@ record PcType(PcVersion version) implements MachineType {
                 throw new DeviceException("invalid accelerator " + accelerator);
             }
         }
+        checkProperties(config.properties());
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
             KvmMachine kvm = new KvmMachine(vmm, name(), config.ramSize(), config.cpus(), model);
             return new PcMachine(new KvmCore(kvm), version, config);
         } catch (KvmException | IllegalArgumentException e) {
-            throw new DeviceException(e.getMessage(), e);
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private void checkProperties(Map<String, String> properties) throws DeviceException {
+        for (String key : properties.keySet()) {
+            if (!PROPERTIES.contains(key)) {
+                throw new DeviceException(
+                        "Property '" + name() + "-machine." + key + "' not found");
+            }
         }
     }
 }
