@@ -32,7 +32,6 @@ final class CheckpointTrigger {
         lock.lock();
         try {
             deadline = System.nanoTime() + delay();
-            pending = false;
         } finally {
             lock.unlock();
         }

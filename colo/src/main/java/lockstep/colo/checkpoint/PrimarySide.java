@@ -47,9 +47,9 @@ final class PrimarySide extends Side {
         locked(
                 () -> {
                     neighbours.startReplication(true);
+                    trigger.start();
                     startGuest();
                 });
-        trigger.start();
         while (true) {
             trigger.await();
             checkFailover();

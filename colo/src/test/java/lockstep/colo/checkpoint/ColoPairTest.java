@@ -1,0 +1,234 @@
+package lockstep.colo.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import lockstep.api.COLOMode;
+import lockstep.api.MigrationCapability;
+import lockstep.api.MigrationStatus;
+import lockstep.api.RunState;
+import lockstep.qmp.QmpException;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Two processes in memory, paired over a socket: checkpoints, failover both ways, deaths at any byte. */
+@Timeout(300)
+class ColoPairTest {
+    @TempDir Path directory;
+    private FakeGuest primary;
+    private FakeGuest secondary;
+
+    @BeforeEach
+    void make() throws QmpException {
+        primary = new FakeGuest("primary", RunState.PRELAUNCH);
+        secondary = new FakeGuest("secondary", RunState.INMIGRATE);
+        primary.with(MigrationCapability.X_COLO, MigrationCapability.EVENTS)
+                .checkpointDelay(1_000_000);
+        secondary.with(MigrationCapability.X_COLO, MigrationCapability.EVENTS);
+    }
+
+    @AfterEach
+    void drop() {
+        primary.close();
+        secondary.close();
+    }
+
+    private void pair() throws Exception {
+        Path socket = directory.resolve("mig");
+        secondary.migration.listen("unix:" + socket);
+        primary.epoch(1);
+        primary.migrate("unix:" + socket);
+        primary.await("RESUME");
+    }
+
+    private void checkpoint(int number) throws Exception {
+        primary.colo.requestCheckpoint();
+        primary.awaitCount("RESUME", 1 + number);
+    }
+
+    private static void assertSameRam(FakeGuest a, FakeGuest b) {
+        for (int i = 0; i < a.ram.size(); i++) {
+            long at =
+                    MemorySegment.mismatch(
+                            a.ram.get(i).memory(), 0, a.ram.get(i).usedLength(),
+                            b.ram.get(i).memory(), 0, b.ram.get(i).usedLength());
+            assertEquals(-1, at, a.ram.get(i).name() + " differs");
+        }
+    }
+
+    @Test
+    void entersColoAsTheProtocolSays() throws Exception {
+        pair();
+        assertEquals(
+                List.of(
+                        "MIGRATION setup", "MIGRATION_PASS", "MIGRATION active"),
+                primary.events().subList(0, 3));
+        assertTrue(primary.events().contains("MIGRATION device"));
+        assertTrue(
+                primary.events().indexOf("MIGRATION colo")
+                        < primary.events().indexOf("RESUME"));
+        assertEquals(1, secondary.consistentEpoch());
+        assertSameRam(primary, secondary);
+        assertEquals(COLOMode.PRIMARY, primary.colo.queryColoStatus().mode());
+        assertEquals(COLOMode.SECONDARY, secondary.colo.queryColoStatus().mode());
+        assertEquals(MigrationStatus.COLO, primary.migration.queryMigrate().status());
+        assertThrows(QmpException.class, () -> primary.migrate("tcp:127.0.0.1:1"));
+    }
+
+    @Test
+    void checkpointMakesTheSecondaryEqual() throws Exception {
+        pair();
+        Random random = new Random(11);
+        for (int round = 1; round <= 5; round++) {
+            for (int i = 0; i < 100; i++) {
+                FakeGuest.Block ours = primary.ram.get(random.nextInt(2));
+                FakeGuest.Block theirs = secondary.ram.get(random.nextInt(2));
+                long a = random.nextLong(ours.usedLength() / 8) * 8;
+                long b = random.nextLong(theirs.usedLength() / 8) * 8;
+                primary.lock().run(() -> ours.store(a, random.nextLong()));
+                // What the secondary's guest did on its own is undone.
+                secondary.lock().run(() -> theirs.store(b, random.nextLong()));
+            }
+            int epoch = round;
+            primary.lock().run(() -> primary.register = epoch);
+            checkpoint(round);
+            assertSameRam(primary, secondary);
+            assertEquals(round, secondary.register);
+        }
+        assertEquals(5, primary.neighbours.calls.get("release"));
+        assertEquals(5, secondary.neighbours.calls.get("filters"));
+        assertEquals(5, secondary.neighbours.calls.get("checkpoint"));
+    }
+
+    @Test
+    void mismatchAndTimeSetOffCheckpoints() throws Exception {
+        primary.checkpointDelay(30);
+        pair();
+        primary.awaitCount("RESUME", 4);
+        Runnable mismatch = primary.neighbours.mismatch;
+        assertTrue(mismatch != null);
+        primary.checkpointDelay(1_000_000);
+        primary.awaitCount("RESUME", 5);
+        long before = primary.count("RESUME");
+        mismatch.run();
+        primary.awaitCount("RESUME", before + 1);
+    }
+
+    @Test
+    void primaryGoesOnAlone() throws Exception {
+        pair();
+        checkpoint(1);
+        int before = primary.events().size();
+        primary.lostHeartbeat();
+        primary.awaitCount("RESUME", 3);
+        assertEquals(
+                List.of(
+                        "STOP",
+                        "MIGRATION completed",
+                        "COLO_EXIT primary request",
+                        "RESUME"),
+                primary.events().subList(before, primary.events().size()).stream()
+                        .filter(e -> !e.startsWith("report"))
+                        .toList());
+        assertEquals(COLOMode.NONE, primary.colo.queryColoStatus().mode());
+        assertEquals(COLOMode.PRIMARY, primary.colo.queryColoStatus().lastMode());
+        secondary.await("COLO_EXIT secondary error");
+        assertThrows(QmpException.class, primary::lostHeartbeat);
+    }
+
+    @Test
+    void secondaryGoesOnAlone() throws Exception {
+        pair();
+        checkpoint(1);
+        int before = secondary.events().size();
+        secondary.lostHeartbeat();
+        secondary.awaitCount("RESUME", 3);
+        assertEquals(
+                List.of(
+                        "STOP",
+                        "MIGRATION completed",
+                        "COLO_EXIT secondary request",
+                        "announce",
+                        "RESUME"),
+                secondary.events().subList(before, secondary.events().size()).stream()
+                        .filter(e -> !e.startsWith("report"))
+                        .toList());
+        assertEquals(1, secondary.neighbours.calls.get("failover"));
+        assertEquals(COLOMode.SECONDARY, secondary.colo.queryColoStatus().lastMode());
+        assertEquals(MigrationStatus.COMPLETED, secondary.migration.queryMigrate().status());
+    }
+
+    /** Cuts the wire after any number of bytes; each side must then be able to go on, whole. */
+    @Test
+    void survivesTheOthersDeathAtAnyByte() throws Exception {
+        long[] entered = new long[2];
+        long[] total = new long[2];
+        session(Long.MAX_VALUE, Long.MAX_VALUE, entered, total);
+        Random random = new Random(20261123);
+        for (int i = 0; i < 60; i++) {
+            boolean forward = i % 3 != 0;
+            int way = forward ? 0 : 1;
+            long span = total[way] - entered[way];
+            long cut = entered[way] + (span <= 0 ? 0 : random.nextLong(span));
+            session(forward ? cut : Long.MAX_VALUE, forward ? Long.MAX_VALUE : cut, null, null);
+        }
+    }
+
+    private void session(long forward, long backward, long[] entered, long[] total)
+            throws Exception {
+        drop();
+        make();
+        Path socket = directory.resolve("mig");
+        Path relay = directory.resolve("relay");
+        java.nio.file.Files.deleteIfExists(relay);
+        secondary.migration.listen("unix:" + socket);
+        primary.epoch(1);
+        try (Wire wire = new Wire(relay, socket, forward, backward)) {
+            primary.migrate("unix:" + relay);
+            primary.await(
+                    "COLO or its end",
+                    e -> e.contains("RESUME") || e.contains("COLO_EXIT primary error"));
+            if (entered != null) {
+                entered[0] = wire.forwarded;
+                entered[1] = 4;
+            }
+            for (int round = 1; round <= 3; round++) {
+                int wanted = round + 1;
+                primary.epoch(wanted);
+                primary.colo.requestCheckpoint();
+                primary.await(
+                        "checkpoint or end",
+                        e ->
+                                e.stream().filter("RESUME"::equals).count() >= wanted
+                                        || e.contains("COLO_EXIT primary error"));
+            }
+            if (total != null) {
+                total[0] = wire.forwarded;
+                total[1] = wire.backwarded;
+            }
+        }
+        // The wire is gone for good; the primary notices at the next checkpoint at the latest.
+        primary.colo.requestCheckpoint();
+        primary.await("COLO_EXIT primary error");
+        long reached = primary.register;
+        primary.lostHeartbeat();
+        primary.await("completed", e -> e.contains("MIGRATION completed"));
+        primary.await("run again", e -> e.getLast().equals("RESUME") || primary.running());
+        assertEquals(reached, primary.consistentEpoch());
+
+        secondary.await("COLO_EXIT secondary error");
+        secondary.lostHeartbeat();
+        secondary.await("announce");
+        secondary.await("run again", e -> secondary.running());
+        long epoch = secondary.consistentEpoch();
+        assertTrue(epoch <= reached, "epoch " + epoch + " is ahead of " + reached);
+    }
+}
