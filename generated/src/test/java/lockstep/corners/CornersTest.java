@@ -1,0 +1,96 @@
+package lockstep.corners;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonNull;
+import lockstep.qmp.JsonOutputVisitor;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
+import org.junit.jupiter.api.Test;
+
+/** Types generated from a schema that is as awkward as the language allows. */
+class CornersTest {
+    private static <T> T read(ValueReader<T> reader, String text) throws QmpException {
+        return reader.read(new JsonInputVisitor(JsonStreamParser.parse(text)), null);
+    }
+
+    @Test
+    void nullIsNotAbsence() throws QmpException {
+        String start =
+                "{'abstract':1,'class':'c','hash-code':2,'name':'n','visitor':'v','data':'d',"
+                        + "'build':'b','read':'r','write':3,'result':4,'value':[5],'this':6,"
+                        + "'any':[7],'builder':8,'to':['t'],'element':9.5,'key':10";
+        Words without = read(Words::read, start + "}");
+        assertNull(without.strOrNull());
+        assertNull(without.null_());
+        Words with = read(Words::read, start + ",'StrOrNull':null,'null':null,'l':['2d']}");
+        assertEquals(new StrOrNull.N(JsonNull.NULL), with.strOrNull());
+        assertEquals(JsonNull.NULL, with.null_());
+        assertEquals(List.of(Kk._2D), with.l());
+        JsonValue again = JsonOutputVisitor.toJson(with, Words::write);
+        assertEquals(with, Words.read(new JsonInputVisitor(again), null));
+    }
+
+    @Test
+    void unionsInsideUnions() throws QmpException {
+        String text =
+                "{'kind':'u','more':{'kind':'inner','type':'2d','str':'x'},'s':{'str':'y'},"
+                        + "'list':[{'type':'default'}]}";
+        Uu.U outer = assertInstanceOf(Uu.U.class, read(Uu::read, text));
+        Uu.Inner inner = assertInstanceOf(Uu.Inner.class, outer.branchData().more());
+        assertEquals(
+                "x", assertInstanceOf(Inner._2d.class, inner.branchData()).data().str());
+        assertInstanceOf(Inner.Default.class, outer.branchData().list().getFirst());
+        assertEquals(JsonStreamParser.parse(text), JsonOutputVisitor.toJson(outer, Uu::write));
+        QmpException e =
+                assertThrows(
+                        QmpException.class,
+                        () -> read(Uu::read, "{'kind':'enum','str':'not of this branch'}"));
+        assertEquals("Parameter 'str' is unexpected", e.description());
+    }
+
+    @Test
+    void alternatesWithAnArray() throws QmpException {
+        assertEquals(new Stats.Scalar(5), read(Stats::read, "5"));
+        assertEquals(new Stats.B(true), read(Stats::read, "true"));
+        assertEquals(new Stats.ListValue(List.of(1L, 2L)), read(Stats::read, "[1,2]"));
+        assertThrows(QmpException.class, () -> read(Stats::read, "{}"));
+    }
+
+    @Test
+    void conditionsDecideWhatIsThere() {
+        assertNotNull(Kk.find("gone"));
+        assertThrows(ClassNotFoundException.class, () -> Class.forName("lockstep.corners.Gone"));
+    }
+
+    @Test
+    void buildersCopyAndCheck() {
+        List<Inner> list = new ArrayList<>();
+        Words2 built =
+                Words2.builder()
+                        .more(Uu.ListValue.builder().build())
+                        .s(new StringValue("s"))
+                        .list(list)
+                        .build();
+        list.add(new Inner.Default());
+        assertEquals(0, built.list().size());
+        assertThrows(IllegalStateException.class, () -> Words2.builder().build());
+    }
+
+    @Test
+    void commandFlags() {
+        assertFalse(CornersCommands.BOXED.successResponse());
+        assertEquals("raw", CornersCommands.RAW.name());
+        assertEquals("STOP_IT", new StopItEvent("x", null).eventName());
+    }
+}
