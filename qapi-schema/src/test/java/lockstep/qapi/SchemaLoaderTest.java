@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
@@ -225,9 +226,9 @@ class SchemaLoaderTest {
                                 + "# @Foo:\n#\n# What it is.\n#\n# @a: first\n#     second\n#\n"
                                 + "# Since: 1.0\n"
                                 + end);
-        DocComment doc = schema.type("Foo").head().doc();
+        DocComment doc = Objects.requireNonNull(schema.type("Foo").head().doc());
         assertEquals("What it is.\n", doc.sections().get(0).text());
-        assertEquals("first\nsecond\n", doc.find(DocComment.Kind.MEMBER, "a").text());
+        assertEquals("first\nsecond\n", Objects.requireNonNull(doc.find(DocComment.Kind.MEMBER, "a")).text());
         assertEquals(DocComment.Kind.SINCE, doc.sections().get(2).kind());
     }
 
