@@ -1,11 +1,29 @@
 import org.jspecify.annotations.NullMarked;
 
-/** Block nodes, drivers, jobs and exports. */
+/**
+ * Block nodes, drivers and exports. Devices and COLO use {@code lockstep.block}; the drivers' packages are exported for
+ * tools that work on images without a machine.
+ */
 @NullMarked
 module lockstep.block {
+    requires transitive lockstep.qmp;
+    requires transitive lockstep.runtime;
     requires static org.jspecify;
-    requires lockstep.runtime;
 
     exports lockstep.block;
+    exports lockstep.block.drive;
+    exports lockstep.block.export;
+    exports lockstep.block.file;
+    exports lockstep.block.monitor;
+    exports lockstep.block.nbd;
     exports lockstep.block.node;
+    exports lockstep.block.nullco;
+    exports lockstep.block.open;
+    exports lockstep.block.qcow2;
+    exports lockstep.block.quorum;
+    exports lockstep.block.raw;
+    exports lockstep.block.replication;
+
+    provides lockstep.runtime.spi.Room with
+            lockstep.block.monitor.BlockRoom;
 }

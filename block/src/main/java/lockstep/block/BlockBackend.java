@@ -312,7 +312,7 @@ public final class BlockBackend implements NodeUser {
         graph.enter();
         try {
             BlockNode node = node(offset, length, true);
-            node.writeZeroes(offset, length, mayUnmap);
+            node.writeZeroes(offset, length, mayUnmap && node.info().discardUnmap());
             node.noteWrite(offset + length);
         } finally {
             graph.leave();
@@ -323,7 +323,10 @@ public final class BlockBackend implements NodeUser {
     public void discardBlocking(long offset, long length) throws BlockException {
         graph.enter();
         try {
-            node(offset, length, true).discard(offset, length);
+            BlockNode node = node(offset, length, true);
+            if (node.info().discardUnmap()) {
+                node.discard(offset, length);
+            }
         } finally {
             graph.leave();
         }
@@ -491,8 +494,13 @@ public final class BlockBackend implements NodeUser {
             switch (kind) {
                 case READ -> node.read(offset, buffer);
                 case WRITE -> node.write(offset, buffer);
-                case WRITE_ZEROES -> node.writeZeroes(offset, length, mayUnmap);
-                case DISCARD -> node.discard(offset, length);
+                case WRITE_ZEROES ->
+                        node.writeZeroes(offset, length, mayUnmap && node.info().discardUnmap());
+                case DISCARD -> {
+                    if (node.info().discardUnmap()) {
+                        node.discard(offset, length);
+                    }
+                }
                 case FLUSH -> {
                     if (!node.readOnly() && node.active()) {
                         node.flush();

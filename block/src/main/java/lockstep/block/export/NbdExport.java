@@ -144,7 +144,8 @@ public final class NbdExport {
         return shuttingDown;
     }
 
-    synchronized boolean inUse() {
+    /** Whether a client is connected. */
+    public synchronized boolean hasClients() {
         return !sessions.isEmpty();
     }
 

@@ -106,6 +106,20 @@ public final class FileNode extends BlockNode {
         return path;
     }
 
+    @Override
+    public String plainFilename() {
+        return path;
+    }
+
+    /** Bytes that the host's file system has given the file. */
+    public long allocatedBytes() throws BlockException {
+        try {
+            return file.allocatedBytes();
+        } catch (ImageFile.Failure e) {
+            throw failed(e);
+        }
+    }
+
     private static BlockException failed(ImageFile.Failure e) {
         return new BlockException(e.errno(), Errno.text(e.errno()), e);
     }

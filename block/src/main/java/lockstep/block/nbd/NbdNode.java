@@ -219,6 +219,17 @@ public final class NbdNode extends BlockNode {
         }
     }
 
+    @Override
+    public String plainFilename() {
+        String export = options.export();
+        return switch (options.address()) {
+            case NbdAddress.Inet(String host, int port) ->
+                    "nbd://" + host + ":" + port + (export.isEmpty() ? "" : "/" + export);
+            case NbdAddress.Unix(String path) ->
+                    "nbd+unix://" + (export.isEmpty() ? "" : "/" + export) + "?socket=" + path;
+        };
+    }
+
     private boolean can(int flag) {
         return (agreed.flags() & flag) != 0;
     }

@@ -40,6 +40,7 @@ public final class BlockGraph implements AutoCloseable {
     private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
     private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
     private int autoNames;
+    private @Nullable Observer observer;
 
     public BlockGraph(BlockHost host) {
         this.host = host;
@@ -71,6 +72,18 @@ public final class BlockGraph implements AutoCloseable {
                         .daemon()
                         .name(prefix + number.getAndIncrement())
                         .unstarted(task);
+    }
+
+    /** Hears of nodes that come and go. Machine lock held. */
+    public interface Observer {
+        void added(BlockNode node);
+
+        void removed(BlockNode node);
+    }
+
+    /** Sets who hears of nodes that come and go. */
+    public void setObserver(Observer observer) {
+        this.observer = observer;
     }
 
     public BlockHost host() {
@@ -166,6 +179,9 @@ public final class BlockGraph implements AutoCloseable {
         }
         nodes.put(node.name(), node);
         node.addReference(1);
+        if (observer != null) {
+            observer.added(node);
+        }
         return node;
     }
 
@@ -279,6 +295,12 @@ public final class BlockGraph implements AutoCloseable {
                     }
                     return edge;
                 });
+    }
+
+    /** Takes a further reference, to be given back by {@link #release}. */
+    public <N extends BlockNode> N retain(N node) {
+        node.addReference(1);
+        return node;
     }
 
     /** Lets a child go; the child is closed when nobody else holds it. */
@@ -418,6 +440,9 @@ public final class BlockGraph implements AutoCloseable {
             node.setClosed();
             synchronized (this) {
                 nodes.remove(node.name(), node);
+            }
+            if (observer != null) {
+                observer.removed(node);
             }
             for (ChildEdge edge : List.copyOf(node.children())) {
                 detach(edge);

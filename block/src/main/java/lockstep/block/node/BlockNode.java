@@ -280,6 +280,11 @@ public abstract class BlockNode implements NodeUser {
         this.info = info;
     }
 
+    /** The plain file name that would open the same data again, "" when there is none. */
+    public String plainFilename() {
+        return "";
+    }
+
     @Override
     public final String describe() {
         return "node '" + name + "'";

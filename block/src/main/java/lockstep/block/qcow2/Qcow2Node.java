@@ -92,6 +92,12 @@ public final class Qcow2Node extends BlockNode {
         return header;
     }
 
+    @Override
+    public String plainFilename() {
+        return info().backingOverridden() ? "" : file().plainFilename();
+    }
+
+    /** The node that the image is stored in. */
     private BlockNode file() {
         ChildEdge edge = child("file");
         if (edge == null) {

@@ -79,6 +79,11 @@ public final class RawNode extends BlockNode {
     }
 
     @Override
+    public String plainFilename() {
+        return offset == 0 && size < 0 ? file().plainFilename() : "";
+    }
+
+    @Override
     public void read(long position, MemorySegment destination) throws BlockException {
         file().read(offset + position, destination);
     }

@@ -9,6 +9,9 @@ import lockstep.block.ReplicationControl;
 public final class ReplicationManager implements ReplicationControl {
     private final List<ReplicationNode> nodes = new ArrayList<>();
 
+    /** Without nodes. */
+    public ReplicationManager() {}
+
     void register(ReplicationNode node) {
         nodes.addFirst(node);
     }

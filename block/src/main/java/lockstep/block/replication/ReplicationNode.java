@@ -341,7 +341,7 @@ public final class ReplicationNode extends BlockNode {
             }
             throw new BlockException(
                     e.errno(),
-                    "Failed to empty " + node.info().filename() + ": " + Errno.text(e.errno()),
+                    "Failed to empty " + node.plainFilename() + ": " + Errno.text(e.errno()),
                     e);
         }
     }

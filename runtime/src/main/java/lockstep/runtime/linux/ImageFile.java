@@ -88,6 +88,8 @@ public final class ImageFile implements AutoCloseable {
                 handle("lseek", FunctionDescriptor.of(LONG, INT, LONG, INT), -1);
         static final MethodHandle FALLOCATE =
                 handle("fallocate", FunctionDescriptor.of(INT, INT, INT, LONG, LONG), -1);
+        static final MethodHandle FSTAT =
+                handle("fstat", FunctionDescriptor.of(INT, INT, ValueLayout.ADDRESS), -1);
         static final MethodHandle FCNTL_LOCK =
                 handle("fcntl", FunctionDescriptor.of(INT, INT, INT, ValueLayout.ADDRESS), 2);
 
@@ -295,6 +297,20 @@ public final class ImageFile implements AutoCloseable {
     /** The length in bytes, also of a block device. */
     public long length() throws Failure {
         return seek(0, SEEK_END);
+    }
+
+    /** Bytes that the file system has given the file (st_blocks of struct stat, at 64 on x86-64). */
+    public long allocatedBytes() throws Failure {
+        Scratch scratch = SCRATCH.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment stat = arena.allocate(144, 8);
+            check("fstat", (int) Native.FSTAT.invokeExact(scratch.state, fd, stat));
+            return stat.get(ValueLayout.JAVA_LONG, 64) * 512;
+        } catch (Failure e) {
+            throw e;
+        } catch (Throwable e) {
+            throw unexpected(e);
+        }
     }
 
     /** The first offset at or after {@code offset} that has data, -1 when there is none. */

@@ -1,0 +1,599 @@
+package lockstep.block.drive;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevRefOrNull;
+import lockstep.api.DriveOptions;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.BlockLayer;
+import lockstep.block.DriveInfo;
+import lockstep.block.Errno;
+import lockstep.block.export.NbdExport;
+import lockstep.block.export.NbdServer;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Role;
+import lockstep.block.open.NodeOpener;
+import lockstep.block.open.NodeOpener.Inherited;
+import lockstep.block.quorum.QuorumEvents;
+import lockstep.block.quorum.QuorumNode;
+import lockstep.block.replication.ReplicationManager;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.KeyvalText;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import org.jspecify.annotations.Nullable;
+
+/** What the monitors and the command line do to drives, nodes and exports. Machine lock held. */
+public final class BlockManager implements BlockLayer {
+    private final BlockGraph graph;
+    private final ReplicationManager replication = new ReplicationManager();
+    private final NodeOpener opener;
+    private final List<DriveInfo> drives = new ArrayList<>();
+    private final List<DriveInfo> claimed = new ArrayList<>();
+    private final List<NbdExport> exports = new ArrayList<>();
+    private final Consumer<String> exportDeleted;
+    private @Nullable NbdServer server;
+
+    /**
+     * A manager of an empty graph.
+     *
+     * @param startInactive true while the machine waits for an incoming migration
+     * @param exportDeleted told the id of each export that is gone
+     */
+    public BlockManager(
+            BlockHost host,
+            QuorumEvents quorumEvents,
+            BooleanSupplier startInactive,
+            Consumer<String> warn,
+            Consumer<String> exportDeleted) {
+        this.graph = new BlockGraph(host);
+        this.opener = new NodeOpener(graph, replication, quorumEvents, startInactive, warn);
+        this.exportDeleted = exportDeleted;
+    }
+
+    private static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    @Override
+    public BlockGraph graph() {
+        return graph;
+    }
+
+    /** The replication nodes as one. */
+    public ReplicationManager replication() {
+        return replication;
+    }
+
+    // Drives
+
+    @Override
+    public List<DriveInfo> drives() {
+        return List.copyOf(drives);
+    }
+
+    @Override
+    public @Nullable DriveInfo claim(String type, int bus, int unit) {
+        for (DriveInfo drive : drives) {
+            if (drive.type().equals(type) && drive.bus() == bus && drive.unit() == unit) {
+                claimed.add(drive);
+                return drive;
+            }
+        }
+        return null;
+    }
+
+    @Override
+    public List<DriveInfo> unclaimed() {
+        List<DriveInfo> left = new ArrayList<>();
+        for (DriveInfo drive : drives) {
+            boolean free =
+                    drive.type().equals("none")
+                            || drive.type().equals("virtio")
+                            || drive.type().equals("xen");
+            if (!free && !claimed.contains(drive) && drive.backend().device() == null) {
+                left.add(drive);
+            }
+        }
+        return left;
+    }
+
+    @Override
+    public BlockBackend forDevice(String drive) throws BlockException {
+        BlockBackend backend = graph.findBackend(drive);
+        if (backend != null) {
+            return backend;
+        }
+        BlockNode node = graph.findNode(drive);
+        if (node == null) {
+            throw bad("can't find value '" + drive + "'");
+        }
+        BlockBackend made = new BlockBackend(graph, "");
+        graph.addBackend(made);
+        made.insert(node);
+        return made;
+    }
+
+    /** A drive of the command line; the machine's own interface is used when the text names none. */
+    public DriveInfo addDrive(String text, Map<String, String> defaults, String defaultInterface)
+            throws BlockException {
+        return addDrive(DriveText.parse(text, defaults), defaultInterface);
+    }
+
+    private DriveInfo addDrive(DriveText drive, String defaultInterface) throws BlockException {
+        DriveOptions options = drive.options();
+        DriveText.Interface type =
+                DriveText.Interface.find(options.if_() == null ? defaultInterface : options.if_());
+        String media = options.media();
+        if (media != null && !media.equals("disk") && !media.equals("cdrom")) {
+            throw bad("'" + media + "' invalid media");
+        }
+        boolean cdrom = "cdrom".equals(media);
+        int[] place = place(options, type);
+        if (options.werror() != null && !takesErrorPolicy(type)) {
+            throw bad("werror is not supported by this bus type");
+        }
+        if (options.rerror() != null && !takesErrorPolicy(type)) {
+            throw bad("rerror is not supported by this bus type");
+        }
+        var write = DriveText.action(options.werror(), false);
+        var read = DriveText.action(options.rerror(), true);
+        if (Boolean.TRUE.equals(options.snapshot())) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "Drive option 'snapshot' is not supported");
+        }
+        String id = options.id();
+        if (id == null) {
+            id = defaultId(type, place, cdrom);
+        } else if (!BlockGraph.wellFormed(id)) {
+            throw bad("Parameter 'id' expects an identifier");
+        }
+        BlockBackend backend = new BlockBackend(graph, id);
+        backend.setHasDriveInfo(true);
+        backend.setErrorActions(read, write);
+        backend.setWritethrough(drive.writethrough());
+        graph.addBackend(backend);
+        try {
+            if (!drive.tree().isEmpty()) {
+                BlockNode root = opener.openLegacy(drive.tree(), Inherited.DRIVE);
+                try {
+                    backend.insert(root);
+                } finally {
+                    graph.release(root);
+                }
+            }
+        } catch (BlockException e) {
+            graph.removeBackend(backend);
+            throw e;
+        }
+        DriveInfo info = new DriveInfo(type.text(), place[0], place[1], cdrom, "", backend);
+        drives.add(info);
+        return info;
+    }
+
+    private static boolean takesErrorPolicy(DriveText.Interface type) {
+        return switch (type) {
+            case IDE, SCSI, VIRTIO, NONE -> true;
+            default -> false;
+        };
+    }
+
+    private static String defaultId(DriveText.Interface type, int[] place, boolean cdrom) {
+        return type.units != 0
+                ? type.text() + place[0] + (cdrom ? "-cd" : "-hd") + place[1]
+                : type.text() + place[1];
+    }
+
+    private @Nullable DriveInfo at(DriveText.Interface type, int bus, int unit) {
+        for (DriveInfo drive : drives) {
+            if (drive.type().equals(type.text()) && drive.bus() == bus && drive.unit() == unit) {
+                return drive;
+            }
+        }
+        return null;
+    }
+
+    private int[] place(DriveOptions options, DriveText.Interface type) throws BlockException {
+        int units = type.units;
+        int bus = number(options.bus());
+        int unit = options.unit() == null ? -1 : number(options.unit());
+        if (options.index() != null) {
+            if (options.bus() != null || options.unit() != null) {
+                throw bad("index cannot be used with bus and unit");
+            }
+            int index = number(options.index());
+            bus = units == 0 ? 0 : index / units;
+            unit = units == 0 ? index : index % units;
+        }
+        if (unit < 0) {
+            unit = 0;
+            while (at(type, bus, unit) != null) {
+                unit++;
+                if (units != 0 && unit >= units) {
+                    unit = 0;
+                    bus++;
+                }
+            }
+        }
+        if (units != 0 && unit >= units) {
+            throw bad("unit " + unit + " too big (max is " + (units - 1) + ")");
+        }
+        if (at(type, bus, unit) != null) {
+            throw bad(
+                    "drive with bus="
+                            + bus
+                            + ", unit="
+                            + unit
+                            + " (index="
+                            + (units == 0 ? unit : bus * units + unit)
+                            + ") exists");
+        }
+        return new int[] {bus, unit};
+    }
+
+    private static int number(@Nullable Long value) throws BlockException {
+        if (value == null) {
+            return 0;
+        }
+        if (value < 0 || value > 65535) {
+            throw bad("Invalid drive index, bus or unit " + value);
+        }
+        return value.intValue();
+    }
+
+    /** HMP drive_add without -n. */
+    public String hotAddDrive(String text) throws BlockException {
+        DriveText drive = DriveText.parse(text, Map.of());
+        DriveText.Interface type =
+                DriveText.Interface.find(
+                        drive.options().if_() == null ? "ide" : drive.options().if_());
+        String id = drive.options().id();
+        if (id != null && graph.findBackend(id) != null) {
+            return "Duplicate ID '" + id + "' for drive\n";
+        }
+        if (type != DriveText.Interface.NONE) {
+            return "Can't hot-add drive to type " + type.ordinal() + "\n";
+        }
+        addDrive(drive, "none");
+        return "OK\n";
+    }
+
+    /** HMP drive_add -n: a node and nothing on top. */
+    public void hotAddNode(String text) throws BlockException {
+        JsonObject tree;
+        try {
+            tree = KeyvalText.tree(OptionText.parse(text, null).toMap());
+        } catch (QmpException e) {
+            throw new BlockException(Errno.EINVAL, e.description(), e);
+        }
+        if (!tree.has("node-name")) {
+            throw bad("'node-name' needs to be specified");
+        }
+        graph.giveToMonitor(opener.openLegacy(tree, Inherited.BLOCKDEV));
+    }
+
+    /** HMP drive_del. */
+    public void deleteDrive(String name) throws BlockException {
+        if (graph.findNode(name) != null) {
+            deleteNode(name);
+            return;
+        }
+        BlockBackend backend = graph.findBackend(name);
+        if (backend == null) {
+            throw bad("Device '" + name + "' not found");
+        }
+        if (!backend.hasDriveInfo()) {
+            throw bad("Deleting device added with blockdev-add is not supported");
+        }
+        BlockNode root = backend.root();
+        if (root != null) {
+            refuseWhenBlocked(root, name);
+            removeExportsOf(backend);
+            backend.eject();
+        }
+        drives.removeIf(drive -> drive.backend() == backend);
+        backend.forgetName();
+        if (backend.device() == null) {
+            backend.close();
+        } else {
+            backend.setErrorActions(
+                    lockstep.block.ErrorAction.REPORT, lockstep.block.ErrorAction.REPORT);
+        }
+    }
+
+    private static void refuseWhenBlocked(BlockNode node, String shown) throws BlockException {
+        String reason = node.blockedBecause();
+        if (reason != null) {
+            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
+        }
+    }
+
+    // Nodes
+
+    /** QMP blockdev-add. */
+    public void addNode(BlockdevOptions options) throws BlockException {
+        if (options.nodeName() == null) {
+            throw bad("'node-name' must be specified for the root node");
+        }
+        graph.giveToMonitor(opener.open(options, Inherited.BLOCKDEV));
+    }
+
+    /** One element of QMP blockdev-reopen: read-only and the backing node may change. */
+    public void reopen(BlockdevOptions options) throws BlockException {
+        String name = options.nodeName();
+        if (name == null) {
+            throw bad("node-name not specified");
+        }
+        BlockNode node = graph.findNode(name);
+        if (node == null) {
+            throw bad("Failed to find node with node-name='" + name + "'");
+        }
+        String driver = options.driver().wireName();
+        if (!driver.equals(node.driver())) {
+            throw bad("Cannot change the option 'driver'");
+        }
+        switch (options) {
+            case BlockdevOptions.Quorum ignored -> throw noReopen(node);
+            case BlockdevOptions.Replication ignored -> throw noReopen(node);
+            case BlockdevOptions.Qcow2 qcow2 -> reopenBacking(node, qcow2);
+            default -> {}
+        }
+        graph.reopen(node, Boolean.TRUE.equals(options.readOnly()));
+    }
+
+    private static BlockException noReopen(BlockNode node) {
+        return new BlockException(
+                Errno.ENOTSUP,
+                "Block format '"
+                        + node.driver()
+                        + "' used by node '"
+                        + node.name()
+                        + "' does not support reopening files");
+    }
+
+    private void reopenBacking(BlockNode node, BlockdevOptions.Qcow2 options)
+            throws BlockException {
+        ChildEdge edge = node.child("backing");
+        switch (options.data().backing()) {
+            case null -> {
+                if (edge != null) {
+                    throw bad("backing is missing for '" + node.name() + "'");
+                }
+            }
+            case BlockdevRefOrNull.Null ignored -> {
+                if (edge != null) {
+                    graph.detach(edge);
+                }
+            }
+            case BlockdevRefOrNull.Reference reference -> {
+                BlockNode wanted = graph.lookup(reference.value());
+                if (edge == null) {
+                    graph.attach(node, "backing", Role.BACKING, wanted);
+                } else if (BlockGraph.reaches(wanted, node)) {
+                    throw bad(
+                            "Making '"
+                                    + wanted.name()
+                                    + "' a backing child of '"
+                                    + node.name()
+                                    + "' would create a cycle");
+                } else {
+                    graph.replaceChild(edge, wanted);
+                }
+            }
+            case BlockdevRefOrNull.Definition ignored -> throw bad("Cannot change the option 'backing'");
+        }
+    }
+
+    /** QMP blockdev-del. */
+    public void deleteNode(String name) throws BlockException {
+        BlockNode node = graph.findNode(name);
+        if (node == null) {
+            throw bad("Failed to find node with node-name='" + name + "'");
+        }
+        if (node.parents().stream().anyMatch(edge -> edge.user() instanceof BlockBackend)) {
+            throw bad("Node " + name + " is in use");
+        }
+        refuseWhenBlocked(node, name);
+        if (!node.monitorOwned()) {
+            throw bad("Node " + name + " is not owned by the monitor");
+        }
+        if (node.references() > 1) {
+            throw bad("Block device " + name + " is in use");
+        }
+        graph.takeFromMonitor(node);
+    }
+
+    /** QMP x-blockdev-change. */
+    public void change(String parent, @Nullable String child, @Nullable String node)
+            throws BlockException {
+        BlockNode above = graph.lookup(parent);
+        if (child != null && node != null) {
+            throw bad("The parameters child and node are in conflict");
+        }
+        if (child != null) {
+            ChildEdge edge = above.child(child);
+            if (edge == null) {
+                throw bad("Node '" + parent + "' does not have child '" + child + "'");
+            }
+            if (!(above instanceof QuorumNode quorum)) {
+                throw new BlockException(
+                        Errno.ENOTSUP,
+                        "The node " + above.name() + " does not support removing a child");
+            }
+            quorum.removeChild(edge);
+            return;
+        }
+        if (node == null) {
+            throw bad("Either child or node must be specified");
+        }
+        BlockNode added = graph.findNode(node);
+        if (added == null) {
+            throw bad("Node '" + node + "' not found");
+        }
+        if (!(above instanceof QuorumNode quorum)) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "The node " + above.name() + " does not support adding a child");
+        }
+        if (!added.parents().isEmpty()) {
+            throw bad("The node " + added.name() + " already has a parent");
+        }
+        quorum.addChild(added);
+    }
+
+    /** QMP block_resize. */
+    public void resize(@Nullable String device, @Nullable String nodeName, long size)
+            throws BlockException {
+        if ((device == null) == (nodeName == null)) {
+            throw bad("Need exactly one of 'device' and 'node-name'");
+        }
+        BlockNode node = graph.lookup(device != null ? device : String.valueOf(nodeName));
+        if (size < 0) {
+            throw bad("Parameter 'size' expects a >0 size");
+        }
+        refuseWhenBlocked(node, node.name());
+        if (node.readOnly()) {
+            throw new BlockException(Errno.EACCES, "Image is read-only");
+        }
+        graph.drained(
+                () -> {
+                    node.truncate(size);
+                    return null;
+                });
+    }
+
+    // Exports
+
+    /** QMP nbd-server-start. */
+    public void startServer(
+            lockstep.block.nbd.NbdAddress address, int maxConnections, int handshakeSeconds)
+            throws BlockException {
+        if (server != null) {
+            throw bad("NBD server already running");
+        }
+        server = NbdServer.start(graph, address, maxConnections, handshakeSeconds);
+    }
+
+    private NbdServer server() throws BlockException {
+        NbdServer running = server;
+        if (running == null) {
+            throw bad("NBD server not running");
+        }
+        return running;
+    }
+
+    /** Makes sure that there is a server to export by. */
+    public void requireServer() throws BlockException {
+        server();
+    }
+
+    /**
+     * Exports a node.
+     *
+     * @param source the drive that named it, if one did
+     */
+    public void addExport(
+            NbdServer.Request request, BlockNode node, @Nullable BlockBackend source)
+            throws BlockException {
+        if (!BlockGraph.wellFormed(request.id())) {
+            throw bad("Invalid block export id");
+        }
+        if (findExport(request.id()) != null) {
+            throw bad("Block export id '" + request.id() + "' is already in use");
+        }
+        exports.add(server().add(request, node, source));
+    }
+
+    private @Nullable NbdExport findExport(String id) {
+        for (NbdExport export : exports) {
+            if (export.id().equals(id)) {
+                return export;
+            }
+        }
+        return null;
+    }
+
+    /** QMP block-export-del; {@code hard} cuts clients off. */
+    public void deleteExport(String id, boolean hard) throws BlockException {
+        NbdExport export = findExport(id);
+        if (export == null) {
+            throw bad("Export '" + id + "' is not found");
+        }
+        if (export.shuttingDown()) {
+            throw bad("Export '" + id + "' is already shutting down");
+        }
+        if (!hard && export.hasClients()) {
+            throw new BlockException(Errno.EBUSY, "export '" + id + "' still in use");
+        }
+        remove(export);
+    }
+
+    private void remove(NbdExport export) {
+        exports.remove(export);
+        if (server != null) {
+            server.remove(export);
+        }
+        exportDeleted.accept(export.id());
+    }
+
+    private void removeExportsOf(BlockBackend source) {
+        for (NbdExport export : List.copyOf(exports)) {
+            if (export.source() == source) {
+                remove(export);
+            }
+        }
+    }
+
+    public List<NbdExport> exports() {
+        return List.copyOf(exports);
+    }
+
+    /** QMP nbd-server-stop. */
+    public void stopServer() throws BlockException {
+        NbdServer running = server();
+        running.stop(
+                export -> {
+                    exports.remove(export);
+                    exportDeleted.accept(export.id());
+                });
+        server = null;
+    }
+
+    /** The machine runs again: requests that a full disk held up are tried again. */
+    public void machineResumed() {
+        graph.backends().forEach(BlockBackend::machineResumed);
+    }
+
+    /** The machine has stopped: everything the guest wrote is completed and made durable. */
+    public void machineStopped() {
+        graph.drainAll();
+        for (BlockBackend backend : graph.backends()) {
+            BlockNode root = backend.root();
+            if (root != null && backend.device() != null && !root.readOnly() && root.active()) {
+                try {
+                    backend.flushBlocking();
+                } catch (BlockException e) {
+                    System.getLogger("lockstep.block")
+                            .log(System.Logger.Level.DEBUG, "flush at stop: " + e.getMessage());
+                }
+            }
+        }
+    }
+
+    /** The process ends. */
+    public void close() {
+        NbdServer running = server;
+        if (running != null) {
+            running.stop(exports::remove);
+            server = null;
+        }
+        graph.close();
+    }
+}

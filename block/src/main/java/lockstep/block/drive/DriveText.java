@@ -1,0 +1,217 @@
+package lockstep.block.drive;
+
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import lockstep.api.DriveOptions;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.ErrorAction;
+import lockstep.block.open.LegacyTree;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.KeyvalText;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One {@code -drive} text taken apart: what the drive keeps for itself, and the tree of the root node's options.
+ *
+ * @param options the drive's own options
+ * @param tree the root node's options as texts; empty for a drive without medium
+ */
+record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
+    private static final Set<String> OWN =
+            Set.of(
+                    "if",
+                    "bus",
+                    "unit",
+                    "index",
+                    "media",
+                    "id",
+                    "werror",
+                    "rerror",
+                    "snapshot",
+                    "stats-account-invalid",
+                    "stats-account-failed",
+                    "copy-on-read");
+
+    /** The interfaces a drive can name, with the units of one bus (0: no limit) and their QMP order. */
+    enum Interface {
+        NONE(0),
+        IDE(2),
+        SCSI(7),
+        FLOPPY(0),
+        PFLASH(0),
+        MTD(0),
+        SD(0),
+        VIRTIO(0),
+        XEN(0);
+
+        final int units;
+
+        Interface(int units) {
+            this.units = units;
+        }
+
+        String text() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+
+        static Interface find(String text) throws BlockException {
+            for (Interface one : values()) {
+                if (one.text().equals(text)) {
+                    return one;
+                }
+            }
+            throw bad("unsupported bus type '" + text + "'");
+        }
+    }
+
+    static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    /** Parses a text; further keys and defaults come from options such as {@code -hda}. */
+    static DriveText parse(String text, Map<String, String> defaults) throws BlockException {
+        Map<String, String> all = new LinkedHashMap<>(defaults);
+        all.putAll(OptionText.parse(text, null).toMap());
+        return of(all);
+    }
+
+    private static DriveText of(Map<String, String> all) throws BlockException {
+        Map<String, String> own = new LinkedHashMap<>();
+        Map<String, String> node = new LinkedHashMap<>();
+        for (Map.Entry<String, String> entry : all.entrySet()) {
+            String key = entry.getKey();
+            if (key.startsWith("throttling.") || key.equals("group") || key.startsWith("stats-intervals")) {
+                throw new BlockException(
+                        Errno.ENOTSUP, "Drive option '" + key + "' is not supported");
+            }
+            (OWN.contains(key) ? own : node).put(key, entry.getValue());
+        }
+        boolean writethrough = cacheMode(node);
+        String readOnly = node.remove("readonly");
+        if (readOnly != null) {
+            node.putIfAbsent("read-only", readOnly);
+        }
+        String format = node.remove("format");
+        if (format != null) {
+            if (node.containsKey("driver")) {
+                throw bad("Cannot specify both 'driver' and 'format'");
+            }
+            node.put("driver", format);
+        }
+        String aio = node.remove("aio");
+        if (aio != null && !Set.of("threads", "native", "io_uring").contains(aio)) {
+            throw bad("invalid aio option");
+        }
+        if ("cdrom".equals(own.get("media"))) {
+            node.putIfAbsent("read-only", "on");
+        }
+        String file = node.remove("file");
+        try {
+            DriveOptions options =
+                    DriveOptions.read(
+                            new KeyvalInputVisitor(
+                                    KeyvalText.tree(own), KeyvalInputVisitor.Style.OPTIONS),
+                            null);
+            if (own.containsKey("copy-on-read") && Boolean.TRUE.equals(options.copyOnRead())) {
+                throw new BlockException(
+                        Errno.ENOTSUP, "Drive option 'copy-on-read' is not supported");
+            }
+            JsonObject tree = KeyvalText.tree(node);
+            if (file != null && !file.isEmpty()) {
+                named(tree, file);
+            }
+            if (onlySettings(tree)) {
+                tree = new JsonObject();
+            }
+            return new DriveText(options, tree, writethrough);
+        } catch (QmpException e) {
+            throw new BlockException(Errno.EINVAL, e.description(), e);
+        }
+    }
+
+    /** {@code file=X} names what the root node is stored in, or the root itself when its driver is a protocol. */
+    private static void named(JsonObject tree, String file) throws BlockException {
+        if (tree.has("file")) {
+            throw bad("Can't specify 'file' and 'filename' options at the same time");
+        }
+        String driver =
+                tree.get("driver") instanceof lockstep.qmp.JsonString string ? string.value() : "";
+        if (driver.equals("file") || driver.equals("nbd") || driver.startsWith("null-")) {
+            tree.put("filename", file);
+        } else if (driver.isEmpty()) {
+            tree.put("filename", file);
+        } else {
+            tree.put("file", LegacyTree.fileNamed(file));
+        }
+    }
+
+    /** Whether there is nothing that says where data is: a drive without medium. */
+    private static boolean onlySettings(JsonObject tree) {
+        return tree.members().keySet().stream()
+                .allMatch(
+                        key ->
+                                Set.of(
+                                                "cache",
+                                                "read-only",
+                                                "auto-read-only",
+                                                "discard",
+                                                "detect-zeroes",
+                                                "force-share")
+                                        .contains(key));
+    }
+
+    /** Replaces {@code cache=MODE} by its parts; answers whether writes go through. */
+    private static boolean cacheMode(Map<String, String> node) throws BlockException {
+        String mode = node.remove("cache");
+        boolean writeback = true;
+        if (mode != null) {
+            boolean direct = false;
+            boolean noFlush = false;
+            switch (mode) {
+                case "none", "off" -> direct = true;
+                case "directsync" -> {
+                    direct = true;
+                    writeback = false;
+                }
+                case "writeback" -> {}
+                case "unsafe" -> noFlush = true;
+                case "writethrough" -> writeback = false;
+                default -> throw bad("invalid cache option");
+            }
+            node.putIfAbsent("cache.direct", direct ? "on" : "off");
+            node.putIfAbsent("cache.no-flush", noFlush ? "on" : "off");
+        }
+        String given = node.remove("cache.writeback");
+        if (given != null) {
+            writeback =
+                    switch (given) {
+                        case "on", "yes", "true", "y" -> true;
+                        case "off", "no", "false", "n" -> false;
+                        default -> throw bad("Parameter 'cache.writeback' expects 'on' or 'off'");
+                    };
+        }
+        return !writeback;
+    }
+
+    /** The policy for reads or writes. */
+    static ErrorAction action(@Nullable String text, boolean read) throws BlockException {
+        return switch (text) {
+            case null -> read ? ErrorAction.REPORT : ErrorAction.ENOSPC;
+            case "ignore" -> ErrorAction.IGNORE;
+            case "stop" -> ErrorAction.STOP;
+            case "report" -> ErrorAction.REPORT;
+            default -> {
+                if (!read && text.equals("enospc")) {
+                    yield ErrorAction.ENOSPC;
+                }
+                throw bad("'" + text + "' invalid " + (read ? "read" : "write") + " error action");
+            }
+        };
+    }
+}

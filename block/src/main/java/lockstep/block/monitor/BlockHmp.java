@@ -1,0 +1,311 @@
+package lockstep.block.monitor;
+
+import java.util.List;
+import lockstep.api.BlockDeviceInfo;
+import lockstep.api.BlockDeviceIoStatus;
+import lockstep.api.BlockInfo;
+import lockstep.api.BlockStats;
+import lockstep.api.BlockdevDetectZeroesOptions;
+import lockstep.api.ImageInfo;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.drive.BlockManager;
+import lockstep.block.export.NbdServer;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockNode;
+import lockstep.block.open.NodeOpener;
+import lockstep.runtime.monitor.HmpArguments;
+import lockstep.runtime.monitor.HmpTable;
+import org.jspecify.annotations.Nullable;
+
+/** The human monitor's block commands. Main loop, machine lock held. */
+final class BlockHmp {
+    private final BlockManager manager;
+    private final NodeQueries queries;
+
+    BlockHmp(BlockManager manager, NodeQueries queries) {
+        this.manager = manager;
+        this.queries = queries;
+    }
+
+    void register(HmpTable table) {
+        table.add(
+                "drive_add",
+                "node:-n,pci_addr:s,opts:s",
+                "[-n] [[<domain>:]<bus>:]<slot>\n"
+                        + "[file=file][,if=type][,bus=n]\n"
+                        + "[,unit=m][,media=d][,index=i]\n"
+                        + "[,snapshot=on|off][,cache=on|off]\n"
+                        + "[,readonly=on|off][,copy-on-read=on|off]",
+                "add drive to PCI storage controller",
+                this::driveAdd);
+        table.add(
+                "drive_del",
+                "id:B",
+                "device",
+                "remove host block device",
+                (arguments, output) -> manager.deleteDrive(arguments.string("id")));
+        table.add(
+                "block_resize",
+                "device:B,size:o",
+                "device size",
+                "resize a block image",
+                (arguments, output) ->
+                        manager.resize(
+                                arguments.string("device"), null, arguments.integer("size", -1)));
+        table.add(
+                "nbd_server_start",
+                "all:-a,writable:-w,uri:s",
+                "nbd_server_start [-a] [-w] host:port",
+                "serve block devices on the given host and port",
+                this::serverStart);
+        table.add(
+                "nbd_server_add",
+                "writable:-w,device:B,name:s?",
+                "nbd_server_add [-w] device [name]",
+                "export a block device via NBD",
+                (arguments, output) ->
+                        export(
+                                arguments.string("device"),
+                                arguments.optional("name"),
+                                arguments.flag("writable")));
+        table.add(
+                "nbd_server_remove",
+                "force:-f,name:s",
+                "nbd_server_remove [-f] name",
+                "remove an export previously exposed via NBD",
+                (arguments, output) ->
+                        manager.deleteExport(arguments.string("name"), arguments.flag("force")));
+        table.add(
+                "nbd_server_stop",
+                "",
+                "nbd_server_stop",
+                "stop serving block devices using the NBD protocol",
+                (arguments, output) -> manager.stopServer());
+        table.addInfo(
+                "block",
+                "nodes:-n,verbose:-v,device:B?",
+                "[-n] [-v] [device]",
+                "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
+                this::infoBlock);
+        table.addInfo(
+                "blockstats",
+                "",
+                "",
+                "show block device statistics",
+                (arguments, output) -> infoStats(output));
+    }
+
+    private void driveAdd(HmpArguments arguments, StringBuilder output) throws BlockException {
+        String options = arguments.string("opts");
+        if (arguments.flag("node")) {
+            manager.hotAddNode(options);
+        } else {
+            output.append(manager.hotAddDrive(options));
+        }
+    }
+
+    private void serverStart(HmpArguments arguments, StringBuilder output) throws BlockException {
+        boolean all = arguments.flag("all");
+        boolean writable = arguments.flag("writable");
+        if (writable && !all) {
+            throw new BlockException(
+                    lockstep.block.Errno.EINVAL, "-w only valid together with -a");
+        }
+        String uri = arguments.string("uri");
+        manager.startServer(address(uri), 100, 10);
+        if (all) {
+            try {
+                for (BlockBackend backend : manager.graph().backends()) {
+                    if (!backend.name().isEmpty() && backend.present()) {
+                        export(backend.name(), null, writable);
+                    }
+                }
+            } catch (BlockException e) {
+                manager.stopServer();
+                throw e;
+            }
+        }
+    }
+
+    private static NbdAddress address(String uri) throws BlockException {
+        if (uri.startsWith("unix:")) {
+            return new NbdAddress.Unix(uri.substring(5));
+        }
+        String text = uri.startsWith("tcp:") ? uri.substring(4) : uri;
+        int colon = text.lastIndexOf(':');
+        if (colon < 0) {
+            throw new BlockException(
+                    lockstep.block.Errno.EINVAL, "error parsing address '" + text + "'");
+        }
+        return new NbdAddress.Inet(
+                colon == 0 ? "0.0.0.0" : text.substring(0, colon),
+                NodeOpener.port(text.substring(colon + 1)));
+    }
+
+    private void export(String device, @Nullable String givenName, boolean writable)
+            throws BlockException {
+        manager.requireServer();
+        BlockNode node = manager.graph().lookup(device);
+        String name = givenName == null ? device : givenName;
+        manager.addExport(
+                new NbdServer.Request(
+                        name, name, "", writable && !node.readOnly(), false, false),
+                node,
+                manager.graph().findBackend(device));
+    }
+
+    private void infoBlock(HmpArguments arguments, StringBuilder output) {
+        boolean verbose = arguments.flag("verbose");
+        String only = arguments.optional("device");
+        boolean first = true;
+        if (!arguments.flag("nodes")) {
+            for (BlockInfo info : queries.blocks()) {
+                if (only == null || only.equals(info.device()) || only.equals(info.qdev())) {
+                    if (!first) {
+                        output.append('\n');
+                    }
+                    print(info, info.inserted(), verbose, output);
+                    first = false;
+                }
+            }
+            if (only == null || !first) {
+                return;
+            }
+        }
+        for (BlockDeviceInfo node : queries.named(false)) {
+            if (only == null || only.equals(node.nodeName())) {
+                if (!first) {
+                    output.append('\n');
+                }
+                print(null, node, verbose, output);
+                first = false;
+            }
+        }
+    }
+
+    private static void print(
+            @Nullable BlockInfo info,
+            @Nullable BlockDeviceInfo inserted,
+            boolean verbose,
+            StringBuilder out) {
+        if (info != null && !info.device().isEmpty()) {
+            out.append(info.device());
+            if (inserted != null) {
+                out.append(" (").append(inserted.nodeName()).append(')');
+            }
+        } else if (info != null) {
+            out.append(info.qdev());
+        } else if (inserted != null) {
+            out.append(inserted.nodeName());
+        }
+        if (inserted == null) {
+            out.append(": [not inserted]\n");
+        } else {
+            out.append(": ").append(inserted.file()).append(" (").append(inserted.drv());
+            out.append(inserted.ro() ? ", read-only" : "");
+            out.append(inserted.active() ? "" : ", inactive").append(")\n");
+        }
+        if (info != null) {
+            if (info.qdev() != null) {
+                out.append("    Attached to:      ").append(info.qdev()).append('\n');
+            }
+            BlockDeviceIoStatus status = info.ioStatus();
+            if (status != null && status != BlockDeviceIoStatus.OK) {
+                out.append("    I/O status:       ").append(status.wireName()).append('\n');
+            }
+            if (info.removable()) {
+                out.append("    Removable device: ").append(info.locked() ? "" : "not ");
+                out.append("locked, tray ");
+                out.append(Boolean.TRUE.equals(info.trayOpen()) ? "open" : "closed").append('\n');
+            }
+        }
+        if (inserted == null) {
+            return;
+        }
+        out.append("    Cache mode:       ")
+                .append(inserted.cache().writeback() ? "writeback" : "writethrough")
+                .append(inserted.cache().direct() ? ", direct" : "")
+                .append(inserted.cache().noFlush() ? ", ignore flushes" : "")
+                .append('\n');
+        if (inserted.backingFile() != null) {
+            out.append("    Backing file:     ")
+                    .append(inserted.backingFile())
+                    .append(" (chain depth: ")
+                    .append(inserted.backingFileDepth())
+                    .append(")\n");
+        }
+        if (inserted.detectZeroes() != BlockdevDetectZeroesOptions.OFF) {
+            out.append("    Detect zeroes:    ")
+                    .append(inserted.detectZeroes().wireName())
+                    .append('\n');
+        }
+        if (verbose) {
+            out.append("\nImages:\n");
+            ImageInfo image = inserted.image();
+            while (image != null) {
+                print(image, out);
+                image = image.backingImage();
+                if (image != null) {
+                    out.append('\n');
+                }
+            }
+        }
+    }
+
+    private static void print(ImageInfo image, StringBuilder out) {
+        out.append("image: ").append(image.filename()).append('\n');
+        out.append("file format: ").append(image.format()).append('\n');
+        out.append("virtual size: ").append(size(image.virtualSize()));
+        out.append(" (").append(image.virtualSize()).append(" bytes)\n");
+        Long actual = image.actualSize();
+        out.append("disk size: ").append(actual == null ? "unavailable" : size(actual));
+        out.append('\n');
+        if (image.clusterSize() != null) {
+            out.append("cluster_size: ").append(image.clusterSize()).append('\n');
+        }
+        if (image.backingFilename() != null) {
+            out.append("backing file: ").append(image.backingFilename()).append('\n');
+        }
+        if (image.backingFilenameFormat() != null) {
+            out.append("backing file format: ")
+                    .append(image.backingFilenameFormat())
+                    .append('\n');
+        }
+    }
+
+    /** Three digits and a binary unit, as the tools print sizes. */
+    static String size(long bytes) {
+        String[] units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+        double value = bytes;
+        int unit = 0;
+        while (value >= 1000 && unit < units.length - 1) {
+            value /= 1024;
+            unit++;
+        }
+        String text = String.format(java.util.Locale.ROOT, "%.3g", value);
+        if (text.contains(".")) {
+            text = text.replaceAll("0+$", "").replaceAll("\\.$", "");
+        }
+        return text + " " + units[unit];
+    }
+
+    private void infoStats(StringBuilder out) {
+        List<BlockStats> all = queries.statistics(false);
+        for (BlockStats one : all) {
+            var s = one.stats();
+            out.append(one.device() == null || one.device().isEmpty() ? one.qdev() : one.device())
+                    .append(": rd_bytes=" + s.rdBytes())
+                    .append(" wr_bytes=" + s.wrBytes())
+                    .append(" rd_operations=" + s.rdOperations())
+                    .append(" wr_operations=" + s.wrOperations())
+                    .append(" flush_operations=" + s.flushOperations())
+                    .append(" wr_total_time_ns=" + s.wrTotalTimeNs())
+                    .append(" rd_total_time_ns=" + s.rdTotalTimeNs())
+                    .append(" flush_total_time_ns=" + s.flushTotalTimeNs())
+                    .append(" rd_merged=" + s.rdMerged())
+                    .append(" wr_merged=" + s.wrMerged())
+                    .append('\n');
+        }
+    }
+}

@@ -1,0 +1,242 @@
+package lockstep.block.monitor;
+
+import java.util.List;
+import lockstep.api.BlockCoreCommands;
+import lockstep.api.BlockDeviceInfo;
+import lockstep.api.BlockExportCommands;
+import lockstep.api.BlockExportDelArguments;
+import lockstep.api.BlockExportInfo;
+import lockstep.api.BlockExportOptions;
+import lockstep.api.BlockExportRemoveMode;
+import lockstep.api.BlockExportType;
+import lockstep.api.BlockInfo;
+import lockstep.api.BlockResizeArguments;
+import lockstep.api.BlockStats;
+import lockstep.api.BlockdevDelArguments;
+import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevReopenArguments;
+import lockstep.api.NbdServerAddOptions;
+import lockstep.api.NbdServerOptionsLegacy;
+import lockstep.api.NbdServerRemoveArguments;
+import lockstep.api.QueryBlockstatsArguments;
+import lockstep.api.QueryNamedBlockNodesArguments;
+import lockstep.api.SocketAddressLegacy;
+import lockstep.api.XBlockdevChangeArguments;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.drive.BlockManager;
+import lockstep.block.export.NbdServer;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockNode;
+import lockstep.block.open.NodeOpener;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+import org.jspecify.annotations.Nullable;
+
+/** The QMP commands of block-core and block-export. Main loop, machine lock held. */
+final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
+    private static final int MAX_CONNECTIONS = 100;
+    private static final int HANDSHAKE_SECONDS = 10;
+
+    private final BlockManager manager;
+    private final NodeQueries queries;
+
+    BlockQmp(BlockManager manager) {
+        this.manager = manager;
+        this.queries = new NodeQueries(manager.graph());
+    }
+
+    NodeQueries queries() {
+        return queries;
+    }
+
+    private interface Action {
+        void run() throws BlockException;
+    }
+
+    /** Runs something and turns its failure into a client's error. */
+    private static void qmp(Action action) throws QmpException {
+        try {
+            action.run();
+        } catch (BlockException e) {
+            throw failure(e);
+        }
+    }
+
+    private static QmpException failure(BlockException e) {
+        return new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+    }
+
+    @Override
+    public List<BlockInfo> queryBlock() {
+        return queries.blocks();
+    }
+
+    @Override
+    public List<BlockStats> queryBlockstats(QueryBlockstatsArguments arguments) {
+        return queries.statistics(Boolean.TRUE.equals(arguments.queryNodes()));
+    }
+
+    @Override
+    public List<BlockDeviceInfo> queryNamedBlockNodes(QueryNamedBlockNodesArguments arguments) {
+        return queries.named(Boolean.TRUE.equals(arguments.flat()));
+    }
+
+    @Override
+    public void blockdevAdd(BlockdevOptions options) throws QmpException {
+        qmp(() -> manager.addNode(options));
+    }
+
+    @Override
+    public void blockdevReopen(BlockdevReopenArguments arguments) throws QmpException {
+        for (BlockdevOptions options : arguments.options()) {
+            qmp(() -> manager.reopen(options));
+        }
+    }
+
+    @Override
+    public void blockdevDel(BlockdevDelArguments arguments) throws QmpException {
+        qmp(() -> manager.deleteNode(arguments.nodeName()));
+    }
+
+    @Override
+    public void xBlockdevChange(XBlockdevChangeArguments arguments) throws QmpException {
+        qmp(() -> manager.change(arguments.parent(), arguments.child(), arguments.node()));
+    }
+
+    @Override
+    public void blockResize(BlockResizeArguments arguments) throws QmpException {
+        qmp(() -> manager.resize(arguments.device(), arguments.nodeName(), arguments.size()));
+    }
+
+    private static NbdAddress address(SocketAddressLegacy address) throws BlockException {
+        return switch (address) {
+            case SocketAddressLegacy.Inet inet ->
+                    new NbdAddress.Inet(
+                            inet.data().data().host(), NodeOpener.port(inet.data().data().port()));
+            case SocketAddressLegacy.Unix unix -> new NbdAddress.Unix(unix.data().data().path());
+            case SocketAddressLegacy.Vsock ignored ->
+                    throw new BlockException(
+                            lockstep.block.Errno.ENOTSUP, "vsock addresses are not supported");
+            case SocketAddressLegacy.Fd ignored ->
+                    throw new BlockException(
+                            lockstep.block.Errno.ENOTSUP,
+                            "file descriptor addresses are not supported here");
+        };
+    }
+
+    private static int number(@Nullable Long value, int fallback) {
+        return value == null ? fallback : (int) Math.min(value, Integer.MAX_VALUE);
+    }
+
+    @Override
+    public void nbdServerStart(NbdServerOptionsLegacy arguments) throws QmpException {
+        if (arguments.tlsCreds() != null || arguments.tlsAuthz() != null) {
+            throw new QmpException("TLS for NBD is not supported");
+        }
+        qmp(
+                () ->
+                        manager.startServer(
+                                address(arguments.addr()),
+                                number(arguments.maxConnections(), MAX_CONNECTIONS),
+                                number(arguments.handshakeMaxSeconds(), HANDSHAKE_SECONDS)));
+    }
+
+    @Override
+    public void nbdServerAdd(NbdServerAddOptions arguments) throws QmpException {
+        if (arguments.bitmap() != null) {
+            throw new QmpException("Bitmap '" + arguments.bitmap() + "' is not found");
+        }
+        String device = arguments.device();
+        String name = arguments.name() == null ? device : arguments.name();
+        String description = arguments.description();
+        qmp(
+                () -> {
+                    manager.requireServer();
+                    BlockBackend backend = manager.graph().findBackend(device);
+                    BlockNode node = manager.graph().lookup(device);
+                    boolean writable =
+                            Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
+                    manager.addExport(
+                            new NbdServer.Request(
+                                    name,
+                                    name,
+                                    description == null ? "" : description,
+                                    writable,
+                                    false,
+                                    false),
+                            node,
+                            backend);
+                });
+    }
+
+    private static boolean hard(@Nullable BlockExportRemoveMode mode) {
+        return mode == BlockExportRemoveMode.HARD;
+    }
+
+    @Override
+    public void nbdServerRemove(NbdServerRemoveArguments arguments) throws QmpException {
+        qmp(() -> manager.deleteExport(arguments.name(), hard(arguments.mode())));
+    }
+
+    @Override
+    public void nbdServerStop() throws QmpException {
+        qmp(manager::stopServer);
+    }
+
+    @Override
+    public void blockExportAdd(BlockExportOptions arguments) throws QmpException {
+        switch (arguments) {
+            case BlockExportOptions.Nbd nbd -> {
+                if (nbd.iothread() != null) {
+                    throw new QmpException("iothread of an export is not supported");
+                }
+                if (nbd.data().bitmaps() != null && !nbd.data().bitmaps().isEmpty()) {
+                    throw new QmpException("Dirty bitmaps are not supported");
+                }
+                String name = nbd.data().name();
+                String description = nbd.data().description();
+                qmp(
+                        () -> {
+                            manager.requireServer();
+                            BlockNode node = manager.graph().findNode(nbd.nodeName());
+                            if (node == null) {
+                                throw new BlockException(
+                                        lockstep.block.Errno.EINVAL,
+                                        "Cannot find device='' nor node-name='"
+                                                + nbd.nodeName()
+                                                + "'");
+                            }
+                            manager.addExport(
+                                    new NbdServer.Request(
+                                            nbd.id(),
+                                            name == null ? nbd.nodeName() : name,
+                                            description == null ? "" : description,
+                                            Boolean.TRUE.equals(nbd.writable()),
+                                            Boolean.TRUE.equals(nbd.writethrough()),
+                                            Boolean.TRUE.equals(nbd.allowInactive())),
+                                    node,
+                                    null);
+                        });
+            }
+        }
+    }
+
+    @Override
+    public void blockExportDel(BlockExportDelArguments arguments) throws QmpException {
+        qmp(() -> manager.deleteExport(arguments.id(), hard(arguments.mode())));
+    }
+
+    @Override
+    public List<BlockExportInfo> queryBlockExports() {
+        return manager.exports().stream()
+                .map(
+                        export ->
+                                new BlockExportInfo(
+                                        export.id(),
+                                        BlockExportType.NBD,
+                                        export.nodeName(),
+                                        export.shuttingDown()))
+                .toList();
+    }
+}

@@ -1,0 +1,334 @@
+package lockstep.block.monitor;
+
+import java.util.List;
+import java.util.Map;
+import lockstep.api.BlockCoreCommands;
+import lockstep.api.BlockErrorAction;
+import lockstep.api.BlockExportCommands;
+import lockstep.api.BlockExportDeletedEvent;
+import lockstep.api.BlockIoErrorEvent;
+import lockstep.api.BlockdevOptions;
+import lockstep.api.IoOperationType;
+import lockstep.api.QuorumFailureEvent;
+import lockstep.api.QuorumOpType;
+import lockstep.api.QuorumReportBadEvent;
+import lockstep.api.RunState;
+import lockstep.api.YankInstance;
+import lockstep.api.YankInstanceBlockNode;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.BlockLayer;
+import lockstep.block.DriveInfo;
+import lockstep.block.Errno;
+import lockstep.block.ErrorAction;
+import lockstep.block.ReplicationControl;
+import lockstep.block.drive.BlockManager;
+import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.quorum.QuorumEvents;
+import lockstep.block.quorum.QuorumNode;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.KeyvalText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.StartPhase;
+
+/** The block room's place in the process. */
+public final class BlockRoom implements Room {
+    /** For the ServiceLoader. */
+    public BlockRoom() {}
+
+    @Override
+    public int order() {
+        return 10;
+    }
+
+    @Override
+    public void install(Vmm vmm) {
+        BlockManager manager =
+                new BlockManager(
+                        new Host(vmm),
+                        new Events(vmm),
+                        () -> vmm.run().state() == RunState.INMIGRATE,
+                        vmm::warn,
+                        id -> vmm.emit(new BlockExportDeletedEvent(id)));
+        vmm.publish(BlockLayer.class, manager);
+        vmm.publish(ReplicationControl.class, manager.replication());
+        manager.graph().setObserver(new YankObserver(vmm));
+        BlockQmp qmp = new BlockQmp(manager);
+        BlockCoreCommands.register(vmm.commands(), qmp);
+        BlockExportCommands.register(vmm.commands(), qmp);
+        new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
+        options(vmm, manager);
+        vmm.run()
+                .addListener(
+                        RunListener.BLOCK,
+                        (running, state) -> {
+                            if (running) {
+                                manager.machineResumed();
+                            } else {
+                                manager.machineStopped();
+                            }
+                        });
+        vmm.run()
+                .addStartCheck(
+                        () -> {
+                            try {
+                                manager.graph().activateAll();
+                            } catch (BlockException e) {
+                                throw new QmpException(String.valueOf(e.getMessage()));
+                            }
+                        });
+        vmm.onExit(manager::close);
+    }
+
+    private static final class Host implements BlockHost {
+        private final Vmm vmm;
+
+        Host(Vmm vmm) {
+            this.vmm = vmm;
+        }
+
+        @Override
+        public void post(Runnable task) {
+            vmm.mainLoop().execute(task);
+        }
+
+        @Override
+        public void ioError(BlockBackend backend, boolean read, ErrorAction action, int errno) {
+            String device = backend.device() == null ? "" : backend.device();
+            BlockNode root = backend.root();
+            vmm.emit(
+                    new BlockIoErrorEvent(
+                            device.startsWith("/") ? device : "/machine/peripheral/" + device,
+                            backend.name(),
+                            root == null || root.name().startsWith("#") ? null : root.name(),
+                            read ? IoOperationType.READ : IoOperationType.WRITE,
+                            switch (action) {
+                                case IGNORE -> BlockErrorAction.IGNORE;
+                                case STOP -> BlockErrorAction.STOP;
+                                default -> BlockErrorAction.REPORT;
+                            },
+                            backend.ioStatusEnabled()
+                                    ? Boolean.valueOf(errno == Errno.ENOSPC)
+                                    : null,
+                            Errno.text(errno)));
+        }
+
+        @Override
+        public void stopForIoError() {
+            vmm.run().requestStop(RunState.IO_ERROR);
+        }
+    }
+
+    private static final class Events implements QuorumEvents {
+        private final Vmm vmm;
+
+        Events(Vmm vmm) {
+            this.vmm = vmm;
+        }
+
+        private static long sectors(long offset, long length) {
+            return (offset + length + 511) / 512 - offset / 512;
+        }
+
+        @Override
+        public void badChild(
+                Operation operation, int errno, String nodeName, long offset, long length) {
+            QuorumOpType type =
+                    switch (operation) {
+                        case READ -> QuorumOpType.READ;
+                        case WRITE -> QuorumOpType.WRITE;
+                        case FLUSH -> QuorumOpType.FLUSH;
+                    };
+            vmm.emit(
+                    new QuorumReportBadEvent(
+                            type,
+                            errno == 0 ? null : Errno.text(errno),
+                            nodeName,
+                            offset / 512,
+                            sectors(offset, length)));
+        }
+
+        @Override
+        public void failure(QuorumNode node, long offset, long length) {
+            String reference = node.name();
+            for (var edge : node.parents()) {
+                if (edge.user() instanceof BlockBackend backend && !backend.name().isEmpty()) {
+                    reference = backend.name();
+                }
+            }
+            vmm.emit(new QuorumFailureEvent(reference, offset / 512, sectors(offset, length)));
+        }
+    }
+
+    private static final class YankObserver implements BlockGraph.Observer {
+        private final Vmm vmm;
+
+        YankObserver(Vmm vmm) {
+            this.vmm = vmm;
+        }
+
+        private static YankInstance instance(BlockNode node) {
+            return new YankInstance.BlockNode(new YankInstanceBlockNode(node.name()));
+        }
+
+        @Override
+        public void added(BlockNode node) {
+            if (node instanceof NbdNode nbd) {
+                vmm.yank().register(instance(node));
+                vmm.yank().add(instance(node), nbd::yank);
+            }
+        }
+
+        @Override
+        public void removed(BlockNode node) {
+            if (node instanceof NbdNode) {
+                vmm.yank().unregister(instance(node));
+            }
+        }
+    }
+
+    // Command line
+
+    private interface Apply {
+        void apply(String argument) throws BlockException, QmpException;
+    }
+
+    private static OptionHandler option(
+            List<String> names, StartPhase phase, String help, Apply apply) {
+        return new OptionHandler() {
+            @Override
+            public List<String> names() {
+                return names;
+            }
+
+            @Override
+            public StartPhase phase() {
+                return phase;
+            }
+
+            @Override
+            public void apply(String argument) throws OptionException {
+                try {
+                    apply.apply(argument);
+                } catch (BlockException e) {
+                    throw new OptionException(
+                            e.getMessage() + (e.hint().isEmpty() ? "" : "\n" + e.hint()));
+                } catch (QmpException e) {
+                    throw new OptionException(e.description());
+                }
+            }
+
+            @Override
+            public String help() {
+                return help;
+            }
+        };
+    }
+
+    private static void options(Vmm vmm, BlockManager manager) {
+        vmm.option(
+                option(
+                        List.of("blockdev"),
+                        StartPhase.BLOCK,
+                        "-blockdev [driver=]driver[,node-name=N][,...]\n"
+                                + "                configure a block backend\n",
+                        text -> manager.addNode(blockdev(text))));
+        vmm.option(
+                option(
+                        List.of("drive"),
+                        StartPhase.BLOCK,
+                        "-drive [file=file][,if=type][,bus=n][,unit=m][,media=d][,index=i]\n"
+                                + "       [,cache=mode][,format=f][,rerror=ignore|stop|report]\n"
+                                + "       [,werror=ignore|stop|report|enospc][,id=name]...\n"
+                                + "                use 'file' as a drive image\n",
+                        text -> manager.addDrive(text, Map.of(), "ide")));
+        String[] disks = {"hda", "hdb", "hdc", "hdd"};
+        for (int i = 0; i < disks.length; i++) {
+            String index = Integer.toString(i);
+            vmm.option(
+                    option(
+                            List.of(disks[i]),
+                            StartPhase.BLOCK,
+                            "-" + disks[i] + " file    use 'file' as hard disk " + index + " image\n",
+                            text ->
+                                    manager.addDrive(
+                                            "", Map.of("index", index, "media", "disk", "file", text),
+                                            "ide")));
+        }
+        vmm.option(
+                option(
+                        List.of("cdrom"),
+                        StartPhase.BLOCK,
+                        "-cdrom file     use 'file' as CD-ROM image\n",
+                        text ->
+                                manager.addDrive(
+                                        "", Map.of("index", "2", "media", "cdrom", "file", text), "ide")));
+        String[] floppies = {"fda", "fdb"};
+        for (int i = 0; i < floppies.length; i++) {
+            String index = Integer.toString(i);
+            vmm.option(
+                    option(
+                            List.of(floppies[i]),
+                            StartPhase.BLOCK,
+                            "-" + floppies[i] + " file    use 'file' as floppy disk " + index + " image\n",
+                            text ->
+                                    manager.addDrive(
+                                            "", Map.of("index", index, "file", text), "floppy")));
+        }
+        vmm.option(new UnclaimedDrives(vmm, manager));
+    }
+
+    private static BlockdevOptions blockdev(String text) throws QmpException {
+        if (text.startsWith("{")) {
+            return BlockdevOptions.read(
+                    new JsonInputVisitor(JsonStreamParser.parse(text)), null);
+        }
+        return BlockdevOptions.read(
+                new KeyvalInputVisitor(
+                        KeyvalText.parse(text, "driver"), KeyvalInputVisitor.Style.KEYVAL),
+                null);
+    }
+
+    /** No option: refuses to start when a drive names an interface that no device of the machine took. */
+    private record UnclaimedDrives(Vmm vmm, BlockManager manager) implements OptionHandler {
+        @Override
+        public List<String> names() {
+            return List.of();
+        }
+
+        @Override
+        public StartPhase phase() {
+            return StartPhase.LAUNCH;
+        }
+
+        @Override
+        public void apply(String argument) {}
+
+        @Override
+        public void finish() throws OptionException {
+            if (vmm.machine() == null) {
+                return;
+            }
+            for (DriveInfo drive : manager.unclaimed()) {
+                throw new OptionException(
+                        "machine type does not support if="
+                                + drive.type()
+                                + ",bus="
+                                + drive.bus()
+                                + ",unit="
+                                + drive.unit(),
+                        false);
+            }
+        }
+    }
+}

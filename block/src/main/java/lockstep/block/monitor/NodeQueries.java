@@ -1,0 +1,373 @@
+package lockstep.block.monitor;
+
+import java.util.ArrayList;
+import java.util.List;
+import lockstep.api.BlockDeviceInfo;
+import lockstep.api.BlockDeviceIoStatus;
+import lockstep.api.BlockDeviceStats;
+import lockstep.api.BlockInfo;
+import lockstep.api.BlockLimitsInfo;
+import lockstep.api.BlockStats;
+import lockstep.api.BlockdevCacheInfo;
+import lockstep.api.BlockdevChild;
+import lockstep.api.BlockdevDetectZeroesOptions;
+import lockstep.api.ImageInfo;
+import lockstep.api.ImageInfoSpecific;
+import lockstep.api.ImageInfoSpecificFile;
+import lockstep.api.ImageInfoSpecificFileWrapper;
+import lockstep.api.ImageInfoSpecificQCow2;
+import lockstep.api.ImageInfoSpecificQCow2Wrapper;
+import lockstep.api.Qcow2CompressionType;
+import lockstep.block.BackendStats;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Role;
+import lockstep.block.qcow2.Qcow2Header;
+import lockstep.block.qcow2.Qcow2Node;
+import lockstep.block.quorum.QuorumNode;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonPrinter;
+import org.jspecify.annotations.Nullable;
+
+/** What the graph looks like in the shapes of QMP. Machine lock held. */
+final class NodeQueries {
+    private final BlockGraph graph;
+
+    NodeQueries(BlockGraph graph) {
+        this.graph = graph;
+    }
+
+    /** The text that names a node's data: a plain file name, or all significant options as {@code json:{...}}. */
+    static String filename(BlockNode node) {
+        String plain = node.plainFilename();
+        return plain.isEmpty() ? "json:" + JsonPrinter.compact(fullOptions(node)) : plain;
+    }
+
+    private static JsonObject fullOptions(BlockNode node) {
+        JsonObject options = new JsonObject();
+        node.info().options().members().forEach(options::put);
+        options.put("driver", node.driver());
+        if (node instanceof QuorumNode) {
+            JsonArray children = new JsonArray();
+            node.children().forEach(edge -> children.add(fullOptions(edge.node())));
+            options.put("children", children);
+            return options;
+        }
+        for (ChildEdge edge : node.children()) {
+            if (edge.role() != Role.BACKING || node.info().backingOverridden()) {
+                options.put(edge.name(), fullOptions(edge.node()));
+            }
+        }
+        return options;
+    }
+
+    /** The node below that has the data this one does not have itself: filtered or backing. */
+    private static @Nullable BlockNode below(BlockNode node) {
+        BlockNode backing = node.backing();
+        if (backing != null) {
+            return backing;
+        }
+        if (node.driver().equals("raw")) {
+            return null;
+        }
+        for (ChildEdge edge : node.children()) {
+            if (edge.role() == Role.FILTERED) {
+                return edge.node();
+            }
+        }
+        return null;
+    }
+
+    private long length(BlockNode node) {
+        graph.enter();
+        try {
+            return node.length();
+        } catch (BlockException e) {
+            return 0;
+        } finally {
+            graph.leave();
+        }
+    }
+
+    /** Bytes in the host's files below a node, without backing chains; null when that is not known. */
+    private static @Nullable Long actualSize(BlockNode node) {
+        if (node instanceof FileNode file) {
+            try {
+                return file.allocatedBytes();
+            } catch (BlockException e) {
+                return null;
+            }
+        }
+        Long sum = null;
+        for (ChildEdge edge : node.children()) {
+            if (edge.role() != Role.BACKING) {
+                Long one = actualSize(edge.node());
+                if (one == null) {
+                    return null;
+                }
+                sum = sum == null ? one : Long.valueOf(sum + one);
+            }
+        }
+        return sum;
+    }
+
+    ImageInfo image(BlockNode node, boolean withBacking) {
+        ImageInfo.Builder image =
+                ImageInfo.builder()
+                        .filename(filename(node))
+                        .format(node.driver())
+                        .virtualSize(length(node))
+                        .actualSize(actualSize(node));
+        BlockLimitsInfo.Builder limits =
+                BlockLimitsInfo.builder()
+                        .requestAlignment(1)
+                        .maxIov(1024)
+                        .minMemAlignment(512)
+                        .optMemAlignment(4096);
+        if (node instanceof Qcow2Node qcow2) {
+            Qcow2Header header = qcow2.header();
+            long cluster = 1L << header.clusterBits();
+            image.clusterSize(cluster).dirtyFlag(false).formatSpecific(specific(header));
+            limits.discardAlignment(cluster).writeZeroesAlignment(cluster);
+            if (header.backingFile() != null) {
+                image.backingFilename(header.backingFile())
+                        .backingFilenameFormat(header.backingFormat());
+                BlockNode backing = node.backing();
+                image.fullBackingFilename(
+                        backing == null ? header.backingFile() : filename(backing));
+            }
+        } else if (node instanceof FileNode) {
+            image.dirtyFlag(false)
+                    .formatSpecific(
+                            new ImageInfoSpecific.File(
+                                    new ImageInfoSpecificFileWrapper(
+                                            new ImageInfoSpecificFile(null))));
+        } else if (node.driver().equals("raw")) {
+            image.dirtyFlag(false);
+        }
+        image.limits(limits.build());
+        BlockNode below = withBacking ? below(node) : null;
+        if (below != null) {
+            image.backingImage(image(below, true));
+        }
+        return image.build();
+    }
+
+    private static ImageInfoSpecific specific(Qcow2Header header) {
+        boolean v3 = header.version() >= 3;
+        return new ImageInfoSpecific.Qcow2(
+                new ImageInfoSpecificQCow2Wrapper(
+                        new ImageInfoSpecificQCow2(
+                                v3 ? "1.1" : "0.10",
+                                null,
+                                null,
+                                v3 ? Boolean.FALSE : null,
+                                v3 ? Boolean.valueOf((header.compatible() & 1) != 0) : null,
+                                v3 ? Boolean.valueOf((header.incompatible() & 2) != 0) : null,
+                                1L << header.refcountOrder(),
+                                null,
+                                header.compressionType() == 0
+                                        ? Qcow2CompressionType.ZLIB
+                                        : Qcow2CompressionType.ZSTD)));
+    }
+
+    BlockDeviceInfo device(BlockNode node, @Nullable BlockBackend backend, boolean flat) {
+        List<BlockdevChild> children = new ArrayList<>();
+        for (ChildEdge edge : node.children().reversed()) {
+            children.add(new BlockdevChild(edge.name(), edge.node().name()));
+        }
+        int depth = 0;
+        for (BlockNode at = below(node); at != null; at = below(at)) {
+            depth++;
+        }
+        BlockNode backing = node.backing();
+        BlockdevDetectZeroesOptions detect =
+                BlockdevDetectZeroesOptions.find(node.info().detectZeroes());
+        return BlockDeviceInfo.builder()
+                .file(filename(node))
+                .nodeName(node.name())
+                .ro(node.readOnly())
+                .drv(node.driver())
+                .backingFile(backing == null ? null : filename(backing))
+                .backingFileDepth(depth)
+                .children(children)
+                .active(node.active())
+                .encrypted(false)
+                .detectZeroes(detect == null ? BlockdevDetectZeroesOptions.OFF : detect)
+                .bps(0)
+                .bpsRd(0)
+                .bpsWr(0)
+                .iops(0)
+                .iopsRd(0)
+                .iopsWr(0)
+                .image(image(node, !flat))
+                .cache(
+                        new BlockdevCacheInfo(
+                                backend == null || !backend.writethrough(),
+                                node.info().cacheDirect(),
+                                node.info().cacheNoFlush()))
+                .writeThreshold(0)
+                .build();
+    }
+
+    private static boolean shown(BlockBackend backend) {
+        return !backend.name().isEmpty() || backend.device() != null;
+    }
+
+    /** The path of a device in the object tree. */
+    static @Nullable String qdev(BlockBackend backend) {
+        return backend.device();
+    }
+
+    List<BlockInfo> blocks() {
+        List<BlockInfo> list = new ArrayList<>();
+        for (BlockBackend backend : graph.backends()) {
+            if (shown(backend)) {
+                list.add(block(backend));
+            }
+        }
+        return list;
+    }
+
+    private BlockInfo block(BlockBackend backend) {
+        BlockNode root = backend.root();
+        BlockInfo.Builder info =
+                BlockInfo.builder()
+                        .device(backend.name())
+                        .qdev(qdev(backend))
+                        .type("unknown")
+                        .removable(backend.removable())
+                        .locked(false);
+        if (backend.device() != null && backend.removable()) {
+            info.trayOpen(false);
+        }
+        if (backend.ioStatusEnabled()) {
+            info.ioStatus(
+                    switch (backend.ioStatus()) {
+                        case OK -> BlockDeviceIoStatus.OK;
+                        case FAILED -> BlockDeviceIoStatus.FAILED;
+                        case NOSPACE -> BlockDeviceIoStatus.NOSPACE;
+                    });
+        }
+        if (root != null) {
+            info.inserted(device(root, backend, false));
+        }
+        return info.build();
+    }
+
+    List<BlockDeviceInfo> named(boolean flat) {
+        List<BlockDeviceInfo> list = new ArrayList<>();
+        for (BlockNode node : graph.nodes().reversed()) {
+            list.add(device(node, null, flat));
+        }
+        return list;
+    }
+
+    List<BlockStats> statistics(boolean nodes) {
+        List<BlockStats> list = new ArrayList<>();
+        if (nodes) {
+            for (BlockNode node : graph.nodes().reversed()) {
+                list.add(nodeStats(node, false));
+            }
+            return list;
+        }
+        for (BlockBackend backend : graph.backends()) {
+            if (!shown(backend)) {
+                continue;
+            }
+            BlockNode root = backend.root();
+            BlockStats below = root == null ? null : nodeStats(root, true);
+            list.add(
+                    BlockStats.builder()
+                            .device(backend.name())
+                            .qdev(qdev(backend))
+                            .nodeName(root == null ? null : root.name())
+                            .stats(
+                                    stats(
+                                            backend.stats(),
+                                            root == null ? 0 : root.highestWrite(),
+                                            true))
+                            .parent(below == null ? null : below.parent())
+                            .backing(below == null ? null : below.backing())
+                            .build());
+        }
+        return list;
+    }
+
+    private static BlockStats nodeStats(BlockNode node, boolean recurse) {
+        BlockStats.Builder stats =
+                BlockStats.builder()
+                        .nodeName(node.name())
+                        .stats(stats(null, node.highestWrite(), false));
+        ChildEdge primary = node.primaryChild();
+        if (primary != null) {
+            stats.parent(nodeStats(primary.node(), recurse));
+        }
+        BlockNode backing = node.backing();
+        if (recurse && backing != null) {
+            stats.backing(nodeStats(backing, true));
+        }
+        return stats.build();
+    }
+
+    private static BlockDeviceStats stats(
+            @Nullable BackendStats stats, long highest, boolean account) {
+        BlockDeviceStats.Builder b =
+                BlockDeviceStats.builder()
+                        .rdBytes(0)
+                        .wrBytes(0)
+                        .zoneAppendBytes(0)
+                        .unmapBytes(0)
+                        .rdOperations(0)
+                        .wrOperations(0)
+                        .zoneAppendOperations(0)
+                        .flushOperations(0)
+                        .unmapOperations(0)
+                        .rdTotalTimeNs(0)
+                        .wrTotalTimeNs(0)
+                        .zoneAppendTotalTimeNs(0)
+                        .flushTotalTimeNs(0)
+                        .unmapTotalTimeNs(0)
+                        .wrHighestOffset(highest)
+                        .rdMerged(0)
+                        .wrMerged(0)
+                        .zoneAppendMerged(0)
+                        .unmapMerged(0)
+                        .failedRdOperations(0)
+                        .failedWrOperations(0)
+                        .failedZoneAppendOperations(0)
+                        .failedFlushOperations(0)
+                        .failedUnmapOperations(0)
+                        .invalidRdOperations(0)
+                        .invalidWrOperations(0)
+                        .invalidZoneAppendOperations(0)
+                        .invalidFlushOperations(0)
+                        .invalidUnmapOperations(0)
+                        .accountInvalid(account)
+                        .accountFailed(account)
+                        .timedStats(List.of());
+        if (stats != null) {
+            b.rdBytes(stats.read().bytes())
+                    .rdOperations(stats.read().operations())
+                    .rdTotalTimeNs(stats.read().nanos())
+                    .failedRdOperations(stats.read().failed())
+                    .wrBytes(stats.write().bytes())
+                    .wrOperations(stats.write().operations())
+                    .wrTotalTimeNs(stats.write().nanos())
+                    .failedWrOperations(stats.write().failed())
+                    .unmapBytes(stats.unmap().bytes())
+                    .unmapOperations(stats.unmap().operations())
+                    .unmapTotalTimeNs(stats.unmap().nanos())
+                    .failedUnmapOperations(stats.unmap().failed())
+                    .flushOperations(stats.flush().operations())
+                    .flushTotalTimeNs(stats.flush().nanos())
+                    .failedFlushOperations(stats.flush().failed());
+        }
+        return b.build();
+    }
+}

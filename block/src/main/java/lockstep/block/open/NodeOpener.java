@@ -1,0 +1,576 @@
+package lockstep.block.open;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import lockstep.api.BlockdevCacheOptions;
+import lockstep.api.BlockdevDetectZeroesOptions;
+import lockstep.api.BlockdevDiscardOptions;
+import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevOptionsFile;
+import lockstep.api.BlockdevOptionsNbd;
+import lockstep.api.BlockdevOptionsNull;
+import lockstep.api.BlockdevOptionsQuorum;
+import lockstep.api.BlockdevOptionsRaw;
+import lockstep.api.BlockdevRef;
+import lockstep.api.BlockdevRefOrNull;
+import lockstep.api.OnOffAuto;
+import lockstep.api.QuorumReadPattern;
+import lockstep.api.ReplicationMode;
+import lockstep.api.SocketAddress;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.file.FileNode;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.NodeInfo;
+import lockstep.block.nullco.NullNode;
+import lockstep.block.qcow2.Qcow2Node;
+import lockstep.block.quorum.QuorumEvents;
+import lockstep.block.quorum.QuorumNode;
+import lockstep.block.raw.FormatProbe;
+import lockstep.block.raw.RawNode;
+import lockstep.block.replication.ReplicationManager;
+import lockstep.block.replication.ReplicationNode;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonOutputVisitor;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import org.jspecify.annotations.Nullable;
+
+/** Opens trees of nodes. Every returned node comes with one reference for the caller. Machine lock held. */
+public final class NodeOpener {
+    /** What a node takes from its parent, or a root from the way it was asked for, when it does not say itself. */
+    public record Inherited(
+            boolean readOnly,
+            boolean autoReadOnly,
+            boolean direct,
+            boolean noFlush,
+            boolean forceShare,
+            boolean discard,
+            int depth) {
+        /** The root of blockdev-add and -blockdev. */
+        public static final Inherited BLOCKDEV =
+                new Inherited(false, false, false, false, false, false, 0);
+
+        /** The root of -drive. */
+        public static final Inherited DRIVE =
+                new Inherited(false, true, false, false, false, false, 0);
+    }
+
+    /** What a node is opened with. */
+    private record Settings(
+            String name,
+            boolean readOnly,
+            boolean autoReadOnly,
+            boolean direct,
+            boolean noFlush,
+            boolean forceShare,
+            boolean discard,
+            boolean active,
+            String detectZeroes,
+            int depth) {
+        Inherited child() {
+            return new Inherited(
+                    readOnly, autoReadOnly, direct, noFlush, forceShare, true, depth + 1);
+        }
+
+        Inherited backing() {
+            return new Inherited(true, false, direct, noFlush, forceShare, true, depth + 1);
+        }
+    }
+
+    private static final int DEPTH_MAX = 200;
+    private static final Set<String> CHILDREN = Set.of("file", "backing", "children");
+    private static final Set<String> COMMON =
+            Set.of(
+                    "driver",
+                    "node-name",
+                    "discard",
+                    "cache",
+                    "active",
+                    "read-only",
+                    "auto-read-only",
+                    "force-share",
+                    "detect-zeroes");
+    private static final Map<String, Set<String>> SIGNIFICANT =
+            Map.of(
+                    "file", Set.of("filename"),
+                    "raw", Set.of("offset", "size"),
+                    "qcow2", Set.of(),
+                    "nbd", Set.of("server", "export", "tls-creds", "tls-hostname"));
+
+    private final BlockGraph graph;
+    private final ReplicationManager replication;
+    private final QuorumEvents quorumEvents;
+    private final BooleanSupplier startInactive;
+    private final Consumer<String> warn;
+    private final LegacyTree legacy = new LegacyTree(this::probe);
+    private boolean probedRaw;
+
+    /**
+     * An opener.
+     *
+     * @param startInactive true while the machine waits for an incoming migration
+     * @param warn shows the user a warning
+     */
+    public NodeOpener(
+            BlockGraph graph,
+            ReplicationManager replication,
+            QuorumEvents quorumEvents,
+            BooleanSupplier startInactive,
+            Consumer<String> warn) {
+        this.graph = graph;
+        this.replication = replication;
+        this.quorumEvents = quorumEvents;
+        this.startInactive = startInactive;
+        this.warn = warn;
+    }
+
+    private static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    /** Opens from typed options, as blockdev-add gives them. */
+    public BlockNode open(BlockdevOptions options, Inherited inherited) throws BlockException {
+        JsonObject given = (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
+        return open(options, given, inherited);
+    }
+
+    /** Opens from a tree of texts in which drivers may be missing, as -drive gives it. The tree is completed in place. */
+    public BlockNode openLegacy(JsonObject tree, Inherited inherited) throws BlockException {
+        probedRaw = false;
+        BlockdevOptions options = legacy.read(tree);
+        return open(options, tree, inherited);
+    }
+
+    private static boolean or(@Nullable Boolean value, boolean fallback) {
+        return value == null ? fallback : value;
+    }
+
+    private BlockNode open(BlockdevOptions options, JsonObject given, Inherited inherited)
+            throws BlockException {
+        if (inherited.depth() > DEPTH_MAX) {
+            throw bad("The chain of backing files is too long, or refers to itself");
+        }
+        String name = options.nodeName();
+        if (name != null) {
+            graph.checkNodeName(name);
+        }
+        BlockdevCacheOptions cache = options.cache();
+        BlockdevDiscardOptions discard = options.discard();
+        BlockdevDetectZeroesOptions detect = options.detectZeroes();
+        boolean unmap =
+                discard == null ? inherited.discard() : discard == BlockdevDiscardOptions.UNMAP;
+        if (detect == BlockdevDetectZeroesOptions.UNMAP && !unmap) {
+            throw bad(
+                    "setting detect-zeroes to unmap is not allowed without setting discard"
+                            + " operation to unmap");
+        }
+        Settings settings =
+                new Settings(
+                        name == null ? graph.autoName() : name,
+                        or(options.readOnly(), inherited.readOnly()),
+                        or(options.autoReadOnly(), inherited.autoReadOnly()),
+                        cache == null ? inherited.direct() : or(cache.direct(), inherited.direct()),
+                        cache == null
+                                ? inherited.noFlush()
+                                : or(cache.noFlush(), inherited.noFlush()),
+                        or(options.forceShare(), inherited.forceShare()),
+                        unmap,
+                        or(options.active(), !startInactive.getAsBoolean()),
+                        detect == null ? "off" : detect.wireName(),
+                        inherited.depth());
+        if (settings.forceShare() && !settings.readOnly()) {
+            throw bad("force-share=on can only be used with read-only images");
+        }
+        boolean overridden = false;
+        BlockNode node =
+                switch (options) {
+                    case BlockdevOptions.File file -> file(file.data(), settings);
+                    case BlockdevOptions.Nbd nbd -> nbd(nbd.data(), settings);
+                    case BlockdevOptions.NullCo nul -> nullNode("null-co", nul.data(), settings);
+                    case BlockdevOptions.NullAio nul -> nullNode("null-aio", nul.data(), settings);
+                    case BlockdevOptions.Raw raw -> raw(raw.data(), given, settings);
+                    case BlockdevOptions.Qcow2 qcow2 -> {
+                        overridden = qcow2.data().backing() != null;
+                        yield qcow2(
+                                qcow2.data().file(), qcow2.data().backing(), given, settings);
+                    }
+                    case BlockdevOptions.Quorum quorum -> quorum(quorum.data(), given, settings);
+                    case BlockdevOptions.Replication r -> {
+                        BlockNode file = child(r.data().file(), given.get("file"), settings.child());
+                        try {
+                            yield ReplicationNode.open(
+                                    graph,
+                                    settings.name(),
+                                    settings.readOnly(),
+                                    r.data().mode() == ReplicationMode.PRIMARY
+                                            ? Mode.PRIMARY
+                                            : Mode.SECONDARY,
+                                    r.data().topId(),
+                                    file,
+                                    settings.active(),
+                                    replication);
+                        } finally {
+                            graph.release(file);
+                        }
+                    }
+                    case BlockdevOptions.Throttle ignored ->
+                            throw new BlockException(
+                                    Errno.ENOTSUP,
+                                    "The block driver 'throttle' is not available");
+                    case BlockdevOptions.CopyOnRead ignored ->
+                            throw new BlockException(
+                                    Errno.ENOTSUP,
+                                    "The block driver 'copy-on-read' is not available");
+                };
+        node.setInfo(
+                new NodeInfo(
+                        significant(node.driver(), given),
+                        settings.discard(),
+                        settings.direct(),
+                        settings.noFlush(),
+                        settings.detectZeroes(),
+                        overridden));
+        return node;
+    }
+
+    /** The options that another open would need to reach the same data. */
+    private static JsonObject significant(String driver, JsonObject given) {
+        JsonObject kept = new JsonObject();
+        Set<String> wanted = SIGNIFICANT.get(driver);
+        given.members()
+                .forEach(
+                        (key, value) -> {
+                            boolean own = !CHILDREN.contains(key) && !COMMON.contains(key);
+                            if (own && (wanted == null || wanted.contains(key))) {
+                                kept.put(key, value);
+                            }
+                        });
+        return kept;
+    }
+
+    private BlockNode enter(BlockNode node, boolean active) throws BlockException {
+        if (!active) {
+            BlockGraph.startInactive(node);
+        }
+        return graph.add(node);
+    }
+
+    /** Opens or finds a child; the caller gets a reference either way. */
+    private BlockNode child(BlockdevRef ref, @Nullable JsonValue given, Inherited inherited)
+            throws BlockException {
+        return switch (ref) {
+            case BlockdevRef.Reference reference -> graph.retain(graph.lookup(reference.value()));
+            case BlockdevRef.Definition definition ->
+                    open(definition.value(), object(given, definition.value()), inherited);
+        };
+    }
+
+    private static JsonObject object(@Nullable JsonValue given, BlockdevOptions options) {
+        return given instanceof JsonObject object
+                ? object
+                : (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
+    }
+
+    private BlockNode file(BlockdevOptionsFile file, Settings settings) throws BlockException {
+        return enter(
+                FileNode.open(
+                        graph,
+                        "file",
+                        settings.name(),
+                        new FileNode.Options(
+                                file.filename(),
+                                settings.readOnly(),
+                                settings.autoReadOnly(),
+                                file.locking() != OnOffAuto.OFF && !settings.forceShare(),
+                                settings.noFlush(),
+                                settings.discard())),
+                settings.active());
+    }
+
+    /** The address for our channels of an address in options. */
+    public static NbdAddress address(SocketAddress address) throws BlockException {
+        return switch (address) {
+            case SocketAddress.Inet inet ->
+                    new NbdAddress.Inet(inet.data().host(), port(inet.data().port()));
+            case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
+            case SocketAddress.Vsock ignored ->
+                    throw new BlockException(Errno.ENOTSUP, "vsock addresses are not supported");
+            case SocketAddress.Fd ignored ->
+                    throw new BlockException(
+                            Errno.ENOTSUP, "file descriptor addresses are not supported here");
+        };
+    }
+
+    /** A port number from its text. */
+    public static int port(String text) throws BlockException {
+        try {
+            int port = Integer.parseInt(text);
+            if (port >= 0 && port <= 65535) {
+                return port;
+            }
+        } catch (NumberFormatException e) {
+            throw bad("Port '" + text + "' is not a number between 0 and 65535");
+        }
+        throw bad("Port '" + text + "' is not a number between 0 and 65535");
+    }
+
+    private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {
+        if (nbd.tlsCreds() != null || nbd.tlsHostname() != null) {
+            throw new BlockException(Errno.ENOTSUP, "TLS for NBD is not supported");
+        }
+        if (nbd.xDirtyBitmap() != null) {
+            throw new BlockException(Errno.ENOTSUP, "x-dirty-bitmap is not supported");
+        }
+        String export = nbd.export() == null ? "" : nbd.export();
+        if (export.length() > 4096) {
+            throw bad("export name too long to send to server");
+        }
+        NbdNode.Options options =
+                new NbdNode.Options(
+                        address(nbd.server()),
+                        export,
+                        seconds(nbd.reconnectDelay()),
+                        seconds(nbd.openTimeout()));
+        return enter(
+                NbdNode.open(
+                        graph,
+                        settings.name(),
+                        settings.readOnly(),
+                        settings.autoReadOnly(),
+                        options),
+                settings.active());
+    }
+
+    private static int seconds(@Nullable Long value) {
+        return value == null ? 0 : (int) Math.min(value, Integer.MAX_VALUE);
+    }
+
+    private BlockNode nullNode(String driver, BlockdevOptionsNull nul, Settings settings)
+            throws BlockException {
+        long size = nul.size() == null ? NullNode.DEFAULT_SIZE : nul.size();
+        long latency = nul.latencyNs() == null ? 0 : nul.latencyNs();
+        if (size < 0 || latency < 0) {
+            throw bad("latency-ns is invalid");
+        }
+        return enter(
+                new NullNode(
+                        graph,
+                        driver,
+                        settings.name(),
+                        settings.readOnly(),
+                        size,
+                        latency,
+                        or(nul.readZeroes(), false)),
+                settings.active());
+    }
+
+    private BlockNode raw(BlockdevOptionsRaw raw, JsonObject given, Settings settings)
+            throws BlockException {
+        BlockNode file = child(raw.file(), given.get("file"), settings.child());
+        try {
+            boolean readOnly = settings.readOnly() || file.readOnly() && settings.autoReadOnly();
+            RawNode node =
+                    new RawNode(
+                            graph,
+                            settings.name(),
+                            readOnly,
+                            raw.offset() == null ? 0 : raw.offset(),
+                            raw.size() == null ? -1 : raw.size(),
+                            probedRaw && !readOnly && settings.depth() == 0);
+            enter(node, settings.active());
+            try {
+                node.open(file);
+            } catch (BlockException e) {
+                graph.release(node);
+                throw e;
+            }
+            return node;
+        } finally {
+            graph.release(file);
+        }
+    }
+
+    private BlockNode qcow2(
+            BlockdevRef fileRef,
+            @Nullable BlockdevRefOrNull backing,
+            JsonObject given,
+            Settings settings)
+            throws BlockException {
+        BlockNode file = child(fileRef, given.get("file"), settings.child());
+        Qcow2Node node;
+        try {
+            boolean readOnly = settings.readOnly() || file.readOnly() && settings.autoReadOnly();
+            node = Qcow2Node.open(graph, settings.name(), readOnly, file, settings.active());
+        } finally {
+            graph.release(file);
+        }
+        try {
+            BlockNode below = backing(node, backing, given, settings);
+            if (below != null) {
+                try {
+                    node.attachBacking(below);
+                } finally {
+                    graph.release(below);
+                }
+            }
+            return node;
+        } catch (BlockException e) {
+            graph.release(node);
+            throw e;
+        }
+    }
+
+    private @Nullable BlockNode backing(
+            Qcow2Node node,
+            @Nullable BlockdevRefOrNull backing,
+            JsonObject given,
+            Settings settings)
+            throws BlockException {
+        return switch (backing) {
+            case BlockdevRefOrNull.Null ignored -> null;
+            case BlockdevRefOrNull.Reference reference ->
+                    graph.retain(graph.lookup(reference.value()));
+            case BlockdevRefOrNull.Definition definition ->
+                    open(
+                            definition.value(),
+                            object(given.get("backing"), definition.value()),
+                            settings.backing());
+            case null -> {
+                String file = node.header().backingFile();
+                yield file == null ? null : fromHeader(node, file, settings);
+            }
+        };
+    }
+
+    private BlockNode fromHeader(Qcow2Node node, String filename, Settings settings)
+            throws BlockException {
+        JsonObject tree = new JsonObject();
+        String format = node.header().backingFormat();
+        JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
+        if (filename.startsWith("json:")) {
+            tree = file;
+        } else {
+            if (format != null) {
+                tree.put("driver", format);
+            }
+            if (format != null && format.equals("file")) {
+                tree = file;
+            } else {
+                tree.put("file", file);
+            }
+        }
+        try {
+            BlockdevOptions options = legacy.read(tree);
+            return open(options, tree, settings.backing());
+        } catch (BlockException e) {
+            throw new BlockException(
+                    e.errno(), "Could not open backing file: " + e.getMessage(), e);
+        }
+    }
+
+    /** A relative backing file name counts from the image's own folder. */
+    private static String absolute(Qcow2Node node, String filename) {
+        int colon = filename.indexOf(':');
+        boolean protocol = colon > 0 && !filename.substring(0, colon).contains("/");
+        String own = node.plainFilename();
+        if (protocol || filename.startsWith("/") || !own.contains("/") || own.contains("://")) {
+            return filename;
+        }
+        Path folder = Path.of(own).getParent();
+        return folder == null ? filename : folder.resolve(filename).toString();
+    }
+
+    private BlockNode quorum(BlockdevOptionsQuorum quorum, JsonObject given, Settings settings)
+            throws BlockException {
+        long threshold = quorum.voteThreshold();
+        QuorumNode.Options options =
+                new QuorumNode.Options(
+                        Math.clamp(threshold, Integer.MIN_VALUE, Integer.MAX_VALUE),
+                        quorum.readPattern() == QuorumReadPattern.FIFO,
+                        or(quorum.blkverify(), false),
+                        or(quorum.rewriteCorrupted(), false));
+        QuorumNode.check(options, quorum.children().size());
+        JsonValue givenChildren = given.get("children");
+        List<BlockNode> children = new ArrayList<>();
+        try {
+            for (int i = 0; i < quorum.children().size(); i++) {
+                JsonValue one =
+                        givenChildren instanceof JsonArray array && i < array.size()
+                                ? array.get(i)
+                                : null;
+                children.add(child(quorum.children().get(i), one, settings.child()));
+            }
+            return QuorumNode.open(
+                    graph,
+                    settings.name(),
+                    settings.readOnly(),
+                    options,
+                    children,
+                    settings.active(),
+                    quorumEvents);
+        } finally {
+            children.forEach(graph::release);
+        }
+    }
+
+    private String probe(JsonValue file) throws BlockException {
+        BlockNode node;
+        if (file instanceof JsonString reference) {
+            node = graph.retain(graph.lookup(reference.value()));
+        } else {
+            JsonObject given = (JsonObject) file;
+            BlockdevOptions options = LegacyTree.parse(given);
+            // Looked at without locks: the image may be in use until the guest arrives here.
+            node =
+                    open(
+                            withoutName(options, given),
+                            given,
+                            new Inherited(true, false, false, false, true, false, 0));
+        }
+        try {
+            MemorySegment sector = MemorySegment.ofArray(new byte[512]);
+            long length = Math.min(512, node.length());
+            if (length > 0) {
+                node.read(0, sector.asSlice(0, length));
+            }
+            String format = FormatProbe.probe(sector);
+            if (format.equals("raw") && length > 0) {
+                probedRaw = true;
+                warn.accept(
+                        "Image format was not specified for '"
+                                + node.plainFilename()
+                                + "' and probing guessed raw.\n"
+                                + "         Automatically detecting the format is dangerous for raw"
+                                + " images, write operations on block 0 will be restricted.\n"
+                                + "         Specify the 'raw' format explicitly to remove the"
+                                + " restrictions.");
+            }
+            return format;
+        } finally {
+            graph.release(node);
+        }
+    }
+
+    /** The same protocol node without name and write access, for a short look at its first bytes. */
+    private static BlockdevOptions withoutName(BlockdevOptions options, JsonObject given)
+            throws BlockException {
+        JsonObject copy = new JsonObject();
+        given.members().forEach(copy::put);
+        copy.remove("node-name");
+        copy.remove("read-only");
+        copy.put("read-only", "on");
+        return copy.equals(given) ? options : LegacyTree.parse(copy);
+    }
+}
