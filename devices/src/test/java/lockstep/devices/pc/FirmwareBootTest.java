@@ -1,0 +1,56 @@
+package lockstep.devices.pc;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import lockstep.runtime.spi.MachineConfig;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** SeaBIOS, which nobody here wrote, on the whole board. */
+@Tag("kvm")
+final class FirmwareBootTest {
+    @Test
+    void seabiosLooksForABootDevice() throws Exception {
+        Assumptions.assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "/dev/kvm is not usable");
+        Assumptions.assumeTrue(
+                Files.exists(Path.of("/usr/share/seabios/bios-256k.bin")),
+                "SeaBIOS is not installed");
+        LiveVmm.Line serial = new LiveVmm.Line("No bootable device");
+        MachineConfig config =
+                new MachineConfig(
+                        "pc-i440fx-10.2",
+                        Map.of(),
+                        128 << 20,
+                        1,
+                        null,
+                        List.of("kvm"),
+                        null,
+                        List.of(),
+                        List.of(serial),
+                        List.of(),
+                        false,
+                        null,
+                        true,
+                        Map.of("reboot-timeout", "-1"),
+                        Map.of(),
+                        null,
+                        null,
+                        Map.of());
+        try (LiveVmm live = new LiveVmm()) {
+            live.lock.acquire();
+            try {
+                live.machine = new PcType(PcVersion.all().getFirst()).create(config, live.vmm);
+                live.machine.reset();
+                live.run.start();
+            } finally {
+                live.lock.release();
+            }
+            assertTrue(serial.await(60), () -> serial.text() + live.messages);
+        }
+    }
+}
