@@ -29,6 +29,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
+import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.KeyvalInputVisitor;
@@ -36,6 +37,7 @@ import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.Room;
@@ -62,6 +64,7 @@ public final class BlockRoom implements Room {
                         id -> vmm.emit(new BlockExportDeletedEvent(id)));
         vmm.publish(BlockLayer.class, manager);
         vmm.publish(ReplicationControl.class, manager.replication());
+        vmm.publish(DiskHandover.class, new Handover(manager.graph()));
         manager.graph().setObserver(new YankObserver(vmm));
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(vmm.commands(), qmp);
@@ -78,16 +81,33 @@ public final class BlockRoom implements Room {
                                 manager.machineStopped();
                             }
                         });
-        vmm.run()
-                .addStartCheck(
-                        () -> {
-                            try {
-                                manager.graph().activateAll();
-                            } catch (BlockException e) {
-                                throw new QmpException(String.valueOf(e.getMessage()));
-                            }
-                        });
+        vmm.run().addStartCheck(vmm.service(DiskHandover.class)::activateAll);
         vmm.onExit(manager::close);
+    }
+
+    private record Handover(BlockGraph graph) implements DiskHandover {
+        @Override
+        public void activateAll() throws QmpException {
+            try {
+                graph.activateAll();
+            } catch (BlockException e) {
+                throw failure(e);
+            }
+        }
+
+        @Override
+        public void inactivateAll() throws QmpException {
+            graph.drainAll();
+            try {
+                graph.inactivateAll();
+            } catch (BlockException e) {
+                throw failure(e);
+            }
+        }
+
+        private static QmpException failure(BlockException e) {
+            return new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
     }
 
     private static final class Host implements BlockHost {
