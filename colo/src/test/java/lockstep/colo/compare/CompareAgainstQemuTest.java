@@ -8,6 +8,8 @@ import java.io.InputStream;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -143,6 +145,31 @@ class CompareAgainstQemuTest {
             for (String name : DEVICES) {
                 sockets.add(connect(directory.resolve(name)));
             }
+            awaitOutput();
+            send(3, Frames.ascii("COLO_USERSPACE_PROXY_INIT"));
+            receive(3);
+        }
+
+        /** The output is accepted on another thread than the inputs; what comes earlier is lost. */
+        private void awaitOutput() throws IOException {
+            SocketChannel out = sockets.get(2);
+            out.configureBlocking(false);
+            ByteBuffer header = ByteBuffer.allocate(4);
+            try (Selector selector = Selector.open()) {
+                out.register(selector, SelectionKey.OP_READ);
+                do {
+                    send(0, Frames.arp());
+                } while (selector.select(50) == 0);
+                out.read(header);
+            }
+            out.configureBlocking(true);
+            while (header.hasRemaining()) {
+                out.read(header);
+            }
+            Channels.newInputStream(out).readNBytes(header.getInt(0));
+            byte[] last = new byte[64];
+            send(0, last);
+            while (receive(2).length != last.length) {}
         }
 
         private static SocketChannel connect(Path path) throws Exception {
