@@ -5,6 +5,7 @@ import org.jspecify.annotations.NullMarked;
 @SuppressWarnings("module") // The reader of the kernel layouts is compiled later.
 module lockstep.qmp {
     requires static org.jspecify;
+    requires tools.jackson.core;
 
     exports lockstep.api;
     exports lockstep.qmp;
