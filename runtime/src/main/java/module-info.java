@@ -5,6 +5,7 @@ import org.jspecify.annotations.NullMarked;
 module lockstep.runtime {
     requires lockstep.qmp;
     requires jdk.net;
+    requires jdk.unsupported;
     requires static org.jspecify;
 
     exports lockstep.runtime;

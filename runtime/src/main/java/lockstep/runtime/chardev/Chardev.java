@@ -56,6 +56,12 @@ public interface Chardev extends AutoCloseable {
      */
     Attachment attach(ChardevFrontend frontend, EventLoop loop) throws ChardevException;
 
+    /** Passes a break on to the peer, where the back end knows what that is. */
+    default void sendBreak() {}
+
+    /** Cuts the connection, so that nobody waits for the peer any longer. Any thread. */
+    default void yank() {}
+
     /** Closes connection and listener; a front end gets {@link ChardevFrontend#closed}. */
     @Override
     void close();

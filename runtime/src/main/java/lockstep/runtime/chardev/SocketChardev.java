@@ -698,8 +698,8 @@ final class SocketChardev extends Backend {
         armReconnect();
     }
 
-    /** Cuts the connection both ways, so that whatever waits for the peer gives up. Any thread. */
-    void yank() {
+    @Override
+    public void yank() {
         lock.lock();
         try {
             Fd fd = connection;

@@ -4,6 +4,11 @@ import java.util.List;
 
 /** All vCPUs of a machine, as run control sees them. Called under the machine lock. */
 public interface VcpuGroup {
+    /** The kernel's numbers of the vCPU threads, by vCPU index. */
+    default List<Integer> threads() {
+        return List.of();
+    }
+
     /**
      * Takes every vCPU out of the guest and waits until each of them is out. The machine lock is
      * released while waiting, so that a vCPU in the middle of a device access can finish it.

@@ -278,8 +278,8 @@ public final class HmpInterpreter {
         }
     }
 
-    /** The text of {@code help}, or of one command. */
-    String help(@Nullable String name) {
+    /** The text of {@code help}, or of one command or {@code info} topic. */
+    public String helpText(@Nullable String name) {
         StringBuilder out = new StringBuilder();
         if (name == null || name.isEmpty()) {
             table.all().forEach(c -> describe(out, "", c));

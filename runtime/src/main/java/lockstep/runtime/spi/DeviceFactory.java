@@ -1,5 +1,7 @@
 package lockstep.runtime.spi;
 
+import java.util.List;
+import lockstep.api.ObjectPropertyInfo;
 import lockstep.runtime.machine.Machine;
 
 /** Makes devices of one driver. Called under the machine lock. */
@@ -7,4 +9,9 @@ import lockstep.runtime.machine.Machine;
 public interface DeviceFactory {
     /** Makes the device and plugs it into the machine. Calls {@link DeviceOptions#finish}. */
     Device create(DeviceOptions options, Machine machine) throws DeviceException;
+
+    /** What device-list-properties answers. */
+    default List<ObjectPropertyInfo> properties() {
+        return List.of();
+    }
 }

@@ -1,0 +1,90 @@
+package lockstep.runtime;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+import lockstep.api.ShutdownCause;
+import lockstep.runtime.command.RuntimeCommands;
+import lockstep.runtime.commandline.EndOfProgram;
+import lockstep.runtime.commandline.OptionTable;
+import lockstep.runtime.commandline.RuntimeOptions;
+import lockstep.runtime.linux.HostProcess;
+import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.StartPhase;
+
+/** The program: reads the command line, builds the machine, runs the main loop until it is told to end. */
+public final class Main {
+    private static final int SIGTERM = 15;
+
+    private Main() {}
+
+    /** Runs the program with the arguments of {@code qemu-system-x86_64}. */
+    public static void main(String[] arguments) {
+        System.exit(run(List.of(arguments)));
+    }
+
+    private static int run(List<String> arguments) {
+        String program = System.getProperty("lockstep.argv0", "lockstep-system-x86_64");
+        VmmProcess vmm;
+        try {
+            vmm = new VmmProcess(program);
+        } catch (IOException e) {
+            System.err.println(program + ": " + e.getMessage());
+            return 1;
+        }
+        int status = 0;
+        PidFile pidFile = new PidFile();
+        try {
+            if (start(vmm, arguments, pidFile)) {
+                Thread.ofPlatform()
+                        .name("signals")
+                        .daemon(true)
+                        .start(() -> HostSignals.handle(number -> signalled(vmm, number)));
+                vmm.loop().run();
+            }
+        } catch (OptionTable.Failure e) {
+            vmm.report(String.valueOf(e.getMessage()));
+            status = 1;
+        }
+        vmm.shutDown();
+        pidFile.remove();
+        return status;
+    }
+
+    private static void signalled(VmmProcess vmm, int number) {
+        vmm.report("terminating on signal " + number);
+        vmm.run().requestShutdown(ShutdownCause.HOST_SIGNAL);
+    }
+
+    /** Builds everything; false when an option such as -help was all there is to do. */
+    private static boolean start(VmmProcess vmm, List<String> arguments, PidFile pidFile)
+            throws OptionTable.Failure {
+        OptionTable options = vmm.options();
+        RuntimeOptions.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
+        RuntimeCommands.register(vmm);
+        List<Room> rooms = new ArrayList<>();
+        ServiceLoader.load(Room.class).forEach(rooms::add);
+        rooms.sort(Comparator.comparingInt(Room::order));
+        rooms.forEach(room -> room.install(vmm));
+        RuntimeOptions.registerLaunch(vmm);
+        vmm.lock().acquire();
+        try {
+            options.read(arguments);
+            for (StartPhase phase : StartPhase.values()) {
+                if (phase == StartPhase.EARLY_OBJECTS) {
+                    pidFile.write(vmm.settings().pidFile());
+                }
+                options.run(phase);
+            }
+            vmm.started();
+            return true;
+        } catch (EndOfProgram.Reached e) {
+            System.out.print(e.output());
+            return false;
+        } finally {
+            vmm.lock().release();
+        }
+    }
+}

@@ -1,0 +1,323 @@
+package lockstep.runtime;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import lockstep.qmp.CommandTable;
+import lockstep.qmp.QmpEvent;
+import lockstep.runtime.chardev.ChardevHost;
+import lockstep.runtime.chardev.ChardevTable;
+import lockstep.runtime.commandline.OptionTable;
+import lockstep.runtime.commandline.Settings;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.machine.DeviceManager;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.machine.RunController;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.monitor.Monitors;
+import lockstep.runtime.monitor.YankRegistry;
+import lockstep.runtime.object.ObjectRegistry;
+import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.ObjectFactory;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.vmstate.StateRegistry;
+import org.jspecify.annotations.Nullable;
+
+/** One virtual machine process: the context, and the parts that are the runtime's own. */
+public final class VmmProcess implements Vmm, ChardevHost {
+    private final String program;
+    private final MachineLock lock = new MachineLock();
+    private final VmClocks clocks = new VmClocks();
+    private final EpollLoop loop;
+    private final StateRegistry state = new StateRegistry();
+    private final CommandTable commands = new CommandTable();
+    private final HmpTable hmp = new HmpTable();
+    private final YankRegistry yank = new YankRegistry();
+    private final ChardevTable chardevs;
+    private final Monitors monitors;
+    private final ObjectRegistry objects;
+    private final RunController run;
+    private final DeviceManager devices;
+    private final Settings settings = new Settings();
+    private final OptionTable options = new OptionTable();
+    private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
+    private final Map<Class<?>, Object> services = new HashMap<>();
+    private final Map<String, Integer> descriptors = new HashMap<>();
+    private final List<Runnable> exitTasks = new ArrayList<>();
+    private @Nullable Machine machine;
+    private boolean started;
+
+    /** With nothing in it; {@code program} is what messages begin with. */
+    public VmmProcess(String program) throws LinuxException {
+        this.program = program;
+        loop = new EpollLoop("main", clocks, lock, this::callbackFailed);
+        chardevs = new ChardevTable(this);
+        monitors = new Monitors(loop, commands, hmp);
+        objects = new ObjectRegistry(this);
+        run = new RunController(this, clocks, loop::stop);
+        devices = new DeviceManager(this);
+    }
+
+    private void callbackFailed(String name, Throwable failure) {
+        report("internal error in loop '" + name + "': " + failure);
+        failure.printStackTrace();
+    }
+
+    /** The loop, for the main program to run. */
+    public EpollLoop loop() {
+        return loop;
+    }
+
+    /** The settings of the command line. */
+    public Settings settings() {
+        return settings;
+    }
+
+    /** The options. */
+    public OptionTable options() {
+        return options;
+    }
+
+    /** The monitors. */
+    public Monitors monitors() {
+        return monitors;
+    }
+
+    /** The devices of {@code -device} and device_add. */
+    public DeviceManager devices() {
+        return devices;
+    }
+
+    /** The kinds of board. */
+    public List<MachineType> machineTypes() {
+        return List.copyOf(machineTypes.values());
+    }
+
+    /** Puts the board in place. */
+    public void machine(Machine board) {
+        machine = board;
+    }
+
+    /** Says that start-up is over: descriptors are now only those that a monitor was handed. */
+    public void started() {
+        started = true;
+    }
+
+    @Override
+    public MachineLock lock() {
+        return lock;
+    }
+
+    @Override
+    public EventLoop mainLoop() {
+        return loop;
+    }
+
+    @Override
+    public VmClocks clocks() {
+        return clocks;
+    }
+
+    @Override
+    public StateRegistry state() {
+        return state;
+    }
+
+    @Override
+    public ChardevTable chardevs() {
+        return chardevs;
+    }
+
+    @Override
+    public CommandTable commands() {
+        return commands;
+    }
+
+    @Override
+    public void emit(QmpEvent event) {
+        if (lock.held()) {
+            monitors.emit(event);
+        } else {
+            loop.execute(() -> monitors.emit(event));
+        }
+    }
+
+    @Override
+    public HmpTable hmp() {
+        return hmp;
+    }
+
+    @Override
+    public RunController run() {
+        return run;
+    }
+
+    @Override
+    public ObjectRegistry objects() {
+        return objects;
+    }
+
+    @Override
+    public @Nullable Machine machine() {
+        return machine;
+    }
+
+    @Override
+    public void objectType(String qomType, ObjectFactory factory) {
+        objects.type(qomType, factory);
+    }
+
+    @Override
+    public void deviceType(String driver, DeviceFactory factory) {
+        devices.type(driver, factory);
+    }
+
+    @Override
+    public void machineType(MachineType type) {
+        machineTypes.put(type.name(), type);
+    }
+
+    @Override
+    public void option(OptionHandler handler) {
+        options.add(handler);
+    }
+
+    @Override
+    public @Nullable String name() {
+        return settings.name();
+    }
+
+    @Override
+    public List<String> firmwareDirectories() {
+        return settings.firmwareDirectories();
+    }
+
+    @Override
+    public <T> void publish(Class<T> type, T service) {
+        if (services.putIfAbsent(type, service) != null) {
+            throw new IllegalStateException(type.getName() + " is published already");
+        }
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return Optional.ofNullable(type.cast(services.get(type)));
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return find(type)
+                .orElseThrow(
+                        () -> new IllegalStateException("no room offers " + type.getName()));
+    }
+
+    @Override
+    public YankRegistry yank() {
+        return yank;
+    }
+
+    @Override
+    public void onExit(Runnable task) {
+        exitTasks.add(task);
+    }
+
+    @Override
+    public void report(String message) {
+        System.err.println(program + ": " + message);
+    }
+
+    @Override
+    public void warn(String message) {
+        report("warning: " + message);
+    }
+
+    /** Prints a warning about the option that is being handled. */
+    public void warnOption(String message) {
+        String where = options.location();
+        warnAt(where, "warning: " + message);
+    }
+
+    private void warnAt(@Nullable String where, String message) {
+        report(where == null ? message : where + ": " + message);
+    }
+
+    /** Prints what a character device has to say while the option that makes it is handled. */
+    public void notice(String message) {
+        if (message.startsWith("char device redirected")) {
+            System.out.println(message);
+        } else {
+            warnAt(options.location(), message);
+        }
+    }
+
+    /** Keeps a descriptor that a monitor was handed; one of the same name is closed. */
+    public void keepDescriptor(String name, int fd) {
+        Integer old = descriptors.put(name, fd);
+        if (old != null) {
+            new lockstep.runtime.linux.Fd(old).close();
+        }
+    }
+
+    @Override
+    public @Nullable Integer takeDescriptor(String descriptor) {
+        Integer kept = descriptors.remove(descriptor);
+        if (kept != null || started) {
+            return kept;
+        }
+        try {
+            int number = Integer.parseInt(descriptor);
+            return number >= 0 && FileIo.isOpen(number) ? number : null;
+        } catch (NumberFormatException e) {
+            return null;
+        }
+    }
+
+    @Override
+    public void terminate() {
+        run.requestShutdown(lockstep.api.ShutdownCause.HOST_UI);
+    }
+
+    @Override
+    public boolean daemon() {
+        return settings.daemonize();
+    }
+
+    /** Stops the guest and takes everything down, in reverse order of start. After the main loop. */
+    public void shutDown() {
+        lock.run(
+                () -> {
+                    clocks.stopVirtual();
+                    Machine board = machine;
+                    if (board != null) {
+                        guarded(() -> board.vcpus().pauseAll());
+                    }
+                    for (Runnable task : List.copyOf(exitTasks).reversed()) {
+                        guarded(task);
+                    }
+                    guarded(objects::closeAll);
+                    guarded(monitors::close);
+                    guarded(chardevs::closeAll);
+                });
+        Machine board = machine;
+        if (board != null) {
+            guarded(() -> lock.run(() -> board.vcpus().close()));
+        }
+    }
+
+    private void guarded(Runnable task) {
+        try {
+            task.run();
+        } catch (RuntimeException e) {
+            report("internal error while ending: " + e);
+        }
+    }
+}

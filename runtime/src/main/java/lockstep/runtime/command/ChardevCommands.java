@@ -1,0 +1,265 @@
+package lockstep.runtime.command;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import lockstep.api.CharCommands;
+import lockstep.api.ChardevAddArguments;
+import lockstep.api.ChardevBackend;
+import lockstep.api.ChardevBackendInfo;
+import lockstep.api.ChardevBackendKind;
+import lockstep.api.ChardevChangeArguments;
+import lockstep.api.ChardevCommon;
+import lockstep.api.ChardevFile;
+import lockstep.api.ChardevInfo;
+import lockstep.api.ChardevPty;
+import lockstep.api.ChardevRemoveArguments;
+import lockstep.api.ChardevReturn;
+import lockstep.api.ChardevRingbuf;
+import lockstep.api.ChardevSendBreakArguments;
+import lockstep.api.ChardevSocket;
+import lockstep.api.ChardevStdio;
+import lockstep.api.ChardevUdp;
+import lockstep.api.DataFormat;
+import lockstep.api.InetSocketAddress;
+import lockstep.api.RingbufReadArguments;
+import lockstep.api.RingbufWriteArguments;
+import lockstep.api.SocketAddressLegacy;
+import lockstep.api.UnixSocketAddress;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevConfig;
+import lockstep.runtime.chardev.ChardevConfig.Address;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.RingbufChardev;
+import org.jspecify.annotations.Nullable;
+
+/** char.json. */
+final class ChardevCommands implements CharCommands {
+    private static final long DEFAULT_RING = 65536;
+
+    private final VmmProcess vmm;
+
+    ChardevCommands(VmmProcess vmm) {
+        this.vmm = vmm;
+    }
+
+    @Override
+    public List<ChardevInfo> queryChardev() {
+        List<ChardevInfo> list = new ArrayList<>();
+        for (Chardev c : vmm.chardevs().all()) {
+            list.add(new ChardevInfo(c.id(), c.filename(), c.frontendOpen()));
+        }
+        return list;
+    }
+
+    @Override
+    public List<ChardevBackendInfo> queryChardevBackends() {
+        return ChardevConfig.KINDS.stream().map(ChardevBackendInfo::new).toList();
+    }
+
+    private RingbufChardev ring(String id) throws QmpException {
+        Chardev device = vmm.chardevs().find(id);
+        if (device == null) {
+            throw new QmpException("Device '" + id + "' not found");
+        }
+        if (device instanceof RingbufChardev ring) {
+            return ring;
+        }
+        throw new QmpException(id + " is not a ringbuf device");
+    }
+
+    @Override
+    public void ringbufWrite(RingbufWriteArguments arguments) throws QmpException {
+        RingbufChardev ring = ring(arguments.device());
+        if (arguments.format() == DataFormat.BASE64) {
+            try {
+                ring.put(Base64.getDecoder().decode(arguments.data()));
+            } catch (IllegalArgumentException e) {
+                throw new QmpException(
+                        ErrorClass.GENERIC_ERROR,
+                        "Base64 data '" + arguments.data() + "' is not valid",
+                        e);
+            }
+        } else {
+            ring.put(arguments.data().getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    @Override
+    public String ringbufRead(RingbufReadArguments arguments) throws QmpException {
+        RingbufChardev ring = ring(arguments.device());
+        if (arguments.size() <= 0) {
+            throw new QmpException("size must be greater than zero");
+        }
+        byte[] data = ring.take(arguments.size());
+        return arguments.format() == DataFormat.BASE64
+                ? Base64.getEncoder().encodeToString(data)
+                : new String(data, StandardCharsets.UTF_8);
+    }
+
+    @Override
+    public ChardevReturn chardevAdd(ChardevAddArguments arguments) throws QmpException {
+        String id = arguments.id();
+        if (vmm.chardevs().find(id) != null) {
+            throw new QmpException("Chardev with id '" + id + "' already exists");
+        }
+        try {
+            return result(
+                    vmm.chardevs().create(id, config(arguments.backend()), false, vmm::notice));
+        } catch (ChardevException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR,
+                    "Failed to add chardev '" + id + "': " + e.getMessage(),
+                    e);
+        }
+    }
+
+    private static ChardevReturn result(Chardev device) {
+        String name = device.filename();
+        return new ChardevReturn(name.startsWith("pty:") ? name.substring(4) : null);
+    }
+
+    @Override
+    public ChardevReturn chardevChange(ChardevChangeArguments arguments) throws QmpException {
+        try {
+            return result(
+                    vmm.chardevs()
+                            .change(arguments.id(), config(arguments.backend()), vmm::notice));
+        } catch (ChardevException e) {
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Override
+    public void chardevRemove(ChardevRemoveArguments arguments) throws QmpException {
+        try {
+            vmm.chardevs().remove(arguments.id());
+        } catch (ChardevException e) {
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Override
+    public void chardevSendBreak(ChardevSendBreakArguments arguments) throws QmpException {
+        Chardev device = vmm.chardevs().find(arguments.id());
+        if (device == null) {
+            throw new QmpException("Chardev '" + arguments.id() + "' not found");
+        }
+        device.sendBreak();
+    }
+
+    /** The runtime's form of what the schema describes. */
+    private static ChardevConfig config(ChardevBackend backend) throws ChardevException {
+        return switch (backend) {
+            case ChardevBackend.File b -> {
+                ChardevFile f = b.data().data();
+                yield logged(
+                        new ChardevConfig.File(f.out(), f.in(), Boolean.TRUE.equals(f.append())),
+                        f.logfile(),
+                        f.logappend());
+            }
+            case ChardevBackend.Serial b -> new ChardevConfig.Host(b.data().data().device());
+            case ChardevBackend.Parallel b -> new ChardevConfig.Host(b.data().data().device());
+            case ChardevBackend.Pipe b -> new ChardevConfig.Pipe(b.data().data().device());
+            case ChardevBackend.Socket b -> {
+                ChardevSocket s = b.data().data();
+                yield logged(socket(s), s.logfile(), s.logappend());
+            }
+            case ChardevBackend.Udp b -> {
+                ChardevUdp u = b.data().data();
+                SocketAddressLegacy local = u.local();
+                yield new ChardevConfig.Udp(
+                        inet(u.remote()), local == null ? null : inet(local));
+            }
+            case ChardevBackend.Pty b -> {
+                ChardevPty p = b.data().data();
+                yield logged(new ChardevConfig.Pty(p.path()), p.logfile(), p.logappend());
+            }
+            case ChardevBackend.Null b -> {
+                ChardevCommon c = b.data().data();
+                yield logged(new ChardevConfig.Null(), c.logfile(), c.logappend());
+            }
+            case ChardevBackend.Mux b -> new ChardevConfig.Mux(b.data().data().chardev());
+            case ChardevBackend.Stdio b -> {
+                ChardevStdio s = b.data().data();
+                yield logged(
+                        new ChardevConfig.Stdio(!Boolean.FALSE.equals(s.signal())),
+                        s.logfile(),
+                        s.logappend());
+            }
+            case ChardevBackend.Ringbuf b -> ring(b.data().data());
+            case ChardevBackend.Memory b -> ring(b.data().data());
+            case ChardevBackend.Vc b -> new ChardevConfig.Null();
+            case ChardevBackend.Hub b -> throw unsupported(b.type());
+            case ChardevBackend.Msmouse b -> throw unsupported(b.type());
+            case ChardevBackend.Braille b -> throw unsupported(b.type());
+            case ChardevBackend.Testdev b -> throw unsupported(b.type());
+        };
+    }
+
+    private static ChardevException unsupported(ChardevBackendKind kind) {
+        return new ChardevException(
+                "'" + kind.wireName() + "' is not a valid char driver name");
+    }
+
+    private static ChardevConfig ring(ChardevRingbuf r) {
+        Long size = r.size();
+        return logged(
+                new ChardevConfig.Ringbuf(size == null ? DEFAULT_RING : size),
+                r.logfile(),
+                r.logappend());
+    }
+
+    private static ChardevConfig logged(
+            ChardevConfig config, @Nullable String file, @Nullable Boolean append) {
+        return file == null
+                ? config
+                : new ChardevConfig.Logged(config, file, Boolean.TRUE.equals(append));
+    }
+
+    private static ChardevConfig socket(ChardevSocket s) throws ChardevException {
+        if (s.tlsCreds() != null) {
+            throw new ChardevException("TLS is not supported by this build");
+        }
+        if (Boolean.TRUE.equals(s.websocket())) {
+            throw new ChardevException("websocket is not supported by this build");
+        }
+        return new ChardevConfig.Socket(
+                address(s.addr()),
+                !Boolean.FALSE.equals(s.server()),
+                s.wait_(),
+                Boolean.TRUE.equals(s.telnet()),
+                Boolean.TRUE.equals(s.tn3270()),
+                s.reconnectMs());
+    }
+
+    private static Address address(SocketAddressLegacy address) throws ChardevException {
+        return switch (address) {
+            case SocketAddressLegacy.Inet i -> {
+                InetSocketAddress a = i.data().data();
+                yield new Address.Inet(a.host(), a.port(), a.ipv4(), a.ipv6());
+            }
+            case SocketAddressLegacy.Unix u -> {
+                UnixSocketAddress a = u.data().data();
+                yield new Address.Unix(
+                        a.path(),
+                        Boolean.TRUE.equals(a.abstract_()),
+                        !Boolean.FALSE.equals(a.tight()));
+            }
+            case SocketAddressLegacy.Fd f -> new Address.Descriptor(f.data().data().str());
+            case SocketAddressLegacy.Vsock v ->
+                    throw new ChardevException("vsock sockets are not supported by this build");
+        };
+    }
+
+    private static Address.Inet inet(SocketAddressLegacy address) throws ChardevException {
+        if (address(address) instanceof Address.Inet inet) {
+            return inet;
+        }
+        throw new ChardevException("datagrams need an inet address");
+    }
+}

@@ -1,0 +1,351 @@
+package lockstep.runtime.command;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import lockstep.api.ObjectOptions;
+import lockstep.api.RunState;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.machine.DeviceManager;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.monitor.Version;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.trace.Trace;
+import lockstep.runtime.trace.TraceEvent;
+
+/** The runtime's own commands of the human monitor. */
+final class HumanCommands {
+    private final VmmProcess vmm;
+
+    private HumanCommands(VmmProcess vmm) {
+        this.vmm = vmm;
+    }
+
+    static void register(VmmProcess vmm) {
+        HumanCommands h = new HumanCommands(vmm);
+        HmpTable t = vmm.hmp();
+        h.control(t);
+        h.devices(t);
+        h.infos(t);
+    }
+
+    private void control(HmpTable t) {
+        RunCommands run = new RunCommands(vmm);
+        t.add(
+                "help|?",
+                "name:S?",
+                "[cmd]",
+                "show the help",
+                (a, out) -> {
+                    String name = a.optional("name");
+                    out.append(vmm.monitors().interpreter().helpText(name));
+                });
+        t.add(
+                "info",
+                "item:s?",
+                "[subcommand]",
+                "show various information about the system state",
+                (a, out) -> out.append(vmm.monitors().interpreter().helpText("info")));
+        t.add("quit|q", "", "", "quit the emulator", (a, out) -> run.quit());
+        t.add("stop|s", "", "", "stop emulation", (a, out) -> run.stop());
+        t.add("cont|c", "", "", "resume emulation", (a, out) -> run.cont());
+        t.add("system_reset", "", "", "reset the system", (a, out) -> run.systemReset());
+        t.add(
+                "system_powerdown",
+                "",
+                "",
+                "send system power down event",
+                (a, out) -> run.systemPowerdown());
+        t.add(
+                "print|p",
+                "val:e",
+                "expr",
+                "print expression value",
+                (a, out) ->
+                        out.append("0x")
+                                .append(Long.toHexString(a.integer("val", 0)))
+                                .append('\n'));
+        t.add(
+                "trace-event",
+                "name:s,option:b",
+                "name on|off",
+                "changes status of a specific trace event",
+                (a, out) -> {
+                    String name = a.string("name");
+                    if (!Trace.enable(name, a.flag("option"))) {
+                        out.append("unknown event \"").append(name).append("\"\n");
+                    }
+                });
+    }
+
+    private void devices(HmpTable t) {
+        t.add(
+                "chardev-add",
+                "args:s",
+                "args",
+                "add chardev",
+                (a, out) -> {
+                    ChardevText.Parsed parsed = ChardevText.option(a.string("args"), w -> {});
+                    String id = parsed.id();
+                    if (id == null) {
+                        throw new OptionException("chardev: no id specified");
+                    }
+                    if (vmm.chardevs().find(id) != null) {
+                        throw new ChardevException(
+                                "attempt to add duplicate property '"
+                                        + id
+                                        + "' to object (type 'container')");
+                    }
+                    vmm.chardevs().create(id, parsed.config(), parsed.mux(), vmm::notice);
+                });
+        t.add(
+                "chardev-remove",
+                "id:s",
+                "id",
+                "remove chardev",
+                (a, out) -> vmm.chardevs().remove(a.string("id")));
+        t.add(
+                "chardev-send-break",
+                "id:s",
+                "id",
+                "send a break on chardev",
+                (a, out) -> {
+                    Chardev device = vmm.chardevs().find(a.string("id"));
+                    if (device == null) {
+                        throw new ChardevException("Chardev '" + a.string("id") + "' not found");
+                    }
+                    device.sendBreak();
+                });
+        t.add(
+                "object_add",
+                "object:S",
+                "[qom-type=]type,id=str[,prop=value][,...]",
+                "create QOM object",
+                (a, out) -> {
+                    var visitor =
+                            new KeyvalInputVisitor(
+                                    OptionText.parse(a.string("object"), "qom-type").toTree(),
+                                    KeyvalInputVisitor.Style.OPTIONS);
+                    vmm.objects().create(ObjectOptions.read(visitor, null));
+                });
+        t.add(
+                "object_del",
+                "id:s",
+                "id",
+                "destroy QOM object",
+                (a, out) -> vmm.objects().delete(a.string("id")));
+        t.add(
+                "device_add",
+                "device:O",
+                "driver[,prop=value][,...]",
+                "add device, like -device on the command line",
+                (a, out) -> {
+                    Map<String, String> options =
+                            OptionText.parse(a.string("device"), "driver").toMap();
+                    vmm.devices().create(new LinkedHashMap<>(options));
+                });
+        t.add(
+                "device_del",
+                "id:s",
+                "device",
+                "remove device",
+                (a, out) -> vmm.devices().remove(a.string("id")));
+        t.add(
+                "qom-list",
+                "path:s?",
+                "path",
+                "list QOM properties",
+                (a, out) -> {
+                    String path = a.optional("path");
+                    if (path == null) {
+                        out.append("/\n");
+                        return;
+                    }
+                    ObjectTree.Node node = vmm.objects().find(path);
+                    if (node == null) {
+                        throw new QmpException("Device '" + path + "' not found");
+                    }
+                    out.append("type (string)\n");
+                    for (QomProperty p : node.properties()) {
+                        out.append(p.name()).append(" (").append(p.type()).append(")\n");
+                    }
+                    for (ObjectTree.Node child : node.children()) {
+                        out.append(child.name())
+                                .append(" (child<")
+                                .append(child.type())
+                                .append(">)\n");
+                    }
+                });
+    }
+
+    private void infos(HmpTable t) {
+        t.addInfo(
+                "version",
+                "",
+                "",
+                "show the version of QEMU",
+                (a, out) ->
+                        out.append(Version.text()).append(Version.PACKAGE).append('\n'));
+        t.addInfo(
+                "status",
+                "",
+                "",
+                "show the current VM status (running|paused)",
+                (a, out) -> status(out));
+        t.addInfo(
+                "name",
+                "",
+                "",
+                "show the current VM name",
+                (a, out) -> {
+                    String name = vmm.name();
+                    if (name != null) {
+                        out.append(name).append('\n');
+                    }
+                });
+        t.addInfo(
+                "uuid",
+                "",
+                "",
+                "show the current VM UUID",
+                (a, out) -> {
+                    byte[] uuid = vmm.settings().uuid();
+                    out.append(MachineInfoCommands.text(uuid == null ? new byte[16] : uuid))
+                            .append('\n');
+                });
+        t.addInfo(
+                "kvm",
+                "",
+                "",
+                "show KVM information",
+                (a, out) ->
+                        out.append("kvm support: ")
+                                .append(
+                                        MachineInfoCommands.kvmEnabled(vmm)
+                                                ? "enabled\n"
+                                                : "disabled\n"));
+        t.addInfo("cpus", "", "", "show infos for each CPU", (a, out) -> cpus(out));
+        t.addInfo(
+                "chardev",
+                "",
+                "",
+                "show the character devices",
+                (a, out) -> {
+                    for (Chardev c : vmm.chardevs().all()) {
+                        out.append(c.id()).append(": filename=").append(c.filename()).append('\n');
+                    }
+                });
+        t.addInfo(
+                "iothreads",
+                "",
+                "",
+                "show iothreads",
+                (a, out) -> {
+                    for (String id : vmm.objects().ids(IothreadObject.class)) {
+                        IothreadObject o = vmm.objects().object(id, IothreadObject.class);
+                        if (o != null) {
+                            o.describe(id, out);
+                        }
+                    }
+                });
+        t.addInfo(
+                "trace-events",
+                "name:s?",
+                "[name]",
+                "show available trace-events & their state",
+                (a, out) -> {
+                    String pattern = a.optional("name");
+                    for (TraceEvent e : Trace.match(pattern == null ? "*" : pattern)) {
+                        out.append(e.name())
+                                .append(" : state ")
+                                .append(e.on() ? 1 : 0)
+                                .append('\n');
+                    }
+                });
+        t.addInfo("qtree", "detail:-b", "[-b]", "show device tree", (a, out) -> tree(out));
+        t.addInfo(
+                "qom-tree",
+                "path:s?",
+                "[path]",
+                "show QOM composition tree",
+                (a, out) -> {
+                    String path = a.optional("path");
+                    ObjectTree.Node node = vmm.objects().find(path == null ? "/machine" : path);
+                    if (node == null) {
+                        throw new QmpException("Path '" + path + "' could not be resolved.");
+                    }
+                    composition(node, 0, out);
+                });
+    }
+
+    private void status(StringBuilder out) {
+        RunState state = vmm.run().state();
+        out.append("VM status: ").append(vmm.run().running() ? "running" : "paused");
+        if (!vmm.run().running() && state != RunState.PAUSED) {
+            out.append(" (").append(state.wireName()).append(')');
+        }
+        out.append('\n');
+    }
+
+    private void cpus(StringBuilder out) {
+        Machine machine = vmm.machine();
+        if (machine == null) {
+            return;
+        }
+        List<Integer> threads = machine.vcpus().threads();
+        for (int i = 0; i < threads.size(); i++) {
+            out.append(i == 0 ? '*' : ' ')
+                    .append(" CPU #")
+                    .append(i)
+                    .append(": thread_id=")
+                    .append(threads.get(i))
+                    .append('\n');
+        }
+    }
+
+    private void tree(StringBuilder out) {
+        if (vmm.machine() == null) {
+            return;
+        }
+        out.append("bus: main-system-bus\n  type System\n");
+        for (DeviceManager.Made made : vmm.devices().all()) {
+            String id = made.id();
+            out.append("  dev: ")
+                    .append(made.driver())
+                    .append(", id \"")
+                    .append(id == null ? "" : id)
+                    .append("\"\n");
+            for (QomProperty p : made.device().properties()) {
+                Object value = p.reader().get();
+                out.append("    ").append(p.name()).append(" = ");
+                if (value instanceof String s) {
+                    out.append('"').append(s).append('"');
+                } else {
+                    out.append(value);
+                }
+                out.append('\n');
+            }
+        }
+    }
+
+    private static void composition(ObjectTree.Node node, int depth, StringBuilder out) {
+        out.append(" ".repeat(depth))
+                .append('/')
+                .append(depth == 0 ? node.path().substring(1) : node.name())
+                .append(" (")
+                .append(node.type())
+                .append(")\n");
+        for (ObjectTree.Node child : node.children()) {
+            composition(child, depth + 2, out);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+package lockstep.runtime.command;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import lockstep.api.DeviceDelArguments;
+import lockstep.api.DeviceListPropertiesArguments;
+import lockstep.api.ObjectDelArguments;
+import lockstep.api.ObjectOptions;
+import lockstep.api.ObjectPropertyInfo;
+import lockstep.api.ObjectTypeInfo;
+import lockstep.api.QdevCommands;
+import lockstep.api.QomCommands;
+import lockstep.api.QomGetArguments;
+import lockstep.api.QomListArguments;
+import lockstep.api.QomListPropertiesArguments;
+import lockstep.api.QomListTypesArguments;
+import lockstep.api.QomSetArguments;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonBoolean;
+import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.machine.DeviceManager;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.QomProperty;
+
+/** qom.json and qdev.json. */
+final class ObjectCommands implements QomCommands, QdevCommands {
+    private final VmmProcess vmm;
+
+    ObjectCommands(VmmProcess vmm) {
+        this.vmm = vmm;
+    }
+
+    private ObjectTree.Node node(String path) throws QmpException {
+        ObjectTree.Node node = vmm.objects().find(path);
+        if (node == null) {
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + path + "' not found");
+        }
+        return node;
+    }
+
+    @Override
+    public List<ObjectPropertyInfo> qomList(QomListArguments arguments) throws QmpException {
+        ObjectTree.Node node = node(arguments.path());
+        List<ObjectPropertyInfo> list = new ArrayList<>();
+        list.add(property("type", "string"));
+        for (QomProperty p : node.properties()) {
+            list.add(property(p.name(), p.type()));
+        }
+        for (ObjectTree.Node child : node.children()) {
+            list.add(property(child.name(), "child<" + child.type() + ">"));
+        }
+        return list;
+    }
+
+    private static ObjectPropertyInfo property(String name, String type) {
+        return new ObjectPropertyInfo(name, type, null, null);
+    }
+
+    private static QmpException noProperty(ObjectTree.Node node, String name) {
+        return new QmpException("Property '" + node.type() + "." + name + "' not found");
+    }
+
+    @Override
+    public JsonValue qomGet(QomGetArguments arguments) throws QmpException {
+        ObjectTree.Node node = node(arguments.path());
+        String name = arguments.property();
+        if (name.equals("type")) {
+            return new JsonString(node.type());
+        }
+        for (QomProperty p : node.properties()) {
+            if (p.name().equals(name)) {
+                return json(p.reader().get());
+            }
+        }
+        for (ObjectTree.Node child : node.children()) {
+            if (child.name().equals(name)) {
+                return new JsonString(child.path());
+            }
+        }
+        throw noProperty(node, name);
+    }
+
+    @Override
+    public void qomSet(QomSetArguments arguments) throws QmpException {
+        ObjectTree.Node node = node(arguments.path());
+        String name = arguments.property();
+        for (QomProperty p : node.properties()) {
+            if (p.name().equals(name)) {
+                QomProperty.Writer writer = p.writer();
+                if (writer == null) {
+                    throw new QmpException("Property '" + node.type() + "." + name + "' is not writable");
+                }
+                try {
+                    writer.set(java(name, p.type(), arguments.value()));
+                } catch (IllegalArgumentException e) {
+                    throw new QmpException(
+                            ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+                }
+                return;
+            }
+        }
+        throw noProperty(node, name);
+    }
+
+    /** The JSON of a property's value. */
+    private static JsonValue json(Object value) {
+        return switch (value) {
+            case JsonValue j -> j;
+            case String s -> new JsonString(s);
+            case Boolean b -> new JsonBoolean(b);
+            case Double d -> JsonNumber.of(d);
+            case Number n -> JsonNumber.of(n.longValue());
+            case List<?> list -> {
+                JsonArray array = new JsonArray();
+                list.forEach(e -> array.add(json(e)));
+                yield array;
+            }
+            case Map<?, ?> map -> {
+                JsonObject object = new JsonObject();
+                map.forEach((k, v) -> object.put(String.valueOf(k), json(v)));
+                yield object;
+            }
+            default -> new JsonString(String.valueOf(value));
+        };
+    }
+
+    /** The Java value of what a client sets, of the property's type. */
+    private static Object java(String name, String type, JsonValue value) throws QmpException {
+        boolean wantsBool = type.equals("bool");
+        boolean wantsText = type.equals("string") || type.equals("str");
+        if (value instanceof JsonString s && !wantsBool) {
+            return s.value();
+        }
+        if (value instanceof JsonBoolean b && !wantsText) {
+            return b.value();
+        }
+        if (value instanceof JsonNumber n && !wantsText && !wantsBool) {
+            var whole = n.signed();
+            return whole.isPresent() ? (Object) whole.getAsLong() : (Object) n.doubleValue();
+        }
+        String expected = wantsBool ? "boolean" : wantsText ? "string" : "integer";
+        throw new QmpException(
+                "Invalid parameter type for '" + name + "', expected: " + expected);
+    }
+
+    @Override
+    public List<ObjectTypeInfo> qomListTypes(QomListTypesArguments arguments) {
+        String base = arguments.implements_();
+        List<ObjectTypeInfo> list = new ArrayList<>();
+        if (base == null || base.equals("object") || base.equals("user-creatable")) {
+            vmm.objects().types().forEach(t -> list.add(type(t, "object")));
+        }
+        if (base == null || base.equals("object") || base.equals("device")) {
+            vmm.devices().drivers().forEach(t -> list.add(type(t, "device")));
+        }
+        if (base == null || base.equals("object") || base.equals("machine")) {
+            for (MachineType t : vmm.machineTypes()) {
+                list.add(type(t.name() + "-machine", "machine"));
+            }
+            list.add(type("none-machine", "machine"));
+        }
+        return list;
+    }
+
+    private static ObjectTypeInfo type(String name, String parent) {
+        return new ObjectTypeInfo(name, null, parent);
+    }
+
+    @Override
+    public List<ObjectPropertyInfo> qomListProperties(QomListPropertiesArguments arguments)
+            throws QmpException {
+        String type = arguments.typename();
+        boolean machine =
+                type.equals("none-machine")
+                        || vmm.machineTypes().stream()
+                                .anyMatch(t -> type.equals(t.name() + "-machine"));
+        if (!machine
+                && !vmm.objects().types().contains(type)
+                && !vmm.devices().drivers().contains(type)) {
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Class '" + type + "' not found");
+        }
+        return List.of(property("type", "string"));
+    }
+
+    @Override
+    public List<ObjectPropertyInfo> deviceListProperties(DeviceListPropertiesArguments arguments)
+            throws QmpException {
+        String type = arguments.typename();
+        if (!vmm.devices().drivers().contains(type)) {
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + type + "' not found");
+        }
+        return vmm.devices().properties(type);
+    }
+
+    @Override
+    public void objectAdd(ObjectOptions arguments) throws QmpException {
+        if (!OptionText.isIdentifier(arguments.id())) {
+            throw new QmpException("Parameter 'id' expects an identifier");
+        }
+        vmm.objects().create(arguments);
+    }
+
+    @Override
+    public void objectDel(ObjectDelArguments arguments) throws QmpException {
+        vmm.objects().delete(arguments.id());
+    }
+
+    @Override
+    public void deviceAdd(JsonObject arguments) throws QmpException {
+        try {
+            vmm.devices().create(DeviceManager.flatten(arguments));
+        } catch (DeviceException e) {
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    @Override
+    public void deviceDel(DeviceDelArguments arguments) throws QmpException {
+        vmm.devices().remove(arguments.id());
+    }
+}

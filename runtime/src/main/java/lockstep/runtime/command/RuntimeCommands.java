@@ -1,0 +1,73 @@
+package lockstep.runtime.command;
+
+import lockstep.api.CharCommands;
+import lockstep.api.ControlCommands;
+import lockstep.api.Introspection;
+import lockstep.api.MachineCommands;
+import lockstep.api.MonitorCommands;
+import lockstep.api.QdevCommands;
+import lockstep.api.QomCommands;
+import lockstep.api.RunStateCommands;
+import lockstep.api.TraceCommands;
+import lockstep.api.YankCommands;
+import lockstep.qmp.CommandTable;
+import lockstep.qmp.Empty;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.QmpCommand;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+
+/** Registers the runtime's own commands. */
+public final class RuntimeCommands {
+    private static final QmpCommand<Empty, JsonArray> SCHEMA =
+            new QmpCommand<>(
+                    "query-qmp-schema",
+                    Empty::read,
+                    Empty::write,
+                    (visitor, name) -> (JsonArray) visitor.any(name),
+                    (value, visitor, name) -> visitor.any(name, value),
+                    true,
+                    false,
+                    true);
+
+    private RuntimeCommands() {}
+
+    /** Registers all of them. */
+    public static void register(VmmProcess vmm) {
+        CommandTable table = vmm.commands();
+        RunCommands run = new RunCommands(vmm);
+        ControlCommands.register(table, run);
+        RunStateCommands.register(table, run);
+        MachineCommands.register(table, new MachineInfoCommands(vmm));
+        ObjectCommands objects = new ObjectCommands(vmm);
+        QomCommands.register(table, objects);
+        QdevCommands.register(table, objects);
+        CharCommands.register(table, new ChardevCommands(vmm));
+        TraceYankCommands trace = new TraceYankCommands(vmm.yank());
+        TraceCommands.register(table, trace);
+        YankCommands.register(table, trace);
+        MonitorCommands.register(
+                table,
+                arguments -> {
+                    Long cpu = arguments.cpuIndex();
+                    if (cpu != null && (cpu < 0 || cpu >= cpuCount(vmm))) {
+                        throw new QmpException("Parameter 'cpu-index' expects a CPU number");
+                    }
+                    return vmm.monitors()
+                            .interpreter()
+                            .run(arguments.commandLine())
+                            .replace("\n", "\r\n");
+                });
+        // The answer is data that the build made from the schema; it is printed as it is.
+        table.register(SCHEMA, none -> Introspection.schemaInfo());
+        HumanCommands.register(vmm);
+        vmm.objectType(
+                "iothread",
+                (options, context) -> IothreadObject.create(options, context, vmm.clocks()));
+    }
+
+    private static int cpuCount(VmmProcess vmm) {
+        var machine = vmm.machine();
+        return machine == null ? 0 : machine.vcpus().threads().size();
+    }
+}

@@ -1,0 +1,2 @@
+/** What the runtime's own QMP and HMP commands do. */
+package lockstep.runtime.command;

@@ -1,0 +1,377 @@
+package lockstep.runtime.commandline;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import lockstep.api.ObjectOptions;
+import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.OptionText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.StartPhase;
+import org.jspecify.annotations.Nullable;
+
+/** Options about character devices, monitors, ports and objects. */
+final class ChannelOptionSet {
+    /** A monitor to be put on a device. */
+    private record Pending(String chardev, boolean control, boolean pretty) {}
+
+    private static final Set<String> EARLY_OBJECTS =
+            Set.of("iothread", "secret", "throttle-group");
+
+    private final VmmProcess vmm;
+    private final Settings settings;
+    private final Set<String> chardevIds = new HashSet<>();
+    private final Set<String> objectIds = new HashSet<>();
+    private final List<String> monitorIds = new ArrayList<>();
+    private final List<Pending> monitors = new ArrayList<>();
+    private final List<ObjectOptions> objects = new ArrayList<>();
+    private final List<String> serials = new ArrayList<>();
+    private final List<String> parallels = new ArrayList<>();
+    private int monitorsMade;
+
+    ChannelOptionSet(VmmProcess vmm) {
+        this.vmm = vmm;
+        this.settings = vmm.settings();
+    }
+
+    void register() {
+        add(
+                SimpleOption.text("chardev")
+                        .onParse(this::checkChardev)
+                        .onApply(StartPhase.CHARDEVS, this::chardev)
+                        .help("-chardev backend,id=id[,...]  adds a character device"));
+        monitor("monitor", false, false, "-monitor dev  puts the human monitor on a device");
+        monitor("qmp", true, false, "-qmp dev  puts a QMP monitor on a device");
+        monitor("qmp-pretty", true, true, "-qmp-pretty dev  likewise, printing indented");
+        add(
+                SimpleOption.text("mon")
+                        .onParse(this::checkMonitor)
+                        .onApply(StartPhase.MONITORS, this::attachMonitor)
+                        .help("-mon [chardev=]name[,mode=readline|control][,pretty=on|off]"));
+        add(
+                SimpleOption.text("serial")
+                        .onParse(
+                                a -> {
+                                    serials.add(a);
+                                    settings.serialGiven = true;
+                                })
+                        .help("-serial dev  puts a serial port on a device"));
+        add(
+                SimpleOption.text("parallel")
+                        .onParse(
+                                a -> {
+                                    parallels.add(a);
+                                    settings.parallelGiven = true;
+                                })
+                        .help("-parallel dev  likewise a parallel port"));
+        add(
+                SimpleOption.flag("nographic")
+                        .onParse(a -> settings.nographic = true)
+                        .help("-nographic  no display; serial port and monitor on the terminal"));
+        add(
+                SimpleOption.text("display")
+                        .onParse(this::display)
+                        .help("-display none  no display"));
+        add(
+                SimpleOption.text("object")
+                        .onParse(this::checkObject)
+                        .onApply(StartPhase.EARLY_OBJECTS, this::earlyObject)
+                        .help("-object type,id=id[,prop=value][,...]  adds an object"));
+        add(SimpleOption.step(StartPhase.SETTINGS, none -> defaults()));
+        add(SimpleOption.step(StartPhase.CHARDEVS, none -> defaultMonitor()));
+        add(SimpleOption.step(StartPhase.OBJECTS, none -> lateObjects()));
+        add(SimpleOption.step(StartPhase.MONITORS, none -> attach()));
+    }
+
+    private void add(SimpleOption option) {
+        vmm.option(option);
+    }
+
+    // ---- character devices
+
+    private void checkChardev(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            StringBuilder out = new StringBuilder("Available chardev backend types: \n");
+            lockstep.runtime.chardev.ChardevConfig.KINDS.forEach(
+                    k -> out.append("  ").append(k).append('\n'));
+            throw new EndOfProgram(out.toString());
+        }
+        String id = ids(text);
+        if (id != null && !chardevIds.add(id)) {
+            throw new OptionException("Duplicate ID '" + id + "' for chardev");
+        }
+    }
+
+    private @Nullable String ids(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, "backend");
+        return values.id();
+    }
+
+    private void chardev(String text) throws OptionException {
+        ChardevText.Parsed parsed = ChardevText.option(text, vmm::warnOption);
+        String id = parsed.id();
+        if (id == null) {
+            throw new OptionException("chardev: no id specified");
+        }
+        create(id, parsed);
+    }
+
+    private Chardev create(String id, ChardevText.Parsed parsed) throws OptionException {
+        try {
+            return vmm.chardevs().create(id, parsed.config(), parsed.mux(), vmm::notice);
+        } catch (ChardevException e) {
+            throw new OptionException(String.valueOf(e.getMessage()));
+        }
+    }
+
+    // ---- monitors
+
+    private void monitor(String name, boolean control, boolean pretty, String help) {
+        add(
+                SimpleOption.text(name)
+                        .onParse(
+                                text -> {
+                                    settings.monitorGiven = true;
+                                    checkCompat(text);
+                                })
+                        .onApply(
+                                StartPhase.CHARDEVS, text -> makeMonitor(text, control, pretty))
+                        .help(help));
+    }
+
+    private void checkCompat(String text) throws OptionException {
+        if (!text.startsWith("none") && !text.startsWith("chardev:")) {
+            try {
+                ChardevText.compat(text);
+            } catch (OptionException e) {
+                throw explained(text, e);
+            }
+        }
+    }
+
+    /** Prints the first of two sentences on its own, with the option in front, as QEMU does. */
+    private OptionException explained(String text, OptionException e) {
+        String message = String.valueOf(e.getMessage());
+        int line = message.indexOf("\nparse error:");
+        if (line < 0) {
+            return e;
+        }
+        vmm.notice(message.substring(0, line));
+        return new OptionException(message.substring(line + 1));
+    }
+
+    private void makeMonitor(String text, boolean control, boolean pretty) throws OptionException {
+        if (text.startsWith("none")) {
+            return;
+        }
+        if (text.startsWith("chardev:")) {
+            monitors.add(new Pending(text.substring(8), control, pretty));
+            return;
+        }
+        String id = "compat_monitor" + monitorsMade++;
+        create(id, ChardevText.compat(text));
+        monitors.add(new Pending(id, control, pretty));
+    }
+
+    private void checkMonitor(String text) throws OptionException {
+        settings.monitorGiven = true;
+        OptionValues values =
+                OptionValues.parse(text, "chardev")
+                        .only(Set.of("chardev", "mode", "pretty", "id"));
+        values.bool("pretty");
+        String id = values.id();
+        if (id != null && monitorIds.contains(id)) {
+            throw new OptionException("Duplicate ID '" + id + "' for mon");
+        }
+        if (id != null) {
+            monitorIds.add(id);
+        }
+    }
+
+    private void attachMonitor(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, "chardev");
+        String chardev = values.get("chardev");
+        if (chardev == null) {
+            throw new OptionException("Parameter 'chardev' is missing");
+        }
+        String mode = values.get("mode", "readline");
+        if (!mode.equals("readline") && !mode.equals("control")) {
+            throw new OptionException("Parameter 'mode' does not accept value '" + mode + "'");
+        }
+        boolean control = mode.equals("control");
+        boolean pretty = values.bool("pretty", false);
+        if (pretty && !control) {
+            throw new OptionException("'pretty' is not compatible with HMP monitors");
+        }
+        attach(new Pending(chardev, control, pretty));
+    }
+
+    private void attach(Pending monitor) throws OptionException {
+        Chardev device = vmm.chardevs().find(monitor.chardev());
+        if (device == null) {
+            throw new OptionException("chardev \"" + monitor.chardev() + "\" not found");
+        }
+        try {
+            if (monitor.control()) {
+                vmm.monitors().control(device, monitor.pretty());
+            } else {
+                vmm.monitors().readline(device, true);
+            }
+        } catch (ChardevException e) {
+            throw new OptionException(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private void defaults() {
+        if (settings.noDefaults) {
+            return;
+        }
+        boolean ports = !settings.noMachine();
+        boolean serial = ports && serials.isEmpty();
+        if (settings.nographic) {
+            if (serial) {
+                serials.add(settings.monitorGiven ? "stdio" : "mon:stdio");
+            }
+            if (ports && parallels.isEmpty()) {
+                parallels.add("null");
+            }
+        } else if (serial) {
+            // Without a display there is no virtual console to put the port on.
+            serials.add("null");
+        }
+    }
+
+    private void defaultMonitor() throws OptionException {
+        boolean serialHasIt = !settings.noMachine() && serials.contains("mon:stdio");
+        if (!settings.noDefaults
+                && settings.nographic
+                && !settings.monitorGiven
+                && !serialHasIt) {
+            makeMonitor("stdio", false, false);
+        }
+    }
+
+    private void attach() throws OptionException {
+        for (Pending monitor : monitors) {
+            attach(monitor);
+        }
+        for (int i = 0; i < serials.size(); i++) {
+            settings.serials.add(port("serial", i, serials.get(i)));
+        }
+        for (int i = 0; i < parallels.size(); i++) {
+            settings.parallels.add(port("parallel", i, parallels.get(i)));
+        }
+    }
+
+    private @Nullable Chardev port(String kind, int index, String text) throws OptionException {
+        if (text.equals("none")) {
+            return null;
+        }
+        try {
+            if (text.startsWith("chardev:")) {
+                Chardev device = vmm.chardevs().find(text.substring(8));
+                if (device == null) {
+                    throw new OptionException("chardev \"" + text.substring(8) + "\" not found");
+                }
+                return device;
+            }
+            ChardevText.Parsed parsed;
+            try {
+                parsed = ChardevText.compat(text);
+            } catch (OptionException e) {
+                throw explained(text, e);
+            }
+            Chardev device = create(kind + index, parsed);
+            if (parsed.mux()) {
+                vmm.monitors().readline(device, true);
+            }
+            return device;
+        } catch (OptionException e) {
+            throw new OptionException("-" + kind + " " + text + ": " + e.getMessage(), false);
+        } catch (ChardevException e) {
+            throw new OptionException("-" + kind + " " + text + ": " + e.getMessage(), false);
+        }
+    }
+
+    private void display(String text) throws OptionException {
+        String kind = OptionValues.parse(text, "type").get("type", "");
+        switch (kind) {
+            case "none" -> settings.display = false;
+            case "help", "?" -> throw new EndOfProgram("Available display backend types:\nnone\n");
+            default ->
+                    throw new OptionException(
+                            "Parameter 'type' does not accept value '" + kind + "'");
+        }
+    }
+
+    // ---- objects
+
+    private void checkObject(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            StringBuilder out = new StringBuilder("List of user creatable objects:\n");
+            vmm.objects().types().forEach(t -> out.append("  ").append(t).append('\n'));
+            throw new EndOfProgram(out.toString());
+        }
+        ObjectOptions options = object(text);
+        if (!OptionText.isIdentifier(options.id())) {
+            throw new OptionException("Parameter 'id' expects an identifier");
+        }
+        if (!objectIds.add(options.id())) {
+            throw new OptionException("Duplicate ID '" + options.id() + "' for object");
+        }
+        objects.add(options);
+    }
+
+    private static ObjectOptions object(String text) throws OptionException {
+        try {
+            InputVisitor visitor;
+            if (text.startsWith("{")) {
+                if (!(JsonStreamParser.parse(text) instanceof JsonObject object)) {
+                    throw new OptionException("JSON object expected");
+                }
+                visitor = new JsonInputVisitor(object);
+            } else {
+                visitor =
+                        new KeyvalInputVisitor(
+                                OptionText.parse(text, "qom-type").toTree(),
+                                KeyvalInputVisitor.Style.OPTIONS);
+            }
+            return ObjectOptions.read(visitor, null);
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
+        }
+    }
+
+    private void earlyObject(String text) throws OptionException {
+        ObjectOptions options = object(text);
+        if (EARLY_OBJECTS.contains(options.qomType().wireName())) {
+            try {
+                vmm.objects().create(options);
+            } catch (QmpException e) {
+                throw new OptionException(e.description());
+            }
+        }
+    }
+
+    private void lateObjects() throws OptionException {
+        for (ObjectOptions options : objects) {
+            if (!EARLY_OBJECTS.contains(options.qomType().wireName())) {
+                try {
+                    vmm.objects().create(options);
+                } catch (QmpException e) {
+                    throw new OptionException(e.description(), false);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+package lockstep.runtime.commandline;
+
+import java.util.HashSet;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.machine.DeviceManager;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.StartPhase;
+import org.jspecify.annotations.Nullable;
+
+/** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
+final class MachineOptionSet {
+    private final VmmProcess vmm;
+    private final Settings settings;
+    private final Set<String> deviceIds = new HashSet<>();
+    private @Nullable MachineType type;
+
+    MachineOptionSet(VmmProcess vmm) {
+        this.vmm = vmm;
+        this.settings = vmm.settings();
+    }
+
+    void register() {
+        add(
+                SimpleOption.text("machine", "M")
+                        .onParse(this::machine)
+                        .help("-machine [type=]name[,prop[=value][,...]]  selects the machine"));
+        add(
+                SimpleOption.text("accel")
+                        .onParse(this::accelerator)
+                        .help("-accel name  selects an accelerator: kvm"));
+        add(
+                SimpleOption.flag("enable-kvm")
+                        .onParse(a -> settings.accelerators.add("kvm"))
+                        .help("-enable-kvm  the same as -accel kvm"));
+        add(
+                SimpleOption.text("cpu")
+                        .onParse(a -> settings.cpuModel = a)
+                        .help("-cpu model[,feature=on|off]  selects the CPU"));
+        add(
+                SimpleOption.text("m")
+                        .onParse(this::memory)
+                        .help("-m [size=]megs  the guest's RAM, default 128 MiB"));
+        add(SimpleOption.text("smp").onParse(this::smp).help("-smp [cpus=]n  the number of vCPUs"));
+        add(SimpleOption.text("bios").onParse(a -> settings.bios = a).help("-bios file  firmware"));
+        add(
+                SimpleOption.text("L")
+                        .onParse(settings.firmwareDirectories::add)
+                        .help("-L path  where firmware is"));
+        add(
+                SimpleOption.text("boot")
+                        .onParse(
+                                a ->
+                                        settings.boot.putAll(
+                                                OptionValues.parse(a, "order")
+                                                        .only(
+                                                                Set.of(
+                                                                        "order",
+                                                                        "once",
+                                                                        "menu",
+                                                                        "splash",
+                                                                        "splash-time",
+                                                                        "reboot-timeout",
+                                                                        "strict"))
+                                                        .values()))
+                        .help("-boot [order=]drives[,menu=on|off]  boot order"));
+        add(
+                SimpleOption.text("rtc")
+                        .onParse(
+                                a ->
+                                        settings.rtc.putAll(
+                                                OptionValues.parse(a, null)
+                                                        .only(
+                                                                Set.of(
+                                                                        "base",
+                                                                        "clock",
+                                                                        "driftfix"))
+                                                        .values()))
+                        .help("-rtc base=utc|localtime|date  the guest's wall clock"));
+        add(SimpleOption.text("vga").onParse(a -> settings.vga = a).help("-vga std|none"));
+        add(SimpleOption.text("uuid").onParse(this::uuid).help("-uuid uuid  the machine's id"));
+        add(
+                SimpleOption.text("global")
+                        .onParse(this::global)
+                        .help("-global driver.property=value  a default of devices"));
+        add(
+                SimpleOption.text("device")
+                        .onParse(this::checkDevice)
+                        .onApply(StartPhase.DEVICES, this::device)
+                        .help("-device driver[,prop[=value][,...]]  adds a device"));
+        add(SimpleOption.flag("usb").onParse(a -> settings.machineProperties.put("usb", "on")));
+        add(SimpleOption.flag("no-hpet").onParse(a -> settings.machineProperties.put("hpet", "off")));
+        add(SimpleOption.flag("no-acpi").onParse(a -> settings.machineProperties.put("acpi", "off")));
+        add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
+        add(SimpleOption.step(StartPhase.MACHINE, none -> create()));
+    }
+
+    private void add(SimpleOption option) {
+        vmm.option(option);
+    }
+
+    private void machine(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, "type");
+        for (Map.Entry<String, String> e : values.values().entrySet()) {
+            switch (e.getKey()) {
+                case "type" -> {
+                    if (e.getValue().equals("help") || e.getValue().equals("?")) {
+                        throw new EndOfProgram(machineHelp());
+                    }
+                    settings.machineType = e.getValue();
+                }
+                case "accel" -> {
+                    settings.accelerators.clear();
+                    settings.accelerators.addAll(List.of(e.getValue().split(":")));
+                }
+                default -> settings.machineProperties.put(e.getKey(), e.getValue());
+            }
+        }
+    }
+
+    private String machineHelp() {
+        StringBuilder out = new StringBuilder("Supported machines are:\n");
+        for (MachineType type : vmm.machineTypes()) {
+            for (String alias : type.aliases()) {
+                out.append(
+                        "%-20s %s (alias of %s)%n"
+                                .formatted(alias, type.description(), type.name()));
+            }
+            out.append(
+                    "%-20s %s%s%n"
+                            .formatted(
+                                    type.name(),
+                                    type.description(),
+                                    type.isDefault() ? " (default)" : ""));
+        }
+        out.append("%-20s %s%n".formatted("none", "empty machine"));
+        return out.toString();
+    }
+
+    private void accelerator(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, "accel");
+        String name = values.get("accel", "");
+        if (name.equals("help")) {
+            throw new EndOfProgram("Accelerators supported in this binary:\nkvm\n");
+        }
+        if (!name.equals("kvm") && !name.equals("tcg") && !name.equals("qtest")) {
+            throw new OptionException("invalid accelerator " + name);
+        }
+        settings.accelerators.add(name);
+    }
+
+    private void memory(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
+        String size = values.get("size");
+        if (size != null) {
+            settings.ramSize = OptionValues.size("size", size, 'M');
+        }
+        if (settings.ramSize <= 0) {
+            settings.ramSize = Settings.DEFAULT_RAM;
+        }
+        if (values.get("slots") != null || values.get("maxmem") != null) {
+            throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
+        }
+    }
+
+    private void smp(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, "cpus")
+                        .only(
+                                Set.of(
+                                        "cpus", "sockets", "dies", "clusters", "modules", "cores",
+                                        "threads", "maxcpus", "drawers", "books"));
+        long sockets = values.number("sockets", 1);
+        long cores = values.number("cores", 1);
+        long threads = values.number("threads", 1);
+        long count = values.number("cpus", 0);
+        if (count == 0) {
+            count = sockets * cores * threads;
+        }
+        if (count < 1 || count > 255) {
+            throw new OptionException("Invalid SMP CPUs " + count + ". The max CPUs supported is 255");
+        }
+        settings.cpus = (int) count;
+    }
+
+    private void uuid(String text) throws OptionException {
+        String hex = text.replace("-", "");
+        if (hex.length() != 32 || text.length() != 36) {
+            throw new OptionException("failed to parse UUID string: wrong format");
+        }
+        try {
+            settings.uuid = HexFormat.of().parseHex(hex);
+        } catch (IllegalArgumentException e) {
+            throw new OptionException("failed to parse UUID string: wrong format");
+        }
+    }
+
+    private void global(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, null);
+        String driver = values.get("driver");
+        String property = values.get("property");
+        String value = values.get("value");
+        if (driver == null || property == null || value == null) {
+            int equals = text.indexOf('=');
+            int dot = text.indexOf('.');
+            if (equals < 0 || dot < 0 || dot > equals) {
+                throw new OptionException(
+                        "Invalid 'global' option format: must be driver.property=value");
+            }
+            driver = text.substring(0, dot);
+            property = text.substring(dot + 1, equals);
+            value = text.substring(equals + 1);
+        }
+        settings.globals.put(driver + "." + property, value);
+        vmm.devices().global(driver, property, value);
+    }
+
+    private void checkDevice(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            StringBuilder out = new StringBuilder();
+            for (String driver : vmm.devices().drivers()) {
+                out.append("name \"").append(driver).append("\"\n");
+            }
+            throw new EndOfProgram(out.toString());
+        }
+        if (text.startsWith("{")) {
+            return;
+        }
+        OptionValues values = OptionValues.parse(text, "driver");
+        values.warnings().forEach(vmm::warnOption);
+        String id = values.id();
+        if (id != null && !deviceIds.add(id)) {
+            throw new OptionException("Duplicate ID '" + id + "' for device");
+        }
+    }
+
+    private void device(String text) throws OptionException {
+        try {
+            if (text.startsWith("{")) {
+                if (JsonStreamParser.parse(text)
+                        instanceof JsonObject object) {
+                    vmm.devices()
+                            .create(DeviceManager.flatten(object));
+                    return;
+                }
+                throw new OptionException("JSON object expected");
+            }
+            vmm.devices().create(OptionValues.parse(text, "driver").values());
+        } catch (DeviceException | QmpException e) {
+            throw new OptionException(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private @Nullable MachineType find(String name) {
+        for (MachineType type : vmm.machineTypes()) {
+            if (type.name().equals(name) || type.aliases().contains(name)) {
+                return type;
+            }
+        }
+        return null;
+    }
+
+    private @Nullable MachineType defaultType() {
+        for (MachineType type : vmm.machineTypes()) {
+            if (type.isDefault()) {
+                return type;
+            }
+        }
+        return vmm.machineTypes().isEmpty() ? null : vmm.machineTypes().getFirst();
+    }
+
+    private void check() throws OptionException {
+        String name = settings.machineType;
+        if ("none".equals(name)) {
+            for (String property : settings.machineProperties.keySet()) {
+                throw new OptionException("Property 'none-machine." + property + "' not found", false);
+            }
+            return;
+        }
+        type = name == null ? defaultType() : find(name);
+        if (type == null) {
+            throw new OptionException(
+                    name == null
+                            ? "No machine specified, and there is no default\n"
+                                    + "Use -machine help to list supported machines"
+                            : "unsupported machine type: \""
+                                    + name
+                                    + "\"\nUse -machine help to list supported machines",
+                    false);
+        }
+        if (settings.accelerators.isEmpty()) {
+            settings.accelerators.add("kvm");
+        }
+        if (settings.nographic) {
+            settings.machineProperties.putIfAbsent("graphics", "off");
+        }
+    }
+
+    private void create() throws OptionException {
+        vmm.objects().add(
+                "/machine",
+                (type == null ? "none" : type.name()) + "-machine",
+                List.of());
+        MachineType chosen = type;
+        if (chosen == null) {
+            return;
+        }
+        for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
+            vmm.objects().add("/machine/" + container, "container", List.of());
+        }
+        MachineConfig config =
+                new MachineConfig(
+                        settings.machineType == null ? chosen.name() : settings.machineType,
+                        Map.copyOf(settings.machineProperties),
+                        settings.ramSize,
+                        settings.cpus,
+                        settings.cpuModel,
+                        List.copyOf(settings.accelerators),
+                        settings.bios,
+                        settings.firmwareDirectories(),
+                        settings.serials,
+                        settings.parallels,
+                        !settings.nographic,
+                        settings.vga,
+                        !settings.noDefaults,
+                        Map.copyOf(settings.boot),
+                        Map.copyOf(settings.rtc),
+                        settings.uuid,
+                        settings.name,
+                        Map.copyOf(settings.globals));
+        try {
+            Machine machine = chosen.create(config, vmm);
+            vmm.machine(machine);
+        } catch (DeviceException e) {
+            throw new OptionException(String.valueOf(e.getMessage()), false);
+        }
+    }
+}

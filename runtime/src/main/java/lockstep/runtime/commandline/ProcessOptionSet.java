@@ -1,0 +1,245 @@
+package lockstep.runtime.commandline;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.monitor.Version;
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.trace.Trace;
+
+/** Options about the process: name, log, trace, daemon, help. */
+final class ProcessOptionSet {
+    private final VmmProcess vmm;
+    private final Settings settings;
+    private final ProcessControl process;
+
+    ProcessOptionSet(VmmProcess vmm, ProcessControl process) {
+        this.vmm = vmm;
+        this.settings = vmm.settings();
+        this.process = process;
+    }
+
+    void register() {
+        add(SimpleOption.flag("help", "h").onParse(a -> help()).help("-h or -help  this help"));
+        add(
+                SimpleOption.flag("version")
+                        .onParse(a -> version())
+                        .help("-version  prints the version"));
+        add(
+                SimpleOption.text("name")
+                        .onParse(this::name)
+                        .help("-name [guest=]name[,debug-threads=on|off]  names the guest"));
+        add(SimpleOption.flag("nodefaults").onParse(a -> settings.noDefaults = true)
+                .help("-nodefaults  no default devices"));
+        add(SimpleOption.flag("no-user-config").onParse(a -> {})
+                .help("-no-user-config  reads no configuration files (there are none)"));
+        add(SimpleOption.flag("S").onParse(a -> settings.stopped = true)
+                .help("-S  does not start the guest (use cont)"));
+        add(SimpleOption.text("incoming").onParse(a -> settings.incoming = a)
+                .help("-incoming uri|defer  waits for a migration"));
+        add(SimpleOption.flag("daemonize").onParse(a -> settings.daemonize = true)
+                .help("-daemonize  detaches from the terminal when it is ready"));
+        add(SimpleOption.text("pidfile").onParse(a -> settings.pidFile = a)
+                .help("-pidfile file  writes the process id"));
+        add(
+                SimpleOption.text("D")
+                        .onParse(this::logFile)
+                        .help("-D file  where log and trace lines go"));
+        add(
+                SimpleOption.text("d")
+                        .onParse(this::log)
+                        .help("-d item,...  logs items, such as trace:PATTERN"));
+        add(
+                SimpleOption.text("trace")
+                        .onParse(this::trace)
+                        .help("-trace [enable=]pattern[,events=file][,file=file]  traces"));
+        add(
+                SimpleOption.text("msg")
+                        .onParse(this::messages)
+                        .help("-msg timestamp=on|off  puts the time in front of messages"));
+        add(
+                SimpleOption.text("run-with")
+                        .onParse(this::runWith)
+                        .help("-run-with exit-with-parent=on|off"));
+        add(SimpleOption.flag("no-shutdown").onParse(a -> vmm.run().stayAfterShutdown(true))
+                .help("-no-shutdown  stops instead of ending when the guest powers off"));
+        add(SimpleOption.flag("no-reboot").onParse(a -> vmm.run().resetEnds(true))
+                .help("-no-reboot  ends instead of resetting"));
+        add(
+                SimpleOption.text("audio", "audiodev")
+                        .onParse(
+                                a -> {
+                                    if (!OptionValues.parse(a, "driver").get("driver", "")
+                                            .equals("none")) {
+                                        throw new OptionException(
+                                                "this build has no sound; only 'none' is possible");
+                                    }
+                                }));
+        add(SimpleOption.text("overcommit").onParse(
+                a -> OptionValues.parse(a, null).only(Set.of("mem-lock", "cpu-pm"))));
+        add(
+                SimpleOption.text("sandbox")
+                        .onParse(
+                                a -> {
+                                    if (OptionValues.parse(a, "enable").bool("enable", false)) {
+                                        throw new OptionException(
+                                                "seccomp support is not in this build");
+                                    }
+                                }));
+        add(
+                SimpleOption.text("add-fd")
+                        .onParse(
+                                a -> {
+                                    throw new OptionException(
+                                            "fd sets are not supported by this build");
+                                }));
+        add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
+    }
+
+    private void add(OptionHandler option) {
+        vmm.option(option);
+    }
+
+    private void check() throws OptionException {
+        if (settings.daemonize && settings.nographic && !settings.noDefaults
+                && (!settings.serialGiven || !settings.monitorGiven)
+                && !settings.noMachine()) {
+            throw new OptionException("-nographic cannot be used with -daemonize", false);
+        }
+    }
+
+    private void version() throws EndOfProgram {
+        throw new EndOfProgram(
+                "QEMU emulator version "
+                        + Version.text()
+                        + "\nLockstep, a virtual machine monitor with the interface of that version\n");
+    }
+
+    private void help() throws EndOfProgram {
+        StringBuilder out =
+                new StringBuilder(
+                        "usage: lockstep-system-x86_64 [options] [disk_image]\n\n"
+                                + "'disk_image' is a raw hard disk image for IDE hard disk 0\n\n");
+        for (OptionHandler option : vmm.options().all()) {
+            if (!option.help().isEmpty()) {
+                out.append(option.help()).append('\n');
+            }
+        }
+        throw new EndOfProgram(out.toString());
+    }
+
+    private void name(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, "guest").only(Set.of("guest", "process", "debug-threads"));
+        settings.debugThreads = values.bool("debug-threads", true);
+        String guest = values.get("guest");
+        if (guest != null) {
+            settings.name = guest;
+        }
+    }
+
+    private void logFile(String path) throws OptionException {
+        int percent = path.indexOf('%');
+        if (percent >= 0 && !path.startsWith("%d", percent)) {
+            throw new OptionException("Bad logfile format: " + path, false);
+        }
+        try {
+            Trace.openFile(
+                    Path.of(
+                            path.replace(
+                                    "%d", String.valueOf(ProcessHandle.current().pid()))));
+        } catch (IOException e) {
+            throw new OptionException(
+                    "Could not open '" + path + "': No such file or directory", false);
+        }
+    }
+
+    private void log(String items) throws OptionException {
+        if (items.equals("help") || items.equals("?")) {
+            throw new EndOfProgram(
+                    "Log items (comma separated):\n"
+                            + "trace:PATTERN   enable trace events\n\n"
+                            + "Use \"-d trace:help\" to get a list of trace events.\n\n");
+        }
+        for (String item : items.split(",")) {
+            if (item.equals("trace:help")) {
+                throw new EndOfProgram(eventNames());
+            }
+            if (item.startsWith("trace:")) {
+                enable(item.substring(6));
+            }
+            // Other items are about instruction translation and guest errors, which do not exist here.
+        }
+    }
+
+    private static String eventNames() {
+        StringBuilder out = new StringBuilder();
+        Trace.match("*").forEach(e -> out.append(e.name()).append('\n'));
+        return out.toString();
+    }
+
+    private void trace(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            throw new EndOfProgram(eventNames());
+        }
+        OptionValues values =
+                OptionValues.parse(text, "enable").only(Set.of("enable", "events", "file"));
+        String enable = values.get("enable");
+        if (enable != null) {
+            enable(enable);
+        }
+        String file = values.get("file");
+        if (file != null) {
+            logFile(file);
+        }
+        String events = values.get("events");
+        if (events != null) {
+            try {
+                for (String line : Files.readAllLines(Path.of(events), StandardCharsets.UTF_8)) {
+                    if (!line.isBlank() && !line.startsWith("#")) {
+                        enable(line.strip());
+                    }
+                }
+            } catch (IOException e) {
+                throw new OptionException(
+                        "Could not open trace events file '"
+                                + events
+                                + "': No such file or directory");
+            }
+        }
+    }
+
+    private void enable(String text) {
+        boolean on = !text.startsWith("-");
+        String pattern = on ? text : text.substring(1);
+        if (!Trace.enable(pattern, on)) {
+            vmm.warn("trace event '" + pattern + "' does not exist");
+        }
+    }
+
+    private void messages(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, "timestamp").only(Set.of("timestamp", "guest-name"));
+        settings.messageTimestamps = values.bool("timestamp", false);
+        settings.messageNames = values.bool("guest-name", false);
+        Trace.timestamps(settings.messageTimestamps);
+    }
+
+    private void runWith(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, null)
+                        .only(Set.of("async-teardown", "chroot", "exit-with-parent", "user"));
+        if (values.get("chroot") != null || values.get("user") != null) {
+            throw new OptionException(
+                    "changing root or user is not supported by this build; start it as that user");
+        }
+        if (values.bool("exit-with-parent", false)) {
+            process.exitWithParent();
+        }
+    }
+}
