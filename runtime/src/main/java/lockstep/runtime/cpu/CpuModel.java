@@ -179,6 +179,18 @@ public final class CpuModel {
         return QEMU64_SIGNATURE;
     }
 
+    /** Bits of a guest physical address, 36 to 52. */
+    public int physicalBits(List<CpuidLeaf> supported) {
+        if (!name.equals("qemu64")) {
+            for (CpuidLeaf leaf : supported) {
+                if (leaf.function() == 0x80000008) {
+                    return Math.clamp(leaf.eax() & 0xff, 36, 52);
+                }
+            }
+        }
+        return 40;
+    }
+
     /** All answers for the vCPU with that APIC id, one of {@code count} cores of one socket. */
     public List<CpuidLeaf> leaves(int apicId, int count, List<CpuidLeaf> supported) {
         List<CpuidLeaf> out = new ArrayList<>();

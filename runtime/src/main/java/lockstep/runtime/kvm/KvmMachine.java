@@ -117,6 +117,7 @@ public final class KvmMachine implements Machine, AutoCloseable {
                             vcpus);
             v.state.mcgCap = v.setUpMachineCheck(machineCheck);
             v.state.sendsErrorCode = newest;
+            v.state.physicalBits = model.physicalBits(supported);
             vcpus.add(v);
         }
         vcpus.all().forEach(KvmVcpu::start);

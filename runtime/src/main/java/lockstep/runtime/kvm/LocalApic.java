@@ -206,7 +206,7 @@ final class LocalApic {
         initialCount = c.u32("initial_count", initialCount);
         loadTime = c.i64("initial_count_load_time", loadTime);
         nextTime = c.i64("next_time", nextTime);
-        expiry = c.timer("timer_expiry", expiry);
+        expiry = c.i64("timer_expiry", expiry);
         if (c.loading()) {
             waitForSipi = 0;
             sipiVector = 0;

@@ -27,6 +27,8 @@ final class VcpuMsrs {
     private record Msr(int number, ToLongFunction<VcpuState> get, Setter set) {}
 
     private static final int TSC_DEADLINE = 0x6e0;
+    // 52 bits of address
+    private static final long WIDEST = (1L << 52) - 1;
     private static final long HEADER = kvm_msrs.entries$offset();
     private static final long ENTRY = kvm_msr_entry.sizeof();
 
@@ -98,9 +100,23 @@ final class VcpuMsrs {
         }
         for (int i = 0; i < 8; i++) {
             int n = i;
-            add(all, 0x200 + 2 * i, s -> s.mtrrBase[n], (s, v) -> s.mtrrBase[n] = v);
-            add(all, 0x201 + 2 * i, s -> s.mtrrMask[n], (s, v) -> s.mtrrMask[n] = v);
+            // The stream has the mask's bits above the guest's address width set, as for the widest
+            // of processors; the kernel takes only what the guest's processor has.
+            add(
+                    all,
+                    0x200 + 2 * i,
+                    s -> s.mtrrBase[n] & addressMask(s),
+                    (s, v) -> s.mtrrBase[n] = v);
+            add(
+                    all,
+                    0x201 + 2 * i,
+                    s -> s.mtrrMask[n] & addressMask(s),
+                    (s, v) -> s.mtrrMask[n] = v | ~addressMask(s) & WIDEST);
         }
+    }
+
+    private static long addressMask(VcpuState s) {
+        return (1L << s.physicalBits) - 1;
     }
 
     private static void addMachineCheck(List<Msr> all) {

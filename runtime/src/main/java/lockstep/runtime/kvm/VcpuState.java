@@ -148,6 +148,9 @@ final class VcpuState {
     final long[] mceBanks = new long[BANKS * 4];
     long tscKhz;
 
+    /** Bits of a guest physical address. */
+    int physicalBits = 40;
+
     /** Whether the machine type is new enough (10.2) for the error code's own subsection. */
     boolean sendsErrorCode;
 
@@ -286,6 +289,19 @@ final class VcpuState {
         for (int i = 0; i < mceBanks.length; i++) {
             mceBanks[i] = (i & 3) == 0 ? -1 : 0;
         }
+    }
+
+    /** The XSAVE bits of x87 (1) and SSE (2) where they differ from their initial state. */
+    long changedLegacyComponents() {
+        long x87 = fcw ^ 0x37f | fsw | ftw | fop | fip | fdp;
+        for (int i = 0; i < 8; i++) {
+            x87 |= mantissa[i] | exponent[i];
+        }
+        long sse = 0;
+        for (int i = 0; i < 16; i++) {
+            sse |= xmmLow[i] | xmmHigh[i];
+        }
+        return (x87 != 0 ? 1 : 0) | (sse != 0 ? 2 : 0);
     }
 
     boolean interruptShadow() {
@@ -514,7 +530,7 @@ final class VcpuState {
         c.u64s("env.dr", dr);
         a20Mask = c.i32("env.a20_mask", a20Mask);
         mxcsr = c.u32("env.mxcsr", mxcsr);
-        c.structs("env.xmm_regs[0]", "xmm_reg", 1, 16, (s, i) -> halves(s, xmmLow, xmmHigh, i));
+        c.structs("env.xmm_regs[0]", "xmm_reg", 1, 16, (s, i) -> halves(s, xmmLow, xmmHigh, i, 0));
         efer = c.u64("env.efer", efer);
         star = c.u64("env.star", star);
         lstar = c.u64("env.lstar", lstar);
@@ -564,16 +580,22 @@ final class VcpuState {
         if (c.version() >= 12) {
             xcr0 = c.u64("env.xcr0", xcr0);
             xstateBv = c.u64("env.xstate_bv", xstateBv);
-            c.structs("env.xmm_regs", "ymmh_reg", 12, 16, (s, i) -> halves(s, ymmLow, ymmHigh, i));
+            c.structs(
+                    "env.xmm_regs[1]",
+                    "ymmh_reg",
+                    1,
+                    16,
+                    (s, i) -> halves(s, ymmLow, ymmHigh, i, 2));
         } else {
             xcr0 = 1;
             xstateBv = 0;
         }
     }
 
-    private static void halves(StateCodec s, long[] low, long[] high, int i) throws StateException {
-        low[i] = s.u64("low", low[i]);
-        high[i] = s.u64("high", high[i]);
+    private static void halves(StateCodec s, long[] low, long[] high, int i, int word)
+            throws StateException {
+        low[i] = s.u64("_q_ZMMReg[" + word + "]", low[i]);
+        high[i] = s.u64("_q_ZMMReg[" + (word + 1) + "]", high[i]);
     }
 
     private void exceptionInfo(StateCodec s) throws StateException {
@@ -610,7 +632,7 @@ final class VcpuState {
             throws StateException {
         for (int w = 0; w < count; w++) {
             int at = register * count + w;
-            all[at] = s.u64("word" + w, all[at]);
+            all[at] = s.u64("_q_ZMMReg[" + w + "]", all[at]);
         }
     }
 }

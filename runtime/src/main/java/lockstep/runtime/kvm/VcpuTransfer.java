@@ -385,7 +385,7 @@ final class VcpuTransfer implements AutoCloseable {
             x.set(ValueLayout.JAVA_SHORT, FX_STACK + i * 16L + 8, (short) s.exponent[i]);
         }
         pairs(x, FX_XMM, s.xmmLow, s.xmmHigh, true);
-        long present = s.xstateBv & s.xcr0 | FP_SSE;
+        long present = s.xstateBv & (s.xcr0 | FP_SSE) | s.changedLegacyComponents();
         x.set(ValueLayout.JAVA_LONG, XSTATE_BV, present);
         if ((present & 1 << COMPONENT_YMM) != 0) {
             pairs(x, components[COMPONENT_YMM], s.ymmLow, s.ymmHigh, true);
