@@ -7,12 +7,15 @@ import com.palantir.javapoet.MethodSpec;
 import com.palantir.javapoet.ParameterizedTypeName;
 import com.palantir.javapoet.TypeName;
 import com.palantir.javapoet.TypeSpec;
-import java.util.ArrayList;
-import java.util.List;
-import javax.lang.model.element.Modifier;
+
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import javax.lang.model.element.Modifier;
 
 /** Writes the argument records and, for each module, the interface of its commands. */
 final class CommandEmitter {
@@ -90,13 +93,9 @@ final class CommandEmitter {
         TypeRef returns = command.returns();
         TypeName result = returns == null ? Support.EMPTY : types.of(returns).box();
         CodeBlock resultReader =
-                returns == null
-                        ? CodeBlock.of("$T::read", Support.EMPTY)
-                        : types.reader(returns);
+                returns == null ? CodeBlock.of("$T::read", Support.EMPTY) : types.reader(returns);
         CodeBlock resultWriter =
-                returns == null
-                        ? CodeBlock.of("$T::write", Support.EMPTY)
-                        : types.writer(returns);
+                returns == null ? CodeBlock.of("$T::write", Support.EMPTY) : types.writer(returns);
 
         String constant = JavaNames.constant(command.name());
         spec.addField(

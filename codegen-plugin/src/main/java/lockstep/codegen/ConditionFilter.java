@@ -1,8 +1,5 @@
 package lockstep.codegen;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Set;
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
@@ -10,6 +7,10 @@ import lockstep.qapi.model.EnumValue;
 import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
 
 /** Leaves out of a schema what its {@code if} conditions exclude. */
 final class ConditionFilter {
@@ -28,8 +29,7 @@ final class ConditionFilter {
                             .filter(d -> d.head().condition().holds(defined))
                             .map(filter::definition)
                             .toList();
-            modules.add(
-                    new Schema.Module(module.name(), module.path(), module.includes(), kept));
+            modules.add(new Schema.Module(module.name(), module.path(), module.includes(), kept));
         }
         return new Schema(modules, schema.docs());
     }

@@ -2,13 +2,15 @@ package lockstep.codegen;
 
 import com.palantir.javapoet.AnnotationSpec;
 import com.palantir.javapoet.CodeBlock;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.regex.Pattern;
+
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.DocComment;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
 
 /** Javadoc from documentation comments, and annotations from features. */
 final class Docs {

@@ -4,13 +4,16 @@ import com.palantir.javapoet.ClassName;
 import com.palantir.javapoet.CodeBlock;
 import com.palantir.javapoet.MethodSpec;
 import com.palantir.javapoet.TypeSpec;
-import java.util.ArrayList;
-import java.util.List;
-import javax.lang.model.element.Modifier;
+
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.DocComment;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import javax.lang.model.element.Modifier;
 
 /** Writes a record per event and the sealed interface over them. */
 final class EventEmitter {
@@ -70,8 +73,7 @@ final class EventEmitter {
     private TypeSpec event(ClassName self, ClassName all, Definition.Event event) {
         Definition.Arguments arguments = event.arguments();
         String named = arguments.type();
-        boolean whole =
-                named != null && !(schema.type(named) instanceof Definition.StructType);
+        boolean whole = named != null && !(schema.type(named) instanceof Definition.StructType);
         TypeSpec.Builder spec;
         CodeBlock javadoc = docs.definition(event, "The event " + event.name() + ".");
         if (whole) {

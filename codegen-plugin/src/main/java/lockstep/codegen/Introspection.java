@@ -1,11 +1,5 @@
 package lockstep.codegen;
 
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
-import java.util.stream.Collectors;
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Definition;
@@ -14,6 +8,13 @@ import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
  * The data of query-qmp-schema: one JSON object per command, event and type they reach. Names of
@@ -73,8 +74,7 @@ final class Introspection {
 
     private void root(Definition definition) {
         if (definition instanceof Definition.Command command) {
-            String argument =
-                    arguments(command.arguments(), "q_obj_" + command.name() + "-arg");
+            String argument = arguments(command.arguments(), "q_obj_" + command.name() + "-arg");
             TypeRef returns = command.returns();
             String result = returns == null ? empty() : use(returns);
             add(
@@ -119,15 +119,15 @@ final class Introspection {
         if (arguments.members().isEmpty()) {
             return empty();
         }
-        return name(
-                implicit, implicit, n -> object(n, List.of(), arguments.members(), ""));
+        return name(implicit, implicit, n -> object(n, List.of(), arguments.members(), ""));
     }
 
     private String use(TypeRef ref) {
         Optional<BuiltinType> builtin = Schema.builtin(ref.name());
         if (ref.array()) {
             // Arrays and their elements are counted separately, the array first.
-            String key = "[" + (builtin.isPresent() ? builtinName(builtin.get()) : ref.name()) + "]";
+            String key =
+                    "[" + (builtin.isPresent() ? builtinName(builtin.get()) : ref.name()) + "]";
             String known = names.get(key);
             if (known != null) {
                 return known;

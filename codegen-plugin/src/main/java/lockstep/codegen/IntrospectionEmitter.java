@@ -3,8 +3,10 @@ package lockstep.codegen;
 import com.palantir.javapoet.ClassName;
 import com.palantir.javapoet.MethodSpec;
 import com.palantir.javapoet.TypeSpec;
+
 import java.util.ArrayList;
 import java.util.List;
+
 import javax.lang.model.element.Modifier;
 
 /** Writes the class that holds the introspection data. */

@@ -1,10 +1,12 @@
 package lockstep.codegen;
 
+import lockstep.qapi.model.Member;
+
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+
 import javax.lang.model.SourceVersion;
-import lockstep.qapi.model.Member;
 
 /** Java names for wire names. */
 final class JavaNames {
@@ -29,8 +31,21 @@ final class JavaNames {
     /** Simple names that generated code relies on. */
     private static final Set<String> TAKEN =
             Set.of(
-                    "String", "Object", "Override", "Integer", "Long", "Boolean", "Double", "List",
-                    "Nullable", "Builder", "Record", "Enum", "Event", "Deprecated", "Exception");
+                    "String",
+                    "Object",
+                    "Override",
+                    "Integer",
+                    "Long",
+                    "Boolean",
+                    "Double",
+                    "List",
+                    "Nullable",
+                    "Builder",
+                    "Record",
+                    "Enum",
+                    "Event",
+                    "Deprecated",
+                    "Exception");
 
     private JavaNames() {}
 

@@ -7,13 +7,16 @@ import com.palantir.javapoet.MethodSpec;
 import com.palantir.javapoet.ParameterSpec;
 import com.palantir.javapoet.TypeName;
 import com.palantir.javapoet.TypeSpec;
-import java.util.ArrayList;
-import java.util.List;
-import javax.lang.model.element.Modifier;
+
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
+
+import java.util.ArrayList;
+import java.util.List;
+
+import javax.lang.model.element.Modifier;
 
 /** Writes records with their builder, and the parts of their reader and writer. */
 final class RecordEmitter {

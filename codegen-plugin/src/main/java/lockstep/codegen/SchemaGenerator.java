@@ -2,6 +2,12 @@ package lockstep.codegen;
 
 import com.palantir.javapoet.JavaFile;
 import com.palantir.javapoet.TypeSpec;
+
+import lockstep.qapi.InvalidSchemaException;
+import lockstep.qapi.SchemaLoader;
+import lockstep.qapi.model.Definition;
+import lockstep.qapi.model.Schema;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -11,10 +17,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
-import lockstep.qapi.InvalidSchemaException;
-import lockstep.qapi.SchemaLoader;
-import lockstep.qapi.model.Definition;
-import lockstep.qapi.model.Schema;
 
 /** Writes the Java of a schema into a directory; files that would not change are left alone. */
 public final class SchemaGenerator {

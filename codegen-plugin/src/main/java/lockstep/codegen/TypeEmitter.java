@@ -6,12 +6,7 @@ import com.palantir.javapoet.FieldSpec;
 import com.palantir.javapoet.MethodSpec;
 import com.palantir.javapoet.TypeName;
 import com.palantir.javapoet.TypeSpec;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
-import javax.lang.model.element.Modifier;
+
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Definition;
@@ -20,6 +15,14 @@ import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+import javax.lang.model.element.Modifier;
 
 /** Writes enumerations, structs, unions and alternates. */
 final class TypeEmitter {
@@ -64,7 +67,9 @@ final class TypeEmitter {
                             .build());
         }
         TypeName string = ClassName.get(String.class);
-        return spec.addField(FieldSpec.builder(string, "wireName", Modifier.PRIVATE, Modifier.FINAL).build())
+        return spec.addField(
+                        FieldSpec.builder(string, "wireName", Modifier.PRIVATE, Modifier.FINAL)
+                                .build())
                 .addMethod(
                         MethodSpec.constructorBuilder()
                                 .addParameter(string, "wireName")
@@ -80,7 +85,8 @@ final class TypeEmitter {
                 .addMethod(
                         MethodSpec.methodBuilder("find")
                                 .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
-                                .addJavadoc("The value of a wire name, or null for an unknown one.\n")
+                                .addJavadoc(
+                                        "The value of a wire name, or null for an unknown one.\n")
                                 .addParameter(string, "wireName")
                                 .returns(Types.nullable(self))
                                 .beginControlFlow("for ($T value : values())", self)
@@ -93,7 +99,9 @@ final class TypeEmitter {
                 .addMethod(
                         MethodSpec.methodBuilder("read")
                                 .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
-                                .addJavadoc("Reads a value.\n\n@throws QmpException when it is not one\n")
+                                .addJavadoc(
+                                        "Reads a value.\n\n"
+                                            + "@throws QmpException when it is not one\n")
                                 .addParameter(Support.INPUT, "visitor")
                                 .addParameter(Types.nullable(string), "name")
                                 .addException(Support.EXCEPTION)
@@ -127,9 +135,7 @@ final class TypeEmitter {
         String tag = JavaNames.member(type.discriminator());
         List<RecordEmitter.Component> base = records.components(common, doc);
         List<RecordEmitter.Component> untagged =
-                base.stream()
-                        .filter(c -> !c.member().name().equals(type.discriminator()))
-                        .toList();
+                base.stream().filter(c -> !c.member().name().equals(type.discriminator())).toList();
         Map<String, Branch> branches = new LinkedHashMap<>();
         type.branches().forEach(b -> branches.put(b.name(), b));
 
@@ -146,8 +152,7 @@ final class TypeEmitter {
                             .build());
         }
         spec.addMethod(RecordEmitter.read(self));
-        spec.addMethod(
-                RecordEmitter.writeMembersMethod().addModifiers(Modifier.ABSTRACT).build());
+        spec.addMethod(RecordEmitter.writeMembersMethod().addModifiers(Modifier.ABSTRACT).build());
         spec.addMethod(RecordEmitter.write().addModifiers(Modifier.DEFAULT).build());
 
         CodeBlock.Builder cases = CodeBlock.builder();
@@ -162,10 +167,8 @@ final class TypeEmitter {
                 String dataName = JavaNames.data(common);
                 all.add(records.data(dataName, branch.type().name()));
                 CodeBlock data =
-                        CodeBlock.of(
-                                "$T.readMembers(visitor)", types.named(branch.type().name()));
-                arguments =
-                        untagged.isEmpty() ? data : CodeBlock.of("$L, $L", arguments, data);
+                        CodeBlock.of("$T.readMembers(visitor)", types.named(branch.type().name()));
+                arguments = untagged.isEmpty() ? data : CodeBlock.of("$L, $L", arguments, data);
                 dataWrite =
                         CodeBlock.builder()
                                 .addStatement("this.$L.writeMembers(visitor)", dataName)
@@ -178,8 +181,7 @@ final class TypeEmitter {
                     records.record(
                                     name,
                                     all,
-                                    CodeBlock.of(
-                                            "The branch for <code>$L</code>.\n", value.name()))
+                                    CodeBlock.of("The branch for <code>$L</code>.\n", value.name()))
                             .addModifiers(Modifier.STATIC)
                             .addSuperinterface(self)
                             .addMethod(
@@ -272,8 +274,7 @@ final class TypeEmitter {
                                             .build())
                             .build());
         }
-        cases.addStatement(
-                "default -> throw visitor.noAlternative(name, $S)", type.name());
+        cases.addStatement("default -> throw visitor.noAlternative(name, $S)", type.name());
         cases.unindent().addStatement("}");
         return spec.addMethod(
                 MethodSpec.methodBuilder("read")

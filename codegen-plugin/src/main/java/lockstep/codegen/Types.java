@@ -5,12 +5,14 @@ import com.palantir.javapoet.ClassName;
 import com.palantir.javapoet.CodeBlock;
 import com.palantir.javapoet.ParameterizedTypeName;
 import com.palantir.javapoet.TypeName;
-import java.util.List;
-import java.util.Optional;
+
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
+
+import java.util.List;
+import java.util.Optional;
 
 /** The Java types of schema types, and the code that reads and writes them. */
 final class Types {
@@ -121,8 +123,7 @@ final class Types {
     /** A {@code ValueReader} of the type. */
     CodeBlock reader(TypeRef ref) {
         if (ref.array()) {
-            return CodeBlock.of(
-                    "(visitor, name) -> $L", read(ref, CodeBlock.of("name")));
+            return CodeBlock.of("(visitor, name) -> $L", read(ref, CodeBlock.of("name")));
         }
         Optional<BuiltinType> builtin = Schema.builtin(ref.name());
         return builtin.isPresent()
@@ -140,7 +141,8 @@ final class Types {
         }
         // The parameters must not hide the ones of the method around.
         return builtin.isPresent()
-                ? CodeBlock.of("(element, to, key) -> to.$L(key, element)", writeMethod(builtin.get()))
+                ? CodeBlock.of(
+                        "(element, to, key) -> to.$L(key, element)", writeMethod(builtin.get()))
                 : CodeBlock.of("$T::write", named(ref.name()));
     }
 }

@@ -213,7 +213,9 @@ public final class JsonStreamParser {
         return switch (state) {
             case START -> start(c);
             case RECOVERY ->
-                    (c < 0x20 && c != '\t') || c >= 0xFE || "{}[]:,".indexOf(c) >= 0 ? Step.AGAIN : Step.TAKEN;
+                    (c < 0x20 && c != '\t') || c >= 0xFE || "{}[]:,".indexOf(c) >= 0
+                            ? Step.AGAIN
+                            : Step.TAKEN;
             case DOUBLE_QUOTED -> quoted(c, '"', State.DOUBLE_ESCAPE);
             case SINGLE_QUOTED -> quoted(c, '\'', State.SINGLE_ESCAPE);
             case DOUBLE_ESCAPE -> c >= 0x20 && c <= 0xFD ? to(State.DOUBLE_QUOTED) : Step.WRONG;

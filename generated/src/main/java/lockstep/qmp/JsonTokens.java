@@ -190,7 +190,11 @@ final class JsonTokens {
                 }
                 if (!ModifiedUtf8.valid(code)) {
                     String shown =
-                            new String(text, at, Math.min(i, text.length) - at, StandardCharsets.UTF_8);
+                            new String(
+                                    text,
+                                    at,
+                                    Math.min(i, text.length) - at,
+                                    StandardCharsets.UTF_8);
                     throw error(shown + " is not a valid Unicode character");
                 }
                 result.appendCodePoint(code);

@@ -21,6 +21,9 @@ public final class KeyvalText {
             Pattern.compile("\\s*\\+?([0-9]+\\.?[0-9]*|\\.[0-9]+)([bBkKmMgGtTpPeE]?)");
     private static final int MAX_KEY = 127;
 
+    /** Trees are walked recursively; JSON has the same limit. */
+    private static final int MAX_NESTING = 1024;
+
     private KeyvalText() {}
 
     /**
@@ -97,6 +100,9 @@ public final class KeyvalText {
     private static void put(JsonObject root, String key, String value) throws QmpException {
         JsonObject at = root;
         String[] parts = key.split("\\.", -1);
+        if (parts.length > MAX_NESTING) {
+            throw new QmpException("Parameter '" + parts[0] + "' is nested too deeply");
+        }
         StringBuilder prefix = new StringBuilder();
         for (int i = 0; i < parts.length; i++) {
             String part = parts[i];

@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonNull;
 import lockstep.qmp.JsonOutputVisitor;
@@ -16,7 +14,11 @@ import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
+
 import org.junit.jupiter.api.Test;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** Types generated from a schema that is as awkward as the language allows. */
 class CornersTest {
@@ -48,8 +50,7 @@ class CornersTest {
                         + "'list':[{'type':'default'}]}";
         Uu.U outer = assertInstanceOf(Uu.U.class, read(Uu::read, text));
         Uu.Inner inner = assertInstanceOf(Uu.Inner.class, outer.branchData().more());
-        assertEquals(
-                "x", assertInstanceOf(Inner._2d.class, inner.branchData()).data().str());
+        assertEquals("x", assertInstanceOf(Inner._2d.class, inner.branchData()).data().str());
         assertInstanceOf(Inner.Default.class, outer.branchData().list().getFirst());
         assertEquals(JsonStreamParser.parse(text), JsonOutputVisitor.toJson(outer, Uu::write));
         QmpException e =

@@ -3,7 +3,6 @@ package lockstep.qmp;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.time.Instant;
 import lockstep.api.COLOExitReason;
 import lockstep.api.COLOMode;
 import lockstep.api.ColoExitEvent;
@@ -16,9 +15,12 @@ import lockstep.api.SchemaInfo;
 import lockstep.api.StatusInfo;
 import lockstep.api.StopEvent;
 import lockstep.api.YankCommands;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import java.time.Instant;
 
 /** Requests and the replies that a real QEMU gives to them. */
 class CommandTableTest {
@@ -45,8 +47,8 @@ class CommandTableTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "{'execute':'query-status','id':1}"
-                        + " | {\"return\": {\"status\": \"running\", \"running\": true}, \"id\": 1}",
+                "{'execute':'query-status','id':1} | {\"return\": {\"status\": \"running\","
+                    + " \"running\": true}, \"id\": 1}",
                 "{'execute':'nosuch'} | {\"error\": {\"class\": \"CommandNotFound\", \"desc\":"
                         + " \"The command nosuch has not been found\"}}",
                 "{'execute':'device_del'} | {\"error\": {\"class\": \"GenericError\", \"desc\":"

@@ -13,6 +13,7 @@ import lockstep.api.MigrateSetCapabilitiesArguments;
 import lockstep.api.MigrateSetParameters;
 import lockstep.api.ObjectOptions;
 import lockstep.api.QmpCapabilitiesArguments;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -102,15 +103,12 @@ class InputVisitorTest {
                 "{'driver':'quorum','node-name':'q','vote-threshold':1,'children':['a',"
                         + "{'driver':'null-co','node-name':'n'}]}";
         BlockdevOptions.Quorum read =
-                assertInstanceOf(
-                        BlockdevOptions.Quorum.class, json(BlockdevOptions::read, quorum));
+                assertInstanceOf(BlockdevOptions.Quorum.class, json(BlockdevOptions::read, quorum));
         assertEquals("q", read.nodeName());
         assertEquals(1, read.data().voteThreshold());
         assertEquals(
                 "a",
-                assertInstanceOf(
-                                BlockdevRef.Reference.class,
-                                read.data().children().getFirst())
+                assertInstanceOf(BlockdevRef.Reference.class, read.data().children().getFirst())
                         .value());
         assertInstanceOf(BlockdevRef.Definition.class, read.data().children().getLast());
         JsonValue again = JsonOutputVisitor.toJson(read, BlockdevOptions::write);
@@ -153,11 +151,9 @@ class InputVisitorTest {
     @Test
     void unexpectedKeys() {
         String text = "filter-mirror,id=a,netdev=n,outdev=o,bogus=1";
+        assertEquals("Invalid parameter 'bogus'", keyval(KeyvalInputVisitor.Style.OPTIONS, text));
         assertEquals(
-                "Invalid parameter 'bogus'", keyval(KeyvalInputVisitor.Style.OPTIONS, text));
-        assertEquals(
-                "Parameter 'bogus' is unexpected",
-                keyval(KeyvalInputVisitor.Style.KEYVAL, text));
+                "Parameter 'bogus' is unexpected", keyval(KeyvalInputVisitor.Style.KEYVAL, text));
         assertEquals(
                 "Parameter 'netdev' is missing",
                 keyval(KeyvalInputVisitor.Style.OPTIONS, "filter-mirror,id=a"));

@@ -44,7 +44,8 @@ class JsonPrinterTest {
                             }
                         ]
                     }
-                }""",
+                }\
+                """,
                 JsonPrinter.pretty(value));
         assertEquals("{\"return\": {\"a\": [1, {}]}}", JsonPrinter.compact(value));
     }

@@ -4,13 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 /** Replies that a real QEMU gives to good and bad input. */
 class JsonStreamParserTest {
@@ -89,8 +90,7 @@ class JsonStreamParserTest {
 
     @Test
     void keysWithoutQuotesAreKeywords() {
-        assertEquals(
-                List.of("JSON parse error, invalid keyword 'execute'"), read("{execute:'x'}"));
+        assertEquals(List.of("JSON parse error, invalid keyword 'execute'"), read("{execute:'x'}"));
         assertEquals(3, read("garbage text here\n").size());
         assertEquals(List.of("JSON parse error, stray 'H'"), read("HELLO\n"));
     }
@@ -184,8 +184,7 @@ class JsonStreamParserTest {
                 "'abc | JSON parse error, stray ''abc'",
             })
     void commandLineTextIsOneValue(String text, String error) {
-        QmpException e =
-                assertThrows(QmpException.class, () -> JsonStreamParser.parse(text));
+        QmpException e = assertThrows(QmpException.class, () -> JsonStreamParser.parse(text));
         assertEquals(error, e.description());
     }
 

@@ -4,11 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.List;
-import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.List;
+import java.util.OptionalLong;
 
 /** QEMU's key=value text. */
 class KeyvalTextTest {
@@ -91,8 +92,13 @@ class KeyvalTextTest {
 
     @ParameterizedTest
     @CsvSource({
-        "512,512", "1k,1024", "1.5M,1572864", "2G,2147483648", "1E,1152921504606846976",
-        "0x10,16", "8B,8"
+        "512,512",
+        "1k,1024",
+        "1.5M,1572864",
+        "2G,2147483648",
+        "1E,1152921504606846976",
+        "0x10,16",
+        "8B,8"
     })
     void sizes(String text, long bytes) {
         assertEquals(OptionalLong.of(bytes), KeyvalText.size(text));

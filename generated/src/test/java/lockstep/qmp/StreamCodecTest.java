@@ -3,10 +3,12 @@ package lockstep.qmp;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.nio.charset.StandardCharsets;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsNull;
+
 import org.junit.jupiter.api.Test;
+
+import java.nio.charset.StandardCharsets;
 
 /** Values through Jackson and back. */
 class StreamCodecTest {
@@ -27,8 +29,7 @@ class StreamCodecTest {
                 "{\"a\": [1, 18446744073709551615, 1e400, 1.5, -0.0, true, null, \"\\u0000\"],"
                         + " \"b\": {}}";
         JsonValue own = JsonStreamParser.parse(text);
-        JsonValue read =
-                StreamCodec.read(text.getBytes(StandardCharsets.UTF_8), InputVisitor::any);
+        JsonValue read = StreamCodec.read(text.getBytes(StandardCharsets.UTF_8), InputVisitor::any);
         assertEquals(own, read);
         ValueWriter<JsonValue> any = (value, to, name) -> to.any(name, value);
         String finite = "{\"a\": [1, 18446744073709551615, 1.5, true, null, \"x\"]}";
@@ -41,7 +42,9 @@ class StreamCodecTest {
         for (String text : new String[] {"", "{", "{'a':1}", "[1,]"}) {
             assertThrows(
                     QmpException.class,
-                    () -> StreamCodec.read(text.getBytes(StandardCharsets.UTF_8), InputVisitor::any),
+                    () ->
+                            StreamCodec.read(
+                                    text.getBytes(StandardCharsets.UTF_8), InputVisitor::any),
                     text);
         }
     }

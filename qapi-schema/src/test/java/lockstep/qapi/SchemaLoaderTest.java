@@ -4,21 +4,23 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.Objects;
 import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
 
 /** Good schemas and what becomes of them; bad schemas and the errors they give. */
 class SchemaLoaderTest {
@@ -38,8 +40,7 @@ class SchemaLoaderTest {
     private String error(String text) throws IOException {
         String file = write("t.json", text);
         InvalidSchemaException e =
-                assertThrows(
-                        InvalidSchemaException.class, () -> SchemaLoader.loadFirstError(file));
+                assertThrows(InvalidSchemaException.class, () -> SchemaLoader.loadFirstError(file));
         assertEquals(1, e.errors().size());
         return String.valueOf(e.getMessage()).replace(directory + "/", "");
     }
@@ -123,12 +124,7 @@ class SchemaLoaderTest {
             })
     void definitions(String meta, String name, String rest, String expected) throws IOException {
         assertEquals(
-                "t.json: In "
-                        + meta
-                        + " '"
-                        + name
-                        + "':\nt.json:2: "
-                        + expected,
+                "t.json: In " + meta + " '" + name + "':\nt.json:2: " + expected,
                 error("# a comment\n{ '" + meta + "': '" + name + "', " + rest + " }\n"));
     }
 
@@ -170,7 +166,8 @@ class SchemaLoaderTest {
                 t.json: In struct 'Foo':
                 t.json:2: 'Foo' is already defined
                 t.json: In struct 'Foo':
-                t.json:1: previous definition""",
+                t.json:1: previous definition\
+                """,
                 error("{ 'struct': 'Foo', 'data': {} }\n{ 'struct': 'Foo', 'data': {} }"));
     }
 
@@ -183,7 +180,8 @@ class SchemaLoaderTest {
                 In file included from t.json:2:
                 In file included from a.json:1:
                 sub/b.json: In struct 'Bb':
-                sub/b.json:3: struct misses key 'data'""",
+                sub/b.json:3: struct misses key 'data'\
+                """,
                 error("\n{ 'include': 'a.json' }"));
     }
 
@@ -201,16 +199,14 @@ class SchemaLoaderTest {
         String broken = write("u.json", "{ 'a' }\n{ 'b': ! }\n{ 'struct': 'A', 'data': {} }\n{");
         InvalidSchemaException syntax =
                 assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load(broken));
-        assertEquals(
-                List.of(1, 2, 4), syntax.errors().stream().map(x -> x.info().line()).toList());
+        assertEquals(List.of(1, 2, 4), syntax.errors().stream().map(x -> x.info().line()).toList());
     }
 
     @Test
     void documentation() throws Exception {
         String start = "{ 'pragma': { 'doc-required': true } }\n##\n";
         String end = "##\n{ 'struct': 'Foo', 'data': { 'a': 'int' } }\n";
-        assertEquals(
-                "t.json:3:1: line should end with ':'", error(start + "# @Foo\n" + end));
+        assertEquals("t.json:3:1: line should end with ':'", error(start + "# @Foo\n" + end));
         assertEquals(
                 "t.json:2: documentation comment is for 'Bar'",
                 error(start + "# @Bar:\n#\n# @a: x\n" + end));
@@ -228,7 +224,9 @@ class SchemaLoaderTest {
                                 + end);
         DocComment doc = Objects.requireNonNull(schema.type("Foo").head().doc());
         assertEquals("What it is.\n", doc.sections().get(0).text());
-        assertEquals("first\nsecond\n", Objects.requireNonNull(doc.find(DocComment.Kind.MEMBER, "a")).text());
+        assertEquals(
+                "first\nsecond\n",
+                Objects.requireNonNull(doc.find(DocComment.Kind.MEMBER, "a")).text());
         assertEquals(DocComment.Kind.SINCE, doc.sections().get(2).kind());
     }
 
