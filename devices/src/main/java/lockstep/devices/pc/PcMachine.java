@@ -13,6 +13,8 @@ import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import lockstep.api.ShutdownCause;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.devices.acpi.AcpiTables;
@@ -99,6 +101,7 @@ public final class PcMachine implements Machine, PcBoard {
     private final long above4G;
     private final boolean hpet;
     private final boolean parallel;
+    private final boolean vga;
     private final int serials;
     private final SortedMap<Integer, String> bootOrder = new TreeMap<>();
     private boolean complete;
@@ -152,7 +155,7 @@ public final class PcMachine implements Machine, PcBoard {
         pci.attach(power, 1 << 3 | 3);
         pci.attach(bridge, 1 << 3);
         core.registerInterruptControllers();
-        addVga();
+        vga = addVga();
         if (timer != null) {
             core.state().register(timer);
         }
@@ -167,7 +170,8 @@ public final class PcMachine implements Machine, PcBoard {
         memoryModules.forEach(core.state()::register);
         core.vmm().publish(PcBoard.class, this);
         core.vmm().run().onPowerButton(power::powerButton);
-        addDrives();
+        addObjects();
+        PcMonitor.install(core.vmm().hmp(), this);
     }
 
     private boolean flag(String property, boolean fallback) throws DeviceException {
@@ -263,20 +267,21 @@ public final class PcMachine implements Machine, PcBoard {
         }
     }
 
-    private void addVga() throws DeviceException {
+    /** Whether there is one. */
+    private boolean addVga() throws DeviceException {
         String kind = config.vga();
         if (kind == null) {
             kind = config.defaults() ? "std" : "none";
         }
         switch (kind) {
-            case "none" -> {}
-            case "std" ->
-                    pci.attach(
-                            new StdVga(
-                                    StdVga.DEFAULT_VRAM,
-                                    firmware.load("vgabios-stdvga.bin"),
-                                    true),
-                            2 << 3);
+            case "none" -> {
+                return false;
+            }
+            case "std" -> {
+                byte[] rom = firmware.load("vgabios-stdvga.bin");
+                pci.attach(new StdVga(StdVga.DEFAULT_VRAM, rom, true), 2 << 3);
+                return true;
+            }
             default -> throw new DeviceException("VGA '" + kind + "' is not available: use std");
         }
     }
@@ -300,21 +305,73 @@ public final class PcMachine implements Machine, PcBoard {
         }
     }
 
-    /** The drives of {@code -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well. */
-    private void addDrives() throws DeviceException {
-        BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
-        if (blocks == null) {
-            return;
+    /**
+     * Names the built-in devices in the object tree as QEMU numbers them, and plugs the drives of {@code
+     * -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well.
+     */
+    private void addObjects() throws DeviceException {
+        for (int i = 0; i < config.cpus(); i++) {
+            object(cpuType());
         }
-        for (int bus = 0; bus < 2; bus++) {
-            for (int unit = 0; unit < 2; unit++) {
-                DriveInfo drive = blocks.claim("ide", bus, unit);
-                if (drive != null) {
-                    String place = "/machine/unattached/device[" + (bus * 2 + unit) + "]";
-                    IdeDrives.fromDrive(ide, drive, place);
-                }
+        object("kvmvapic");
+        object("kvmclock");
+        objects("i440FX", "PIIX3", "i8257", "i8257", "kvm-i8259", "kvm-i8259");
+        if (vga) {
+            object("VGA");
+        }
+        if (hpet) {
+            object("hpet");
+        }
+        objects("mc146818rtc", "kvm-pit", "isa-pcspk");
+        for (int i = 0; i < Integer.bitCount(serials); i++) {
+            object("isa-serial");
+        }
+        if (parallel) {
+            object("isa-parallel");
+        }
+        objects("isa-fdc", "floppy", "i8042", "vmport", "vmmouse", "port92", "piix3-ide");
+        BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
+        if (blocks != null) {
+            for (int place = 0; place < 4; place++) {
+                addDrive(blocks, place >> 1, place & 1);
             }
         }
+        object("PIIX4_PM");
+        for (int i = 0; i < 8; i++) {
+            object("smbus-eeprom");
+        }
+    }
+
+    private void addDrive(BlockLayer blocks, int bus, int unit) throws DeviceException {
+        DriveInfo drive = blocks.claim("ide", bus, unit);
+        if (drive == null && config.defaults() && bus == 1 && unit == 0) {
+            BlockBackend empty = new BlockBackend(blocks.graph(), "ide1-cd0");
+            try {
+                blocks.graph().addBackend(empty);
+            } catch (BlockException e) {
+                throw new DeviceException(message(e), e);
+            }
+            drive = new DriveInfo("ide", bus, unit, true, "", empty);
+        }
+        if (drive != null) {
+            IdeDrives.fromDrive(ide, drive, object(drive.cdrom() ? "ide-cd" : "ide-hd"));
+        }
+    }
+
+    private void objects(String... types) {
+        for (String type : types) {
+            object(type);
+        }
+    }
+
+    /** Adds a built-in device to the object tree; gives its path. */
+    private String object(String type) {
+        return core.vmm().objects().addUnattached(type, List.of()).path();
+    }
+
+    private String cpuType() {
+        String model = config.cpuModel();
+        return (model == null ? "qemu64" : model.split(",", 2)[0]) + "-x86_64-cpu";
     }
 
     private static String message(Exception e) {

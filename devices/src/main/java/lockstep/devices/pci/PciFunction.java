@@ -400,6 +400,49 @@ public abstract class PciFunction implements StateSection {
         return (command() & PciSpec.COMMAND_INTX_DISABLE) == 0 ? irqState[pin] : 0;
     }
 
+    /** Identity, interrupt and base address registers, as {@code info pci} shows them. */
+    public final String describeConfig() {
+        StringBuilder out = new StringBuilder();
+        int classCode = get16(config, PciSpec.CLASS_DEVICE);
+        out.append(
+                "    %s: PCI device %04x:%04x%n"
+                        .formatted(
+                                PciSpec.className(classCode),
+                                get16(config, PciSpec.VENDOR_ID),
+                                get16(config, PciSpec.DEVICE_ID)));
+        out.append(
+                "      PCI subsystem %04x:%04x%n"
+                        .formatted(
+                                get16(config, PciSpec.SUBSYSTEM_VENDOR_ID),
+                                get16(config, PciSpec.SUBSYSTEM_ID)));
+        if (config[PciSpec.INTERRUPT_PIN] != 0) {
+            out.append(
+                    "      IRQ %d, pin %c%n"
+                            .formatted(
+                                    config[PciSpec.INTERRUPT_LINE] & 0xff,
+                                    (char) ('A' + config[PciSpec.INTERRUPT_PIN] - 1)));
+        }
+        for (int i = 0; i < bars.length; i++) {
+            Bar bar = bars[i];
+            if (bar == null) {
+                continue;
+            }
+            String kind =
+                    bar.io
+                            ? "I/O"
+                            : bar.type == PREFETCH_TYPE
+                                    ? "32 bit prefetchable memory"
+                                    : "32 bit memory";
+            out.append(
+                    bar.io
+                            ? "      BAR%d: %s at 0x%04x [0x%04x].%n"
+                                    .formatted(i, kind, bar.address, bar.address + bar.size - 1)
+                            : "      BAR%d: %s at 0x%08x [0x%08x].%n"
+                                    .formatted(i, kind, bar.address, bar.address + bar.size - 1));
+        }
+        return out.append("      id \"\"\n").toString();
+    }
+
     /** System reset: header first, then the function's own registers. */
     final void systemReset() {
         for (int pin = 0; pin < 4; pin++) {

@@ -47,4 +47,18 @@ public final class PciSpec {
     public static final int SUBSYSTEM_VENDOR_DEFAULT = 0x1af4;
 
     public static final int SUBSYSTEM_DEFAULT = 0x1100;
+
+    /** What a class code means, in QEMU's words; appendix D of the specification. */
+    static String className(int classCode) {
+        return switch (classCode) {
+            case 0x0101 -> "IDE controller";
+            case 0x0200 -> "Ethernet controller";
+            case 0x0300 -> "VGA controller";
+            case 0x0600 -> "Host bridge";
+            case 0x0601 -> "ISA bridge";
+            case 0x0680 -> "Bridge";
+            case 0x0c03 -> "USB controller";
+            default -> "Class %04d".formatted(classCode);
+        };
+    }
 }

@@ -24,6 +24,9 @@ import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.object.ObjectRegistry;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
 
 /** A machine without an accelerator: real memory and devices, time that the test moves, recorded wires. */
@@ -39,6 +42,8 @@ final class FakeCore implements PcCore {
     private final List<Runnable> resets = new ArrayList<>();
     private final List<Alarm> alarms = new ArrayList<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
+    private final ObjectTree objects;
+    private final HmpTable hmp = new HmpTable();
     private final RamBlock ram;
     private final Vmm vmm;
 
@@ -47,6 +52,7 @@ final class FakeCore implements PcCore {
         time.put(ClockType.REALTIME, 0L);
         time.put(ClockType.HOST, 1_795_000_000_000_000_000L);
         vmm = newVmm();
+        objects = new ObjectRegistry(vmm);
         ram = newBlock("pc.ram", ramSize, ramSize);
     }
 
@@ -105,6 +111,10 @@ final class FakeCore implements PcCore {
         return time.getOrDefault(clock, 0L);
     }
 
+    private ObjectTree objects() {
+        return objects;
+    }
+
     private Vmm newVmm() {
         MachineLock lock = new MachineLock();
         Clocks clocks = this::now;
@@ -137,6 +147,8 @@ final class FakeCore implements PcCore {
                             case "mainLoop" -> loop;
                             case "state" -> state;
                             case "run" -> run;
+                            case "objects" -> objects();
+                            case "hmp" -> hmp;
                             case "publish" -> services.put((Class<?>) args[0], args[1]);
                             case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));
                             case "service" -> services.get((Class<?>) args[0]);

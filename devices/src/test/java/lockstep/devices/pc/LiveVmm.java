@@ -20,6 +20,9 @@ import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunController;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.object.ObjectRegistry;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
 
 /** As much of a process as a real board on a real loop needs. */
@@ -30,6 +33,8 @@ final class LiveVmm implements AutoCloseable {
     final Vmm vmm;
     final RunController run;
     final List<String> messages = new ArrayList<>();
+    private final ObjectTree objects;
+    final HmpTable hmp = new HmpTable();
     private final StateRegistry state = new StateRegistry();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final List<Runnable> exits = new ArrayList<>();
@@ -43,6 +48,7 @@ final class LiveVmm implements AutoCloseable {
                                 Vmm.class.getClassLoader(),
                                 new Class<?>[] {Vmm.class},
                                 (self, method, args) -> answer(method.getName(), args));
+        objects = new ObjectRegistry(vmm);
         run = new RunController(vmm, clocks, () -> {});
         loop.start();
     }
@@ -54,6 +60,8 @@ final class LiveVmm implements AutoCloseable {
             case "mainLoop" -> loop;
             case "state" -> state;
             case "run" -> run;
+            case "objects" -> objects;
+            case "hmp" -> hmp;
             case "machine" -> machine;
             case "firmwareDirectories" -> List.of();
             case "publish" -> services.put((Class<?>) args[0], args[1]);

@@ -1,0 +1,42 @@
+package lockstep.devices.pc;
+
+import lockstep.devices.pci.PciFunction;
+import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.monitor.HmpTable;
+
+/** The human monitor's view of the board. */
+final class PcMonitor {
+    private PcMonitor() {}
+
+    static void install(HmpTable table, PcMachine machine) {
+        table.addInfo(
+                "pci",
+                "",
+                "",
+                "show PCI info",
+                (arguments, output) ->
+                        machine.pci().functions().forEach(f -> describe(f, output)));
+        table.addInfo(
+                "mtree",
+                "flatview:-f,dispatch_tree:-d,owner:-o,disabled:-D",
+                "[-f][-d][-o][-D]",
+                "show memory tree (-f: dump flat view for address spaces)",
+                (arguments, output) -> {
+                    output.append("address-space: memory\n");
+                    append(machine.memory(), output);
+                    output.append("\naddress-space: I/O\n");
+                    append(machine.ports(), output);
+                });
+    }
+
+    private static void append(Object space, StringBuilder output) {
+        if (space instanceof RegionMap map) {
+            output.append(map.describe());
+        }
+    }
+
+    private static void describe(PciFunction f, StringBuilder output) {
+        output.append("  Bus  0, device %3d, function %d:\n".formatted(f.devfn() >> 3, f.devfn() & 7));
+        output.append(f.describeConfig());
+    }
+}
