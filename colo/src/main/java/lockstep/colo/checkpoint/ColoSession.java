@@ -28,7 +28,8 @@ public final class ColoSession implements ColoHandler, ColoCommands {
     private volatile COLOMode lastMode = COLOMode.NONE;
     private @Nullable RamCache cache;
 
-    ColoSession(Neighbours neighbours) {
+    /** With the rooms that take part in a checkpoint. */
+    public ColoSession(Neighbours neighbours) {
         this.neighbours = neighbours;
     }
 

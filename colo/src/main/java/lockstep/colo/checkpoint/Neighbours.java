@@ -1,12 +1,14 @@
 package lockstep.colo.checkpoint;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 
 /**
  * The rooms that take part in a checkpoint, as the session sees them. Errors are sentences for the user.
  * Under the machine lock unless said otherwise.
  */
-interface Neighbours {
+public interface Neighbours {
     /** Starts the replication of the disks on this side. */
     void startReplication(boolean primary) throws IOException;
 
@@ -26,7 +28,7 @@ interface Neighbours {
     void filtersFailover();
 
     /** Says who is told when the guests' packets differ; null for nobody. */
-    void onMismatch(@org.jspecify.annotations.Nullable Runnable listener);
+    void onMismatch(@Nullable Runnable listener);
 
     /** Releases all packets that wait for comparison, and waits for that. Without the machine lock. */
     void releasePackets();
