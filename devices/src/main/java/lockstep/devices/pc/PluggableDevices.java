@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
+import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.runtime.Vmm;
 
@@ -14,6 +15,12 @@ public final class PluggableDevices {
         vmm.deviceType("ide-hd", IdeDrives::createDisk);
         vmm.deviceType("ide-cd", IdeDrives::createCdrom);
         vmm.deviceType("e1000", E1000Devices::create);
+        UsbBuses usb = new UsbBuses();
+        vmm.publish(UsbBuses.class, usb);
+        vmm.deviceType("piix3-usb-uhci", usb::createController);
+        vmm.deviceType("usb-tablet", usb::createTablet);
+        vmm.deviceType("usb-mouse", usb::createMouse);
+        vmm.deviceType("usb-kbd", usb::createKeyboard);
         vmm.deviceType("VGA", VgaDevices::create);
     }
 }
