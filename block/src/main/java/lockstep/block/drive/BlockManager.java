@@ -463,10 +463,7 @@ public final class BlockManager implements BlockLayer {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }
         graph.drained(
-                () -> {
-                    node.truncate(size);
-                    return null;
-                });
+                () -> node.truncate(size));
     }
 
     // Exports

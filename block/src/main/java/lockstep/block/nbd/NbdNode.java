@@ -26,8 +26,8 @@ public final class NbdNode extends BlockNode {
     private static final long BACK_OFF_MAX_MILLIS = 16_000;
 
     /** What a request does on a connection. */
-    private interface Exchange<T extends @Nullable Object> {
-        T on(NbdConnection connection) throws NbdConnection.Lost, BlockException;
+    private interface Exchange {
+        void on(NbdConnection connection) throws NbdConnection.Lost, BlockException;
     }
 
     private final Options options;
@@ -206,11 +206,12 @@ public final class NbdNode extends BlockNode {
         }
     }
 
-    private <T extends @Nullable Object> T perform(Exchange<T> exchange) throws BlockException {
+    private void perform(Exchange exchange) throws BlockException {
         while (true) {
             NbdConnection current = connection();
             try {
-                return exchange.on(current);
+                exchange.on(current);
+                return;
             } catch (NbdConnection.Lost e) {
                 if (options.reconnectDelaySeconds() == 0) {
                     throw new BlockException(Errno.EIO, "NBD connection is lost", e);
@@ -251,11 +252,7 @@ public final class NbdNode extends BlockNode {
                     destination.asSlice(
                             done, Math.min(agreed.maxBlock(), destination.byteSize() - done));
             long at = offset + done;
-            this.<@Nullable Object>perform(
-                    c -> {
-                        c.read(at, piece);
-                        return null;
-                    });
+            perform(c -> c.read(at, piece));
         }
     }
 
@@ -271,11 +268,7 @@ public final class NbdNode extends BlockNode {
             MemorySegment piece =
                     source.asSlice(done, Math.min(agreed.maxBlock(), source.byteSize() - done));
             long at = offset + done;
-            this.<@Nullable Object>perform(
-                    c -> {
-                        c.write(at, piece);
-                        return null;
-                    });
+            perform(c -> c.write(at, piece));
         }
     }
 
@@ -316,22 +309,14 @@ public final class NbdNode extends BlockNode {
         for (long done = 0; done < length; done += most) {
             long at = offset + done;
             int piece = (int) Math.min(most, length - done);
-            this.<@Nullable Object>perform(
-                    c -> {
-                        c.command(flags, type, at, piece);
-                        return null;
-                    });
+            perform(c -> c.command(flags, type, at, piece));
         }
     }
 
     @Override
     public void flush() throws BlockException {
         if (can(Nbd.TRANSMIT_FLUSH)) {
-            this.<@Nullable Object>perform(
-                    c -> {
-                        c.command(0, Nbd.CMD_FLUSH, 0, 0);
-                        return null;
-                    });
+            perform(c -> c.command(0, Nbd.CMD_FLUSH, 0, 0));
         }
     }
 
@@ -349,7 +334,9 @@ public final class NbdNode extends BlockNode {
         if (most <= 0) {
             return new BlockStatus(length, true, false, true);
         }
-        NbdConnection.Extent extent = perform(c -> c.status(offset, most));
+        NbdConnection.Extent[] answer = new NbdConnection.Extent[1];
+        perform(c -> answer[0] = c.status(offset, most));
+        NbdConnection.Extent extent = answer[0];
         return new BlockStatus(
                 extent.length(),
                 (extent.flags() & Nbd.STATE_HOLE) == 0,

@@ -111,15 +111,15 @@ public final class BlockGraph implements AutoCloseable {
 
     /** A change of the graph. */
     @FunctionalInterface
-    public interface Change<T> {
-        T apply() throws BlockException;
+    public interface Change {
+        void apply() throws BlockException;
     }
 
     /** Runs a change while no request is inside the graph. Nested use is fine. */
-    public <T extends @Nullable Object> T drained(Change<T> change) throws BlockException {
+    public void drained(Change change) throws BlockException {
         gate.writeLock().lock();
         try {
-            return change.apply();
+            change.apply();
         } finally {
             gate.writeLock().unlock();
         }
@@ -264,37 +264,45 @@ public final class BlockGraph implements AutoCloseable {
     public ChildEdge attach(
             NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
             throws BlockException {
-        return drained(
-                () -> {
-                    if (user instanceof BlockNode parent && reaches(child, parent)) {
-                        throw new BlockException(
-                                Errno.EINVAL,
-                                "Making '"
-                                        + child.name()
-                                        + "' a "
-                                        + edgeName
-                                        + " child of '"
-                                        + parent.name()
-                                        + "' would create a cycle");
-                    }
-                    ChildEdge edge = new ChildEdge(user, edgeName, role, child);
-                    edge.permissions = permissions;
-                    edge.shared = shared;
-                    child.parents().add(edge);
-                    child.addReference(1);
-                    if (user instanceof BlockNode parent) {
-                        parent.children().add(edge);
-                    }
-                    try {
-                        refreshFrom(user, child);
-                    } catch (BlockException e) {
-                        unlink(edge);
-                        refreshQuietly(user, child);
-                        child.addReference(-1);
-                        throw e;
-                    }
-                    return edge;
-                });
+        gate.writeLock().lock();
+        try {
+            return attachDrained(user, edgeName, role, child, permissions, shared);
+        } finally {
+            gate.writeLock().unlock();
+        }
+    }
+
+    private ChildEdge attachDrained(
+            NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
+            throws BlockException {
+        if (user instanceof BlockNode parent && reaches(child, parent)) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "Making '"
+                            + child.name()
+                            + "' a "
+                            + edgeName
+                            + " child of '"
+                            + parent.name()
+                            + "' would create a cycle");
+        }
+        ChildEdge edge = new ChildEdge(user, edgeName, role, child);
+        edge.permissions = permissions;
+        edge.shared = shared;
+        child.parents().add(edge);
+        child.addReference(1);
+        if (user instanceof BlockNode parent) {
+            parent.children().add(edge);
+        }
+        try {
+            refreshFrom(user, child);
+        } catch (BlockException e) {
+            unlink(edge);
+            refreshQuietly(user, child);
+            child.addReference(-1);
+            throw e;
+        }
+        return edge;
     }
 
     /** Takes a further reference, to be given back by {@link #release}. */
@@ -329,7 +337,7 @@ public final class BlockGraph implements AutoCloseable {
                 () -> {
                     BlockNode old = edge.node();
                     if (old == replacement) {
-                        return null;
+                        return;
                     }
                     move(edge, replacement);
                     try {
@@ -345,7 +353,6 @@ public final class BlockGraph implements AutoCloseable {
                         old.addReference(1);
                         release(old);
                     }
-                    return null;
                 });
     }
 
@@ -384,7 +391,6 @@ public final class BlockGraph implements AutoCloseable {
                         moved.forEach(edge -> move(edge, old));
                         throw e;
                     }
-                    return null;
                 });
     }
 
@@ -404,7 +410,6 @@ public final class BlockGraph implements AutoCloseable {
                         refreshQuietly(edge.user(), edge.node());
                         throw e;
                     }
-                    return null;
                 });
     }
 
@@ -550,7 +555,6 @@ public final class BlockGraph implements AutoCloseable {
                 () -> {
                     activateTree(node);
                     refresh(node);
-                    return null;
                 });
     }
 
@@ -597,7 +601,6 @@ public final class BlockGraph implements AutoCloseable {
                     for (BlockNode node : all) {
                         refresh(node);
                     }
-                    return null;
                 });
     }
 
@@ -616,7 +619,7 @@ public final class BlockGraph implements AutoCloseable {
         drained(
                 () -> {
                     if (node.readOnly() == readOnly) {
-                        return null;
+                        return;
                     }
                     if (readOnly) {
                         node.onReopen(true);
@@ -639,7 +642,6 @@ public final class BlockGraph implements AutoCloseable {
                             throw e;
                         }
                     }
-                    return null;
                 });
     }
 

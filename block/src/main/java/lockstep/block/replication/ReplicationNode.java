@@ -227,10 +227,7 @@ public final class ReplicationNode extends BlockNode {
         }
         if (mode == Mode.SECONDARY) {
             graph().drained(
-                            () -> {
-                                startSecondary();
-                                return null;
-                            });
+                            () -> startSecondary());
         } else {
             stage = Stage.RUNNING;
         }
@@ -311,10 +308,7 @@ public final class ReplicationNode extends BlockNode {
             throw failed("Block replication is not running");
         }
         graph().drained(
-                        () -> {
-                            emptyDisks();
-                            return null;
-                        });
+                        () -> emptyDisks());
     }
 
     private void emptyDisks() throws BlockException {
@@ -368,10 +362,7 @@ public final class ReplicationNode extends BlockNode {
             return;
         }
         graph().drained(
-                        () -> {
-                            endBackup();
-                            return null;
-                        });
+                        () -> endBackup());
         if (!failover) {
             stage = Stage.DONE;
             throw failed("Backup job was cancelled unexpectedly");
@@ -514,7 +505,6 @@ public final class ReplicationNode extends BlockNode {
                                 commit = null;
                                 graph.detach(target);
                                 graph.release(filter);
-                                return null;
                             });
             stage = Stage.DONE;
             error = 0;
