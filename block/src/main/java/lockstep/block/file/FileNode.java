@@ -34,6 +34,7 @@ public final class FileNode extends BlockNode {
     private int heldPermissions;
     private int heldUnshared;
     private volatile boolean canPunch = true;
+    private volatile boolean unsynced = true;
 
     /** How to open a file. */
     public record Options(
@@ -139,6 +140,8 @@ public final class FileNode extends BlockNode {
             file.write(offset, source);
         } catch (ImageFile.Failure e) {
             throw failed(e);
+        } finally {
+            unsynced = true;
         }
     }
 
@@ -152,6 +155,7 @@ public final class FileNode extends BlockNode {
                 } else {
                     file.zeroRange(offset, length);
                 }
+                unsynced = true;
                 return;
             } catch (ImageFile.Failure e) {
                 if (e.errno() == Errno.ENOSPC || e.errno() == Errno.EIO) {
@@ -170,6 +174,7 @@ public final class FileNode extends BlockNode {
         }
         try {
             file.punchHole(offset, length);
+            unsynced = true;
         } catch (ImageFile.Failure e) {
             if (e.errno() == Errno.EIO) {
                 throw failed(e);
@@ -180,12 +185,15 @@ public final class FileNode extends BlockNode {
 
     @Override
     public void flush() throws BlockException {
-        if (ignoreFlush || readOnly()) {
+        if (ignoreFlush || readOnly() || !unsynced) {
             return;
         }
+        // A write that completes from here on asks for another flush.
+        unsynced = false;
         try {
             file.sync();
         } catch (ImageFile.Failure e) {
+            unsynced = true;
             throw failed(e);
         }
     }
@@ -220,6 +228,7 @@ public final class FileNode extends BlockNode {
     public void truncate(long length) throws BlockException {
         try {
             file.truncate(length);
+            unsynced = true;
         } catch (ImageFile.Failure e) {
             throw failed(e);
         }

@@ -37,6 +37,7 @@ public final class NbdNode extends BlockNode {
     private boolean connecting;
     private boolean ended;
     private long lostAt;
+    private volatile boolean unflushed;
 
     private NbdNode(
             BlockGraph graph,
@@ -270,6 +271,7 @@ public final class NbdNode extends BlockNode {
             long at = offset + done;
             perform(c -> c.write(at, piece));
         }
+        unflushed = true;
     }
 
     /** Only one such write at a time: two in one block would undo each other. */
@@ -311,12 +313,21 @@ public final class NbdNode extends BlockNode {
             int piece = (int) Math.min(most, length - done);
             perform(c -> c.command(flags, type, at, piece));
         }
+        unflushed = true;
     }
 
     @Override
     public void flush() throws BlockException {
-        if (can(Nbd.TRANSMIT_FLUSH)) {
-            perform(c -> c.command(0, Nbd.CMD_FLUSH, 0, 0));
+        if (can(Nbd.TRANSMIT_FLUSH) && unflushed) {
+            // A write that completes from here on asks for another flush.
+            unflushed = false;
+            boolean done = false;
+            try {
+                perform(c -> c.command(0, Nbd.CMD_FLUSH, 0, 0));
+                done = true;
+            } finally {
+                unflushed |= !done;
+            }
         }
     }
 

@@ -729,6 +729,19 @@ public final class Qcow2Node extends BlockNode {
         writeBack();
     }
 
+    /** Whether nothing was written since the image was emptied last; checkpoints are frequent. */
+    private boolean isEmpty(int used) {
+        if (dataEnd > used * clusterSize || refcounts.pendingFrees() > 0) {
+            return false;
+        }
+        for (long entry : l1) {
+            if (entry != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     @Override
     public boolean canMakeEmpty() {
         return true;
@@ -748,6 +761,9 @@ public final class Qcow2Node extends BlockNode {
                             && refcounts.blocks()[0] == 2 * clusterSize
                             && l1Offset == 3 * clusterSize
                             && used <= refcounts.entriesPerBlock();
+            if (standard && isEmpty(used)) {
+                return;
+            }
             if (standard) {
                 // With the L1 table empty everything else is unused, so each further step only
                 // turns leaks into nothing.

@@ -1,0 +1,79 @@
+package lockstep.block;
+
+import java.lang.foreign.MemorySegment;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.Role;
+
+/** Passes everything to its child until a number of writes has been made; then the disk is gone, as after a kill. */
+public final class FaultyNode extends BlockNode {
+    private int writesLeft;
+    private int readsFail;
+
+    private FaultyNode(BlockGraph graph, int writes) {
+        super(graph, "faulty", graph.autoName(), false);
+        this.writesLeft = writes;
+    }
+
+    /** Puts the node over a child whose reference it takes over. */
+    public static FaultyNode over(BlockNode child, int writes) throws BlockException {
+        BlockGraph graph = child.graph();
+        FaultyNode node = graph.add(new FaultyNode(graph, writes));
+        graph.attach(node, "file", Role.FILTERED, child);
+        graph.release(child);
+        return node;
+    }
+
+    /** Lets all reads fail with an error number, 0 to let them work again. */
+    public void failReads(int errno) {
+        readsFail = errno;
+    }
+
+    /** Lets so many more writes through. */
+    public void allowWrites(int writes) {
+        writesLeft = writes;
+    }
+
+    private BlockNode file() {
+        return children().getFirst().node();
+    }
+
+    private void spend() throws BlockException {
+        if (writesLeft-- <= 0) {
+            throw new BlockException(Errno.EIO);
+        }
+    }
+
+    @Override
+    public void read(long offset, MemorySegment destination) throws BlockException {
+        if (readsFail != 0) {
+            throw new BlockException(readsFail);
+        }
+        file().read(offset, destination);
+    }
+
+    @Override
+    public void write(long offset, MemorySegment source) throws BlockException {
+        spend();
+        file().write(offset, source);
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        if (writesLeft <= 0) {
+            throw new BlockException(Errno.EIO);
+        }
+        file().flush();
+    }
+
+    @Override
+    public long length() throws BlockException {
+        return file().length();
+    }
+
+    @Override
+    public void truncate(long length) throws BlockException {
+        spend();
+        file().truncate(length);
+    }
+}
