@@ -101,7 +101,7 @@ final class TypeEmitter {
                                 .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
                                 .addJavadoc(
                                         "Reads a value.\n\n"
-                                            + "@throws QmpException when it is not one\n")
+                                                + "@throws QmpException when it is not one\n")
                                 .addParameter(Support.INPUT, "visitor")
                                 .addParameter(Types.nullable(string), "name")
                                 .addException(Support.EXCEPTION)

@@ -48,7 +48,7 @@ class CommandTableTest {
             quoteCharacter = '`',
             value = {
                 "{'execute':'query-status','id':1} | {\"return\": {\"status\": \"running\","
-                    + " \"running\": true}, \"id\": 1}",
+                        + " \"running\": true}, \"id\": 1}",
                 "{'execute':'nosuch'} | {\"error\": {\"class\": \"CommandNotFound\", \"desc\":"
                         + " \"The command nosuch has not been found\"}}",
                 "{'execute':'device_del'} | {\"error\": {\"class\": \"GenericError\", \"desc\":"
