@@ -13,6 +13,12 @@ public final class KvmException extends IOException {
         super(message);
     }
 
+    /** The sentence; never null. */
+    @Override
+    public String getMessage() {
+        return String.valueOf(super.getMessage());
+    }
+
     /** Passes on the result of an ioctl, or throws for a negated errno. */
     static int check(int result, String call) throws KvmException {
         if (result < 0) {

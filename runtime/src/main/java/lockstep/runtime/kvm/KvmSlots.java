@@ -116,6 +116,8 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
         }
     }
 
+    @SuppressWarnings(
+            "MustBeClosedChecker") // closed with the slots, or when a larger one is needed
     private void sync(Slot s) {
         Piece p = s.piece;
         if (!logging || p.readOnly()) {

@@ -17,6 +17,12 @@ public final class LinuxException extends IOException {
         this.errno = errno;
     }
 
+    /** The sentence; never null. */
+    @Override
+    public String getMessage() {
+        return String.valueOf(super.getMessage());
+    }
+
     /** The positive error number, such as {@link Errno#ENOENT}. */
     public int errno() {
         return errno;

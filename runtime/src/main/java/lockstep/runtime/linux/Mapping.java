@@ -33,6 +33,7 @@ public final class Mapping implements AutoCloseable {
         return map(length, MAP_SHARED(), fd, offset, "mmap");
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // closed with the mapping
     private static Mapping map(long length, int flags, int fd, long offset, String what)
             throws LinuxException {
         int protection = PROT_READ() | PROT_WRITE();
