@@ -37,7 +37,7 @@ public final class E1000Devices {
         options.string("failover_pair_id");
         options.finish();
         byte[] image =
-                rom.isEmpty() || !bar ? null : PciDevice.romFile(machine.vmm(), rom);
+                rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         String id = options.id();
         E1000 card =
                 new E1000(

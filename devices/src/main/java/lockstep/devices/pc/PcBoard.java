@@ -11,6 +11,9 @@ public interface PcBoard {
     /** The IDE function with the buses {@code ide.0} and {@code ide.1}. */
     Piix3Ide ide();
 
+    /** Where option ROMs are found. */
+    Firmware firmware();
+
     /**
      * Enters a device into the boot order that the firmware reads.
      *

@@ -504,7 +504,7 @@ public final class PcMachine implements Machine, PcBoard {
         }
     }
 
-    /** Where option ROMs are found. */
+    @Override
     public Firmware firmware() {
         return firmware;
     }

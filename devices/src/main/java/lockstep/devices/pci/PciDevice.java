@@ -1,10 +1,6 @@
 package lockstep.devices.pci;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
@@ -12,8 +8,6 @@ import lockstep.runtime.spi.QomProperty;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {
-    private static final long MAX_ROM = 16 << 20;
-
     /** A copy of the list. */
     public PciDevice {
         properties = List.copyOf(properties);
@@ -74,37 +68,5 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         int devfn = function.devfn();
         String path = "/pci@i0cf8/%s@%x".formatted(name, devfn >> 3);
         return (devfn & 7) == 0 ? path : path + ",%x".formatted(devfn & 7);
-    }
-
-    /**
-     * An option ROM from the directories that are searched for firmware, or from a path with a slash.
-     *
-     * @throws DeviceException when there is none or it cannot be read
-     */
-    public static byte[] romFile(Vmm vmm, String name) throws DeviceException {
-        try {
-            if (name.contains("/") && Files.isReadable(Path.of(name))) {
-                return bounded(Path.of(name));
-            }
-            for (String directory : vmm.firmwareDirectories()) {
-                Path file = Path.of(directory, name);
-                if (Files.isReadable(file)) {
-                    return bounded(file);
-                }
-            }
-        } catch (IOException e) {
-            throw new DeviceException("failed to load romfile \"" + name + "\"", e);
-        }
-        throw new DeviceException("failed to find romfile \"" + name + "\"");
-    }
-
-    private static byte[] bounded(Path file) throws IOException, DeviceException {
-        if (Files.size(file) == 0) {
-            throw new DeviceException("romfile \"" + file + "\" is empty");
-        }
-        if (Files.size(file) > MAX_ROM) {
-            throw new DeviceException("romfile \"" + file + "\" too large (size cannot exceed 16 MiB)");
-        }
-        return Files.readAllBytes(file);
     }
 }

@@ -32,7 +32,7 @@ public final class VgaDevices {
         options.bool("qemu-extended-regs", true);
         options.bool("global-vmstate", false);
         options.finish();
-        byte[] image = rom.isEmpty() || !bar ? null : PciDevice.romFile(machine.vmm(), rom);
+        byte[] image = rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         StdVga vga = new StdVga((int) (megabytes << 20), image, edid);
         PciDevice.attach(board.pci(), vga, place);
         long size = megabytes;
