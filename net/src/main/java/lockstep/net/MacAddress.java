@@ -5,7 +5,8 @@ import java.util.HexFormat;
 /**
  * A 48-bit Ethernet address.
  *
- * @param value the address as a number, the first byte on the wire in bits 40 to 47; higher bits are zero
+ * @param value the address as a number, the first byte on the wire in bits 40 to 47; higher bits
+ *     are zero
  */
 public record MacAddress(long value) {
     private static final HexFormat COLONS = HexFormat.ofDelimiter(":");

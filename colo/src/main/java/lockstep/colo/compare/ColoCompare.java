@@ -23,8 +23,8 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * The object colo-compare: a comparison with its four character devices, on the loop of an I/O thread.
- * Made and closed under the machine lock; everything between runs on that loop without it.
+ * The object colo-compare: a comparison with its four character devices, on the loop of an I/O
+ * thread. Made and closed under the machine lock; everything between runs on that loop without it.
  */
 public final class ColoCompare implements UserObject {
     private static final long MILLISECOND = 1_000_000;
@@ -322,7 +322,7 @@ public final class ColoCompare implements UserObject {
         try {
             CompareConfig.positive(property, number);
         } catch (CompareException e) {
-            throw new IllegalArgumentException(e.getMessage(), e);
+            throw new IllegalArgumentException(String.valueOf(e.getMessage()), e);
         }
         return number;
     }

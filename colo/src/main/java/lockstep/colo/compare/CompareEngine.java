@@ -10,13 +10,13 @@ import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * Compares what two guests send. A packet of the primary is released when the secondary has sent the
- * same; at the first difference a checkpoint is requested, after which both guests are equal again and
- * everything that waits is released. Packets that cannot be compared pass from the primary and are
- * dropped from the secondary. One thread.
+ * Compares what two guests send. A packet of the primary is released when the secondary has sent
+ * the same; at the first difference a checkpoint is requested, after which both guests are equal
+ * again and everything that waits is released. Packets that cannot be compared pass from the
+ * primary and are dropped from the secondary. One thread.
  *
- * <p>TCP is compared as a stream: segments may be cut differently. UDP and ICMP are compared behind the
- * IP header, other protocols whole.
+ * <p>TCP is compared as a stream: segments may be cut differently. UDP and ICMP are compared behind
+ * the IP header, other protocols whole.
  */
 final class CompareEngine {
     /** Takes what leaves. */

@@ -6,9 +6,12 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.object.Iothread;
+
 import org.jspecify.annotations.Nullable;
 
-/** Offers colo-compare to {@code -object} and object-add, and the comparisons to the rest of COLO. */
+/**
+ * Offers colo-compare to {@code -object} and object-add, and the comparisons to the rest of COLO.
+ */
 public final class CompareObjects {
     private static final long MOST_UINT32 = 0xffff_ffffL;
 
@@ -20,8 +23,7 @@ public final class CompareObjects {
         vmm.publish(PacketComparison.class, comparisons);
         vmm.objectType(
                 "colo-compare",
-                (o, v) ->
-                        create(o.id(), ((ObjectOptions.ColoCompare) o).data(), comparisons, v));
+                (o, v) -> create(o.id(), ((ObjectOptions.ColoCompare) o).data(), comparisons, v));
     }
 
     private static ColoCompare create(
@@ -35,8 +37,14 @@ public final class CompareObjects {
                         p.outdev(),
                         p.iothread(),
                         p.notifyDev() == null || p.notifyDev().isEmpty() ? null : p.notifyDev(),
-                        uint32("compare_timeout", p.compareTimeout(), CompareConfig.DEFAULT_TIMEOUT),
-                        uint32("expired_scan_cycle", p.expiredScanCycle(), CompareConfig.DEFAULT_SCAN),
+                        uint32(
+                                "compare_timeout",
+                                p.compareTimeout(),
+                                CompareConfig.DEFAULT_TIMEOUT),
+                        uint32(
+                                "expired_scan_cycle",
+                                p.expiredScanCycle(),
+                                CompareConfig.DEFAULT_SCAN),
                         p.maxQueueSize(),
                         Boolean.TRUE.equals(p.vnetHdrSupport()));
         Iothread thread = vmm.objects().object(p.iothread(), Iothread.class);
@@ -56,8 +64,7 @@ public final class CompareObjects {
             thread.acquire();
             return compare;
         } catch (CompareException e) {
-            throw new QmpException(
-                    ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }
     }
 

@@ -20,7 +20,7 @@ final class CompareTrace {
         if (IP.on()) {
             IP.log(
                     "ppkt size = %d, ip_src = %s, ip_dst = %s, spkt size = %d, ip_src = %s, ip_dst"
-                        + " = %s",
+                            + " = %s",
                     p.packet().length(),
                     Ipv4Packet.dotted(p.packet().source()),
                     Ipv4Packet.dotted(p.packet().destination()),

@@ -25,7 +25,10 @@ public final class Comparisons implements PacketComparison {
         all.remove(compare);
     }
 
-    /** How many packets wait per queue, an unsigned number; one value for the whole process, as in QEMU. */
+    /**
+     * How many packets wait per queue, an unsigned number; one value for the whole process, as in
+     * QEMU.
+     */
     int maxQueue() {
         return maxQueue;
     }

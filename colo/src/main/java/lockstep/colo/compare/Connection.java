@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The packets of one connection that wait, and how far its streams have been compared. The queues of TCP
- * are kept in order of sequence numbers, the others in order of arrival.
+ * The packets of one connection that wait, and how far its streams have been compared. The queues
+ * of TCP are kept in order of sequence numbers, the others in order of arrival.
  */
 final class Connection {
     final List<Queued> primary = new ArrayList<>();

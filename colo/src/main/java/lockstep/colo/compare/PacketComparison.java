@@ -3,20 +3,20 @@ package lockstep.colo.compare;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All colo-compare objects of the process, as the checkpoint driver of the primary sees them; published
- * as a service of the Vmm.
+ * All colo-compare objects of the process, as the checkpoint driver of the primary sees them;
+ * published as a service of the Vmm.
  */
 public interface PacketComparison {
     /**
-     * Says who wants to know that the guests differ; null when COLO ends. The listener is called on the
-     * threads of the comparisons, often, and must neither block nor take the machine lock.
+     * Says who wants to know that the guests differ; null when COLO ends. The listener is called on
+     * the threads of the comparisons, often, and must neither block nor take the machine lock.
      */
     void onCheckpointRequest(@Nullable Runnable listener);
 
     /**
-     * Both guests are equal: every comparison releases what the primary has sent and forgets what the
-     * secondary has. Returns when all have done so. Any thread but that of an I/O thread; the machine
-     * lock may be held.
+     * Both guests are equal: every comparison releases what the primary has sent and forgets what
+     * the secondary has. Returns when all have done so. Any thread but that of an I/O thread; the
+     * machine lock may be held.
      */
     void checkpoint();
 }

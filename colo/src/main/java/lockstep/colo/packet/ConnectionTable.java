@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Connections by key, in order of creation. A guest can make up keys without end, so a full table is
- * emptied before it grows further. QEMU: HASHTABLE_MAX_SIZE.
+ * Connections by key, in order of creation. A guest can make up keys without end, so a full table
+ * is emptied before it grows further. QEMU: HASHTABLE_MAX_SIZE.
  *
  * @param <C> what is remembered of a connection
  */

@@ -5,8 +5,9 @@ import org.jspecify.annotations.Nullable;
 import java.util.Arrays;
 
 /**
- * A view of an Ethernet frame that carries IPv4, with or without a virtio header in front. Every length
- * in the packet is checked against the frame when the view is made; later reads stay inside it.
+ * A view of an Ethernet frame that carries IPv4, with or without a virtio header in front. Every
+ * length in the packet is checked against the frame when the view is made; later reads stay inside
+ * it.
  *
  * <p>Formats: RFC 791 (IPv4), RFC 9293 (TCP), RFC 768 (UDP), RFC 792 (ICMP), RFC 4302 (AH).
  */
@@ -55,7 +56,8 @@ public final class Ipv4Packet {
      * @param data holds the frame from index 0 on
      * @param length bytes of the frame, virtio header included
      * @param vnetHeader bytes of virtio header as the sender declared it, unsigned
-     * @return null for what is not compared: not IPv4, tagged with a VLAN, too short for its headers
+     * @return null for what is not compared: not IPv4, tagged with a VLAN, too short for its
+     *     headers
      */
     public static @Nullable Ipv4Packet parse(byte[] data, int length, int vnetHeader) {
         if (Integer.compareUnsigned(vnetHeader, LONGEST_VNET_HEADER) > 0

@@ -9,8 +9,8 @@ import lockstep.runtime.trace.TraceEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Follows TCP connections of the secondary guest and shifts sequence and acknowledgement numbers by the
- * difference between its initial sequence number and the primary's. Under the machine lock.
+ * Follows TCP connections of the secondary guest and shifts sequence and acknowledgement numbers by
+ * the difference between its initial sequence number and the primary's. Under the machine lock.
  */
 final class RewriteEngine {
     /** What the engine does with a packet. */
@@ -163,8 +163,8 @@ final class RewriteEngine {
     }
 
     /**
-     * This guest goes on alone. If no connection needs rewriting, those that are not yet followed will
-     * not be; otherwise nothing changes, because the clients keep counting as before.
+     * This guest goes on alone. If no connection needs rewriting, those that are not yet followed
+     * will not be; otherwise nothing changes, because the clients keep counting as before.
      */
     void failover() {
         for (Connection c : connections.all()) {

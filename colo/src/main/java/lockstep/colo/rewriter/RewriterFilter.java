@@ -10,17 +10,17 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
-
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
 import java.util.function.BiConsumer;
 
 /**
- * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections of
- * that time need it until they end.
+ * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections
+ * of that time need it until they end.
  */
 public final class RewriterFilter extends NetFilter {
     private final boolean vnetHeader;

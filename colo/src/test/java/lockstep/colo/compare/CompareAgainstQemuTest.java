@@ -3,6 +3,22 @@ package lockstep.colo.compare;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.colo.packet.Frames;
+import lockstep.runtime.chardev.ChardevConfig;
+import lockstep.runtime.chardev.ChardevHost;
+import lockstep.runtime.chardev.ChardevTable;
+import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.machine.MachineLock;
+
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.UnixDomainSocketAddress;
@@ -20,20 +36,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import lockstep.colo.packet.Frames;
-import lockstep.runtime.chardev.ChardevConfig;
-import lockstep.runtime.chardev.ChardevHost;
-import lockstep.runtime.chardev.ChardevTable;
-import lockstep.runtime.loop.EpollLoop;
-import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
-import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The same packets into QEMU's colo-compare and ours, over sockets, must have the same effect. */
 @Timeout(60)
@@ -217,7 +219,9 @@ class CompareAgainstQemuTest {
             return effects;
         }
 
-        /** Waits until all sent before was handled: a datagram of its own goes through both inputs. */
+        /**
+         * Waits until all sent before was handled: a datagram of its own goes through both inputs.
+         */
         private String effect(boolean answered) throws IOException {
             int requests = 0;
             if (answered) {

@@ -38,7 +38,9 @@ final class ChardevPort implements AutoCloseable {
         return attach(chardevs, what, id, vnetHeader, new OutputFrontend(), drained);
     }
 
-    /** Takes a device for input of frames; reading ends for good when the peer leaves, as in QEMU. */
+    /**
+     * Takes a device for input of frames; reading ends for good when the peer leaves, as in QEMU.
+     */
     static ChardevPort input(
             ChardevLookup chardevs, String what, String id, boolean vnetHeader, Input input)
             throws NetException {
@@ -58,7 +60,7 @@ final class ChardevPort implements AutoCloseable {
             return new ChardevPort(
                     id, device.attach(frontend, chardevs.loop()), vnetHeader, drained);
         } catch (ChardevException e) {
-            throw new NetException(e.getMessage(), e);
+            throw new NetException(String.valueOf(e.getMessage()), e);
         }
     }
 

@@ -23,8 +23,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.function.BiConsumer;
 
 /**
- * filter-dump: writes packets to a file in the format of libpcap (version 2.4, host byte order, link type
- * Ethernet) and lets them pass. Times are guest time from the wall-clock second of creation.
+ * filter-dump: writes packets to a file in the format of libpcap (version 2.4, host byte order,
+ * link type Ethernet) and lets them pass. Times are guest time from the wall-clock second of
+ * creation.
  */
 public final class DumpFilter extends NetFilter {
     /** What is written of each packet when {@code maxlen=} is not given. */

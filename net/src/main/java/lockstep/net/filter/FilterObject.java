@@ -1,7 +1,5 @@
 package lockstep.net.filter;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.api.NetFilterDirection;
 import lockstep.api.NetfilterInsert;
 import lockstep.net.NetException;
@@ -11,7 +9,11 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.spi.UserObject;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** A filter as an object of {@code -object} and object-add. Under the machine lock. */
 public final class FilterObject implements UserObject {
@@ -29,8 +31,8 @@ public final class FilterObject implements UserObject {
     }
 
     /**
-     * Makes a filter and puts it into its chain. The parameters are what all filter-* objects have in
-     * common, as the schema gives them.
+     * Makes a filter and puts it into its chain. The parameters are what all filter-* objects have
+     * in common, as the schema gives them.
      *
      * @throws QmpException with QEMU's words for what is wrong
      */
@@ -96,7 +98,7 @@ public final class FilterObject implements UserObject {
                             try {
                                 filter.setOn(status(value));
                             } catch (QmpException e) {
-                                throw new IllegalArgumentException(e.getMessage(), e);
+                                throw new IllegalArgumentException(String.valueOf(e.getMessage()), e);
                             }
                         }));
         list.add(QomProperty.of("position", "string", p::position));

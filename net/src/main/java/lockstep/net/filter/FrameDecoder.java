@@ -3,8 +3,8 @@ package lockstep.net.filter;
 import java.nio.ByteBuffer;
 
 /**
- * Cuts a byte stream into packets: 4 bytes length, with virtio headers 4 bytes length of that header,
- * then the packet, which begins with the header. Words are big endian. One thread.
+ * Cuts a byte stream into packets: 4 bytes length, with virtio headers 4 bytes length of that
+ * header, then the packet, which begins with the header. Words are big endian. One thread.
  */
 public final class FrameDecoder {
     /** The longest packet, QEMU's NET_BUFSIZE. */
@@ -45,8 +45,8 @@ public final class FrameDecoder {
     /**
      * Takes the next bytes of the stream, all of them.
      *
-     * @return false when a frame is too long: the rest of {@code data} is left, the decoder starts anew,
-     *     and the stream is of no more use
+     * @return false when a frame is too long: the rest of {@code data} is left, the decoder starts
+     *     anew, and the stream is of no more use
      */
     public boolean feed(ByteBuffer data) {
         while (data.hasRemaining()) {

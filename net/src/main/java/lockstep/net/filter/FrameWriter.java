@@ -6,8 +6,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
- * Writes packets to a character device in the framing that {@link FrameDecoder} reads. Any thread, one at
- * a time.
+ * Writes packets to a character device in the framing that {@link FrameDecoder} reads. Any thread,
+ * one at a time.
  */
 public final class FrameWriter {
     /** Bytes that may wait for a slow peer before a reader of packets should pause. */
@@ -29,8 +29,8 @@ public final class FrameWriter {
     /**
      * Sends one packet whole.
      *
-     * @param vnetHeaderLength how many bytes of the packet are virtio header; written only if both ends
-     *     agreed on that word
+     * @param vnetHeaderLength how many bytes of the packet are virtio header; written only if both
+     *     ends agreed on that word
      * @throws IOException when no peer is connected, or it has stopped reading: the packet is lost
      */
     public void write(byte[] frame, int offset, int length, int vnetHeaderLength)

@@ -5,8 +5,8 @@ import lockstep.runtime.chardev.ChardevFrontend;
 import java.nio.ByteBuffer;
 
 /**
- * The front end of a device that is only written to. What the peer sends is thrown away; reading it is
- * how its leaving is noticed.
+ * The front end of a device that is only written to. What the peer sends is thrown away; reading it
+ * is how its leaving is noticed.
  */
 public final class OutputFrontend implements ChardevFrontend {
     /** A front end without state. */

@@ -12,8 +12,8 @@ import java.io.IOException;
 import java.util.function.BiConsumer;
 
 /**
- * filter-redirector: takes packets away to one character device, and puts packets from another in their
- * place. Status off stops only the taking.
+ * filter-redirector: takes packets away to one character device, and puts packets from another in
+ * their place. Status off stops only the taking.
  */
 public final class RedirectorFilter extends NetFilter {
     private final @Nullable ChardevPort indev;

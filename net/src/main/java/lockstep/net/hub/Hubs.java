@@ -16,7 +16,9 @@ public final class Hubs {
         this.network = network;
     }
 
-    /** Adds a port with the given id to a hub, which is made if need be; the port is not listed yet. */
+    /**
+     * Adds a port with the given id to a hub, which is made if need be; the port is not listed yet.
+     */
     public Endpoint port(String id, int hubId) {
         for (Hub h : hubs) {
             if (h.id == hubId) {

@@ -126,7 +126,9 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
         }
     }
 
-    /** A RARP "request reverse" (RFC 903) to all stations about the NIC itself, padded to 60 bytes. */
+    /**
+     * A RARP "request reverse" (RFC 903) to all stations about the NIC itself, padded to 60 bytes.
+     */
     static byte[] rarp(MacAddress mac) {
         byte[] f = new byte[60];
         byte[] own = mac.bytes();

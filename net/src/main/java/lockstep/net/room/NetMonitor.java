@@ -55,8 +55,7 @@ final class NetMonitor implements NetCommands {
     private static void range(String name, long value, long min, long max) throws QmpException {
         if (value < min || value > max) {
             throw new QmpException(
-                    "Parameter '%s' expects a value between %d and %d"
-                            .formatted(name, min, max));
+                    "Parameter '%s' expects a value between %d and %d".formatted(name, min, max));
         }
     }
 
@@ -85,8 +84,7 @@ final class NetMonitor implements NetCommands {
                         netdevs.add(
                                 Netdev.read(
                                         new KeyvalInputVisitor(
-                                                OptionText.parse(
-                                                                arguments.string("netdev"), "type")
+                                                OptionText.parse(arguments.string("netdev"), "type")
                                                         .toTree(),
                                                 KeyvalInputVisitor.Style.OPTIONS),
                                         null),

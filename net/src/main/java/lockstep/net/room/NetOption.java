@@ -1,12 +1,16 @@
 package lockstep.net.room;
 
-import java.util.List;
 import lockstep.net.wire.Network;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.StartPhase;
 
-/** {@code -net} and {@code -nic}, of which only {@code none} is left; and the last look at all wires. */
+import java.util.List;
+
+/**
+ * {@code -net} and {@code -nic}, of which only {@code none} is left; and the last look at all
+ * wires.
+ */
 final class NetOption implements OptionHandler {
     private final Network network;
 

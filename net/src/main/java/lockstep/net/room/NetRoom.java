@@ -79,7 +79,8 @@ public final class NetRoom implements Room {
                 };
         vmm.objectType(
                 "filter-mirror",
-                (o, v) -> mirror(o.id(), ((ObjectOptions.FilterMirror) o).data(), network, chardevs));
+                (o, v) ->
+                        mirror(o.id(), ((ObjectOptions.FilterMirror) o).data(), network, chardevs));
         vmm.objectType(
                 "filter-redirector",
                 (o, v) ->
@@ -124,9 +125,7 @@ public final class NetRoom implements Room {
                 p.status(),
                 p.position(),
                 p.insert(),
-                at ->
-                        new RedirectorFilter(
-                                network, at, chardevs, p.indev(), p.outdev(), vnet));
+                at -> new RedirectorFilter(network, at, chardevs, p.indev(), p.outdev(), vnet));
     }
 
     private static FilterObject buffer(
@@ -141,8 +140,8 @@ public final class NetRoom implements Room {
                 at -> new BufferFilter(network, at, vmm.mainLoop(), p.interval()));
     }
 
-    private static FilterObject dump(
-            String id, FilterDumpProperties p, Network network, Vmm vmm) throws QmpException {
+    private static FilterObject dump(String id, FilterDumpProperties p, Network network, Vmm vmm)
+            throws QmpException {
         Long most = p.maxlen();
         return FilterObject.create(
                 id,

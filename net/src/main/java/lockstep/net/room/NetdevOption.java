@@ -1,10 +1,5 @@
 package lockstep.net.room;
 
-import java.util.ArrayDeque;
-import java.util.Deque;
-import java.util.HashSet;
-import java.util.List;
-import java.util.Set;
 import lockstep.api.Netdev;
 import lockstep.qmp.InputVisitor;
 import lockstep.qmp.JsonInputVisitor;
@@ -18,6 +13,12 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.StartPhase;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /** {@code -netdev}. */
 final class NetdevOption implements OptionHandler {
@@ -91,6 +92,7 @@ final class NetdevOption implements OptionHandler {
 
     @Override
     public String help() {
-        return "-netdev tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's network\n";
+        return "-netdev tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's"
+                   + " network\n";
     }
 }

@@ -1,6 +1,5 @@
 package lockstep.net.room;
 
-import java.util.Locale;
 import lockstep.api.Netdev;
 import lockstep.api.NetdevHubPortOptions;
 import lockstep.api.NetdevTapOptions;
@@ -14,6 +13,8 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
+
+import java.util.Locale;
 
 /** Makes and removes backends. Under the machine lock. */
 final class Netdevs {
@@ -32,7 +33,8 @@ final class Netdevs {
     /**
      * Makes a backend.
      *
-     * @param duplicate the end of the message about an id that exists: {@code " for netdev"} or nothing
+     * @param duplicate the end of the message about an id that exists: {@code " for netdev"} or
+     *     nothing
      */
     void add(Netdev netdev, String duplicate) throws QmpException {
         String id = netdev.id();
@@ -55,8 +57,7 @@ final class Netdevs {
                         case Netdev.User u -> throw notBuiltIn(netdev);
                     });
         } catch (NetException e) {
-            throw new QmpException(
-                    ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }
     }
 
@@ -75,8 +76,7 @@ final class Netdevs {
         if (Boolean.TRUE.equals(o.vhost())
                 || Boolean.TRUE.equals(o.vhostforce())
                 || o.vhostfd() != null) {
-            throw new NetException(
-                    "netdev '" + id + "': vhost is not supported, use vhost=off");
+            throw new NetException("netdev '" + id + "': vhost is not supported, use vhost=off");
         }
         if (o.helper() != null || o.br() != null) {
             throw new NetException(
@@ -131,8 +131,7 @@ final class Netdevs {
     void delete(String id) throws QmpException {
         Endpoint e = network.findBackend(id);
         if (e == null) {
-            throw new QmpException(
-                    ErrorClass.DEVICE_NOT_FOUND, "Device '" + id + "' not found");
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + id + "' not found");
         }
         e.close();
     }

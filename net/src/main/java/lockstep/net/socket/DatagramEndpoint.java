@@ -1,8 +1,5 @@
 package lockstep.net.socket;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import lockstep.net.filter.FrameDecoder;
 import lockstep.net.wire.Network;
 import lockstep.runtime.linux.Errno;
@@ -11,7 +8,12 @@ import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketCalls;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /** One frame per datagram, to one address: a host, a multicast group or a unix socket. */
 final class DatagramEndpoint extends SocketEndpoint {
@@ -71,8 +73,7 @@ final class DatagramEndpoint extends SocketEndpoint {
     @Override
     void interest() {
         if (!gone && !closed()) {
-            watch.interest(
-                    (reading() ? EventLoop.READ : 0) | (writeBlocked ? EventLoop.WRITE : 0));
+            watch.interest((reading() ? EventLoop.READ : 0) | (writeBlocked ? EventLoop.WRITE : 0));
         }
     }
 

@@ -1,9 +1,10 @@
 package lockstep.net.socket;
 
+import lockstep.net.NetException;
+
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
-import lockstep.net.NetException;
 
 /** Reads {@code host:port} and resolves it, with QEMU's words for what is wrong. */
 final class HostPort {

@@ -1,11 +1,5 @@
 package lockstep.net.socket;
 
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import lockstep.api.FdSocketAddress;
 import lockstep.api.NetdevDgramOptions;
 import lockstep.api.NetdevSocketOptions;
@@ -24,7 +18,15 @@ import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketCalls;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 
 /** Makes the backends socket, stream and dgram. Under the machine lock. */
 public final class SocketBackends {
@@ -68,8 +70,7 @@ public final class SocketBackends {
             given += s == null ? 0 : 1;
         }
         if (given != 1) {
-            throw new NetException(
-                    "exactly one of listen=, connect=, mcast= or udp= is required");
+            throw new NetException("exactly one of listen=, connect=, mcast= or udp= is required");
         }
         if (o.localaddr() != null && o.mcast() == null && o.udp() == null) {
             throw new NetException("localaddr= is only valid with mcast= or udp=");
@@ -85,8 +86,7 @@ public final class SocketBackends {
             }
             if (o.connect() != null) {
                 SocketName to = new SocketName.Inet(HostPort.parse(o.connect()));
-                return StreamEndpoint.client(
-                        network, vmm.mainLoop(), id, "socket", LEGACY, to, 0);
+                return StreamEndpoint.client(network, vmm.mainLoop(), id, "socket", LEGACY, to, 0);
             }
             if (o.mcast() != null) {
                 return multicast(id, HostPort.parse(o.mcast()), o.localaddr());
@@ -138,11 +138,7 @@ public final class SocketBackends {
     private Endpoint inherited(String id, int number) throws IOException {
         if (!FileIo.isOpen(number)) {
             throw new NetException(
-                    id
-                            + ": Can't use file descriptor "
-                            + number
-                            + ": "
-                            + Errno.text(Errno.EBADF));
+                    id + ": Can't use file descriptor " + number + ": " + Errno.text(Errno.EBADF));
         }
         FileIo.nonBlocking(number, true);
         if (Sockets.option(number, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM) {
@@ -192,7 +188,8 @@ public final class SocketBackends {
 
     private Endpoint multicast(String id, InetSocketAddress group, @Nullable String local)
             throws IOException {
-        if (!group.getAddress().isMulticastAddress() || group.getAddress().getAddress().length != 4) {
+        if (!group.getAddress().isMulticastAddress()
+                || group.getAddress().getAddress().length != 4) {
             throw new NetException(
                     "specified mcastaddr "
                             + group.getAddress().getHostAddress()
@@ -212,16 +209,11 @@ public final class SocketBackends {
                 MemorySegment.copy(own, 0, request, ValueLayout.JAVA_BYTE, 4, 4);
                 int result =
                         SocketCalls.setsockopt(
-                                fd.number(),
-                                IPPROTO_IP,
-                                IP_MULTICAST_IF,
-                                request.asSlice(4, 4),
-                                4);
+                                fd.number(), IPPROTO_IP, IP_MULTICAST_IF, request.asSlice(4, 4), 4);
                 check(result, "can't set the default network send interface", fd);
             }
             int result =
-                    SocketCalls.setsockopt(
-                            fd.number(), IPPROTO_IP, IP_ADD_MEMBERSHIP, request, 8);
+                    SocketCalls.setsockopt(fd.number(), IPPROTO_IP, IP_ADD_MEMBERSHIP, request, 8);
             check(
                     result,
                     "can't add socket to multicast group " + group.getAddress().getHostAddress(),
@@ -347,8 +339,7 @@ public final class SocketBackends {
                                 .ipv6(four ? null : Boolean.TRUE)
                                 .build());
             }
-            return new SocketAddress.Unix(
-                    UnixSocketAddress.builder().path(plain(name)).build());
+            return new SocketAddress.Unix(UnixSocketAddress.builder().path(plain(name)).build());
         }
     }
 

@@ -1,8 +1,9 @@
 package lockstep.net.socket;
 
-import java.util.Arrays;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
+
+import java.util.Arrays;
 
 /** What the socket backends share: when to read, and padding for a NIC that wants whole frames. */
 abstract class SocketEndpoint extends Endpoint {

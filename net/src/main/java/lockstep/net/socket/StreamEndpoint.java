@@ -1,7 +1,5 @@
 package lockstep.net.socket;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import lockstep.net.filter.FrameDecoder;
 import lockstep.net.wire.Network;
 import lockstep.runtime.linux.Errno;
@@ -12,11 +10,15 @@ import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
 /**
- * Frames over a stream socket, each with its length in four bytes in front. A server serves one peer at a
- * time and waits for the next when it leaves.
+ * Frames over a stream socket, each with its length in four bytes in front. A server serves one
+ * peer at a time and waits for the next when it leaves.
  */
 final class StreamEndpoint extends SocketEndpoint {
     private static final int INPUT = 65536;
@@ -76,8 +78,7 @@ final class StreamEndpoint extends SocketEndpoint {
     static StreamEndpoint server(
             Network network, EventLoop loop, String id, String type, Style style, Fd listener)
             throws IOException {
-        StreamEndpoint e =
-                new StreamEndpoint(network, loop, id, type, style, listener, null, 0);
+        StreamEndpoint e = new StreamEndpoint(network, loop, id, type, style, listener, null, 0);
         e.listen();
         return e;
     }

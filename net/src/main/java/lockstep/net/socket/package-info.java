@@ -1,2 +1,4 @@
-/** Backends that carry frames over sockets: streams with a length in front, datagrams, multicast. */
+/**
+ * Backends that carry frames over sockets: streams with a length in front, datagrams, multicast.
+ */
 package lockstep.net.socket;

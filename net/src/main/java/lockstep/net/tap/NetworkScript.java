@@ -6,7 +6,9 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 
-/** A program of the user's that is run with the interface's name when the interface comes or goes. */
+/**
+ * A program of the user's that is run with the interface's name when the interface comes or goes.
+ */
 final class NetworkScript {
     /** Run when {@code script=} is not given. */
     static final String DEFAULT_UP = "/etc/qemu-ifup";

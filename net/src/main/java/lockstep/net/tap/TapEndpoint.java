@@ -16,8 +16,9 @@ import java.io.IOException;
 import java.util.Arrays;
 
 /**
- * Frames to and from a tap interface of the host. Reading pauses while the guest has no room, while the
- * virtual machine is stopped, and while a filter's peer is slow; the kernel then drops what is too much.
+ * Frames to and from a tap interface of the host. Reading pauses while the guest has no room, while
+ * the virtual machine is stopped, and while a filter's peer is slow; the kernel then drops what is
+ * too much.
  */
 public final class TapEndpoint extends Endpoint {
     /** Frames that one readiness event may bring, so that other work on the loop gets its turn. */
@@ -61,8 +62,8 @@ public final class TapEndpoint extends Endpoint {
      * Makes or takes an interface of the host.
      *
      * @param ifname the interface's name, or null for one that the kernel chooses
-     * @param script run now with the interface's name; null for {@code /etc/qemu-ifup}, {@code no} or
-     *     empty for none
+     * @param script run now with the interface's name; null for {@code /etc/qemu-ifup}, {@code no}
+     *     or empty for none
      * @param downscript run at the end likewise; null for {@code /etc/qemu-ifdown}
      * @param sendBuffer bytes that may wait in the kernel, or null for no limit
      */
@@ -81,7 +82,7 @@ public final class TapEndpoint extends Endpoint {
         try {
             tap = TunTap.open(ifname);
         } catch (LinuxException e) {
-            throw new NetException(e.getMessage(), e);
+            throw new NetException(String.valueOf(e.getMessage()), e);
         }
         boolean good = false;
         try {
@@ -125,7 +126,7 @@ public final class TapEndpoint extends Endpoint {
             return new TapEndpoint(
                     network, loop, id, new Fd(number), header, "", "", "fd=" + number);
         } catch (LinuxException e) {
-            throw new NetException(e.getMessage(), e);
+            throw new NetException(String.valueOf(e.getMessage()), e);
         }
     }
 

@@ -3,8 +3,8 @@ package lockstep.net.wire;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One end of a wire: a NIC's port, or a backend (netdev). Sends to its peer; what the peer cannot take is
- * queued in front of the peer. Used under the machine lock.
+ * One end of a wire: a NIC's port, or a backend (netdev). Sends to its peer; what the peer cannot
+ * take is queued in front of the peer. Used under the machine lock.
  */
 public abstract class Endpoint {
     private final Network network;
@@ -104,7 +104,8 @@ public abstract class Endpoint {
     /**
      * Takes a packet; the bytes are only valid during the call.
      *
-     * @return bytes taken, 0 for "not now, keep it until {@link #flushIncoming}", negative for an error
+     * @return bytes taken, 0 for "not now, keep it until {@link #flushIncoming}", negative for an
+     *     error
      */
     protected abstract int receive(byte[] frame, int offset, int length);
 
@@ -130,8 +131,8 @@ public abstract class Endpoint {
      * Sends a packet through the filters to the peer. Never blocks.
      *
      * @param sent told once when a packet that was queued is gone; null when not needed
-     * @return 0 when the packet was queued (a sender with {@code sent} then pauses); another value when
-     *     it was taken, dropped or lost
+     * @return 0 when the packet was queued (a sender with {@code sent} then pauses); another value
+     *     when it was taken, dropped or lost
      */
     public final int send(byte[] frame, int offset, int length, @Nullable Runnable sent) {
         Endpoint p = peer;

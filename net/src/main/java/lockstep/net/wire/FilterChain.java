@@ -6,8 +6,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The filters of one backend, head first. The head is nearest to the host's network, the tail nearest to
- * the NIC: packets towards the NIC (TX) walk from head to tail, packets from it (RX) from tail to head.
+ * The filters of one backend, head first. The head is nearest to the host's network, the tail
+ * nearest to the NIC: packets towards the NIC (TX) walk from head to tail, packets from it (RX)
+ * from tail to head.
  *
  * <p>The list is replaced, never changed, so a packet under way is not disturbed by an object-del.
  */

@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 import java.util.function.BiConsumer;
 
 /**
- * An object that sees the packets of one backend and may take, copy or inject some. Under the machine
- * lock. QEMU: filter-* objects.
+ * An object that sees the packets of one backend and may take, copy or inject some. Under the
+ * machine lock. QEMU: filter-* objects.
  */
 public abstract class NetFilter {
     /**
@@ -146,8 +146,8 @@ public abstract class NetFilter {
     }
 
     /**
-     * The filter's own properties for {@code info network} and qom-get, in QEMU's order: {@code String},
-     * {@code Long} or {@code Boolean}.
+     * The filter's own properties for {@code info network} and qom-get, in QEMU's order: {@code
+     * String}, {@code Long} or {@code Boolean}.
      */
     protected void properties(BiConsumer<String, Object> out) {}
 

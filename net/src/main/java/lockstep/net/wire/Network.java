@@ -142,8 +142,8 @@ public final class Network {
     }
 
     /**
-     * The virtual machine started or stopped. Packets that waited meanwhile are delivered first, then
-     * those that filters held.
+     * The virtual machine started or stopped. Packets that waited meanwhile are delivered first,
+     * then those that filters held.
      */
     public void runningChanged(boolean now) {
         for (Endpoint e : endpoints()) {

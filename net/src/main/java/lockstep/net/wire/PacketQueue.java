@@ -7,9 +7,9 @@ import java.util.Arrays;
 import java.util.Iterator;
 
 /**
- * Packets that wait for a receiver, in order. A sender that asked to be told when its packet is gone may
- * always add one more (it stops sending then); of the others at most {@link #LIMIT} are kept and the rest
- * is dropped, as a full wire does.
+ * Packets that wait for a receiver, in order. A sender that asked to be told when its packet is
+ * gone may always add one more (it stops sending then); of the others at most {@link #LIMIT} are
+ * kept and the rest is dropped, as a full wire does.
  */
 public final class PacketQueue {
     /** Packets held without a sender that waits for them. QEMU: nq_maxlen. */
@@ -21,7 +21,8 @@ public final class PacketQueue {
         /**
          * Tries to deliver.
          *
-         * @return bytes taken; 0 when the receiver has no room now; negative when the packet is lost
+         * @return bytes taken; 0 when the receiver has no room now; negative when the packet is
+         *     lost
          */
         int deliver(Endpoint sender, byte[] frame, int offset, int length);
     }
@@ -80,7 +81,9 @@ public final class PacketQueue {
         packets.add(new Packet(sender, Arrays.copyOfRange(frame, offset, offset + length), sent));
     }
 
-    /** Delivers what waits until the receiver has no room. Returns whether the queue is empty then. */
+    /**
+     * Delivers what waits until the receiver has no room. Returns whether the queue is empty then.
+     */
     public boolean flush() {
         if (delivering) {
             return false;
@@ -104,7 +107,10 @@ public final class PacketQueue {
         }
     }
 
-    /** Forgets the packets of a sender that goes away, or of all when null; waiting senders are told. */
+    /**
+     * Forgets the packets of a sender that goes away, or of all when null; waiting senders are
+     * told.
+     */
     public void purge(@Nullable Endpoint sender) {
         ArrayDeque<Packet> gone = new ArrayDeque<>();
         for (Iterator<Packet> i = packets.iterator(); i.hasNext(); ) {

@@ -5,6 +5,24 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.net.MacAddress;
+import lockstep.net.NetException;
+import lockstep.net.NicClient;
+import lockstep.net.NicPort;
+import lockstep.net.nic.NetServices;
+import lockstep.net.wire.Network;
+import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.machine.MachineLock;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetSocketAddress;
@@ -18,22 +36,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
-import lockstep.net.MacAddress;
-import lockstep.net.NetException;
-import lockstep.net.NicClient;
-import lockstep.net.NicPort;
-import lockstep.net.nic.NetServices;
-import lockstep.net.wire.Network;
-import lockstep.runtime.loop.EpollLoop;
-import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** A real tap interface: the host talks to a NIC that answers ARP and UDP by hand. */
 @Tag("tun")
@@ -119,8 +121,7 @@ class TapTest {
         try (DatagramSocket host = new DatagramSocket(new InetSocketAddress("198.18.77.1", 0))) {
             host.setSoTimeout(20_000);
             byte[] hello = "hello".getBytes(StandardCharsets.US_ASCII);
-            host.send(
-                    new DatagramPacket(hello, 5, new InetSocketAddress("198.18.77.2", 4000)));
+            host.send(new DatagramPacket(hello, 5, new InetSocketAddress("198.18.77.2", 4000)));
             byte[] arp = frame(0x0806);
             assertEquals(60, arp.length);
             byte[] answer = arp.clone();

@@ -18,8 +18,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Ethernet interfaces of the host whose other end is this process: one read or write is one frame. Any
- * thread. Layout: linux/if.h {@code struct ifreq}, a name of 16 bytes and then the flags.
+ * Ethernet interfaces of the host whose other end is this process: one read or write is one frame.
+ * Any thread. Layout: linux/if.h {@code struct ifreq}, a name of 16 bytes and then the flags.
  */
 public final class TunTap {
     private static final int NAME = 16;
@@ -30,11 +30,12 @@ public final class TunTap {
     public record Interface(Fd fd, String name) {}
 
     /**
-     * Makes or takes a tap interface; the descriptor is non-blocking, frames come without any header.
+     * Makes or takes a tap interface; the descriptor is non-blocking, frames come without any
+     * header.
      *
      * @param name the wanted name, which may hold {@code %d}; null lets the kernel choose
-     * @throws LinuxException {@code could not open /dev/net/tun: reason}, {@code could not configure
-     *     /dev/net/tun (name): reason}
+     * @throws LinuxException {@code could not open /dev/net/tun: reason}, {@code could not
+     *     configure /dev/net/tun (name): reason}
      */
     public static Interface open(@Nullable String name) throws LinuxException {
         int number = FileIo.tryOpen("/dev/net/tun", O_RDWR(), 0);
@@ -79,7 +80,9 @@ public final class TunTap {
                 : size.get(ValueLayout.JAVA_INT, 0);
     }
 
-    /** Limits the bytes that wait in the kernel for the interface's user. 0 or the negated errno. */
+    /**
+     * Limits the bytes that wait in the kernel for the interface's user. 0 or the negated errno.
+     */
     public static int sendBuffer(int fd, int bytes) {
         MemorySegment size = Native.small();
         size.set(ValueLayout.JAVA_INT, 0, bytes);

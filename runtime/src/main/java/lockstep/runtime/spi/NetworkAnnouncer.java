@@ -6,8 +6,8 @@ package lockstep.runtime.spi;
  */
 public interface NetworkAnnouncer {
     /**
-     * Sends one RARP frame per NIC now and then again in growing distances. Under the machine lock. A
-     * sequence under way is replaced.
+     * Sends one RARP frame per NIC now and then again in growing distances. Under the machine lock.
+     * A sequence under way is replaced.
      *
      * @param initialMs milliseconds between the first two rounds
      * @param maxMs the most milliseconds between two rounds
