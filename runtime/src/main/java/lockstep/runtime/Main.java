@@ -59,7 +59,7 @@ public final class Main {
     }
 
     /** Builds everything; false when an option such as -help was all there is to do. */
-    private static boolean start(VmmProcess vmm, List<String> arguments, PidFile pidFile)
+    static boolean start(VmmProcess vmm, List<String> arguments, PidFile pidFile)
             throws OptionTable.Failure {
         OptionTable options = vmm.options();
         RuntimeOptions.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
