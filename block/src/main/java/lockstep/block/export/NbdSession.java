@@ -1,14 +1,11 @@
 package lockstep.block.export;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.Semaphore;
@@ -19,18 +16,17 @@ import lockstep.block.Errno;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdStream;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import org.jspecify.annotations.Nullable;
 
 /** One client: negotiation and then requests, up to {@value #IN_FLIGHT} of them at a time. */
 final class NbdSession {
     private static final int IN_FLIGHT = 16;
-    private static final int KEPT_BUFFER = 256 << 10;
     private static final int EXTENTS_MAX = 131072;
 
     private final NbdServer server;
     private final NbdStream stream;
     private final Semaphore room = new Semaphore(IN_FLIGHT);
-    private final Deque<MemorySegment> buffers = new ArrayDeque<>();
     private boolean structured;
     private @Nullable NbdExport contextExport;
     private boolean allocationContext;
@@ -386,7 +382,7 @@ final class NbdSession {
                 return;
             }
             room.acquire();
-            MemorySegment payload = MemorySegment.NULL;
+            Buffers.Lease payload = Buffers.take(0);
             boolean handed = false;
             try {
                 if (request.type() == Nbd.CMD_WRITE) {
@@ -395,44 +391,27 @@ final class NbdSession {
                         sendError(request, Errno.EINVAL, "len (" + Integer.toUnsignedString(request.length()) + ") is larger than max len (" + Nbd.PAYLOAD_MAX + ")");
                         return;
                     }
-                    payload = buffer(request.length());
-                    stream.readInto(payload.asSlice(0, request.length()));
+                    payload.close();
+                    payload = Buffers.take(request.length());
+                    stream.readInto(payload.segment());
                 }
-                MemorySegment data = payload;
+                Buffers.Lease data = payload;
                 server.graph().workers().execute(() -> run(export, request, data));
                 handed = true;
             } finally {
                 if (!handed) {
+                    payload.close();
                     room.release();
                 }
             }
         }
     }
 
-    /** A buffer for one request's data: a kept one when it is large enough. */
-    private MemorySegment buffer(int length) {
-        if (length > KEPT_BUFFER) {
-            return Arena.ofAuto().allocate(length, 4096);
-        }
-        synchronized (buffers) {
-            MemorySegment kept = buffers.poll();
-            return kept != null ? kept : Arena.ofAuto().allocate(KEPT_BUFFER, 4096);
-        }
-    }
-
-    private void giveBack(MemorySegment buffer) {
-        if (buffer.byteSize() == KEPT_BUFFER) {
-            synchronized (buffers) {
-                buffers.push(buffer);
-            }
-        }
-    }
-
-    private void run(NbdExport export, Request request, MemorySegment payload) {
+    private void run(NbdExport export, Request request, Buffers.Lease payload) {
         try {
             try {
                 check(export, request);
-                perform(export, request, payload);
+                perform(export, request, payload.segment());
             } catch (Refusal e) {
                 sendError(request, e.errno, String.valueOf(e.getMessage()));
             } catch (BlockException e) {
@@ -445,7 +424,7 @@ final class NbdSession {
         } catch (IOException e) {
             stream.shutdown();
         } finally {
-            giveBack(payload);
+            payload.close();
             room.release();
         }
     }
@@ -530,7 +509,7 @@ final class NbdSession {
         switch (request.type()) {
             case Nbd.CMD_READ -> read(export, request);
             case Nbd.CMD_WRITE -> {
-                backend.writeBlocking(from, payload.asSlice(0, length));
+                backend.writeBlocking(from, payload);
                 flushIf(durable, backend);
                 sendDone(request);
             }
@@ -606,11 +585,11 @@ final class NbdSession {
     private void read(NbdExport export, Request request) throws IOException, BlockException {
         int length = request.length();
         if (!structured) {
-            MemorySegment buffer = buffer(length);
-            MemorySegment data = buffer.asSlice(0, length);
-            export.backend().readBlocking(request.from(), data);
-            stream.write(simpleHeader(request, 0), data.asByteBuffer());
-            giveBack(buffer);
+            try (Buffers.Lease lease = Buffers.take(length)) {
+                MemorySegment data = lease.segment();
+                export.backend().readBlocking(request.from(), data);
+                stream.write(simpleHeader(request, 0), data.asByteBuffer());
+            }
             return;
         }
         if (length == 0) {
@@ -647,13 +626,13 @@ final class NbdSession {
 
     private void sendData(NbdExport export, Request request, long at, int length, boolean last)
             throws IOException, BlockException {
-        MemorySegment buffer = buffer(length);
-        MemorySegment data = buffer.asSlice(0, length);
-        export.backend().readBlocking(at, data);
-        ByteBuffer header =
-                chunk(request, last ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_OFFSET_DATA, 8 + length, 8);
-        stream.write(header.putLong(at).flip(), data.asByteBuffer());
-        giveBack(buffer);
+        try (Buffers.Lease lease = Buffers.take(length)) {
+            MemorySegment data = lease.segment();
+            export.backend().readBlocking(at, data);
+            ByteBuffer header =
+                    chunk(request, last ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_OFFSET_DATA, 8 + length, 8);
+            stream.write(header.putLong(at).flip(), data.asByteBuffer());
+        }
     }
 
     private void status(NbdExport export, Request request) throws IOException, BlockException {

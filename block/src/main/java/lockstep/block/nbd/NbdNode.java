@@ -1,12 +1,12 @@
 package lockstep.block.nbd;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -243,9 +243,15 @@ public final class NbdNode extends BlockNode {
         if ((offset & block - 1) != 0 || (destination.byteSize() & block - 1) != 0) {
             long start = offset & -block;
             long end = Math.min(agreed.size(), offset + destination.byteSize() + block - 1 & -block);
-            MemorySegment whole = Arena.ofAuto().allocate(end - start);
-            read(start, whole);
-            MemorySegment.copy(whole, offset - start, destination, 0, destination.byteSize());
+            try (Buffers.Lease lease = Buffers.take(end - start)) {
+                read(start, lease.segment());
+                MemorySegment.copy(
+                        lease.segment(),
+                        offset - start,
+                        destination,
+                        0,
+                        destination.byteSize());
+            }
             return;
         }
         for (long done = 0; done < destination.byteSize(); done += agreed.maxBlock()) {
@@ -279,10 +285,12 @@ public final class NbdNode extends BlockNode {
             throws BlockException {
         long start = offset & -block;
         long end = Math.min(agreed.size(), offset + source.byteSize() + block - 1 & -block);
-        MemorySegment whole = Arena.ofAuto().allocate(end - start);
-        read(start, whole);
-        MemorySegment.copy(source, 0, whole, offset - start, source.byteSize());
-        write(start, whole);
+        try (Buffers.Lease lease = Buffers.take(end - start)) {
+            MemorySegment whole = lease.segment();
+            read(start, whole);
+            MemorySegment.copy(source, 0, whole, offset - start, source.byteSize());
+            write(start, whole);
+        }
     }
 
     @Override

@@ -5,6 +5,7 @@ import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.block.node.Zeroes;
@@ -451,14 +452,16 @@ public final class Qcow2Node extends BlockNode {
         if (fresh && isUnallocated(entryOrNone(guest)) && backing() == null) {
             return;
         }
-        MemorySegment buffer = Arena.ofAuto().allocate(length, 512);
-        if (there > 0) {
-            readMapped(guest, buffer.asSlice(0, there));
+        try (Buffers.Lease lease = Buffers.take(length)) {
+            MemorySegment buffer = lease.segment();
+            if (there > 0) {
+                readMapped(guest, buffer.asSlice(0, there));
+            }
+            buffer.asSlice(there).fill((byte) 0);
+            if (!fresh || !Zeroes.isZero(buffer)) {
+                file().write(host, buffer);
+            }
         }
-        if (fresh && Zeroes.isZero(buffer)) {
-            return;
-        }
-        file().write(host, buffer);
     }
 
     private long entryOrNone(long guest) throws BlockException {

@@ -1,6 +1,5 @@
 package lockstep.block.quorum;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.security.MessageDigest;
@@ -17,6 +16,7 @@ import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.block.quorum.QuorumEvents.Operation;
@@ -293,11 +293,28 @@ public final class QuorumNode extends BlockNode {
     private void readVoting(long offset, MemorySegment destination) throws BlockException {
         long length = destination.byteSize();
         List<ChildEdge> children = children();
+        Buffers.Lease[] leases = new Buffers.Lease[children.size()];
         MemorySegment[] buffers = new MemorySegment[children.size()];
+        for (int i = 0; i < buffers.length; i++) {
+            leases[i] = Buffers.take(length);
+            buffers[i] = leases[i].segment();
+        }
+        try {
+            readVoting(offset, destination, buffers);
+        } finally {
+            for (Buffers.Lease lease : leases) {
+                lease.close();
+            }
+        }
+    }
+
+    private void readVoting(long offset, MemorySegment destination, MemorySegment[] buffers)
+            throws BlockException {
+        long length = destination.byteSize();
+        List<ChildEdge> children = children();
         List<Callable<Integer>> tasks = new ArrayList<>();
         for (int i = 0; i < buffers.length; i++) {
-            MemorySegment buffer = Arena.ofAuto().allocate(length, 512);
-            buffers[i] = buffer;
+            MemorySegment buffer = buffers[i];
             BlockNode child = children.get(i).node();
             tasks.add(() -> attempt(node -> node.read(offset, buffer), child));
         }

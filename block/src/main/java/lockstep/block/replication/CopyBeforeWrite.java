@@ -1,6 +1,5 @@
 package lockstep.block.replication;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import lockstep.block.BlockException;
@@ -9,6 +8,7 @@ import lockstep.block.Permission;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 
@@ -80,10 +80,10 @@ final class CopyBeforeWrite extends BlockNode {
             long end = source().length();
             for (int i = copied.nextClearBit(first); i <= last; i = copied.nextClearBit(i)) {
                 long at = i * clusterSize;
-                MemorySegment old =
-                        Arena.ofAuto().allocate(Math.min(clusterSize, end - at), 4096);
-                source().read(at, old);
-                target().write(at, old);
+                try (Buffers.Lease lease = Buffers.take(Math.min(clusterSize, end - at))) {
+                    source().read(at, lease.segment());
+                    target().write(at, lease.segment());
+                }
                 copied.set(i);
             }
         }

@@ -1,6 +1,5 @@
 package lockstep.block.replication;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
@@ -10,6 +9,7 @@ import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
@@ -458,18 +458,15 @@ public final class ReplicationNode extends BlockNode {
         BlockNode active = filter.activeDisk();
         long offset = granule * CommitFilter.GRANULE;
         long end = Math.min(active.length(), offset + CommitFilter.GRANULE);
-        MemorySegment buffer = MemorySegment.NULL;
         while (offset < end) {
             BlockStatus upper = active.status(offset, end - offset);
             BlockStatus lower = hidden.status(offset, upper.length());
             long run = Math.min(upper.length(), lower.length());
             if (upper.allocated() || lower.allocated()) {
-                if (buffer.byteSize() == 0) {
-                    buffer = Arena.ofAuto().allocate(CommitFilter.GRANULE, 4096);
+                try (Buffers.Lease lease = Buffers.take(run)) {
+                    active.read(offset, lease.segment());
+                    secondary.write(offset, lease.segment());
                 }
-                MemorySegment piece = buffer.asSlice(0, run);
-                active.read(offset, piece);
-                secondary.write(offset, piece);
             }
             offset += run;
         }
