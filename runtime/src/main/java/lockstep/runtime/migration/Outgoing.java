@@ -264,6 +264,7 @@ final class Outgoing {
         long end = System.nanoTime();
         if (intoColo) {
             colo(c, out, saver);
+            stats.mbps = 0;
             return;
         }
         downtimeMillis = TimeUnit.NANOSECONDS.toMillis(end - stopped);
