@@ -8,6 +8,8 @@ import lockstep.api.BlockDeviceStats;
 import lockstep.api.BlockInfo;
 import lockstep.api.BlockLimitsInfo;
 import lockstep.api.BlockStats;
+import lockstep.api.BlockStatsSpecific;
+import lockstep.api.BlockStatsSpecificFile;
 import lockstep.api.BlockdevCacheInfo;
 import lockstep.api.BlockdevChild;
 import lockstep.api.BlockdevDetectZeroesOptions;
@@ -86,7 +88,8 @@ final class NodeQueries {
     private long length(BlockNode node) {
         graph.enter();
         try {
-            return node.length();
+            // In whole sectors, as everything that counts disks does.
+            return (node.length() + 511) / 512 * 512;
         } catch (BlockException e) {
             return 0;
         } finally {
@@ -304,9 +307,15 @@ final class NodeQueries {
                 BlockStats.builder()
                         .nodeName(node.name())
                         .stats(stats(null, node.highestWrite(), false));
-        ChildEdge primary = node.primaryChild();
-        if (primary != null) {
-            stats.parent(nodeStats(primary.node(), recurse));
+        ChildEdge data = node.primaryChild();
+        if (data == null && !node.children().isEmpty()) {
+            data = node.children().getLast();
+        }
+        if (data != null) {
+            stats.parent(nodeStats(data.node(), recurse));
+        }
+        if (node instanceof FileNode) {
+            stats.driverSpecific(new BlockStatsSpecific.File(new BlockStatsSpecificFile(0, 0, 0)));
         }
         BlockNode backing = node.backing();
         if (recurse && backing != null) {

@@ -2,8 +2,6 @@ package lockstep.block.open;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
@@ -69,7 +67,8 @@ public final class NodeOpener {
 
     /** What a node is opened with. */
     private record Settings(
-            String name,
+            BlockGraph graph,
+            @Nullable String givenName,
             boolean readOnly,
             boolean autoReadOnly,
             boolean direct,
@@ -79,6 +78,11 @@ public final class NodeOpener {
             boolean active,
             String detectZeroes,
             int depth) {
+        /** The user's name, or the next one that no user can choose: numbers follow the order of opening. */
+        String name() {
+            return givenName == null ? graph.autoName() : givenName;
+        }
+
         Inherited child() {
             return new Inherited(
                     readOnly, autoReadOnly, direct, noFlush, forceShare, true, depth + 1);
@@ -178,7 +182,8 @@ public final class NodeOpener {
         }
         Settings settings =
                 new Settings(
-                        name == null ? graph.autoName() : name,
+                        graph,
+                        name,
                         or(options.readOnly(), inherited.readOnly()),
                         or(options.autoReadOnly(), inherited.autoReadOnly()),
                         cache == null ? inherited.direct() : or(cache.direct(), inherited.direct()),
@@ -503,25 +508,31 @@ public final class NodeOpener {
                         or(quorum.rewriteCorrupted(), false));
         QuorumNode.check(options, quorum.children().size());
         JsonValue givenChildren = given.get("children");
-        List<BlockNode> children = new ArrayList<>();
+        QuorumNode node =
+                QuorumNode.create(
+                        graph,
+                        settings.name(),
+                        settings.readOnly(),
+                        options,
+                        settings.active(),
+                        quorumEvents);
         try {
             for (int i = 0; i < quorum.children().size(); i++) {
                 JsonValue one =
                         givenChildren instanceof JsonArray array && i < array.size()
                                 ? array.get(i)
                                 : null;
-                children.add(child(quorum.children().get(i), one, settings.child()));
+                BlockNode opened = child(quorum.children().get(i), one, settings.child());
+                try {
+                    node.attachInitial(opened);
+                } finally {
+                    graph.release(opened);
+                }
             }
-            return QuorumNode.open(
-                    graph,
-                    settings.name(),
-                    settings.readOnly(),
-                    options,
-                    children,
-                    settings.active(),
-                    quorumEvents);
-        } finally {
-            children.forEach(graph::release);
+            return node;
+        } catch (BlockException e) {
+            graph.release(node);
+            throw e;
         }
     }
 

@@ -88,20 +88,38 @@ public final class QuorumNode extends BlockNode {
             QuorumEvents events)
             throws BlockException {
         check(options, children.size());
-        QuorumNode node = new QuorumNode(graph, name, readOnly, options, events);
-        if (!active) {
-            BlockGraph.startInactive(node);
-        }
-        graph.add(node);
+        QuorumNode node = create(graph, name, readOnly, options, active, events);
         try {
             for (BlockNode child : children) {
-                graph.attach(node, "children." + node.nextIndex++, Role.DATA, child);
+                node.attachInitial(child);
             }
         } catch (BlockException e) {
             graph.release(node);
             throw e;
         }
         return node;
+    }
+
+    /** Enters a quorum whose children follow by {@link #attachInitial}; the options are checked. */
+    public static QuorumNode create(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            Options options,
+            boolean active,
+            QuorumEvents events)
+            throws BlockException {
+        QuorumNode node = new QuorumNode(graph, name, readOnly, options, events);
+        if (!active) {
+            BlockGraph.startInactive(node);
+        }
+        return graph.add(node);
+    }
+
+    /** Attaches one of the children the quorum is opened with. */
+    public void attachInitial(BlockNode child) throws BlockException {
+        graph().attach(this, "children." + nextIndex, Role.DATA, child);
+        nextIndex++;
     }
 
     /** Appends a child; its content and length are not looked at. */
