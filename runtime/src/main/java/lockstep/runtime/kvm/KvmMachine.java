@@ -72,14 +72,15 @@ public final class KvmMachine implements Machine, AutoCloseable {
         model = CpuModel.parse(cpuModel, supported, problems);
         problems.forEach(vmm::warn);
         vm = new KvmVm(kvm);
-        slots = new KvmSlots(vm);
+        RunGate gate = new RunGate();
+        slots = new KvmSlots(vm, gate);
         memory = RegionMap.memory(slots);
         dma = new BusMemory(memory);
         dirtyLog = new BlockDirtyLog(() -> List.copyOf(blocks), slots);
         ram = newBlock("pc.ram", ramSize, ramSize);
         chips = new IrqChips(vm);
         timer = new KvmTimer(vm, vmm.clocks());
-        vcpus = new KvmVcpus(vmm, memory, ports);
+        vcpus = new KvmVcpus(vmm, memory, ports, gate);
         vmm.lock().acquire();
         try {
             addVcpus(cpus, supported);

@@ -21,6 +21,7 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
     private record Slot(int number, Piece piece) {}
 
     private final KvmVm vm;
+    private final RunGate gate;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment region = kvm_userspace_memory_region.allocate(arena);
     private final MemorySegment request = kvm_dirty_log.allocate(arena);
@@ -32,8 +33,9 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
     private final int maximum;
     private boolean logging;
 
-    KvmSlots(KvmVm vm) {
+    KvmSlots(KvmVm vm, RunGate gate) {
         this.vm = vm;
+        this.gate = gate;
         int n = vm.kvm().extension(KVM_CAP_NR_MEMSLOTS());
         maximum = n > 0 ? n : 32;
     }
@@ -47,12 +49,29 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
                 gone.add(s);
             }
         }
+        if (gone.isEmpty()) {
+            add(pieces, wanted);
+            return;
+        }
+        gate.close();
+        try {
+            remove(gone);
+            add(pieces, wanted);
+        } finally {
+            gate.open();
+        }
+    }
+
+    private void remove(List<Slot> gone) {
         for (Slot s : gone) {
             sync(s);
             set(s.number, s.piece, 0, 0);
             slots.remove(s);
             numbers.clear(s.number);
         }
+    }
+
+    private void add(List<Piece> pieces, Set<Piece> wanted) {
         for (Piece p : pieces) {
             if (wanted.contains(p)) {
                 int number = numbers.nextClearBit(0);

@@ -71,6 +71,9 @@ final class KvmVcpu {
         /** The ports. */
         RegionMap ports();
 
+        /** What keeps vCPUs out of the guest for a moment. */
+        RunGate gate();
+
         /** A vCPU stands still, of which the lock's holder is told. Called with the lock held. */
         void parked();
 
@@ -102,6 +105,9 @@ final class KvmVcpu {
     private final MemorySegment run;
     private final VcpuTransfer transfer;
     private final Thread thread;
+
+    /** Kept by the gate. */
+    volatile boolean inGuest;
 
     private volatile int threadId;
     private volatile boolean stopRequested = true;
@@ -193,8 +199,16 @@ final class KvmVcpu {
     /** Asks the vCPU to park soon. Under the machine lock. */
     void requestStop() {
         stopRequested = true;
-        if (!parked && threadId != 0) {
-            Signals.send(threadId, Signals.KICK);
+        if (!parked) {
+            kick();
+        }
+    }
+
+    /** Has the present or next KVM_RUN return. Any thread. */
+    void kick() {
+        int id = threadId;
+        if (id != 0) {
+            Signals.send(id, Signals.KICK);
         }
     }
 
@@ -232,18 +246,23 @@ final class KvmVcpu {
         long mask = Signals.block(Signals.KICK);
         acceptKicksInGuest(mask);
         park();
+        int number = fd.number();
+        RunGate gate = owner.gate();
         while (!ending) {
             int result;
             try {
                 // An access to a device is complete only after the next KVM_RUN has begun, so a
                 // vCPU that is to park makes one that ends at once.
                 run.set(BYTE, IMMEDIATE_EXIT, (byte) (stopRequested ? 1 : 0));
-                result = FileCalls.ioctl(fd.number(), RUN, 0);
+                gate.enter(this);
+                result = FileCalls.ioctl(number, RUN, 0);
+                gate.leave(this);
                 if (result >= 0) {
                     exited(run.get(INT, EXIT_REASON));
                     continue;
                 }
             } catch (RuntimeException | Error t) {
+                gate.leave(this);
                 fail("an internal error of the machine: " + t);
                 continue;
             }

@@ -31,7 +31,10 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     private boolean running;
     private boolean complained;
 
-    KvmVcpus(Vmm vmm, RegionMap memory, RegionMap ports) {
+    private final RunGate gate;
+
+    KvmVcpus(Vmm vmm, RegionMap memory, RegionMap ports, RunGate gate) {
+        this.gate = gate;
         this.vmm = vmm;
         this.lock = vmm.lock();
         this.changed = lock.condition();
@@ -41,6 +44,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
 
     void add(KvmVcpu vcpu) {
         vcpus.add(vcpu);
+        gate.add(vcpu);
     }
 
     void onSwitch(Switched listener) {
@@ -193,6 +197,11 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     @Override
     public RegionMap ports() {
         return ports;
+    }
+
+    @Override
+    public RunGate gate() {
+        return gate;
     }
 
     @Override
