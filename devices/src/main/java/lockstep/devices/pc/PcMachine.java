@@ -54,6 +54,7 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.vmstate.StateRegistry;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
@@ -329,8 +330,12 @@ public final class PcMachine implements Machine, PcBoard {
         if (parallel) {
             object("isa-parallel");
         }
-        objects("isa-fdc", "floppy", "i8042", "vmport", "vmmouse", "port92", "piix3-ide");
+        object("isa-fdc");
         BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
+        if (config.defaults()) {
+            emptyDrive(blocks, "floppy0", object("floppy"));
+        }
+        objects("i8042", "vmport", "vmmouse", "port92", "piix3-ide");
         if (blocks != null) {
             for (int place = 0; place < 4; place++) {
                 addDrive(blocks, place >> 1, place & 1);
@@ -345,17 +350,31 @@ public final class PcMachine implements Machine, PcBoard {
     private void addDrive(BlockLayer blocks, int bus, int unit) throws DeviceException {
         DriveInfo drive = blocks.claim("ide", bus, unit);
         if (drive == null && config.defaults() && bus == 1 && unit == 0) {
-            BlockBackend empty = new BlockBackend(blocks.graph(), "ide1-cd0");
-            try {
-                blocks.graph().addBackend(empty);
-            } catch (BlockException e) {
-                throw new DeviceException(message(e), e);
-            }
-            drive = new DriveInfo("ide", bus, unit, true, "", empty);
+            BlockBackend empty = emptyDrive(blocks, "ide1-cd0", null);
+            drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
         }
         if (drive != null) {
             IdeDrives.fromDrive(ide, drive, object(drive.cdrom() ? "ide-cd" : "ide-hd"));
         }
+    }
+
+    /** A drive for media to come, unless the user has made one of that name. */
+    private static @Nullable BlockBackend emptyDrive(
+            @Nullable BlockLayer blocks, String name, @Nullable String device)
+            throws DeviceException {
+        if (blocks == null || blocks.graph().findBackend(name) != null) {
+            return null;
+        }
+        BlockBackend empty = new BlockBackend(blocks.graph(), name);
+        try {
+            blocks.graph().addBackend(empty);
+            if (device != null) {
+                empty.attachDevice(device, true, true);
+            }
+        } catch (BlockException e) {
+            throw new DeviceException(message(e), e);
+        }
+        return empty;
     }
 
     private void objects(String... types) {
