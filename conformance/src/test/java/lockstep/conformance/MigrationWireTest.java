@@ -3,6 +3,20 @@ package lockstep.conformance;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.COLOMode;
+import lockstep.api.MigrateArguments;
+import lockstep.api.MigrateSetParameters;
+import lockstep.api.MigrationCapability;
+import lockstep.api.MigrationStatus;
+import lockstep.api.RunState;
+import lockstep.qmp.QmpException;
+
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.net.ServerSocket;
@@ -11,18 +25,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import lockstep.api.COLOMode;
-import lockstep.api.MigrateArguments;
-import lockstep.api.MigrateSetParameters;
-import lockstep.api.MigrationCapability;
-import lockstep.api.MigrationStatus;
-import lockstep.api.RunState;
-import lockstep.qmp.QmpException;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The migration stream and the COLO protocol against a real QEMU, without devices of ours in between. */
 @Tag("qemu")
@@ -96,8 +98,7 @@ class MigrationWireTest {
         try (Monitor qemu = qemu("-incoming", "tcp:127.0.0.1:" + port);
                 RecordedMachine ours = new RecordedMachine(recording, RunState.RUNNING)) {
             ours.with(MigrationCapability.EVENTS);
-            ours.lock()
-                    .run(() -> start(ours, "tcp:127.0.0.1:" + port));
+            ours.lock().run(() -> start(ours, "tcp:127.0.0.1:" + port));
             qemu.event("RESUME");
             assertEquals(RunState.POSTMIGRATE, awaitCompleted(ours));
         }

@@ -1,15 +1,5 @@
 package lockstep.conformance;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
 import lockstep.api.ColoExitEvent;
 import lockstep.api.Event;
 import lockstep.api.MigrateSetCapabilitiesArguments;
@@ -30,7 +20,19 @@ import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 
 /**
  * A machine without processors, made after a recorded stream: its RAM blocks with their content, and its
@@ -209,8 +211,7 @@ final class RecordedMachine implements MigrationHost, AutoCloseable {
                                 .collect(Collectors.toSet()));
         registry.register(global);
         migration =
-                new MigrationService(
-                        this, new MigrationSettings(), global, List::of, () -> colo);
+                new MigrationService(this, new MigrationSettings(), global, List::of, () -> colo);
     }
 
     /** Switches capabilities on. */

@@ -1,5 +1,15 @@
 package lockstep.conformance;
 
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -8,14 +18,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import lockstep.qmp.JsonArray;
-import lockstep.qmp.JsonNumber;
-import lockstep.qmp.JsonObject;
-import lockstep.qmp.JsonStreamParser;
-import lockstep.qmp.JsonString;
-import lockstep.qmp.JsonValue;
-import lockstep.qmp.QmpException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Takes a captured migration stream apart by the format's rules and its own JSON description, without any
@@ -99,8 +101,7 @@ final class StreamReader {
                     && stream[at + 1] == 6
                     && ByteBuffer.wrap(stream, at + 2, 4).getInt() == stream.length - at - 6) {
                 String json =
-                        new String(
-                                stream, at + 6, stream.length - at - 6, StandardCharsets.UTF_8);
+                        new String(stream, at + 6, stream.length - at - 6, StandardCharsets.UTF_8);
                 try {
                     JsonObject all = (JsonObject) JsonStreamParser.parse(json);
                     in.limit(at + 1);

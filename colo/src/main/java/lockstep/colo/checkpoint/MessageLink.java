@@ -42,7 +42,8 @@ final class MessageLink {
             out.u64(value);
         } catch (IOException e) {
             throw new IOException(
-                    "Failed to send value for message:" + message.wireName()
+                    "Failed to send value for message:"
+                            + message.wireName()
                             + ": Input/output error",
                     e);
         }

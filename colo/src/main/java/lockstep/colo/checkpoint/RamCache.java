@@ -171,8 +171,7 @@ final class RamCache implements AutoCloseable {
         copyRun(copy, target, runStart, runEnd, limit);
     }
 
-    private static void copyRun(
-            Copy copy, MemorySegment target, long start, long end, long limit) {
+    private static void copyRun(Copy copy, MemorySegment target, long start, long end, long limit) {
         long stop = Math.min(end, limit);
         if (start >= 0 && stop > start) {
             MemorySegment.copy(copy.memory, start, target, start, stop - start);

@@ -91,12 +91,11 @@ abstract class Side {
         }
         boolean asked = failover.wanted();
         if (asked) {
-            // The loop may end before the failover that ended it has; only then its reason is known.
+            // The loop may end before the failover that ended it has; only then its reason is
+            // known.
             failover.awaitRelease();
         }
-        host.emit(
-                new ColoExitEvent(
-                        mode(), asked ? COLOExitReason.REQUEST : COLOExitReason.ERROR));
+        host.emit(new ColoExitEvent(mode(), asked ? COLOExitReason.REQUEST : COLOExitReason.ERROR));
         failover.awaitRelease();
     }
 

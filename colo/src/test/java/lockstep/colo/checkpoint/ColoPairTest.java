@@ -4,20 +4,22 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.Random;
 import lockstep.api.COLOMode;
 import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
 
 /** Two processes in memory, paired over a socket: checkpoints, failover both ways, deaths at any byte. */
 @Timeout(300)
@@ -58,8 +60,12 @@ class ColoPairTest {
         for (int i = 0; i < a.ram.size(); i++) {
             long at =
                     MemorySegment.mismatch(
-                            a.ram.get(i).memory(), 0, a.ram.get(i).usedLength(),
-                            b.ram.get(i).memory(), 0, b.ram.get(i).usedLength());
+                            a.ram.get(i).memory(),
+                            0,
+                            a.ram.get(i).usedLength(),
+                            b.ram.get(i).memory(),
+                            0,
+                            b.ram.get(i).usedLength());
             assertEquals(-1, at, a.ram.get(i).name() + " differs");
         }
     }
@@ -68,13 +74,10 @@ class ColoPairTest {
     void entersColoAsTheProtocolSays() throws Exception {
         pair();
         assertEquals(
-                List.of(
-                        "MIGRATION setup", "MIGRATION_PASS", "MIGRATION active"),
+                List.of("MIGRATION setup", "MIGRATION_PASS", "MIGRATION active"),
                 primary.events().subList(0, 3));
         assertTrue(primary.events().contains("MIGRATION device"));
-        assertTrue(
-                primary.events().indexOf("MIGRATION colo")
-                        < primary.events().indexOf("RESUME"));
+        assertTrue(primary.events().indexOf("MIGRATION colo") < primary.events().indexOf("RESUME"));
         assertEquals(1, secondary.consistentEpoch());
         assertSameRam(primary, secondary);
         assertEquals(COLOMode.PRIMARY, primary.colo.queryColoStatus().mode());
@@ -130,11 +133,7 @@ class ColoPairTest {
         primary.lostHeartbeat();
         primary.awaitCount("RESUME", 3);
         assertEquals(
-                List.of(
-                        "STOP",
-                        "MIGRATION completed",
-                        "COLO_EXIT primary request",
-                        "RESUME"),
+                List.of("STOP", "MIGRATION completed", "COLO_EXIT primary request", "RESUME"),
                 primary.events().subList(before, primary.events().size()).stream()
                         .filter(e -> !e.startsWith("report"))
                         .toList());

@@ -2,18 +2,6 @@ package lockstep.colo.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.TimeUnit;
-import java.util.function.Predicate;
 import lockstep.api.ColoExitEvent;
 import lockstep.api.Event;
 import lockstep.api.MigrateArguments;
@@ -35,7 +23,21 @@ import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 /** A process in memory: two RAM blocks, one device with one register, run control, a main loop. */
 final class FakeGuest implements MigrationHost, AutoCloseable {
@@ -227,8 +229,7 @@ final class FakeGuest implements MigrationHost, AutoCloseable {
                                 .collect(java.util.stream.Collectors.toSet()));
         registry.register(global);
         migration =
-                new MigrationService(
-                        this, new MigrationSettings(), global, List::of, () -> colo);
+                new MigrationService(this, new MigrationSettings(), global, List::of, () -> colo);
     }
 
     /** Switches capabilities on. */
@@ -284,8 +285,16 @@ final class FakeGuest implements MigrationHost, AutoCloseable {
             for (int page = 0; page < 70; page += 7) {
                 long value = b.load((long) page * PAGE);
                 if (value != register) {
-                    fail(name + ": page " + page + " of " + b.name() + " holds epoch " + value
-                            + ", the register " + register);
+                    fail(
+                            name
+                                    + ": page "
+                                    + page
+                                    + " of "
+                                    + b.name()
+                                    + " holds epoch "
+                                    + value
+                                    + ", the register "
+                                    + register);
                 }
             }
         }
@@ -328,9 +337,7 @@ final class FakeGuest implements MigrationHost, AutoCloseable {
     }
 
     void awaitCount(String event, long count) throws InterruptedException {
-        await(
-                count + " x " + event,
-                e -> e.stream().filter(event::equals).count() >= count);
+        await(count + " x " + event, e -> e.stream().filter(event::equals).count() >= count);
     }
 
     @Override

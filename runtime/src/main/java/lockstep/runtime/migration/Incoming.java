@@ -211,8 +211,7 @@ final class Incoming {
                     LoadException.Kind.INVALID, "ENABLE_COLO command came a second time");
         }
         ColoTarget target =
-                new ColoTarget(
-                        host, status, channel, new StreamOutput(channel), in, loader, ram);
+                new ColoTarget(host, status, channel, new StreamOutput(channel), in, loader, ram);
         underLock(() -> ram.sink(handler.prepare(target)));
         coloHandler = handler;
         coloTarget = target;
@@ -258,14 +257,14 @@ final class Incoming {
             boolean fromColo = coloTarget != null;
             String name = globalState.received();
             POST_LOAD.log("loaded state: " + (name == null ? "" : name));
-            boolean wasRunning =
-                    name == null || name.equals("running") || name.equals("suspended");
+            RunState before = name == null ? RunState.RUNNING : runState(name);
+            boolean wasRunning = before == RunState.RUNNING || before == RunState.SUSPENDED;
             if (wasRunning && !host.autostart()) {
                 host.runState(RunState.PAUSED);
             } else if (wasRunning || fromColo) {
                 host.start();
             } else {
-                host.runState(runState(name));
+                host.runState(before);
             }
         } finally {
             host.lock().release();

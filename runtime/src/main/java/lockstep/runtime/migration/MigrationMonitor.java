@@ -64,8 +64,7 @@ final class MigrationMonitor {
                 "Continue migration from the given paused state",
                 (arguments, output) ->
                         service.migrateContinue(
-                                new MigrateContinueArguments(
-                                        status(arguments.string("state")))));
+                                new MigrateContinueArguments(status(arguments.string("state")))));
         table.add(
                 "migrate_incoming",
                 "uri:s",
@@ -156,8 +155,7 @@ final class MigrationMonitor {
             }
             default -> change.put(name, text);
         }
-        service.migrateSetParameters(
-                MigrateSetParameters.read(new JsonInputVisitor(change), null));
+        service.migrateSetParameters(MigrateSetParameters.read(new JsonInputVisitor(change), null));
     }
 
     /** A number; the bandwidths are in MiB unless a suffix says otherwise. */
@@ -207,11 +205,11 @@ final class MigrationMonitor {
     private static String unit(String name) {
         return switch (name) {
             case "announce-initial",
-                            "announce-max",
-                            "announce-step",
-                            "downtime-limit",
-                            "x-checkpoint-delay",
-                            "x-vcpu-dirty-limit-period" ->
+                    "announce-max",
+                    "announce-step",
+                    "downtime-limit",
+                    "x-checkpoint-delay",
+                    "x-vcpu-dirty-limit-period" ->
                     " ms";
             case "max-bandwidth", "avail-switchover-bandwidth" -> " bytes/second";
             case "xbzrle-cache-size" -> " bytes";
@@ -262,7 +260,8 @@ final class MigrationMonitor {
         }
     }
 
-    private static void append(StringBuilder output, String label, @org.jspecify.annotations.Nullable Long value) {
+    private static void append(
+            StringBuilder output, String label, @org.jspecify.annotations.Nullable Long value) {
         if (value != null) {
             output.append(label).append(value);
         }

@@ -129,8 +129,7 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
         try {
             return switch (channels.getFirst().addr()) {
                 case MigrationAddress.Exec exec ->
-                        new Address.Exec(
-                                exec.data().args(), String.join(" ", exec.data().args()));
+                        new Address.Exec(exec.data().args(), String.join(" ", exec.data().args()));
                 case MigrationAddress.File file ->
                         new Address.File(file.data().filename(), file.data().offset());
                 case MigrationAddress.Rdma rdma ->
@@ -142,14 +141,11 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
                                             inet.data().host(),
                                             Address.port(
                                                     inet.data().port(),
-                                                    inet.data().host()
-                                                            + ":"
-                                                            + inet.data().port()));
+                                                    inet.data().host() + ":" + inet.data().port()));
                             case SocketAddress.Unix unix -> new Address.Unix(unix.data().path());
                             case SocketAddress.Fd fd -> new Address.Descriptor(fd.data().str());
                             case SocketAddress.Vsock vsock ->
-                                    throw new QmpException(
-                                            "migration over vsock is not supported");
+                                    throw new QmpException("migration over vsock is not supported");
                         };
             };
         } catch (IllegalArgumentException e) {
@@ -171,7 +167,8 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
             throw new QmpException("Guest is waiting for an incoming migration");
         }
         if (state == RunState.POSTMIGRATE) {
-            throw new QmpException("Can't migrate the vm that was paused due to previous migration");
+            throw new QmpException(
+                    "Can't migrate the vm that was paused due to previous migration");
         }
         List<String> reasons = blockers.get();
         if (!reasons.isEmpty()) {

@@ -37,8 +37,7 @@ final class Outgoing {
     private static final long PART_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
     private static final TraceEvent ERROR = Trace.event("migrate_error");
     private static final TraceEvent CONNECTED = Trace.event("migration_socket_outgoing_connected");
-    private static final TraceEvent CONNECT_ERROR =
-            Trace.event("migration_socket_outgoing_error");
+    private static final TraceEvent CONNECT_ERROR = Trace.event("migration_socket_outgoing_error");
     private static final TraceEvent LOW_PENDING = Trace.event("migration_thread_low_pending");
     private static final TraceEvent TRANSFERRED = Trace.event("migrate_transferred");
     private static final TraceEvent STORE_STATE = Trace.event("migrate_global_state_pre_save");
@@ -104,7 +103,9 @@ final class Outgoing {
 
     /** Milliseconds of the whole migration, so far or at its end. */
     long totalMillis() {
-        return active() ? TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startNanos) : totalMillis;
+        return active()
+                ? TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startNanos)
+                : totalMillis;
     }
 
     long downtimeMillis() {
@@ -294,7 +295,8 @@ final class Outgoing {
                 }
             }
             long perSecond = settings.maxBandwidth();
-            long limit = perSecond == 0 ? Long.MAX_VALUE : windowBytes + Math.max(1, perSecond / 10);
+            long limit =
+                    perSecond == 0 ? Long.MAX_VALUE : windowBytes + Math.max(1, perSecond / 10);
             long now = System.nanoTime();
             if (out.position() >= limit && now - windowStart < WINDOW_NANOS) {
                 out.flush();

@@ -17,8 +17,12 @@ final class ParameterChecks {
     /** The parameters with the changes in place. */
     static MigrationParameters merge(MigrationParameters old, MigrateSetParameters changes)
             throws QmpException {
-        range("downtime_limit", changes.downtimeLimit(), 0, 2_000_000, "an integer in the range"
-                + " of 0 to (2000 * 1000) ms");
+        range(
+                "downtime_limit",
+                changes.downtimeLimit(),
+                0,
+                2_000_000,
+                "an integer in the range" + " of 0 to (2000 * 1000) ms");
         integer("throttle_trigger_threshold", changes.throttleTriggerThreshold(), 1, 100);
         integer("cpu_throttle_initial", changes.cpuThrottleInitial(), 1, 99);
         integer("cpu_throttle_increment", changes.cpuThrottleIncrement(), 1, 99);
@@ -42,7 +46,9 @@ final class ParameterChecks {
         if (cache != null && (cache < 4096 || Long.bitCount(cache) != 1)) {
             throw bad("xbzrle_cache_size", "a power of two no less than the target page size");
         }
-        if (given(changes.tlsCreds()) || given(changes.tlsHostname()) || given(changes.tlsAuthz())) {
+        if (given(changes.tlsCreds())
+                || given(changes.tlsHostname())
+                || given(changes.tlsAuthz())) {
             throw new QmpException("Migration over TLS is not supported");
         }
         if (changes.blockBitmapMapping() != null) {

@@ -57,7 +57,7 @@ final class ReturnPath {
                     default ->
                             throw new IOException(
                                     "Received '%s' message (0x%04x), which only postcopy migration"
-                                            .formatted(NAMES[type], type)
+                                                    .formatted(NAMES[type], type)
                                             + " uses");
                 };
         if (length != expected) {

@@ -256,7 +256,7 @@ final class StreamLoader {
                     prefix + "Failed to load " + vmsd + " state: stream error: -5");
         }
         LoadException.Kind kind =
-                e.getMessage().startsWith("VM subsection")
+                String.valueOf(e.getMessage()).startsWith("VM subsection")
                         ? LoadException.Kind.NOT_FOUND
                         : LoadException.Kind.INVALID;
         return new LoadException(kind, prefix + e.getMessage());

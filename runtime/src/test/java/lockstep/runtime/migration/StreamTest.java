@@ -7,6 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.memory.DirtyLog;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateInput;
+import lockstep.runtime.vmstate.StateOutput;
+import lockstep.runtime.vmstate.StateRegistry;
+import lockstep.runtime.vmstate.StateSection;
+
+import org.junit.jupiter.api.Test;
+
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -19,16 +31,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
-import lockstep.runtime.machine.MachineLock;
-import lockstep.runtime.memory.DirtyLog;
-import lockstep.runtime.memory.RamBlock;
-import lockstep.runtime.vmstate.StateCodec;
-import lockstep.runtime.vmstate.StateException;
-import lockstep.runtime.vmstate.StateInput;
-import lockstep.runtime.vmstate.StateOutput;
-import lockstep.runtime.vmstate.StateRegistry;
-import lockstep.runtime.vmstate.StateSection;
-import org.junit.jupiter.api.Test;
 
 /** The stream's bytes, and what the loader makes of right and wrong ones. */
 class StreamTest {
@@ -282,8 +284,12 @@ class StreamTest {
             assertEquals(
                     -1,
                     MemorySegment.mismatch(
-                            from.blocks.get(i).memory(), 0, length,
-                            to.blocks.get(i).memory(), 0, length));
+                            from.blocks.get(i).memory(),
+                            0,
+                            length,
+                            to.blocks.get(i).memory(),
+                            0,
+                            length));
         }
     }
 
