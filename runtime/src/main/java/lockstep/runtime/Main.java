@@ -11,6 +11,7 @@ import lockstep.runtime.commandline.EndOfProgram;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.linux.HostProcess;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.StartPhase;
 
@@ -29,6 +30,11 @@ public final class Main {
         String program = System.getProperty("lockstep.argv0", "lockstep-system-x86_64");
         VmmProcess vmm;
         try {
+            if (Daemon.isChild()) {
+                Daemon.prepare();
+            } else if (Daemon.wanted(arguments)) {
+                return Daemon.spawn();
+            }
             vmm = new VmmProcess(program);
         } catch (IOException e) {
             System.err.println(program + ": " + e.getMessage());
@@ -42,9 +48,12 @@ public final class Main {
                         .name("signals")
                         .daemon(true)
                         .start(() -> HostSignals.handle(number -> signalled(vmm, number)));
+                if (Daemon.isChild()) {
+                    Daemon.ready();
+                }
                 vmm.loop().run();
             }
-        } catch (OptionTable.Failure e) {
+        } catch (OptionTable.Failure | LinuxException e) {
             vmm.report(String.valueOf(e.getMessage()));
             status = 1;
         }

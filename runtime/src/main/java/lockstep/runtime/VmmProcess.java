@@ -6,8 +6,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import lockstep.api.YankInstance;
+import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.commandline.OptionTable;
@@ -29,6 +32,7 @@ import lockstep.runtime.spi.DeviceFactory;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateRegistry;
 import org.jspecify.annotations.Nullable;
 
@@ -284,6 +288,40 @@ public final class VmmProcess implements Vmm, ChardevHost {
     @Override
     public void terminate() {
         run.requestShutdown(lockstep.api.ShutdownCause.HOST_UI);
+    }
+
+    @Override
+    public void added(Chardev device) {
+        // Ids from QMP are free text; one with a slash has no place in the tree.
+        if (device.id().indexOf('/') < 0) {
+            objects.add(
+                    "/chardevs/" + device.id(),
+                    device.type(),
+                    List.of(
+                            QomProperty.of("connected", "bool", () -> isConnected(device)),
+                            QomProperty.of("addr", "str", device::filename)));
+        }
+        if (device.reconnectable()) {
+            yank.add(yankInstance(device), device::yank);
+        }
+    }
+
+    private static Boolean isConnected(Chardev device) {
+        return !device.filename().startsWith("disconnected:");
+    }
+
+    private static YankInstance yankInstance(Chardev device) {
+        return new YankInstance.Chardev(new YankInstanceChardev(device.id()));
+    }
+
+    @Override
+    public void removed(Chardev device) {
+        if (device.id().indexOf('/') < 0) {
+            objects.remove("/chardevs/" + device.id());
+        }
+        if (device.reconnectable()) {
+            yank.unregister(yankInstance(device));
+        }
     }
 
     @Override

@@ -37,6 +37,11 @@ public interface Chardev extends AutoCloseable {
     /** The id, unique among chardevs. */
     String id();
 
+    /** QEMU's type name, such as {@code chardev-socket}. */
+    default String type() {
+        return "chardev";
+    }
+
     /** What query-chardev calls the file name: address and state of the connection. */
     String filename();
 

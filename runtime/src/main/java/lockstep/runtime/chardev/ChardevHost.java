@@ -20,4 +20,10 @@ public interface ChardevHost {
 
     /** Whether the process is or becomes a daemon, which has no standard input and output. */
     boolean daemon();
+
+    /** A device was made. */
+    default void added(Chardev device) {}
+
+    /** A device is gone. */
+    default void removed(Chardev device) {}
 }

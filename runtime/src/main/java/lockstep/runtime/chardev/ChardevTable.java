@@ -63,10 +63,12 @@ public final class ChardevTable implements Chardevs {
             Chardev base = create(id + "-base", config, false, notice);
             Chardev shared = new MuxChardev(id, base, host);
             devices.put(id, shared);
+            host.added(shared);
             return shared;
         }
         Chardev device = make(id, config, notice);
         devices.put(id, device);
+        host.added(device);
         return device;
     }
 
@@ -227,8 +229,13 @@ public final class ChardevTable implements Chardevs {
         if (device.frontendOpen()) {
             throw new ChardevException("Chardev '" + id + "' is busy");
         }
-        devices.remove(id);
+        drop(device);
+    }
+
+    private void drop(Chardev device) {
+        devices.remove(device.id());
         device.close();
+        host.removed(device);
     }
 
     /**
@@ -248,17 +255,13 @@ public final class ChardevTable implements Chardevs {
         if (old.frontendOpen()) {
             throw new ChardevException("Chardev user does not support chardev hotswap");
         }
-        devices.remove(id);
-        old.close();
+        drop(old);
         return create(id, config, false, notice);
     }
 
     /** Closes every device, the newest first: at the end of the process. */
     public void closeAll() {
         List<Chardev> all = new ArrayList<>(devices.values());
-        for (Chardev device : all.reversed()) {
-            device.close();
-        }
-        devices.clear();
+        all.reversed().forEach(this::drop);
     }
 }

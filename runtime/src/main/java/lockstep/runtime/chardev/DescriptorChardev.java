@@ -58,6 +58,11 @@ class DescriptorChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-" + filename;
+    }
+
+    @Override
     public String filename() {
         return filename;
     }

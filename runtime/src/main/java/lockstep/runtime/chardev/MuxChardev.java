@@ -264,6 +264,11 @@ final class MuxChardev implements Chardev, ChardevFrontend {
     }
 
     @Override
+    public String type() {
+        return "chardev-mux";
+    }
+
+    @Override
     public String filename() {
         return "mux";
     }

@@ -19,6 +19,11 @@ final class NullChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-null";
+    }
+
+    @Override
     public String filename() {
         return "null";
     }

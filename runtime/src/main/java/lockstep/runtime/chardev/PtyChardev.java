@@ -130,6 +130,11 @@ final class PtyChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-pty";
+    }
+
+    @Override
     public String filename() {
         return "pty:" + path;
     }

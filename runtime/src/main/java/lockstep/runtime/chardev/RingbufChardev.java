@@ -49,6 +49,11 @@ public final class RingbufChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-ringbuf";
+    }
+
+    @Override
     public String filename() {
         return "ringbuf";
     }

@@ -210,6 +210,11 @@ final class SocketChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-socket";
+    }
+
+    @Override
     public String filename() {
         lock.lock();
         try {

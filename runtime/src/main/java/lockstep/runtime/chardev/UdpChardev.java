@@ -111,6 +111,11 @@ final class UdpChardev extends Backend {
     }
 
     @Override
+    public String type() {
+        return "chardev-udp";
+    }
+
+    @Override
     public String filename() {
         return "udp";
     }
