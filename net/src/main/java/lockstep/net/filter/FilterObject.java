@@ -98,7 +98,8 @@ public final class FilterObject implements UserObject {
                             try {
                                 filter.setOn(status(value));
                             } catch (QmpException e) {
-                                throw new IllegalArgumentException(String.valueOf(e.getMessage()), e);
+                                throw new IllegalArgumentException(
+                                        String.valueOf(e.getMessage()), e);
                             }
                         }));
         list.add(QomProperty.of("position", "string", p::position));

@@ -93,6 +93,6 @@ final class NetdevOption implements OptionHandler {
     @Override
     public String help() {
         return "-netdev tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's"
-                   + " network\n";
+                + " network\n";
     }
 }

@@ -132,10 +132,10 @@ public final class TapEndpoint extends Endpoint {
 
     private static void limitBuffer(Fd fd, @Nullable Long wanted) throws NetException {
         boolean limited = wanted != null && wanted != 0;
-        int bytes =
-                limited && Long.compareUnsigned(wanted, Integer.MAX_VALUE) < 0
-                        ? wanted.intValue()
-                        : Integer.MAX_VALUE;
+        int bytes = Integer.MAX_VALUE;
+        if (wanted != null && limited && Long.compareUnsigned(wanted, bytes) < 0) {
+            bytes = wanted.intValue();
+        }
         int result = TunTap.sendBuffer(fd.number(), bytes);
         if (result < 0 && limited) {
             throw new NetException("TUNSETSNDBUF ioctl failed: " + Errno.text(-result));
