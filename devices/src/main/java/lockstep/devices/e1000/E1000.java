@@ -12,6 +12,7 @@ import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
 
 /** The 82540EM as a PCI function (8086:100e): registers in BAR0, an inert port range in BAR1, option ROM. */

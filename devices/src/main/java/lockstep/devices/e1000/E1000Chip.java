@@ -2,8 +2,9 @@ package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
 
-import java.util.Arrays;
 import lockstep.runtime.memory.GuestMemory;
+
+import java.util.Arrays;
 
 /**
  * Registers, interrupts and link of the 82540EM; the rings are {@link Transmitter} and {@link Receiver}. Knows
@@ -401,7 +402,8 @@ final class E1000Chip {
     /** Adds to a 64-bit counter whose low word is {@code register}. */
     void countBytes(int register, int amount) {
         long sum =
-                (registers[register] & 0xffff_ffffL | (long) registers[register + 1] << 32) + amount;
+                (registers[register] & 0xffff_ffffL | (long) registers[register + 1] << 32)
+                        + amount;
         registers[register] = (int) sum;
         registers[register + 1] = (int) (sum >>> 32);
     }
@@ -409,7 +411,9 @@ final class E1000Chip {
     /** Adds one to the counter of a frame's size class, of which {@code first} is up to 64 bytes. */
     void countSize(int first, int size) {
         int slot =
-                size <= 64 ? 0 : size < 128 ? 1 : size < 256 ? 2 : size < 512 ? 3 : size < 1024 ? 4 : 5;
+                size <= 64
+                        ? 0
+                        : size < 128 ? 1 : size < 256 ? 2 : size < 512 ? 3 : size < 1024 ? 4 : 5;
         count(first + slot);
     }
 }

@@ -1,6 +1,5 @@
 package lockstep.devices.e1000;
 
-import java.util.List;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.net.MacAddress;
@@ -11,7 +10,10 @@ import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** Makes {@code e1000} devices. */
 public final class E1000Devices {
@@ -36,12 +38,10 @@ public final class E1000Devices {
         always(options, "init-vet");
         options.string("failover_pair_id");
         options.finish();
-        byte[] image =
-                rom.isEmpty() || !bar ? null : board.firmware().load(rom);
+        byte[] image = rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         String id = options.id();
         E1000 card =
-                new E1000(
-                        (nics, client) -> nics.attach("e1000", id, netdev, mac, client), image);
+                new E1000((nics, client) -> nics.attach("e1000", id, netdev, mac, client), image);
         try {
             card.connect(machine.vmm().service(Nics.class));
         } catch (NetException e) {
@@ -89,8 +89,7 @@ public final class E1000Devices {
         try {
             return MacAddress.parse(text);
         } catch (NetException e) {
-            throw new DeviceException(
-                    "Property 'e1000.mac' doesn't take value '" + text + "'", e);
+            throw new DeviceException("Property 'e1000.mac' doesn't take value '" + text + "'", e);
         }
     }
 }

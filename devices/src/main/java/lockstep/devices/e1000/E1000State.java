@@ -15,10 +15,10 @@ final class E1000State {
     };
 
     private static final String[] NAMES = {
-        "CTRL", "EECD", "EERD", "GPRC", "GPTC", "ICR", "ICS", "IMC", "IMS", "LEDCTL", "MANC", "MDIC",
-        "MPC", "PBA", "RCTL", "RDBAH", "RDBAL", "RDH", "RDLEN", "RDT", "STATUS", "SWSM", "TCTL",
-        "TDBAH", "TDBAL", "TDH", "TDLEN", "TDT", "TORH", "TORL", "TOTH", "TOTL", "TPR", "TPT",
-        "TXDCTL", "WUFC", "VET"
+        "CTRL", "EECD", "EERD", "GPRC", "GPTC", "ICR", "ICS", "IMC", "IMS", "LEDCTL", "MANC",
+        "MDIC", "MPC", "PBA", "RCTL", "RDBAH", "RDBAL", "RDH", "RDLEN", "RDT", "STATUS", "SWSM",
+        "TCTL", "TDBAH", "TDBAL", "TDH", "TDLEN", "TDT", "TORH", "TORL", "TOTH", "TOTL", "TPR",
+        "TPT", "TXDCTL", "WUFC", "VET"
     };
 
     private E1000State() {}

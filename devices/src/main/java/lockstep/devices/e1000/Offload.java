@@ -100,8 +100,7 @@ final class Offload {
         if (tcp) {
             long sofar = (long) segment * mss;
             if (tucss + 14 <= size) {
-                int sequence =
-                        get16(frame, tucss + 4) << 16 | get16(frame, tucss + 6);
+                int sequence = get16(frame, tucss + 4) << 16 | get16(frame, tucss + 6);
                 sequence += (int) sofar;
                 put16(frame, tucss + 4, sequence >>> 16);
                 put16(frame, tucss + 6, sequence);

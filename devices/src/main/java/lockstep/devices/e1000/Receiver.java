@@ -48,9 +48,7 @@ final class Receiver {
 
     /** Whether frames are taken now at all. */
     boolean ready() {
-        return chip.linked()
-                && (chip.registers[RCTL] & RCTL_EN) != 0
-                && chip.board().busMaster();
+        return chip.linked() && (chip.registers[RCTL] & RCTL_EN) != 0 && chip.board().busMaster();
     }
 
     /** Whether the ring has buffers for {@code bytes} bytes. */

@@ -2,8 +2,9 @@ package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
 
-import java.util.Arrays;
 import lockstep.runtime.memory.GuestMemory;
+
+import java.util.Arrays;
 
 /** The transmit ring: legacy, context and data descriptors, checksums, segmentation (manual, 3.3 to 3.5). */
 final class Transmitter {

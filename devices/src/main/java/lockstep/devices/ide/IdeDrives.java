@@ -1,6 +1,5 @@
 package lockstep.devices.ide;
 
-import java.util.List;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
@@ -12,7 +11,10 @@ import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** Makes {@code ide-hd} and {@code ide-cd} drives and plugs them into the buses {@code ide.0} and {@code ide.1}. */
 public final class IdeDrives {
@@ -27,8 +29,7 @@ public final class IdeDrives {
     private record IdeDevice(String bus, List<QomProperty> properties) implements Device {}
 
     /** The factory of {@code ide-hd}. */
-    public static Device createDisk(DeviceOptions options, Machine machine)
-            throws DeviceException {
+    public static Device createDisk(DeviceOptions options, Machine machine) throws DeviceException {
         return create(options, machine, false);
     }
 
@@ -184,7 +185,8 @@ public final class IdeDrives {
         long logical = o.integer("logical_block_size", 512, 512, 2 << 20);
         long physical = o.integer("physical_block_size", 512, 512, 2 << 20);
         if (Long.bitCount(physical) != 1 || Long.bitCount(logical) != 1) {
-            throw new DeviceException("physical_block_size and logical_block_size must be powers of 2");
+            throw new DeviceException(
+                    "physical_block_size and logical_block_size must be powers of 2");
         }
         if (logical > physical) {
             throw new DeviceException("logical_block_size > physical_block_size not supported");
@@ -260,12 +262,7 @@ public final class IdeDrives {
     }
 
     private static Device plug(
-            Piix3Ide ide,
-            Place place,
-            boolean cdrom,
-            BlockBackend backend,
-            String qdev,
-            Settings s)
+            Piix3Ide ide, Place place, boolean cdrom, BlockBackend backend, String qdev, Settings s)
             throws DeviceException {
         if (!ide.free(place.bus(), place.unit())) {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
@@ -308,16 +305,14 @@ public final class IdeDrives {
         ide.plug(
                 place.bus(),
                 place.unit(),
-                new Drive(
-                        cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend)));
+                new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend)));
         String bus = "ide." + place.bus();
         String drive = backend.name();
         return new IdeDevice(
                 bus,
                 List.of(
                         QomProperty.of("drive", "str", () -> drive),
-                        QomProperty.of(
-                                "logical_block_size", "size", () -> (long) AtaSpec.SECTOR),
+                        QomProperty.of("logical_block_size", "size", () -> (long) AtaSpec.SECTOR),
                         QomProperty.of("ver", "str", s::firmware),
                         QomProperty.of("serial", "str", s::serial),
                         QomProperty.of("model", "str", s::model),

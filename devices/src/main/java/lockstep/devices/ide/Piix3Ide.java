@@ -65,9 +65,7 @@ public final class Piix3Ide extends PciFunction {
     /** The geometry of the disk at position {@code unit} of channel {@code bus}, if there is a disk. */
     public Optional<DriveIdentity.Geometry> geometry(int bus, int unit) {
         Drive d = channelAt(bus).drives[unit];
-        return d.kind == Drive.Kind.DISK
-                ? Optional.of(d.identity.geometry())
-                : Optional.empty();
+        return d.kind == Drive.Kind.DISK ? Optional.of(d.identity.geometry()) : Optional.empty();
     }
 
     void plug(int bus, int unit, Drive drive) {

@@ -1,10 +1,11 @@
 package lockstep.devices.pci;
 
-import java.util.List;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
+
+import java.util.List;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {

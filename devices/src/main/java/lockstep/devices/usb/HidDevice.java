@@ -3,6 +3,7 @@ package lockstep.devices.usb;
 import static lockstep.devices.usb.UsbSpec.*;
 
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -8,7 +8,8 @@ public final class Keyboard extends HidDevice {
     private static final int KEYS = 16;
     private static final int REPORT = 8;
 
-    // Guest-visible state. Scan codes wait in the queue; bit 8 of the modifiers says that 0xe0 came last.
+    // Guest-visible state. Scan codes wait in the queue; bit 8 of the modifiers says that 0xe0 came
+    // last.
     private final int[] keycodes = new int[QUEUE];
     private int modifiers;
     private int leds;

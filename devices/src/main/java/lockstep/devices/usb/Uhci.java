@@ -9,6 +9,7 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
 
 /** The PIIX3's USB function (8086:7020): a UHCI controller with a bus of two ports. */

@@ -5,6 +5,7 @@ import static lockstep.devices.usb.UsbSpec.*;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -435,8 +436,7 @@ final class UhciChip {
     /** Describes the 39 bytes behind the PCI part. QEMU: vmstate "uhci" v3. */
     void describe(StateCodec c) throws StateException {
         c.equalU8("num_ports_vmstate", PORTS);
-        c.structs(
-                "ports", "uhci port", 1, PORTS, (s, i) -> ports[i] = s.u16("ctrl", ports[i]));
+        c.structs("ports", "uhci port", 1, PORTS, (s, i) -> ports[i] = s.u16("ctrl", ports[i]));
         command = c.u16("cmd", command);
         status = c.u16("status", status);
         interruptEnable = c.u16("intr", interruptEnable);

@@ -1,8 +1,5 @@
 package lockstep.devices.usb;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Optional;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.runtime.machine.Machine;
@@ -10,7 +7,12 @@ import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 
 /**
  * All USB buses of a machine, and the factories of controllers and devices. Published as a service, through
@@ -38,8 +40,7 @@ public final class UsbBuses {
     private record UsbNode(String bus, List<QomProperty> properties) implements Device {}
 
     /** The factory of {@code piix3-usb-uhci}. */
-    public Device createController(DeviceOptions options, Machine machine)
-            throws DeviceException {
+    public Device createController(DeviceOptions options, Machine machine) throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
         int place = PciDevice.place(options);
         if (options.string("masterbus") != null) {
@@ -51,8 +52,7 @@ public final class UsbBuses {
         options.integer("maxframes", 128, 0, Integer.MAX_VALUE);
         options.finish();
         String id = options.id();
-        Uhci controller =
-                new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
+        Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
         PciDevice.attach(board.pci(), controller, place);
         controllers.add(controller);
         return new PciDevice(controller, List.of());

@@ -1,6 +1,5 @@
 package lockstep.devices.vga;
 
-import java.util.List;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.runtime.machine.Machine;
@@ -8,6 +7,8 @@ import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
+
+import java.util.List;
 
 /** Makes {@code VGA} devices. */
 public final class VgaDevices {

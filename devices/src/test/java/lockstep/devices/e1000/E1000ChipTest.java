@@ -1,17 +1,20 @@
 package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
+
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.devices.ArrayMemory;
+import lockstep.devices.Sections;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import lockstep.devices.ArrayMemory;
-import lockstep.devices.Sections;
-import org.junit.jupiter.api.Test;
 
 class E1000ChipTest {
     private static final byte[] MAC = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
@@ -235,7 +238,14 @@ class E1000ChipTest {
     }
 
     private void context(
-            int at, int flags, int ipcss, int ipcso, int ipcse, int tucss, int tucso, int header,
+            int at,
+            int flags,
+            int ipcss,
+            int ipcso,
+            int ipcse,
+            int tucss,
+            int tucso,
+            int header,
             int mss) {
         memory.writeInt(at, ipcss | ipcso << 8 | ipcse << 16);
         memory.writeInt(at + 4, tucss | tucso << 8);

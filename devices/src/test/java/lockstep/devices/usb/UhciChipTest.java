@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
+
 import org.junit.jupiter.api.Test;
 
 /** A driver's view of the controller, with a tablet on its first port. */
