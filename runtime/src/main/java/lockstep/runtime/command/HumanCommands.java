@@ -1,8 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
 import lockstep.api.ObjectOptions;
 import lockstep.api.RunState;
 import lockstep.qmp.KeyvalInputVisitor;
@@ -21,6 +18,10 @@ import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /** The runtime's own commands of the human monitor. */
 final class HumanCommands {
@@ -59,6 +60,17 @@ final class HumanCommands {
         t.add("stop|s", "", "", "stop emulation", (a, out) -> run.stop());
         t.add("cont|c", "", "", "resume emulation", (a, out) -> run.cont());
         t.add("system_reset", "", "", "reset the system", (a, out) -> run.systemReset());
+        t.add(
+                "nmi",
+                "",
+                "",
+                "inject an NMI",
+                (a, out) -> {
+                    Machine machine = vmm.machine();
+                    if (machine != null) {
+                        machine.vcpus().injectNmi();
+                    }
+                });
         t.add(
                 "system_powerdown",
                 "",
@@ -193,14 +205,22 @@ final class HumanCommands {
                 "",
                 "",
                 "show the version of QEMU",
-                (a, out) ->
-                        out.append(Version.text()).append(Version.PACKAGE).append('\n'));
+                (a, out) -> out.append(Version.text()).append(Version.PACKAGE).append('\n'));
         t.addInfo(
                 "status",
                 "",
                 "",
                 "show the current VM status (running|paused)",
                 (a, out) -> status(out));
+        t.addInfo(
+                "registers",
+                "cpustate_all:-a",
+                "[-a]",
+                "show the cpu registers",
+                (a, out) -> {
+                    Machine machine = vmm.machine();
+                    out.append(machine == null ? "No CPU available\n" : machine.vcpus().describe());
+                });
         t.addInfo(
                 "name",
                 "",

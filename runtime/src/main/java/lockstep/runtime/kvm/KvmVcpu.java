@@ -417,10 +417,10 @@ final class KvmVcpu {
         int words = Math.min(16, run.get(INT, UNION + 4));
         for (int i = 0; i < words; i++) {
             long word = run.get(LONG, UNION + 8 + i * 8L);
-            text.append(String.format("%nextra data[%d]: 0x%016x", i, word));
+            text.append(String.format("\nextra data[%d]: 0x%016x", i, word));
         }
         if (suberror == KVM_INTERNAL_ERROR_EMULATION()) {
-            text.append(System.lineSeparator()).append("emulation failure");
+            text.append("\nemulation failure");
         }
         fail(text.toString());
     }
@@ -437,47 +437,6 @@ final class KvmVcpu {
 
     /** Registers for a message to the user. Under the machine lock, vCPU parked and fetched. */
     String describe() {
-        VcpuState s = state;
-        return String.format(
-                "RAX=%016x RBX=%016x RCX=%016x RDX=%016x%n"
-                        + "RSI=%016x RDI=%016x RBP=%016x RSP=%016x%n"
-                        + "R8 =%016x R9 =%016x R10=%016x R11=%016x%n"
-                        + "R12=%016x R13=%016x R14=%016x R15=%016x%n"
-                        + "RIP=%016x RFL=%08x CPL=%d HLT=%d%n"
-                        + "CS =%04x %016x %08x %08x%nSS =%04x %016x %08x %08x%n"
-                        + "CR0=%08x CR2=%016x CR3=%016x CR4=%08x EFER=%016x%n",
-                s.regs[0],
-                s.regs[3],
-                s.regs[1],
-                s.regs[2],
-                s.regs[6],
-                s.regs[7],
-                s.regs[5],
-                s.regs[4],
-                s.regs[8],
-                s.regs[9],
-                s.regs[10],
-                s.regs[11],
-                s.regs[12],
-                s.regs[13],
-                s.regs[14],
-                s.regs[15],
-                s.rip,
-                s.rflags,
-                s.segs[VcpuState.SS].flags >>> 13 & 3,
-                s.mpState == KVM_MP_STATE_HALTED() ? 1 : 0,
-                s.segs[1].selector,
-                s.segs[1].base,
-                s.segs[1].limit,
-                s.segs[1].flags,
-                s.segs[2].selector,
-                s.segs[2].base,
-                s.segs[2].limit,
-                s.segs[2].flags,
-                s.cr0,
-                s.cr2,
-                s.cr3,
-                s.cr4,
-                s.efer);
+        return RegisterDump.of(state);
     }
 }

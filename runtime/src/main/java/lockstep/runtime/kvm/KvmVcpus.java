@@ -152,7 +152,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
         pauseAll();
         for (KvmVcpu v : vcpus) {
             attempt(() -> fetch(v));
-            out.append(String.format("%nCPU#%d%n", v.index)).append(v.describe());
+            out.append("\nCPU#").append(v.index).append('\n').append(v.describe());
         }
         if (resume) {
             resumeAll();
@@ -161,7 +161,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     }
 
     @Override
-    public List<Integer> threadIds() {
+    public List<Integer> threads() {
         return vcpus.stream().map(KvmVcpu::threadId).toList();
     }
 
@@ -225,7 +225,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
             StringBuilder message = new StringBuilder(text);
             pauseAll();
             attempt(() -> fetch(vcpu));
-            vmm.report(message.append(System.lineSeparator()).append(vcpu.describe()).toString());
+            vmm.report(message.append('\n').append(vcpu.describe()).toString());
         }
         RunControl control = vmm.run();
         switch (event) {

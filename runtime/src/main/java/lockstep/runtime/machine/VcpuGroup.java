@@ -32,11 +32,6 @@ public interface VcpuGroup {
         return "";
     }
 
-    /** The kernel's thread number of each vCPU, in order. */
-    default List<Integer> threadIds() {
-        return List.of();
-    }
-
     /** Ends and joins the vCPU threads. */
     void close();
 }
