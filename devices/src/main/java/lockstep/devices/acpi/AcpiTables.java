@@ -1,11 +1,5 @@
 package lockstep.devices.acpi;
 
-import java.io.ByteArrayOutputStream;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.piix4.PowerManagement;
@@ -14,6 +8,13 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.io.ByteArrayOutputStream;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 
 /** Builds the tables and offers them to firmware. QEMU: vmstate "acpi_build" v1. */
 public final class AcpiTables implements StateSection {
@@ -61,8 +62,22 @@ public final class AcpiTables implements StateSection {
     /** Builds the tables of {@code board} and adds them to {@code fwCfg}; the section comes last. */
     public AcpiTables(Machine machine, FwCfg fwCfg, Board board) {
         byte[] rsdp = build(board);
-        offer(machine, fwCfg, TABLES, tables.toByteArray(), TABLES_SIZE, TABLES_MAX, "table_mr_size");
-        offer(machine, fwCfg, LOADER, loader.toByteArray(), LOADER_SIZE, LOADER_MAX, "linker_mr_size");
+        offer(
+                machine,
+                fwCfg,
+                TABLES,
+                tables.toByteArray(),
+                TABLES_SIZE,
+                TABLES_MAX,
+                "table_mr_size");
+        offer(
+                machine,
+                fwCfg,
+                LOADER,
+                loader.toByteArray(),
+                LOADER_SIZE,
+                LOADER_MAX,
+                "linker_mr_size");
         offer(machine, fwCfg, RSDP, rsdp, RSDP_SIZE, RamBlock.PAGE, "rsdp_mr_size");
         machine.onReset(() -> patched = false);
         machine.state().register(this);
@@ -79,7 +94,12 @@ public final class AcpiTables implements StateSection {
         long pages = size + RamBlock.PAGE - 1 & -RamBlock.PAGE;
         RamBlock block = machine.newBlock("/rom@" + name, pages, max);
         MemorySegment.copy(
-                content, 0, block.memory(), ValueLayout.JAVA_BYTE, 0, Math.min(content.length, size));
+                content,
+                0,
+                block.memory(),
+                ValueLayout.JAVA_BYTE,
+                0,
+                Math.min(content.length, size));
         fwCfg.file(name, block, size, stateField, () -> patched = true);
     }
 
@@ -173,7 +193,8 @@ public final class AcpiTables implements StateSection {
         b.putShort((short) 0x0fff).putShort((short) 0x0fff);
         b.putShort((short) 0).putShort((short) 0).put((byte) 0).put((byte) 0);
         b.put((byte) 0).put((byte) 0).put((byte) 0x32).put((byte) 0).put((byte) 0).put((byte) 0);
-        // WBINVD, C1, sleep button by method, RTC wakes S4, 32-bit timer not: the flags of section 5.2.5.
+        // WBINVD, C1, sleep button by method, RTC wakes S4, 32-bit timer not: the flags of section
+        // 5.2.5.
         b.putInt(0x0000_80a5);
         return body;
     }

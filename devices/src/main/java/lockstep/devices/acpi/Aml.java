@@ -96,8 +96,7 @@ final class Aml {
 
     /** A compressed EISA id such as {@code PNP0A03}: section 19.3.4. */
     static byte[] eisaId(String id) {
-        int letters =
-                (id.charAt(0) - '@') << 10 | (id.charAt(1) - '@') << 5 | id.charAt(2) - '@';
+        int letters = (id.charAt(0) - '@') << 10 | (id.charAt(1) - '@') << 5 | id.charAt(2) - '@';
         int number = Integer.parseInt(id.substring(3), 16);
         return integer(Integer.reverseBytes(letters << 16 | number) & 0xffff_ffffL);
     }
@@ -128,8 +127,7 @@ final class Aml {
 
     /** An operation region; space 1 is ports, 2 is PCI configuration. */
     static byte[] region(String name, int space, long offset, long size) {
-        return all(
-                bytes(0x5b, 0x80), path(name), bytes(space), integer(offset), integer(size));
+        return all(bytes(0x5b, 0x80), path(name), bytes(space), integer(offset), integer(size));
     }
 
     /** Byte-wide fields of a region, one after the other. */
@@ -182,8 +180,7 @@ final class Aml {
     }
 
     static byte[] ports(int first, int last, int alignment, int length) {
-        return all(
-                bytes(0x47, 0x01), little(first, 2), little(last, 2), bytes(alignment, length));
+        return all(bytes(0x47, 0x01), little(first, 2), little(last, 2), bytes(alignment, length));
     }
 
     /** Edge-triggered ISA interrupt. */
@@ -201,8 +198,7 @@ final class Aml {
         for (int irq : irqs) {
             numbers = all(numbers, little(irq, 4));
         }
-        return all(
-                bytes(0x89), little(2 + numbers.length, 2), bytes(0x09, irqs.length), numbers);
+        return all(bytes(0x89), little(2 + numbers.length, 2), bytes(0x09, irqs.length), numbers);
     }
 
     static byte[] fixedMemory(long base, long size) {

@@ -26,19 +26,21 @@ import static lockstep.devices.acpi.Aml.region;
 import static lockstep.devices.acpi.Aml.resources;
 import static lockstep.devices.acpi.Aml.returns;
 import static lockstep.devices.acpi.Aml.scope;
-import static lockstep.devices.acpi.Aml.string;
 import static lockstep.devices.acpi.Aml.store;
+import static lockstep.devices.acpi.Aml.string;
 import static lockstep.devices.acpi.Aml.when;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.pci.PciBus;
 import lockstep.devices.piix4.PowerManagement;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /** The board's device description, as the guest's operating system interprets it. */
 final class Dsdt {
     private static final int CONFIG_SPACE = 2;
+
     /** A method that makes named objects must not run twice at a time. */
     private static final int SERIALIZED = 0x08;
 
@@ -57,9 +59,7 @@ final class Dsdt {
     }
 
     private static byte[] sleepState(String name, int type) {
-        return name(
-                "\\" + name,
-                list(integer(type), integer(type), integer(0), integer(0)));
+        return name("\\" + name, list(integer(type), integer(type), integer(0), integer(0)));
     }
 
     private static byte[] processors(int cpus) {
@@ -239,11 +239,7 @@ final class Dsdt {
                 name("_HID", eisaId("PNP0C0F")),
                 name("_UID", integer(wire)),
                 name("_PRS", resources(interrupts(5, 10, 11))),
-                method(
-                        "_STA",
-                        0,
-                        when(disabled, returns(integer(0x09))),
-                        returns(integer(0x0b))),
+                method("_STA", 0, when(disabled, returns(integer(0x09))), returns(integer(0x0b))),
                 method("_DIS", 0, or(register, integer(0x80), register)),
                 method(
                         "_CRS",

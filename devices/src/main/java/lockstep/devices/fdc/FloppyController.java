@@ -1,6 +1,5 @@
 package lockstep.devices.fdc;
 
-import java.util.Arrays;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
@@ -9,6 +8,8 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.util.Arrays;
 
 /** The controller at ports 0x3f1 to 0x3f5 and 0x3f7. QEMU: vmstate "fdc" v2. Under the machine lock. */
 public final class FloppyController implements IoHandler, StateSection {

@@ -1,5 +1,15 @@
 package lockstep.devices.fwcfg;
 
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.vmstate.StateCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -10,14 +20,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import lockstep.runtime.machine.Machine;
-import lockstep.runtime.memory.GuestMemory;
-import lockstep.runtime.memory.IoHandler;
-import lockstep.runtime.memory.RamBlock;
-import lockstep.runtime.vmstate.StateCodec;
-import lockstep.runtime.vmstate.StateException;
-import lockstep.runtime.vmstate.StateSection;
-import org.jspecify.annotations.Nullable;
 
 /** The device at ports 0x510 to 0x51b. QEMU: vmstate "fw_cfg" v2. Used under the machine lock. */
 public final class FwCfg implements StateSection {

@@ -1,6 +1,5 @@
 package lockstep.devices.hpet;
 
-import java.util.function.Consumer;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
@@ -9,6 +8,8 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.util.function.Consumer;
 
 /** The timer block at 0xfed00000. QEMU: vmstate "hpet" v2. Used under the machine lock. */
 public final class Hpet implements IoHandler, StateSection {
@@ -411,10 +412,7 @@ public final class Hpet implements IoHandler, StateSection {
                 s -> rtcLevel = s.u8("rtc_irq_level", rtcLevel) & 1);
         boolean known =
                 c.subsection(
-                        "hpet/offset",
-                        1,
-                        running(),
-                        s -> offset = s.u64("hpet_offset", offset));
+                        "hpet/offset", 1, running(), s -> offset = s.u64("hpet_offset", offset));
         if (c.loading() && !known) {
             offset = counter * TICK - now();
         }

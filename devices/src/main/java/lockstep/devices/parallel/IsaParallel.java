@@ -1,7 +1,5 @@
 package lockstep.devices.parallel;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
@@ -11,7 +9,11 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
 
 /** A printer port. QEMU: vmstate "parallel_isa" v1. Used under the machine lock. */
 public final class IsaParallel implements IoHandler, ChardevFrontend, StateSection {

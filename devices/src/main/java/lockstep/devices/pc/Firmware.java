@@ -1,11 +1,12 @@
 package lockstep.devices.pc;
 
+import lockstep.runtime.spi.DeviceException;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import lockstep.runtime.spi.DeviceException;
 
 /** Finds firmware images: in the directories of {@code -L} first, then where distributions put them. */
 public final class Firmware {

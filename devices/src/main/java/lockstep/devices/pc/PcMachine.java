@@ -1,17 +1,5 @@
 package lockstep.devices.pc;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.time.DateTimeException;
-import java.time.LocalDateTime;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import lockstep.api.ShutdownCause;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
@@ -54,7 +42,21 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.vmstate.StateRegistry;
+
 import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.time.DateTimeException;
+import java.time.LocalDateTime;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
@@ -182,8 +184,7 @@ public final class PcMachine implements Machine, PcBoard {
             case "on", "yes", "true", "y" -> true;
             case "off", "no", "false", "n" -> false;
             default ->
-                    throw new DeviceException(
-                            "Parameter '" + property + "' expects 'on' or 'off'");
+                    throw new DeviceException("Parameter '" + property + "' expects 'on' or 'off'");
         };
     }
 
@@ -227,8 +228,7 @@ public final class PcMachine implements Machine, PcBoard {
         AddressSpace memory = core.memory();
         memory.mapRam("pc.bios", FOUR_GIB - image.length, image.length, bios, 0, PciBus.PRIORITY)
                 .readOnly(true);
-        memory.mapRam("isa-bios", 0x10_0000 - isa, isa, bios, image.length - isa, 1)
-                .readOnly(true);
+        memory.mapRam("isa-bios", 0x10_0000 - isa, isa, bios, image.length - isa, 1).readOnly(true);
         RamBlock roms = core.newBlock("pc.rom", OPTION_ROMS_SIZE, OPTION_ROMS_SIZE);
         memory.mapRam("pc.rom", OPTION_ROMS, OPTION_ROMS_SIZE, roms, 0, 1).readOnly(true);
     }
@@ -455,7 +455,8 @@ public final class PcMachine implements Machine, PcBoard {
         fwCfg.file("bootorder", bootPaths());
         fwCfg.file("bios-geometry", new byte[0]);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
-        fwCfg.file("etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
+        fwCfg.file(
+                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
         fwCfg.file("etc/boot-fail-wait", little(4).putInt(number("reboot-timeout", -1)).array());
         int menuWait = number("splash-time", -1);
         if (menuWait >= 0) {

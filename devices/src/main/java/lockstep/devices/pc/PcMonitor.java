@@ -14,8 +14,7 @@ final class PcMonitor {
                 "",
                 "",
                 "show PCI info",
-                (arguments, output) ->
-                        machine.pci().functions().forEach(f -> describe(f, output)));
+                (arguments, output) -> machine.pci().functions().forEach(f -> describe(f, output)));
         table.addInfo(
                 "mtree",
                 "flatview:-f,dispatch_tree:-d,owner:-o,disabled:-D",
@@ -36,7 +35,8 @@ final class PcMonitor {
     }
 
     private static void describe(PciFunction f, StringBuilder output) {
-        output.append("  Bus  0, device %3d, function %d:\n".formatted(f.devfn() >> 3, f.devfn() & 7));
+        output.append(
+                "  Bus  0, device %3d, function %d:\n".formatted(f.devfn() >> 3, f.devfn() & 7));
         output.append(f.describeConfig());
     }
 }

@@ -1,12 +1,14 @@
 package lockstep.devices.smbios;
 
+import lockstep.devices.fwcfg.FwCfg;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import lockstep.devices.fwcfg.FwCfg;
-import org.jspecify.annotations.Nullable;
 
 /** Builds the structure table and its entry point. */
 public final class Smbios {

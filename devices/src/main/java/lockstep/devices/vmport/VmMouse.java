@@ -1,10 +1,11 @@
 package lockstep.devices.vmport;
 
-import java.util.Arrays;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import java.util.Arrays;
 
 /** The pointer's state. QEMU: vmstate "vmmouse" v0. */
 public final class VmMouse implements StateSection {

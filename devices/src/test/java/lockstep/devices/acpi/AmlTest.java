@@ -23,6 +23,7 @@ final class AmlTest {
     void lengthsGrowWithTheBody() {
         assertEquals(2 + 4 + 1, Aml.method("TEST", 0).length);
         byte[] large = Aml.scope("TEST", new byte[100]);
-        assertArrayEquals(Aml.bytes(0x10, 0x40 | 106 & 0x0f, 106 >> 4), java.util.Arrays.copyOf(large, 3));
+        assertArrayEquals(
+                Aml.bytes(0x10, 0x40 | 106 & 0x0f, 106 >> 4), java.util.Arrays.copyOf(large, 3));
     }
 }

@@ -4,11 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
 
 /** What firmware and drivers do with the board's chips, through their ports. */
 final class ChipsOnBoardTest {
@@ -74,7 +75,8 @@ final class ChipsOnBoardTest {
     @Test
     void shadowRamHidesTheFirmware() {
         int rom = (int) core.memory().read(0xffff0, 4);
-        assertEquals(rom, (int) core.memory().read(0xfffffff0L, 4), "both windows show the firmware");
+        assertEquals(
+                rom, (int) core.memory().read(0xfffffff0L, 4), "both windows show the firmware");
         core.memory().write(0xffff0, 4, 0x12345678);
         assertEquals(rom, (int) core.memory().read(0xffff0, 4), "ROM");
         configWrite(0, 0x59, 1, 0x30);

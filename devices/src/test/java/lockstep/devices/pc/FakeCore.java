@@ -1,11 +1,5 @@
 package lockstep.devices.pc;
 
-import java.lang.reflect.Proxy;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import lockstep.devices.pcspk.Speaker;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.LinuxException;
@@ -28,6 +22,13 @@ import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /** A machine without an accelerator: real memory and devices, time that the test moves, recorded wires. */
 final class FakeCore implements PcCore {
@@ -124,7 +125,8 @@ final class FakeCore implements PcCore {
                         (name, args) ->
                                 switch (name) {
                                     case "timer" -> {
-                                        Alarm a = new Alarm((ClockType) args[0], (Runnable) args[1]);
+                                        Alarm a =
+                                                new Alarm((ClockType) args[0], (Runnable) args[1]);
                                         alarms.add(a);
                                         yield a;
                                     }

@@ -2,14 +2,16 @@ package lockstep.devices.pc;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.spi.MachineConfig;
+
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import lockstep.runtime.spi.MachineConfig;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 
 /** SeaBIOS, which nobody here wrote, on the whole board. */
 @Tag("kvm")

@@ -1,15 +1,5 @@
 package lockstep.devices.pc;
 
-import java.lang.reflect.Proxy;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
@@ -24,6 +14,17 @@ import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import java.lang.reflect.Proxy;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 
 /** As much of a process as a real board on a real loop needs. */
 final class LiveVmm implements AutoCloseable {

@@ -4,6 +4,18 @@ import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
+import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.vmstate.Description;
+import lockstep.runtime.vmstate.LoadingCodec;
+import lockstep.runtime.vmstate.SavingCodec;
+import lockstep.runtime.vmstate.StateInput;
+import lockstep.runtime.vmstate.StateOutput;
+import lockstep.runtime.vmstate.StateSection;
+
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
@@ -12,16 +24,6 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import lockstep.runtime.spi.MachineConfig;
-import lockstep.runtime.vmstate.Description;
-import lockstep.runtime.vmstate.LoadingCodec;
-import lockstep.runtime.vmstate.SavingCodec;
-import lockstep.runtime.vmstate.StateInput;
-import lockstep.runtime.vmstate.StateOutput;
-import lockstep.runtime.vmstate.StateSection;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 
 /** The board's sections against those that QEMU 7.2 wrote after SeaBIOS had looked for a boot disk. */
 final class PcSectionsTest {
@@ -53,9 +55,7 @@ final class PcSectionsTest {
 
     static PcMachine board(FakeCore core) throws Exception {
         try {
-            PcMachine pc =
-                    new PcMachine(
-                            core, PcVersion.all().getLast(), config(core.ramSize()));
+            PcMachine pc = new PcMachine(core, PcVersion.all().getLast(), config(core.ramSize()));
             pc.reset();
             return pc;
         } catch (lockstep.runtime.spi.DeviceException e) {
