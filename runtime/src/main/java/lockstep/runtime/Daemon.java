@@ -1,5 +1,8 @@
 package lockstep.runtime;
 
+import lockstep.runtime.linux.Detachment;
+import lockstep.runtime.linux.LinuxException;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -7,8 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import lockstep.runtime.linux.Detachment;
-import lockstep.runtime.linux.LinuxException;
 
 /**
  * {@code -daemonize}. A Java machine cannot fork, so the process that was called starts itself once more,
@@ -35,15 +36,9 @@ final class Daemon {
     static int spawn() throws IOException {
         byte[] raw = Files.readAllBytes(Path.of("/proc/self/cmdline"));
         List<String> command =
-                new ArrayList<>(
-                        List.of(new String(raw, StandardCharsets.UTF_8).split("\0", -1)));
+                new ArrayList<>(List.of(new String(raw, StandardCharsets.UTF_8).split("\0", -1)));
         command.removeLast();
-        command.set(
-                0,
-                ProcessHandle.current()
-                        .info()
-                        .command()
-                        .orElse(command.getFirst()));
+        command.set(0, ProcessHandle.current().info().command().orElse(command.getFirst()));
         command.add(1, "-D" + MARK + "=true");
         Process child =
                 new ProcessBuilder(command)

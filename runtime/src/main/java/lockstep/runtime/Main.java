@@ -1,10 +1,5 @@
 package lockstep.runtime;
 
-import java.io.IOException;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.List;
-import java.util.ServiceLoader;
 import lockstep.api.ShutdownCause;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.commandline.EndOfProgram;
@@ -14,6 +9,12 @@ import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.StartPhase;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
 
 /** The program: reads the command line, builds the machine, runs the main loop until it is told to end. */
 public final class Main {

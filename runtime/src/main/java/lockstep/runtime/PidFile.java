@@ -5,13 +5,15 @@ import static lockstep.linux.abi.LinuxAbi.O_CLOEXEC;
 import static lockstep.linux.abi.LinuxAbi.O_CREAT;
 import static lockstep.linux.abi.LinuxAbi.O_RDWR;
 
-import java.nio.charset.StandardCharsets;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.FileIo;
+
 import org.jspecify.annotations.Nullable;
+
+import java.nio.charset.StandardCharsets;
 
 /** The file of {@code -pidfile}: the process number, locked while the process lives. */
 final class PidFile {
@@ -38,8 +40,7 @@ final class PidFile {
                             + " unavailable");
         }
         FileCalls.ftruncate(opened, 0);
-        byte[] text =
-                (ProcessHandle.current().pid() + "\n").getBytes(StandardCharsets.US_ASCII);
+        byte[] text = (ProcessHandle.current().pid() + "\n").getBytes(StandardCharsets.US_ASCII);
         FileIo.write(opened, text, 0, text.length);
         path = wanted;
         fd = file;

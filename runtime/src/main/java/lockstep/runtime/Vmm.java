@@ -1,5 +1,7 @@
 package lockstep.runtime;
 
+import lockstep.qmp.CommandTable;
+import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
@@ -19,8 +21,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Optional;
-import lockstep.qmp.CommandTable;
-import lockstep.qmp.QmpEvent;
 
 /** The context of one virtual machine process: what every room can reach. */
 public interface Vmm {

@@ -1,11 +1,5 @@
 package lockstep.runtime;
 
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
@@ -34,7 +28,15 @@ import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateRegistry;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /** One virtual machine process: the context, and the parts that are the runtime's own. */
 public final class VmmProcess implements Vmm, ChardevHost {
@@ -220,8 +222,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     @Override
     public <T> T service(Class<T> type) {
         return find(type)
-                .orElseThrow(
-                        () -> new IllegalStateException("no room offers " + type.getName()));
+                .orElseThrow(() -> new IllegalStateException("no room offers " + type.getName()));
     }
 
     @Override

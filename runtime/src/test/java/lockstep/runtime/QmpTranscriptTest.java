@@ -3,17 +3,19 @@ package lockstep.runtime;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.net.InetSocketAddress;
-import java.nio.channels.ServerSocketChannel;
-import java.nio.file.Path;
-import java.util.concurrent.TimeUnit;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+
+import java.net.InetSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
 
 /** Replays exchanges recorded with QEMU; the answers must be the same byte for byte. */
 @Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -34,12 +36,17 @@ final class QmpTranscriptTest {
         socket = directory.resolve("qmp");
         vmm =
                 TestVmm.start(
-                        "-S", "-qmp", "unix:" + socket + ",server=on,wait=off",
-                        "-monitor", "unix:" + directory.resolve("hmp") + ",server,nowait",
+                        "-S",
+                        "-qmp",
+                        "unix:" + socket + ",server=on,wait=off",
+                        "-monitor",
+                        "unix:" + directory.resolve("hmp") + ",server,nowait",
                         "-chardev",
-                        "socket,id=tel,path=" + directory.resolve("tel")
+                        "socket,id=tel,path="
+                                + directory.resolve("tel")
                                 + ",server=on,wait=off,telnet=on",
-                        "-mon", "chardev=tel,mode=control");
+                        "-mon",
+                        "chardev=tel,mode=control");
     }
 
     @AfterEach
@@ -76,10 +83,14 @@ final class QmpTranscriptTest {
                     ask(c, "{\"execute\":\"query-status\"}"));
             assertEquals(
                     generic("Parameter 'null' does not accept value 'foo'"),
-                    ask(c, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"foo\"]}}"));
+                    ask(
+                            c,
+                            "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"foo\"]}}"));
             assertEquals(
                     generic("Invalid parameter type for 'enable', expected: array"),
-                    ask(c, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":\"oob\"}}"));
+                    ask(
+                            c,
+                            "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":\"oob\"}}"));
             assertEquals("{\"return\": {}}", ask(c, "{\"execute\":\"qmp_capabilities\"}"));
             assertEquals(
                     "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Capabilities"
@@ -92,8 +103,8 @@ final class QmpTranscriptTest {
     void requestsOfTheWrongForm() throws Exception {
         try (TestVmm.Client c = negotiated()) {
             assertEquals(
-                    "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nosuch has"
-                            + " not been found\"}}",
+                    "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nosuch"
+                        + " has not been found\"}}",
                     ask(c, "{\"execute\":\"nosuch\"}"));
             assertEquals(
                     "{\"return\": " + STATUS + ", \"id\": 1}",
@@ -114,7 +125,10 @@ final class QmpTranscriptTest {
                 },
                 {"{\"execute\":5}", "QMP input member 'execute' must be a string"},
                 {"{\"exec-oob\":\"query-status\"}", "QMP input member 'exec-oob' is unexpected"},
-                {"{\"execute\":\"query-status\",\"foo\":1}", "QMP input member 'foo' is unexpected"},
+                {
+                    "{\"execute\":\"query-status\",\"foo\":1}",
+                    "QMP input member 'foo' is unexpected"
+                },
                 {"{\"arguments\":{}}", "QMP input lacks member 'execute'"},
                 {"[]", "QMP input must be a JSON object"},
                 {"null", "QMP input must be a JSON object"},
@@ -127,8 +141,8 @@ final class QmpTranscriptTest {
                             + " lacks member 'execute'\"}}",
                     ask(c, "{\"id\":\"z\"}"));
             assertEquals(
-                    "{\"return\": {\"qemu\": {\"micro\": 2, \"minor\": 2, \"major\": 10}, \"package\":"
-                            + " \"\"}, \"id\": {\"a\": [1, 2.5, \"x\", null, true]}}",
+                    "{\"return\": {\"qemu\": {\"micro\": 2, \"minor\": 2, \"major\": 10},"
+                        + " \"package\": \"\"}, \"id\": {\"a\": [1, 2.5, \"x\", null, true]}}",
                     ask(
                             c,
                             "{\"execute\":\"query-version\",\"id\":{\"a\":[1,2.5,\"x\",null,true]}}"));
@@ -138,21 +152,26 @@ final class QmpTranscriptTest {
     @Test
     void leniency() throws Exception {
         try (TestVmm.Client c = negotiated()) {
-            c.send("{'execute': 'trace-event-set-state', 'arguments': {'name': 'colo*', 'enable':\n");
+            c.send(
+                    "{'execute': 'trace-event-set-state', 'arguments': {'name': 'colo*',"
+                        + " 'enable':\n");
             c.send("true} }\n{'execute':'query-status','id':\"\\u00e9\\ud83d\\ude00\\/\\'\"}");
             assertEquals("{\"return\": {}}", c.line());
             assertEquals(
                     "{\"return\": " + STATUS + ", \"id\": \"\\u00E9\\uD83D\\uDE00/'\"}", c.line());
-            assertEquals(
-                    generic("JSON parse error, invalid keyword 'tru'"), ask(c, "tru"));
+            assertEquals(generic("JSON parse error, invalid keyword 'tru'"), ask(c, "tru"));
             assertEquals(
                     generic("JSON parse error, expecting value"),
                     ask(c, "{\"execute\":\"query-status\",}"));
             c.send("{\"execute\":\"query-status\",\"id\":01}\n");
             assertEquals(generic("JSON parse error, stray '01'"), c.line());
             assertEquals(generic("JSON parse error, expecting value"), c.line());
-            assertEquals("{\"return\": {}}", ask(c, "{\"execute\":\"trace-event-set-state\","
-                    + "\"arguments\":{\"name\":\"zzz*\",\"enable\":true}}"));
+            assertEquals(
+                    "{\"return\": {}}",
+                    ask(
+                            c,
+                            "{\"execute\":\"trace-event-set-state\","
+                                    + "\"arguments\":{\"name\":\"zzz*\",\"enable\":true}}"));
         }
     }
 
@@ -161,7 +180,9 @@ final class QmpTranscriptTest {
         try (TestVmm.Client c = client()) {
             assertEquals(
                     "{\"return\": {}}",
-                    ask(c, "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}"));
+                    ask(
+                            c,
+                            "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}"));
             assertEquals(
                     "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"The command"
                             + " query-status does not support OOB\"}}",
@@ -190,8 +211,8 @@ final class QmpTranscriptTest {
             assertTrue(
                     c.line()
                             .endsWith(
-                                    "\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\":"
-                                            + " \"host-qmp-quit\"}}"));
+                                    "\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false,"
+                                        + " \"reason\": \"host-qmp-quit\"}}"));
             assertEquals("{\"return\": {}, \"id\": \"bye\"}", c.line());
             assertTrue(vmm.ended(10_000));
         }
@@ -244,12 +265,15 @@ final class QmpTranscriptTest {
                     c.until("(qemu) "));
             c.send("inf");
             assertEquals(
-                    "i\u001b[K\u001b[Din\u001b[K\u001b[D\u001b[Dinf\u001b[K", c.until("inf\u001b[K"));
+                    "i\u001b[K\u001b[Din\u001b[K\u001b[D\u001b[Dinf\u001b[K",
+                    c.until("inf\u001b[K"));
             c.send("o status\n");
             assertTrue(
                     c.until("(qemu) ")
                             .endsWith(
-                                    "info status\u001b[K\r\nVM status: paused (prelaunch)\r\n(qemu) "));
+                                    "info status\u001b[K\r\n"
+                                        + "VM status: paused (prelaunch)\r\n"
+                                        + "(qemu) "));
             c.send("nosuch\r\n");
             assertTrue(c.until("(qemu) ").endsWith("\r\nunknown command: 'nosuch'\r\n(qemu) "));
             assertEquals("\r\n(qemu) ", c.until("(qemu) "));
@@ -265,7 +289,9 @@ final class QmpTranscriptTest {
                                 + quoted
                                 + "\"}}");
         assertTrue(reply.startsWith("{\"return\": \""), reply);
-        return reply.substring(12, reply.length() - 2).replace("\\r\\n", "\n").replace("\\\"", "\"");
+        return reply.substring(12, reply.length() - 2)
+                .replace("\\r\\n", "\n")
+                .replace("\\\"", "\"");
     }
 
     @Test
@@ -331,13 +357,14 @@ final class QmpTranscriptTest {
                 {
                     "'id':'f2','backend':{'type':'file','data':{'out':'/nonexistent/x'}}",
                     generic(
-                            "Failed to add chardev 'f2': Could not open '/nonexistent/x': No such file"
-                                    + " or directory")
+                            "Failed to add chardev 'f2': Could not open '/nonexistent/x': No such"
+                                + " file or directory")
                 },
                 {
                     "'id':'r2','backend':{'type':'ringbuf','data':{'size':1000}}",
                     generic(
-                            "Failed to add chardev 'r2': size of ringbuf chardev must be power of two")
+                            "Failed to add chardev 'r2': size of ringbuf chardev must be power of"
+                                + " two")
                 },
                 {
                     "'id':'m2','backend':{'type':'mux','data':{'chardev':'nosuch'}}",
@@ -347,27 +374,29 @@ final class QmpTranscriptTest {
                     "'id':'s6','backend':{'type':'socket','data':{'server':false,'wait':true,"
                             + "'addr':{'type':'inet','data':{'host':'127.0.0.1','port':'1'}}}}",
                     generic(
-                            "Failed to add chardev 's6': 'wait' option is incompatible with socket in"
-                                    + " client connect mode")
+                            "Failed to add chardev 's6': 'wait' option is incompatible with socket"
+                                + " in client connect mode")
                 },
                 {
                     "'id':'s3','backend':{'type':'socket','data':{'server':false,'addr':{'type':"
                             + "'inet','data':{'host':'127.0.0.1','port':'1'}}}}",
                     generic(
-                            "Failed to add chardev 's3': Failed to connect to '127.0.0.1:1': Connection"
-                                    + " refused")
+                            "Failed to add chardev 's3': Failed to connect to '127.0.0.1:1':"
+                                + " Connection refused")
                 },
                 {
                     "'id':'s7','backend':{'type':'socket','data':{'addr':{'type':'inet','data':"
                             + "{'host':'127.0.0.1','port':1}}}}",
                     generic(
-                            "Invalid parameter type for 'backend.data.addr.data.port', expected: string")
+                            "Invalid parameter type for 'backend.data.addr.data.port', expected:"
+                                + " string")
                 },
                 {
                     "'id':'s9','backend':{'type':'socket','data':{'addr':{'type':'fd','data':"
                             + "{'str':'99'}}}}",
                     generic(
-                            "Failed to add chardev 's9': File descriptor named '99' has not been found")
+                            "Failed to add chardev 's9': File descriptor named '99' has not been"
+                                + " found")
                 },
             };
             for (String[] pair : adds) {
@@ -397,7 +426,7 @@ final class QmpTranscriptTest {
                     ask(
                             c,
                             "{'execute':'chardev-add','arguments':{'id':'a','backend':{'type':'socket',"
-                                    + "'data':{'addr':{'type':'inet',"
+                                + "'data':{'addr':{'type':'inet',"
                                     + server
                                     + "}}}}}"));
             String devices = ask(c, "{'execute':'query-chardev'}");
@@ -409,8 +438,8 @@ final class QmpTranscriptTest {
                     ask(
                             c,
                             "{'execute':'chardev-add','arguments':{'id':'b','backend':{'type':'socket',"
-                                    + "'data':{'server':false,'addr':{'type':'inet','data':{'host':"
-                                    + "'127.0.0.1','port':'"
+                                + "'data':{'server':false,'addr':{'type':'inet','data':{'host':"
+                                + "'127.0.0.1','port':'"
                                     + port
                                     + "'}}}}}}"));
             String expected = "tcp:127.0.0.1:" + port + ",server=on <-> 127.0.0.1:";
@@ -432,8 +461,8 @@ final class QmpTranscriptTest {
                     ask(
                             c,
                             "{'execute':'chardev-add','arguments':{'id':'r','backend':{'type':'socket',"
-                                    + "'data':{'server':false,'reconnect-ms':1,'addr':{'type':'inet',"
-                                    + "'data':{'host':'127.0.0.1','port':'"
+                                + "'data':{'server':false,'reconnect-ms':1,'addr':{'type':'inet',"
+                                + "'data':{'host':'127.0.0.1','port':'"
                                     + port
                                     + "'}}}}}}"));
             vmm.vmm().lock().run(this::readFromR);

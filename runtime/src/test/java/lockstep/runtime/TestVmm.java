@@ -119,8 +119,7 @@ final class TestVmm implements AutoCloseable {
             if (n < 0) {
                 return false;
             }
-            unread.append(
-                    new String(buffer.array(), 0, n, StandardCharsets.ISO_8859_1));
+            unread.append(new String(buffer.array(), 0, n, StandardCharsets.ISO_8859_1));
             return true;
         }
 

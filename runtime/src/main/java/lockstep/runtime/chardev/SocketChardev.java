@@ -6,6 +6,7 @@ import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
@@ -109,7 +110,7 @@ final class SocketChardev extends Backend {
         Fd fd = new Fd(number);
         try {
             FileIo.nonBlocking(number, true);
-        } catch (IOException e) {
+        } catch (LinuxException e) {
             fd.close();
             throw new ChardevException(e.getMessage());
         }

@@ -11,10 +11,10 @@ import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -31,7 +31,7 @@ final class SocketConnector {
             Fd fd;
             try {
                 fd = Sockets.stream(name.family());
-            } catch (IOException e) {
+            } catch (LinuxException e) {
                 throw new ChardevException(e.getMessage());
             }
             if (name instanceof SocketName.Inet) {
@@ -94,7 +94,7 @@ final class SocketConnector {
     static Fd start(SocketName name) throws ChardevException {
         try {
             return Sockets.stream(name.family());
-        } catch (IOException e) {
+        } catch (LinuxException e) {
             throw new ChardevException(e.getMessage());
         }
     }

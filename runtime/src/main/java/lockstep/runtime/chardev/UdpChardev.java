@@ -7,13 +7,13 @@ import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
 
 import org.jspecify.annotations.Nullable;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /** Datagrams to and from one remote address; there is no connection to lose. */
@@ -29,7 +29,7 @@ final class UdpChardev extends Backend {
         SocketName remote = SocketNames.resolve(config.remote(), false).getFirst();
         try {
             socket = Sockets.datagram(remote.family());
-        } catch (IOException e) {
+        } catch (LinuxException e) {
             throw new ChardevException(e.getMessage());
         }
         Address.Inet local = config.local();

@@ -1,9 +1,5 @@
 package lockstep.runtime.command;
 
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.Base64;
-import java.util.List;
 import lockstep.api.CharCommands;
 import lockstep.api.ChardevAddArguments;
 import lockstep.api.ChardevBackend;
@@ -35,7 +31,13 @@ import lockstep.runtime.chardev.ChardevConfig;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.RingbufChardev;
+
 import org.jspecify.annotations.Nullable;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
 
 /** char.json. */
 final class ChardevCommands implements CharCommands {
@@ -172,8 +174,7 @@ final class ChardevCommands implements CharCommands {
             case ChardevBackend.Udp b -> {
                 ChardevUdp u = b.data().data();
                 SocketAddressLegacy local = u.local();
-                yield new ChardevConfig.Udp(
-                        inet(u.remote()), local == null ? null : inet(local));
+                yield new ChardevConfig.Udp(inet(u.remote()), local == null ? null : inet(local));
             }
             case ChardevBackend.Pty b -> {
                 ChardevPty p = b.data().data();
@@ -202,8 +203,7 @@ final class ChardevCommands implements CharCommands {
     }
 
     private static ChardevException unsupported(ChardevBackendKind kind) {
-        return new ChardevException(
-                "'" + kind.wireName() + "' is not a valid char driver name");
+        return new ChardevException("'" + kind.wireName() + "' is not a valid char driver name");
     }
 
     private static ChardevConfig ring(ChardevRingbuf r) {

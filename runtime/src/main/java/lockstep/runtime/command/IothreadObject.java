@@ -1,6 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.List;
 import lockstep.api.IothreadProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
@@ -12,7 +11,10 @@ import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.object.Iothread;
 import lockstep.runtime.spi.QomProperty;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** {@code -object iothread}: an event loop on a thread of its own, without the machine lock. */
 final class IothreadObject implements Iothread {

@@ -1,8 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.ArrayList;
-import java.util.HexFormat;
-import java.util.List;
 import lockstep.api.CpuInfoFast;
 import lockstep.api.CpuInstanceProperties;
 import lockstep.api.KvmInfo;
@@ -16,6 +13,10 @@ import lockstep.api.UuidInfo;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.MachineType;
+
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
 
 /** machine.json. */
 final class MachineInfoCommands implements MachineCommands {

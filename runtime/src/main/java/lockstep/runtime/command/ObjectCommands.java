@@ -1,8 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
 import lockstep.api.DeviceDelArguments;
 import lockstep.api.DeviceListPropertiesArguments;
 import lockstep.api.ObjectDelArguments;
@@ -31,6 +28,10 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.QomProperty;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 
 /** qom.json and qdev.json. */
 final class ObjectCommands implements QomCommands, QdevCommands {
@@ -98,7 +99,8 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             if (p.name().equals(name)) {
                 QomProperty.Writer writer = p.writer();
                 if (writer == null) {
-                    throw new QmpException("Property '" + node.type() + "." + name + "' is not writable");
+                    throw new QmpException(
+                            "Property '" + node.type() + "." + name + "' is not writable");
                 }
                 try {
                     writer.set(java(name, p.type(), arguments.value()));
@@ -149,8 +151,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             return whole.isPresent() ? (Object) whole.getAsLong() : (Object) n.doubleValue();
         }
         String expected = wantsBool ? "boolean" : wantsText ? "string" : "integer";
-        throw new QmpException(
-                "Invalid parameter type for '" + name + "', expected: " + expected);
+        throw new QmpException("Invalid parameter type for '" + name + "', expected: " + expected);
     }
 
     @Override

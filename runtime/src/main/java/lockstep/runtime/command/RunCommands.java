@@ -1,6 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.List;
 import lockstep.api.CommandInfo;
 import lockstep.api.ControlCommands;
 import lockstep.api.QmpCapabilitiesArguments;
@@ -15,6 +14,8 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.Version;
+
+import java.util.List;
 
 /** control.json and run-state.json. */
 final class RunCommands implements ControlCommands, RunStateCommands {

@@ -1,7 +1,5 @@
 package lockstep.runtime.command;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.api.TraceCommands;
 import lockstep.api.TraceEventGetStateArguments;
 import lockstep.api.TraceEventInfo;
@@ -14,6 +12,9 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** trace.json and yank.json. */
 final class TraceYankCommands implements TraceCommands, YankCommands {

@@ -1,9 +1,5 @@
 package lockstep.runtime.commandline;
 
-import java.util.ArrayList;
-import java.util.HashSet;
-import java.util.List;
-import java.util.Set;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.InputVisitor;
 import lockstep.qmp.JsonInputVisitor;
@@ -18,15 +14,20 @@ import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevText;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.StartPhase;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /** Options about character devices, monitors, ports and objects. */
 final class ChannelOptionSet {
     /** A monitor to be put on a device. */
     private record Pending(String chardev, boolean control, boolean pretty) {}
 
-    private static final Set<String> EARLY_OBJECTS =
-            Set.of("iothread", "secret", "throttle-group");
+    private static final Set<String> EARLY_OBJECTS = Set.of("iothread", "secret", "throttle-group");
 
     private final VmmProcess vmm;
     private final Settings settings;
@@ -78,10 +79,7 @@ final class ChannelOptionSet {
                 SimpleOption.flag("nographic")
                         .onParse(a -> settings.nographic = true)
                         .help("-nographic  no display; serial port and monitor on the terminal"));
-        add(
-                SimpleOption.text("display")
-                        .onParse(this::display)
-                        .help("-display none  no display"));
+        add(SimpleOption.text("display").onParse(this::display).help("-display none  no display"));
         add(
                 SimpleOption.text("object")
                         .onParse(this::checkObject)
@@ -144,8 +142,7 @@ final class ChannelOptionSet {
                                     settings.monitorGiven = true;
                                     checkCompat(text);
                                 })
-                        .onApply(
-                                StartPhase.CHARDEVS, text -> makeMonitor(text, control, pretty))
+                        .onApply(StartPhase.CHARDEVS, text -> makeMonitor(text, control, pretty))
                         .help(help));
     }
 
@@ -186,8 +183,7 @@ final class ChannelOptionSet {
     private void checkMonitor(String text) throws OptionException {
         settings.monitorGiven = true;
         OptionValues values =
-                OptionValues.parse(text, "chardev")
-                        .only(Set.of("chardev", "mode", "pretty", "id"));
+                OptionValues.parse(text, "chardev").only(Set.of("chardev", "mode", "pretty", "id"));
         values.bool("pretty");
         String id = values.id();
         if (id != null && monitorIds.contains(id)) {
@@ -253,10 +249,7 @@ final class ChannelOptionSet {
 
     private void defaultMonitor() throws OptionException {
         boolean serialHasIt = !settings.noMachine() && serials.contains("mon:stdio");
-        if (!settings.noDefaults
-                && settings.nographic
-                && !settings.monitorGiven
-                && !serialHasIt) {
+        if (!settings.noDefaults && settings.nographic && !settings.monitorGiven && !serialHasIt) {
             makeMonitor("stdio", false, false);
         }
     }

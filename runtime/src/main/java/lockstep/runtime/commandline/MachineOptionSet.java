@@ -1,10 +1,5 @@
 package lockstep.runtime.commandline;
 
-import java.util.HashSet;
-import java.util.HexFormat;
-import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.QmpException;
@@ -16,7 +11,14 @@ import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.StartPhase;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.HashSet;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 /** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
 final class MachineOptionSet {
@@ -80,11 +82,7 @@ final class MachineOptionSet {
                                 a ->
                                         settings.rtc.putAll(
                                                 OptionValues.parse(a, null)
-                                                        .only(
-                                                                Set.of(
-                                                                        "base",
-                                                                        "clock",
-                                                                        "driftfix"))
+                                                        .only(Set.of("base", "clock", "driftfix"))
                                                         .values()))
                         .help("-rtc base=utc|localtime|date  the guest's wall clock"));
         add(SimpleOption.text("vga").onParse(a -> settings.vga = a).help("-vga std|none"));
@@ -99,8 +97,12 @@ final class MachineOptionSet {
                         .onApply(StartPhase.DEVICES, this::device)
                         .help("-device driver[,prop[=value][,...]]  adds a device"));
         add(SimpleOption.flag("usb").onParse(a -> settings.machineProperties.put("usb", "on")));
-        add(SimpleOption.flag("no-hpet").onParse(a -> settings.machineProperties.put("hpet", "off")));
-        add(SimpleOption.flag("no-acpi").onParse(a -> settings.machineProperties.put("acpi", "off")));
+        add(
+                SimpleOption.flag("no-hpet")
+                        .onParse(a -> settings.machineProperties.put("hpet", "off")));
+        add(
+                SimpleOption.flag("no-acpi")
+                        .onParse(a -> settings.machineProperties.put("acpi", "off")));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
         add(SimpleOption.step(StartPhase.MACHINE, none -> create()));
     }
@@ -179,8 +181,16 @@ final class MachineOptionSet {
                 OptionValues.parse(text, "cpus")
                         .only(
                                 Set.of(
-                                        "cpus", "sockets", "dies", "clusters", "modules", "cores",
-                                        "threads", "maxcpus", "drawers", "books"));
+                                        "cpus",
+                                        "sockets",
+                                        "dies",
+                                        "clusters",
+                                        "modules",
+                                        "cores",
+                                        "threads",
+                                        "maxcpus",
+                                        "drawers",
+                                        "books"));
         long sockets = values.number("sockets", 1);
         long cores = values.number("cores", 1);
         long threads = values.number("threads", 1);
@@ -189,7 +199,8 @@ final class MachineOptionSet {
             count = sockets * cores * threads;
         }
         if (count < 1 || count > 255) {
-            throw new OptionException("Invalid SMP CPUs " + count + ". The max CPUs supported is 255");
+            throw new OptionException(
+                    "Invalid SMP CPUs " + count + ". The max CPUs supported is 255");
         }
         settings.cpus = (int) count;
     }
@@ -248,10 +259,8 @@ final class MachineOptionSet {
     private void device(String text) throws OptionException {
         try {
             if (text.startsWith("{")) {
-                if (JsonStreamParser.parse(text)
-                        instanceof JsonObject object) {
-                    vmm.devices()
-                            .create(DeviceManager.flatten(object));
+                if (JsonStreamParser.parse(text) instanceof JsonObject object) {
+                    vmm.devices().create(DeviceManager.flatten(object));
                     return;
                 }
                 throw new OptionException("JSON object expected");
@@ -284,7 +293,8 @@ final class MachineOptionSet {
         String name = settings.machineType;
         if ("none".equals(name)) {
             for (String property : settings.machineProperties.keySet()) {
-                throw new OptionException("Property 'none-machine." + property + "' not found", false);
+                throw new OptionException(
+                        "Property 'none-machine." + property + "' not found", false);
             }
             return;
         }
@@ -308,10 +318,8 @@ final class MachineOptionSet {
     }
 
     private void create() throws OptionException {
-        vmm.objects().add(
-                "/machine",
-                (type == null ? "none" : type.name()) + "-machine",
-                List.of());
+        vmm.objects()
+                .add("/machine", (type == null ? "none" : type.name()) + "-machine", List.of());
         MachineType chosen = type;
         if (chosen == null) {
             return;

@@ -1,15 +1,17 @@
 package lockstep.runtime.commandline;
 
+import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.StartPhase;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
-import org.jspecify.annotations.Nullable;
 
 /** The options of the program, the reading of a command line and the acting on it. */
 public final class OptionTable {

@@ -1,16 +1,17 @@
 package lockstep.runtime.commandline;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Set;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.monitor.Version;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.StartPhase;
 import lockstep.runtime.trace.Trace;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
 
 /** Options about the process: name, log, trace, daemon, help. */
 final class ProcessOptionSet {
@@ -34,18 +35,30 @@ final class ProcessOptionSet {
                 SimpleOption.text("name")
                         .onParse(this::name)
                         .help("-name [guest=]name[,debug-threads=on|off]  names the guest"));
-        add(SimpleOption.flag("nodefaults").onParse(a -> settings.noDefaults = true)
-                .help("-nodefaults  no default devices"));
-        add(SimpleOption.flag("no-user-config").onParse(a -> {})
-                .help("-no-user-config  reads no configuration files (there are none)"));
-        add(SimpleOption.flag("S").onParse(a -> settings.stopped = true)
-                .help("-S  does not start the guest (use cont)"));
-        add(SimpleOption.text("incoming").onParse(a -> settings.incoming = a)
-                .help("-incoming uri|defer  waits for a migration"));
-        add(SimpleOption.flag("daemonize").onParse(a -> settings.daemonize = true)
-                .help("-daemonize  detaches from the terminal when it is ready"));
-        add(SimpleOption.text("pidfile").onParse(a -> settings.pidFile = a)
-                .help("-pidfile file  writes the process id"));
+        add(
+                SimpleOption.flag("nodefaults")
+                        .onParse(a -> settings.noDefaults = true)
+                        .help("-nodefaults  no default devices"));
+        add(
+                SimpleOption.flag("no-user-config")
+                        .onParse(a -> {})
+                        .help("-no-user-config  reads no configuration files (there are none)"));
+        add(
+                SimpleOption.flag("S")
+                        .onParse(a -> settings.stopped = true)
+                        .help("-S  does not start the guest (use cont)"));
+        add(
+                SimpleOption.text("incoming")
+                        .onParse(a -> settings.incoming = a)
+                        .help("-incoming uri|defer  waits for a migration"));
+        add(
+                SimpleOption.flag("daemonize")
+                        .onParse(a -> settings.daemonize = true)
+                        .help("-daemonize  detaches from the terminal when it is ready"));
+        add(
+                SimpleOption.text("pidfile")
+                        .onParse(a -> settings.pidFile = a)
+                        .help("-pidfile file  writes the process id"));
         add(
                 SimpleOption.text("D")
                         .onParse(this::logFile)
@@ -66,22 +79,31 @@ final class ProcessOptionSet {
                 SimpleOption.text("run-with")
                         .onParse(this::runWith)
                         .help("-run-with exit-with-parent=on|off"));
-        add(SimpleOption.flag("no-shutdown").onParse(a -> vmm.run().stayAfterShutdown(true))
-                .help("-no-shutdown  stops instead of ending when the guest powers off"));
-        add(SimpleOption.flag("no-reboot").onParse(a -> vmm.run().resetEnds(true))
-                .help("-no-reboot  ends instead of resetting"));
+        add(
+                SimpleOption.flag("no-shutdown")
+                        .onParse(a -> vmm.run().stayAfterShutdown(true))
+                        .help("-no-shutdown  stops instead of ending when the guest powers off"));
+        add(
+                SimpleOption.flag("no-reboot")
+                        .onParse(a -> vmm.run().resetEnds(true))
+                        .help("-no-reboot  ends instead of resetting"));
         add(
                 SimpleOption.text("audio", "audiodev")
                         .onParse(
                                 a -> {
-                                    if (!OptionValues.parse(a, "driver").get("driver", "")
+                                    if (!OptionValues.parse(a, "driver")
+                                            .get("driver", "")
                                             .equals("none")) {
                                         throw new OptionException(
                                                 "this build has no sound; only 'none' is possible");
                                     }
                                 }));
-        add(SimpleOption.text("overcommit").onParse(
-                a -> OptionValues.parse(a, null).only(Set.of("mem-lock", "cpu-pm"))));
+        add(
+                SimpleOption.text("overcommit")
+                        .onParse(
+                                a ->
+                                        OptionValues.parse(a, null)
+                                                .only(Set.of("mem-lock", "cpu-pm"))));
         add(
                 SimpleOption.text("sandbox")
                         .onParse(
@@ -106,7 +128,9 @@ final class ProcessOptionSet {
     }
 
     private void check() throws OptionException {
-        if (settings.daemonize && settings.nographic && !settings.noDefaults
+        if (settings.daemonize
+                && settings.nographic
+                && !settings.noDefaults
                 && (!settings.serialGiven || !settings.monitorGiven)
                 && !settings.noMachine()) {
             throw new OptionException("-nographic cannot be used with -daemonize", false);
@@ -117,7 +141,9 @@ final class ProcessOptionSet {
         throw new EndOfProgram(
                 "QEMU emulator version "
                         + Version.text()
-                        + "\nLockstep, a virtual machine monitor with the interface of that version\n");
+                        + "\n"
+                        + "Lockstep, a virtual machine monitor with the interface of that"
+                        + " version\n");
     }
 
     private void help() throws EndOfProgram {
@@ -150,9 +176,7 @@ final class ProcessOptionSet {
         }
         try {
             Trace.openFile(
-                    Path.of(
-                            path.replace(
-                                    "%d", String.valueOf(ProcessHandle.current().pid()))));
+                    Path.of(path.replace("%d", String.valueOf(ProcessHandle.current().pid()))));
         } catch (IOException e) {
             throw new OptionException(
                     "Could not open '" + path + "': No such file or directory", false);
@@ -173,7 +197,8 @@ final class ProcessOptionSet {
             if (item.startsWith("trace:")) {
                 enable(item.substring(6));
             }
-            // Other items are about instruction translation and guest errors, which do not exist here.
+            // Other items are about instruction translation and guest errors, which do not exist
+            // here.
         }
     }
 

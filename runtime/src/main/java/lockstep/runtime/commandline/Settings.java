@@ -1,11 +1,13 @@
 package lockstep.runtime.commandline;
 
+import lockstep.runtime.chardev.Chardev;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import lockstep.runtime.chardev.Chardev;
-import org.jspecify.annotations.Nullable;
 
 /** What the command line has said so far about the process and its board. Under the machine lock. */
 public final class Settings {

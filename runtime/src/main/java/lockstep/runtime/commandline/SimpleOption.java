@@ -1,9 +1,10 @@
 package lockstep.runtime.commandline;
 
-import java.util.List;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.StartPhase;
+
+import java.util.List;
 
 /** An option made of functions. */
 final class SimpleOption implements OptionHandler {

@@ -1,8 +1,9 @@
 package lockstep.runtime.linux;
 
+import static lockstep.linux.abi.LinuxAbi.O_RDWR;
+
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static lockstep.linux.abi.LinuxAbi.O_RDWR;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,9 +1,5 @@
 package lockstep.runtime.machine;
 
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
 import lockstep.api.DeviceDeletedEvent;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.ErrorClass;
@@ -17,7 +13,13 @@ import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceFactory;
 import lockstep.runtime.spi.DeviceOptions;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /** The device drivers and the devices that users made. Under the machine lock. */
 public final class DeviceManager {
@@ -146,7 +148,10 @@ public final class DeviceManager {
                 case lockstep.qmp.JsonNumber n -> flat.put(prefix + name, n.toString());
                 default ->
                         throw new QmpException(
-                                "Invalid parameter type for '" + prefix + name + "', expected: string");
+                                "Invalid parameter type for '"
+                                        + prefix
+                                        + name
+                                        + "', expected: string");
             }
         }
     }

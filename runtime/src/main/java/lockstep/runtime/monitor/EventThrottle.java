@@ -1,14 +1,16 @@
 package lockstep.runtime.monitor;
 
-import java.util.HashMap;
-import java.util.Map;
-import java.util.function.Consumer;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * Holds back events that a guest or a failing disk could send without end: the first goes out at once,

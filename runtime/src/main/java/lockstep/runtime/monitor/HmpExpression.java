@@ -122,7 +122,8 @@ final class HmpExpression {
                     ? Long.parseUnsignedLong(digits, 8)
                     : Long.parseUnsignedLong(digits);
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("invalid char '" + text.charAt(start) + "' in expression");
+            throw new IllegalArgumentException(
+                    "invalid char '" + text.charAt(start) + "' in expression");
         }
     }
 }

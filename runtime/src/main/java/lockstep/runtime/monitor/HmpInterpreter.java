@@ -1,10 +1,12 @@
 package lockstep.runtime.monitor;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** Runs command lines of the human monitor. Under the machine lock. */
 public final class HmpInterpreter {
@@ -94,8 +96,7 @@ public final class HmpInterpreter {
         return list;
     }
 
-    private static void parse(
-            String pattern, String names, Cursor cursor, HmpArguments arguments)
+    private static void parse(String pattern, String names, Cursor cursor, HmpArguments arguments)
             throws SyntaxException {
         for (Parameter p : parameters(pattern)) {
             cursor.space();
@@ -111,8 +112,7 @@ public final class HmpInterpreter {
             }
             switch (p.type()) {
                 case "S" -> arguments.put(p.name(), cursor.rest());
-                case "i", "l", "M" ->
-                        arguments.put(p.name(), number(names, cursor.token(names)));
+                case "i", "l", "M" -> arguments.put(p.name(), number(names, cursor.token(names)));
                 case "o" -> arguments.put(p.name(), size(names, cursor.token(names)));
                 case "b" -> arguments.put(p.name(), onOff(names, cursor.token(names)));
                 case "e" -> arguments.put(p.name(), expression(names, cursor.rest()));
@@ -234,9 +234,7 @@ public final class HmpInterpreter {
         String word() {
             space();
             int start = at;
-            while (!done()
-                    && !Character.isWhitespace(line.charAt(at))
-                    && line.charAt(at) != '/') {
+            while (!done() && !Character.isWhitespace(line.charAt(at)) && line.charAt(at) != '/') {
                 at++;
             }
             return line.substring(start, at);

@@ -1,14 +1,15 @@
 package lockstep.runtime.monitor;
 
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.EventLoop;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.function.Consumer;
-import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
-import lockstep.runtime.chardev.ChardevFrontend;
-import lockstep.runtime.loop.EventLoop;
 
 /** One human monitor: a prompt, an edited line, its answer. On the main loop, under the machine lock. */
 final class HmpSession implements ChardevFrontend {
@@ -38,10 +39,7 @@ final class HmpSession implements ChardevFrontend {
     @Override
     public void opened() {
         open = true;
-        print(
-                "QEMU "
-                        + Version.text()
-                        + " monitor - type 'help' for more information\n");
+        print("QEMU " + Version.text() + " monitor - type 'help' for more information\n");
         if (here) {
             prompt();
         }

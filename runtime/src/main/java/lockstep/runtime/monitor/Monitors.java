@@ -1,14 +1,15 @@
 package lockstep.runtime.monitor;
 
-import java.time.Instant;
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.loop.EventLoop;
+
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 
 /** All monitors of a process. Under the machine lock. */
 public final class Monitors {

@@ -1,11 +1,13 @@
 package lockstep.runtime.monitor;
 
-import java.util.List;
 import lockstep.qmp.Empty;
 import lockstep.qmp.InputVisitor;
 import lockstep.qmp.QmpCommand;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** {@code qmp_capabilities} as a session answers it: the names are checked by the session. */
 final class Negotiation {

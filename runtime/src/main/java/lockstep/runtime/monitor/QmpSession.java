@@ -1,10 +1,5 @@
 package lockstep.runtime.monitor;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
-import java.util.List;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonArray;
@@ -18,7 +13,14 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.EventLoop;
+
 import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.List;
 
 /**
  * One QMP monitor: greets each client, negotiates, runs commands one at a time and passes events on.
@@ -174,8 +176,7 @@ final class QmpSession implements ChardevFrontend {
                     && reply.get("error") instanceof JsonObject error
                     && error.get("class") instanceof JsonString s
                     && s.value().equals(ErrorClass.COMMAND_NOT_FOUND.wireName())) {
-                error.put(
-                        "desc", "Expecting capabilities negotiation with 'qmp_capabilities'");
+                error.put("desc", "Expecting capabilities negotiation with 'qmp_capabilities'");
             }
             return reply == null ? new JsonObject() : reply;
         }

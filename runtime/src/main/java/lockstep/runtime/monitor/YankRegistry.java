@@ -1,12 +1,13 @@
 package lockstep.runtime.monitor;
 
+import lockstep.api.YankInstance;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import lockstep.api.YankInstance;
-import lockstep.qmp.ErrorClass;
-import lockstep.qmp.QmpException;
 
 /**
  * The connections that yank can cut. A function shuts a socket down and returns at once; it takes no lock

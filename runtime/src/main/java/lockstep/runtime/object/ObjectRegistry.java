@@ -1,16 +1,18 @@
 package lockstep.runtime.object;
 
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.spi.UserObject;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /** The object tree of one process and the user's objects in it. */
 public final class ObjectRegistry implements ObjectTree {
@@ -133,9 +135,7 @@ public final class ObjectRegistry implements ObjectTree {
     }
 
     private static String duplicate(String name) {
-        return "attempt to add duplicate property '"
-                + name
-                + "' to object (type 'container')";
+        return "attempt to add duplicate property '" + name + "' to object (type 'container')";
     }
 
     @Override

@@ -1,8 +1,9 @@
 package lockstep.runtime.spi;
 
-import java.util.List;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.runtime.machine.Machine;
+
+import java.util.List;
 
 /** Makes devices of one driver. Called under the machine lock. */
 @FunctionalInterface
