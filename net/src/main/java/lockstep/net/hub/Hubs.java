@@ -5,6 +5,7 @@ import lockstep.net.wire.Network;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /** The hubs of one network by number. Under the machine lock. */
 public final class Hubs {
@@ -49,6 +50,28 @@ public final class Hubs {
         @Override
         public boolean owns(Endpoint endpoint) {
             return endpoint instanceof Port p && p.hub == this;
+        }
+
+        @Override
+        public void check(Consumer<String> warn) {
+            boolean nic = false;
+            boolean host = false;
+            for (Port p : ports) {
+                Endpoint peer = p.peer();
+                if (peer == null) {
+                    warn.accept("hub port " + p.name() + " has no peer");
+                } else if (peer.nic()) {
+                    nic = true;
+                } else if (!(peer instanceof Port)) {
+                    host = true;
+                }
+            }
+            if (host && !nic) {
+                warn.accept("hub " + id + " with no nics");
+            }
+            if (nic && !host) {
+                warn.accept("hub " + id + " is not connected to host network");
+            }
         }
 
         @Override

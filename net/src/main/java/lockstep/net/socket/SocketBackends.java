@@ -170,10 +170,15 @@ public final class SocketBackends {
         int result = Sockets.bind(fd, at);
         if (result < 0) {
             fd.close();
-            throw new NetException(
-                    "can't bind " + plain(at) + " to socket: " + Errno.text(-result));
+            throw new NetException("can't bind " + bare(at) + " to socket: " + Errno.text(-result));
         }
         return fd;
+    }
+
+    private static String bare(SocketName name) {
+        return name instanceof SocketName.Inet i
+                ? "ip=" + i.address().getAddress().getHostAddress()
+                : plain(name);
     }
 
     private Endpoint datagram(
@@ -193,6 +198,7 @@ public final class SocketBackends {
             throw new NetException(
                     "specified mcastaddr "
                             + group.getAddress().getHostAddress()
+                            + " (0x%08x)".formatted(group.getAddress().hashCode())
                             + " does not contain a multicast address");
         }
         SocketName name = new SocketName.Inet(group);
@@ -348,7 +354,7 @@ public final class SocketBackends {
         SocketAddress remote = o.remote();
         SocketAddress local = o.local();
         if (remote == null && !(local instanceof SocketAddress.Fd)) {
-            throw new NetException("dgram requires local= or remote= parameter");
+            throw new NetException("dgram requires local= parameter");
         }
         try {
             if (local instanceof SocketAddress.Fd f) {

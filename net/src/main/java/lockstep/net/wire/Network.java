@@ -212,6 +212,9 @@ public final class Network {
 
     /** Warns about backends that nothing is connected to, as at the end of start-up. */
     public void warnUnconnected() {
+        for (HubText hub : hubs) {
+            hub.check(warnings);
+        }
         for (Endpoint e : endpoints) {
             if (e.peer() == null) {
                 warn((e.nic() ? "nic" : "netdev") + " " + e.name() + " has no peer");
@@ -248,6 +251,9 @@ public final class Network {
 
         /** Whether the endpoint is one of the hub's ports. */
         boolean owns(Endpoint endpoint);
+
+        /** Warns about ports that nothing is connected to. */
+        void check(Consumer<String> warn);
     }
 
     private final List<HubText> hubs = new ArrayList<>();
