@@ -295,10 +295,10 @@ public final class BlockGraph implements AutoCloseable {
             parent.children().add(edge);
         }
         try {
-            refreshFrom(user, child);
+            Grants.refreshFrom(user, child);
         } catch (BlockException e) {
             unlink(edge);
-            refreshQuietly(user, child);
+            Grants.refreshQuietly(user, child);
             child.addReference(-1);
             throw e;
         }
@@ -317,7 +317,7 @@ public final class BlockGraph implements AutoCloseable {
         try {
             BlockNode child = edge.node();
             unlink(edge);
-            refreshQuietly(edge.user(), child);
+            Grants.refreshQuietly(edge.user(), child);
             release(child);
         } finally {
             gate.writeLock().unlock();
@@ -341,11 +341,11 @@ public final class BlockGraph implements AutoCloseable {
                     }
                     move(edge, replacement);
                     try {
-                        refreshFrom(edge.user(), replacement);
-                        refresh(old);
+                        Grants.refreshFrom(edge.user(), replacement);
+                        Grants.refresh(old);
                     } catch (BlockException e) {
                         move(edge, old);
-                        refreshQuietly(edge.user(), old);
+                        Grants.refreshQuietly(edge.user(), old);
                         throw e;
                     }
                     edge.user().childChanged(edge);
@@ -382,8 +382,8 @@ public final class BlockGraph implements AutoCloseable {
                     }
                     moved.forEach(edge -> move(edge, replacement));
                     try {
-                        refresh(replacement);
-                        refresh(old);
+                        Grants.refresh(replacement);
+                        Grants.refresh(old);
                         for (ChildEdge edge : moved) {
                             edge.user().childChanged(edge);
                         }
@@ -403,11 +403,11 @@ public final class BlockGraph implements AutoCloseable {
                     edge.permissions = permissions;
                     edge.shared = shared;
                     try {
-                        refresh(edge.node());
+                        Grants.refresh(edge.node());
                     } catch (BlockException e) {
                         edge.permissions = oldPermissions;
                         edge.shared = oldShared;
-                        refreshQuietly(edge.user(), edge.node());
+                        Grants.refreshQuietly(edge.user(), edge.node());
                         throw e;
                     }
                 });
@@ -470,91 +470,12 @@ public final class BlockGraph implements AutoCloseable {
         return false;
     }
 
-    private static void refreshFrom(NodeUser user, BlockNode child) throws BlockException {
-        if (user instanceof BlockNode parent) {
-            refresh(parent);
-        } else {
-            refresh(child);
-        }
-    }
-
-    private static void refreshQuietly(NodeUser user, BlockNode child) {
-        try {
-            refreshFrom(user, child);
-            refresh(child);
-        } catch (BlockException e) {
-            // Going back to what was granted before cannot fail for a reason of the graph's; a lock
-            // that another
-            // process took meanwhile shows up at the next write.
-            System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e.getMessage());
-        }
-    }
-
-    /** Works out the permissions from {@code node} downwards and lets drivers take or drop their locks. */
-    static void refresh(BlockNode node) throws BlockException {
-        int needed = 0;
-        int shared = Permission.ALL;
-        for (ChildEdge edge : node.parents()) {
-            needed |= edge.permissions;
-            shared &= edge.shared;
-        }
-        checkConflicts(node);
-        if (node.active()
-                && (needed & (Permission.WRITE | Permission.RESIZE)) != 0
-                && node.readOnly()) {
-            throw new BlockException(Errno.EPERM, "Block node is read-only");
-        }
-        for (ChildEdge edge : node.children()) {
-            int oldPermissions = edge.permissions;
-            int oldShared = edge.shared;
-            edge.permissions = node.childPermissions(edge, needed, shared);
-            edge.shared = node.childShared(edge, needed, shared);
-            try {
-                refresh(edge.node());
-            } catch (BlockException e) {
-                edge.permissions = oldPermissions;
-                edge.shared = oldShared;
-                throw e;
-            }
-        }
-        node.permissionsChanged(needed, shared);
-    }
-
-    private static void checkConflicts(BlockNode node) throws BlockException {
-        for (ChildEdge a : node.parents()) {
-            for (ChildEdge b : node.parents()) {
-                if (a != b && (a.permissions & ~b.shared) != 0) {
-                    throw new BlockException(
-                            Errno.EPERM,
-                            "Permission conflict on node '"
-                                    + node.name()
-                                    + "': permissions '"
-                                    + Permission.names(a.permissions & ~b.shared)
-                                    + "' are both required by "
-                                    + use(a)
-                                    + " and unshared by "
-                                    + use(b)
-                                    + ".");
-                }
-            }
-        }
-    }
-
-    private static String use(ChildEdge edge) {
-        return edge.user().describe()
-                + " (uses node '"
-                + edge.node().name()
-                + "' as '"
-                + edge.name()
-                + "' child)";
-    }
-
     /** Lets a tree be written: children first, then the node reads its metadata again and takes its locks. */
     public void activate(BlockNode node) throws BlockException {
         drained(
                 () -> {
                     activateTree(node);
-                    refresh(node);
+                    Grants.refresh(node);
                 });
     }
 
@@ -565,7 +486,7 @@ public final class BlockGraph implements AutoCloseable {
         if (!node.active()) {
             node.setActive(true);
             try {
-                refresh(node);
+                Grants.refresh(node);
                 node.onActivate();
             } catch (BlockException e) {
                 node.setActive(false);
@@ -599,7 +520,7 @@ public final class BlockGraph implements AutoCloseable {
                         }
                     }
                     for (BlockNode node : all) {
-                        refresh(node);
+                        Grants.refresh(node);
                     }
                 });
     }
@@ -625,7 +546,7 @@ public final class BlockGraph implements AutoCloseable {
                         node.onReopen(true);
                         node.setReadOnly(true);
                         try {
-                            refresh(node);
+                            Grants.refresh(node);
                         } catch (BlockException e) {
                             node.setReadOnly(false);
                             throw e;
@@ -635,7 +556,7 @@ public final class BlockGraph implements AutoCloseable {
                         reopenStorage(node, false);
                         node.setReadOnly(false);
                         try {
-                            refresh(node);
+                            Grants.refresh(node);
                             node.onReopen(false);
                         } catch (BlockException e) {
                             node.setReadOnly(true);

@@ -1,0 +1,317 @@
+package lockstep.block.export;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import lockstep.block.nbd.Nbd;
+import lockstep.block.nbd.NbdStream;
+import org.jspecify.annotations.Nullable;
+
+/** The server's side of the handshake with one client. */
+final class NbdNegotiation {
+    private final NbdServer server;
+    private final NbdSession session;
+    private final NbdStream stream;
+    private boolean structured;
+    private @Nullable NbdExport contextExport;
+    private boolean allocationContext;
+
+    NbdNegotiation(NbdServer server, NbdSession session, NbdStream stream) {
+        this.server = server;
+        this.session = session;
+        this.stream = stream;
+    }
+
+    /** Whether replies come in chunks. */
+    boolean structured() {
+        return structured;
+    }
+
+    /** Whether the client may ask for base:allocation of the chosen export. */
+    boolean allocationContext() {
+        return allocationContext;
+    }
+
+    /** Runs until the client has chosen an export; null when it leaves without one. */
+    @Nullable NbdExport negotiate() throws IOException {
+        stream.write(
+                ByteBuffer.allocate(18)
+                        .putLong(Nbd.INIT_MAGIC)
+                        .putLong(Nbd.OPTION_MAGIC)
+                        .putShort((short) (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES))
+                        .flip());
+        int flags = stream.readInt();
+        if ((flags & ~(Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES)) != 0) {
+            return null;
+        }
+        boolean fixed = (flags & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
+        boolean noZeroes = (flags & Nbd.FLAG_NO_ZEROES) != 0;
+        while (true) {
+            if (stream.readLong() != Nbd.OPTION_MAGIC) {
+                return null;
+            }
+            int option = stream.readInt();
+            int length = stream.readInt();
+            if (Integer.compareUnsigned(length, Nbd.PAYLOAD_MAX) > 0
+                    || !fixed && option != Nbd.OPT_EXPORT_NAME) {
+                return null;
+            }
+            switch (option) {
+                case Nbd.OPT_EXPORT_NAME -> {
+                    return exportName(length, noZeroes);
+                }
+                case Nbd.OPT_ABORT -> {
+                    stream.skip(length);
+                    reply(option, Nbd.REP_ACK, new byte[0]);
+                    return null;
+                }
+                case Nbd.OPT_LIST -> list(length);
+                case Nbd.OPT_STARTTLS -> {
+                    stream.skip(length);
+                    if (length != 0) {
+                        error(option, Nbd.REP_ERR_INVALID, "option 'starttls' has unexpected length");
+                    } else {
+                        error(option, Nbd.REP_ERR_POLICY, "TLS not configured");
+                    }
+                }
+                case Nbd.OPT_INFO, Nbd.OPT_GO -> {
+                    NbdExport chosen = info(option, length);
+                    if (chosen != null) {
+                        return chosen;
+                    }
+                }
+                case Nbd.OPT_STRUCTURED_REPLY -> {
+                    stream.skip(length);
+                    if (length != 0) {
+                        error(
+                                option,
+                                Nbd.REP_ERR_INVALID,
+                                "option 'structured reply' has unexpected length");
+                    } else if (structured) {
+                        error(option, Nbd.REP_ERR_INVALID, "structured reply already negotiated");
+                    } else {
+                        structured = true;
+                        reply(option, Nbd.REP_ACK, new byte[0]);
+                    }
+                }
+                case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT -> contexts(option, length);
+                default -> {
+                    stream.skip(length);
+                    error(option, Nbd.REP_ERR_UNSUP, "Unsupported option " + option);
+                }
+            }
+        }
+    }
+
+    private void reply(int option, int type, byte[] data) throws IOException {
+        stream.write(
+                ByteBuffer.allocate(20 + data.length)
+                        .putLong(Nbd.OPTION_REPLY_MAGIC)
+                        .putInt(option)
+                        .putInt(type)
+                        .putInt(data.length)
+                        .put(data)
+                        .flip());
+    }
+
+    private void error(int option, int type, String text) throws IOException {
+        reply(option, type, text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private @Nullable NbdExport exportName(int length, boolean noZeroes) throws IOException {
+        if (length > Nbd.STRING_MAX) {
+            return null;
+        }
+        NbdExport export = server.find(stream.readString(length));
+        if (export == null || !export.join(session)) {
+            return null;
+        }
+        boolean sent = false;
+        try {
+            ByteBuffer answer = ByteBuffer.allocate(10 + (noZeroes ? 0 : 124));
+            answer.putLong(export.size());
+            answer.putShort((short) export.flags(structured, server.multiConn()));
+            stream.write(answer.position(0));
+            sent = true;
+        } finally {
+            if (!sent) {
+                export.leave(session);
+            }
+        }
+        checkContext(export);
+        return export;
+    }
+
+    private void list(int length) throws IOException {
+        if (length != 0) {
+            stream.skip(length);
+            error(Nbd.OPT_LIST, Nbd.REP_ERR_INVALID, "option 'list' has unexpected length");
+            return;
+        }
+        for (NbdExport export : server.exports()) {
+            byte[] name = export.name().getBytes(StandardCharsets.UTF_8);
+            byte[] description = export.description().getBytes(StandardCharsets.UTF_8);
+            ByteBuffer data = ByteBuffer.allocate(4 + name.length + description.length);
+            data.putInt(name.length).put(name).put(description);
+            reply(Nbd.OPT_LIST, Nbd.REP_SERVER, data.array());
+        }
+        reply(Nbd.OPT_LIST, Nbd.REP_ACK, new byte[0]);
+    }
+
+    private @Nullable NbdExport info(int option, int length) throws IOException {
+        if (length > 8 * Nbd.STRING_MAX) {
+            stream.skip(length);
+            error(option, Nbd.REP_ERR_TOO_BIG, "option too long");
+            return null;
+        }
+        ByteBuffer data = ByteBuffer.wrap(stream.readBytes(length));
+        if (data.remaining() < 6) {
+            error(option, Nbd.REP_ERR_INVALID, "overall request too short");
+            return null;
+        }
+        int nameLength = data.getInt();
+        if (nameLength < 0 || nameLength > Nbd.STRING_MAX || nameLength > data.remaining() - 2) {
+            error(option, Nbd.REP_ERR_INVALID, "name length is incorrect");
+            return null;
+        }
+        byte[] nameBytes = new byte[nameLength];
+        data.get(nameBytes);
+        String name = new String(nameBytes, StandardCharsets.UTF_8);
+        int requests = data.getShort() & 0xffff;
+        if (data.remaining() != requests * 2) {
+            error(option, Nbd.REP_ERR_INVALID, "incorrect number of requests");
+            return null;
+        }
+        boolean wantsName = false;
+        boolean wantsDescription = false;
+        for (int i = 0; i < requests; i++) {
+            int wanted = data.getShort();
+            wantsName |= wanted == Nbd.INFO_NAME;
+            wantsDescription |= wanted == Nbd.INFO_DESCRIPTION;
+        }
+        NbdExport export = server.find(name);
+        if (export == null || option == Nbd.OPT_GO && !export.join(session)) {
+            error(option, Nbd.REP_ERR_UNKNOWN, "export '" + name + "' not present");
+            return null;
+        }
+        boolean done = false;
+        try {
+            if (wantsName) {
+                reply(option, Nbd.REP_INFO, infoText(Nbd.INFO_NAME, name));
+            }
+            if (wantsDescription || !export.description().isEmpty()) {
+                reply(option, Nbd.REP_INFO, infoText(Nbd.INFO_DESCRIPTION, export.description()));
+            }
+            reply(
+                    option,
+                    Nbd.REP_INFO,
+                    ByteBuffer.allocate(14)
+                            .putShort((short) Nbd.INFO_BLOCK_SIZE)
+                            .putInt(1)
+                            .putInt(4096)
+                            .putInt(Nbd.PAYLOAD_MAX)
+                            .array());
+            reply(
+                    option,
+                    Nbd.REP_INFO,
+                    ByteBuffer.allocate(12)
+                            .putShort((short) Nbd.INFO_EXPORT)
+                            .putLong(export.size())
+                            .putShort((short) export.flags(structured, server.multiConn()))
+                            .array());
+            reply(option, Nbd.REP_ACK, new byte[0]);
+            done = true;
+        } finally {
+            if (!done && option == Nbd.OPT_GO) {
+                export.leave(session);
+            }
+        }
+        if (option == Nbd.OPT_INFO) {
+            return null;
+        }
+        checkContext(export);
+        return export;
+    }
+
+    private static byte[] infoText(int kind, String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        return ByteBuffer.allocate(2 + bytes.length).putShort((short) kind).put(bytes).array();
+    }
+
+    /** Contexts only count for the export they were chosen for. */
+    private void checkContext(NbdExport export) {
+        if (contextExport != export) {
+            allocationContext = false;
+        }
+    }
+
+    private void contexts(int option, int length) throws IOException {
+        boolean set = option == Nbd.OPT_SET_META_CONTEXT;
+        if (set) {
+            contextExport = null;
+            allocationContext = false;
+        }
+        if (length > 1 << 20) {
+            stream.skip(length);
+            error(option, Nbd.REP_ERR_TOO_BIG, "option too long");
+            return;
+        }
+        ByteBuffer data = ByteBuffer.wrap(stream.readBytes(length));
+        if (set && !structured) {
+            error(
+                    option,
+                    Nbd.REP_ERR_INVALID,
+                    "request option 'set meta context' when structured reply is not negotiated");
+            return;
+        }
+        String name = text(data);
+        if (name == null || data.remaining() < 4) {
+            error(option, Nbd.REP_ERR_INVALID, "name length is incorrect");
+            return;
+        }
+        NbdExport export = server.find(name);
+        if (export == null) {
+            error(option, Nbd.REP_ERR_UNKNOWN, "export '" + name + "' not present");
+            return;
+        }
+        int queries = data.getInt();
+        boolean found = !set && queries == 0;
+        for (int i = 0; i < queries; i++) {
+            String query = text(data);
+            if (query == null) {
+                error(option, Nbd.REP_ERR_INVALID, "query length is incorrect");
+                return;
+            }
+            found |= query.equals(Nbd.BASE_ALLOCATION) || !set && query.equals("base:");
+        }
+        if (data.hasRemaining()) {
+            error(option, Nbd.REP_ERR_INVALID, "trailing bytes after the queries");
+            return;
+        }
+        if (found) {
+            byte[] context = Nbd.BASE_ALLOCATION.getBytes(StandardCharsets.US_ASCII);
+            reply(
+                    option,
+                    Nbd.REP_META_CONTEXT,
+                    ByteBuffer.allocate(4 + context.length).putInt(0).put(context).array());
+        }
+        if (set) {
+            contextExport = export;
+            allocationContext = found;
+        }
+        reply(option, Nbd.REP_ACK, new byte[0]);
+    }
+
+    private static @Nullable String text(ByteBuffer data) {
+        if (data.remaining() < 4) {
+            return null;
+        }
+        int length = data.getInt();
+        if (length < 0 || length > Nbd.STRING_MAX || length > data.remaining()) {
+            return null;
+        }
+        byte[] bytes = new byte[length];
+        data.get(bytes);
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+}

@@ -1,0 +1,320 @@
+package lockstep.block.qcow2;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockNode;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Where an image keeps what the guest sees: the L1 table, the L2 tables, and the refcounts of the clusters they point to.
+ * Lookups hold the image's lock shared, everything else exclusively.
+ */
+final class Mapping {
+    static final long COPIED = 1L << 63;
+    static final long COMPRESSED = 1L << 62;
+    static final long ZERO = 1;
+    static final long OFFSET_MASK = 0x00fffffffffffe00L;
+    private static final long L2_CACHE_BYTES = 32L << 20;
+    private static final int PENDING_FREES_MAX = 1 << 16;
+
+    private final BlockNode file;
+    private final Qcow2Header header;
+    private final long clusterSize;
+    private final int clusterBits;
+    private final int l2Bits;
+    private final TableCache tables;
+    private final Refcounts refcounts;
+    private long[] l1;
+    private long l1Offset;
+    private int l1DirtyFrom = Integer.MAX_VALUE;
+    private int l1DirtyTo;
+    private boolean anyRefcountsSinceSync;
+    private long dataEnd;
+
+    /** Reads the L1 and the refcount table. */
+    Mapping(BlockNode file, Qcow2Header header) throws BlockException {
+        this.file = file;
+        this.header = header;
+        this.clusterBits = header.clusterBits();
+        this.clusterSize = header.clusterSize();
+        this.l2Bits = clusterBits - 3;
+        this.l1Offset = header.l1Offset();
+        this.dataEnd = file.length();
+        this.tables = new TableCache(clusterSize, L2_CACHE_BYTES);
+        this.refcounts = new Refcounts(file, header);
+        int entries = header.l1Size();
+        MemorySegment bytes = Arena.ofAuto().allocate(Math.max(8, entries * 8L));
+        Qcow2Header.readUpTo(file, l1Offset, bytes, dataEnd);
+        l1 = new long[entries];
+        for (int i = 0; i < entries; i++) {
+            l1[i] = bytes.get(Qcow2Header.BE64, i * 8L);
+        }
+    }
+
+    /** The L1 table's entries. */
+    long[] l1() {
+        return l1;
+    }
+
+    Refcounts refcounts() {
+        return refcounts;
+    }
+
+    /** The end of everything that was ever written: clusters from here on read as zeroes. */
+    long dataEnd() {
+        return dataEnd;
+    }
+
+    void wroteUpTo(long end) {
+        dataEnd = Math.max(dataEnd, end);
+    }
+
+    /** Some L2 table was changed. */
+    void markDirty() {
+        tables.markDirty();
+    }
+
+    int l1Index(long offset) {
+        return (int) (offset >>> clusterBits + l2Bits);
+    }
+
+    int l2Index(long offset) {
+        return (int) (offset >>> clusterBits) & (1 << l2Bits) - 1;
+    }
+
+    BlockException corrupt(String what) {
+        return new BlockException(Errno.EIO, "qcow2 image on node " + file.name() + " is corrupt: " + what);
+    }
+
+    /** The L2 table of an L1 entry, null when it is not allocated. */
+    TableCache.@Nullable Table l2(int index) throws BlockException {
+        long offset = l1[index] & OFFSET_MASK;
+        if (offset == 0) {
+            return null;
+        }
+        if ((offset & clusterSize - 1) != 0) {
+            throw corrupt("L2 table offset 0x" + Long.toHexString(offset) + " unaligned");
+        }
+        return tables.get(file, offset);
+    }
+
+    /** The L2 entry of a guest offset, 0 when there is no table. */
+    long entry(long offset) throws BlockException {
+        TableCache.Table table = l2(l1Index(offset));
+        return table == null ? 0 : table.entry(l2Index(offset));
+    }
+
+    static boolean isCompressed(long entry) {
+        return (entry & COMPRESSED) != 0;
+    }
+
+    boolean isZero(long entry) {
+        return header.version() >= 3 && !isCompressed(entry) && (entry & ZERO) != 0;
+    }
+
+    long hostOffset(long entry) throws BlockException {
+        long host = entry & OFFSET_MASK;
+        if ((host & clusterSize - 1) != 0) {
+            throw corrupt("data cluster offset 0x" + Long.toHexString(host) + " unaligned");
+        }
+        return host;
+    }
+
+    /** Whether the cluster is the active table's alone, so that it can be overwritten. */
+    boolean isInPlace(long entry) {
+        return (entry & COPIED) != 0 && !isCompressed(entry) && !isZero(entry);
+    }
+
+    boolean isUnallocated(long entry) {
+        return !isCompressed(entry) && !isZero(entry) && (entry & OFFSET_MASK) == 0;
+    }
+
+    /** The L2 table of an L1 entry, made or copied so that it belongs to the active table alone. */
+    TableCache.Table l2ForWriting(int index) throws BlockException {
+        long old = l1[index];
+        TableCache.Table table = l2(index);
+        if (table != null && (old & COPIED) != 0) {
+            return table;
+        }
+        long offset = refcounts.allocate(1).offset();
+        TableCache.Table made = tables.fresh(offset);
+        dataEnd = Math.max(dataEnd, offset + clusterSize);
+        if (table != null) {
+            MemorySegment.copy(table.data, 0, made.data, 0, clusterSize);
+            refcounts.free(old & OFFSET_MASK, clusterSize);
+        }
+        l1[index] = offset | COPIED;
+        l1DirtyFrom = Math.min(l1DirtyFrom, index);
+        l1DirtyTo = Math.max(l1DirtyTo, index + 1);
+        return made;
+    }
+
+    /** Lets go of what an entry pointed to. */
+    void freeMapping(long entry) {
+        if (isCompressed(entry)) {
+            refcounts.free(
+                    Decompressor.start(entry, clusterBits),
+                    Decompressor.length(entry, clusterBits));
+        } else if ((entry & OFFSET_MASK) != 0) {
+            refcounts.free(entry & OFFSET_MASK, clusterSize);
+        }
+    }
+
+    /** Keeps what is held back until the next flush within bounds. */
+    void tidy() throws BlockException {
+        if (tables.crowded()
+                || refcounts.crowded()
+                || refcounts.pendingFrees() > PENDING_FREES_MAX) {
+            writeBack();
+        }
+    }
+
+    /** Writes changed metadata in the order that keeps the image valid at every moment. */
+    void writeBack() throws BlockException {
+        if (refcounts.isDirty()) {
+            refcounts.write();
+            anyRefcountsSinceSync = true;
+        }
+        if (tables.isDirty() || l1DirtyTo > 0) {
+            if (anyRefcountsSinceSync) {
+                file.flush();
+                anyRefcountsSinceSync = false;
+            }
+            tables.write(file);
+        }
+        if (l1DirtyTo > 0) {
+            file.flush();
+            int count = l1DirtyTo - l1DirtyFrom;
+            MemorySegment bytes = Arena.ofAuto().allocate(count * 8L);
+            for (int i = 0; i < count; i++) {
+                bytes.set(Qcow2Header.BE64, i * 8L, l1[l1DirtyFrom + i]);
+            }
+            file.write(l1Offset + l1DirtyFrom * 8L, bytes);
+            l1DirtyFrom = Integer.MAX_VALUE;
+            l1DirtyTo = 0;
+        }
+        if (refcounts.pendingFrees() > 0) {
+            file.flush();
+            refcounts.applyFrees(tables::drop);
+            refcounts.write();
+            anyRefcountsSinceSync = true;
+        }
+    }
+
+    /** A wrong refcount must not make a table a data cluster. */
+    void checkNotMetadata(Refcounts.Run run) throws BlockException {
+        long end = run.offset() + ((long) run.clusters() << clusterBits);
+        long l1End = l1Offset + l1.length * 8L;
+        long table = refcounts.tableOffset();
+        long tableEnd = table + ((long) refcounts.tableClusters() << clusterBits);
+        if (run.offset() < clusterSize
+                || run.offset() < l1End && l1Offset < end
+                || run.offset() < tableEnd && table < end) {
+            throw corrupt(
+                    "a metadata cluster at 0x"
+                            + Long.toHexString(run.offset())
+                            + " counts as free");
+        }
+    }
+
+    /** 0 unallocated, 1 zero, 2 data. */
+    int kind(long entry) {
+        if (isUnallocated(entry)) {
+            return 0;
+        }
+        return isZero(entry) ? 1 : 2;
+    }
+
+    /** Moves the L1 table to a place with room for more entries. */
+    void growL1(int entries) throws BlockException {
+        int clusters = (int) (entries * 8L + clusterSize - 1 >>> clusterBits);
+        long offset = refcounts.allocateExactly(clusters);
+        long[] grown = java.util.Arrays.copyOf(l1, entries);
+        MemorySegment bytes = Arena.ofAuto().allocate((long) clusters << clusterBits);
+        for (int i = 0; i < entries; i++) {
+            bytes.set(Qcow2Header.BE64, i * 8L, grown[i]);
+        }
+        file.write(offset, bytes);
+        refcounts.write();
+        file.flush();
+        MemorySegment fields = MemorySegment.ofArray(new byte[12]);
+        fields.set(Qcow2Header.BE32, 0, entries);
+        fields.set(Qcow2Header.BE64, 4, offset);
+        file.write(Qcow2Header.L1_SIZE_AT, fields);
+        file.flush();
+        if (l1.length > 0) {
+            refcounts.free(l1Offset, l1.length * 8L);
+        }
+        dataEnd = Math.max(dataEnd, offset + bytes.byteSize());
+        l1 = grown;
+        l1Offset = offset;
+        writeBack();
+    }
+
+    /** Guest bytes that one L2 table maps. */
+    long l2Span() {
+        return 1L << clusterBits + l2Bits;
+    }
+
+    /** Lets go of everything, so that the whole image reads from below. */
+    void makeEmpty() throws BlockException {
+        int l1Clusters = (int) (l1.length * 8L + clusterSize - 1 >>> clusterBits);
+        int used = 3 + l1Clusters;
+        boolean standard =
+                header.snapshots() == 0
+                        && !header.bitmaps()
+                        && refcounts.tableOffset() == clusterSize
+                        && refcounts.tableClusters() == 1
+                        && refcounts.blocks()[0] == 2 * clusterSize
+                        && l1Offset == 3 * clusterSize
+                        && used <= refcounts.entriesPerBlock();
+        if (!standard) {
+            freeAll();
+        } else if (!isEmpty(used)) {
+            // With the L1 table empty everything else is unused, so each further step only turns
+            // leaks into nothing.
+            Arrays.fill(l1, 0);
+            file.write(l1Offset, Arena.ofAuto().allocate(Math.max(8, l1.length * 8L)));
+            tables.clear();
+            l1DirtyFrom = Integer.MAX_VALUE;
+            l1DirtyTo = 0;
+            refcounts.reset(used);
+            file.truncate(used * clusterSize);
+            dataEnd = used * clusterSize;
+        }
+    }
+
+    /** Whether nothing was written since the image was emptied last; checkpoints are frequent. */
+    private boolean isEmpty(int used) {
+        if (dataEnd > used * clusterSize || refcounts.pendingFrees() > 0) {
+            return false;
+        }
+        for (long entry : l1) {
+            if (entry != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void freeAll() throws BlockException {
+        for (int i = 0; i < l1.length; i++) {
+            if ((l1[i] & OFFSET_MASK) != 0) {
+                TableCache.Table table = l2ForWriting(i);
+                for (int j = 0; j < 1 << l2Bits; j++) {
+                    long old = table.entry(j);
+                    if (old != 0) {
+                        table.entry(j, 0);
+                        freeMapping(old);
+                    }
+                }
+                tables.markDirty();
+                tidy();
+            }
+        }
+        writeBack();
+    }
+}
