@@ -405,6 +405,9 @@ public final class Hpet implements IoHandler, StateSection {
             throw c.invalid("Input validation failed: hpet/num_timers must match version_id: 2");
         }
         c.structs("timer", "hpet_timer", 1, TIMERS, (s, i) -> describeTimer(s, timers[i]));
+        if (c.loading()) {
+            rtcLevel = 0;
+        }
         c.subsection(
                 "hpet/rtc_irq_level",
                 1,

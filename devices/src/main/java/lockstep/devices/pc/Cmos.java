@@ -80,9 +80,7 @@ final class Cmos {
                         case 'c' -> 2;
                         case 'd' -> 3;
                         case 'n' -> 4;
-                        default ->
-                                throw new IllegalArgumentException(
-                                        "Invalid boot device for PC: '" + order.charAt(i) + "'");
+                        default -> throw new IllegalArgumentException("Invalid boot device for PC");
                     };
         }
         rtc.cmos(BOOT_FIRST_TWO, codes[1] << 4 | codes[0]);

@@ -26,6 +26,7 @@ import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.smbios.Smbios;
 import lockstep.devices.smbus.SmbusController;
 import lockstep.devices.smbus.SpdEeprom;
+import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.runtime.Vmm;
@@ -40,6 +41,7 @@ import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -173,7 +175,15 @@ public final class PcMachine implements Machine, PcBoard {
         memoryModules.forEach(core.state()::register);
         core.vmm().publish(PcBoard.class, this);
         core.vmm().run().onPowerButton(power::powerButton);
+        setBootOrder(true);
         addObjects();
+        if (flag("usb", false)) {
+            core.vmm()
+                    .service(UsbBuses.class)
+                    .createController(
+                            new DeviceOptions("piix3-usb-uhci", null, null, Map.of("addr", "01.2")),
+                            this);
+        }
         PcMonitor.install(core.vmm().hmp(), this);
     }
 
@@ -408,9 +418,6 @@ public final class PcMachine implements Machine, PcBoard {
 
     /** Everything that depends on devices from the command line; once, before the first reset. */
     private void complete() {
-        if (complete) {
-            return;
-        }
         complete = true;
         Cmos.fill(rtc, below4G, above4G, config.cpus(), true);
         for (int unit = 0; unit < 2; unit++) {
@@ -418,7 +425,6 @@ public final class PcMachine implements Machine, PcBoard {
             ide.geometry(0, unit)
                     .ifPresent(g -> Cmos.disk(rtc, n, g.cylinders(), g.heads(), g.sectors()));
         }
-        Cmos.bootOrder(rtc, bootOrder(config));
         describeToFirmware();
         new AcpiTables(
                 core,
@@ -427,10 +433,26 @@ public final class PcMachine implements Machine, PcBoard {
         fwCfg.publish();
     }
 
-    static String bootOrder(MachineConfig config) {
+    private void laterReset() {
+        if (config.boot().containsKey("once")) {
+            Cmos.bootOrder(rtc, config.boot().getOrDefault("order", "cad"));
+        }
+    }
+
+    /** The order of the first boot, or of all later ones. */
+    private void setBootOrder(boolean first) throws DeviceException {
         Map<String, String> boot = config.boot();
+        String order = boot.getOrDefault("order", "cad");
         String once = boot.get("once");
-        return once != null ? once : boot.getOrDefault("order", "cad");
+        try {
+            // A wrong later order is refused now, not at the first reset.
+            Cmos.bootOrder(rtc, order);
+            if (first && once != null) {
+                Cmos.bootOrder(rtc, once);
+            }
+        } catch (IllegalArgumentException e) {
+            throw new DeviceException(message(e), e);
+        }
     }
 
     private void describeToFirmware() {
@@ -611,7 +633,11 @@ public final class PcMachine implements Machine, PcBoard {
 
     @Override
     public void reset() {
-        complete();
+        if (complete) {
+            laterReset();
+        } else {
+            complete();
+        }
         core.reset();
     }
 }

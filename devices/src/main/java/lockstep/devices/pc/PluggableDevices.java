@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.usb.UsbBuses;
@@ -22,5 +23,6 @@ public final class PluggableDevices {
         vmm.deviceType("usb-mouse", usb::createMouse);
         vmm.deviceType("usb-kbd", usb::createKeyboard);
         vmm.deviceType("VGA", VgaDevices::create);
+        vmm.deviceType("isa-debugcon", DebugConsole::create);
     }
 }

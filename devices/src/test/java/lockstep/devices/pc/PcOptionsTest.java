@@ -1,0 +1,102 @@
+package lockstep.devices.pc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineConfig;
+
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
+import java.util.Map;
+
+/** What the command line changes about the board, and what it may not say. */
+final class PcOptionsTest {
+    private final FakeCore core = new FakeCore(16 << 20);
+
+    @BeforeEach
+    void firmware() {
+        try {
+            new Firmware(List.of()).load("bios-256k.bin");
+            new Firmware(List.of()).load("vgabios-stdvga.bin");
+        } catch (DeviceException e) {
+            Assumptions.abort("firmware is not installed: " + e.getMessage());
+        }
+    }
+
+    private static MachineConfig config(
+            String bios, String vga, boolean defaults, Map<String, String> boot) {
+        return new MachineConfig(
+                "pc-i440fx-10.2",
+                Map.of(),
+                16 << 20,
+                1,
+                null,
+                List.of(),
+                bios,
+                List.of(),
+                List.of(),
+                List.of(),
+                true,
+                vga,
+                defaults,
+                boot,
+                Map.of(),
+                null,
+                null,
+                Map.of());
+    }
+
+    private PcMachine make(MachineConfig config) throws DeviceException {
+        return new PcMachine(core, PcVersion.all().getFirst(), config);
+    }
+
+    private String refused(MachineConfig config) {
+        return assertThrows(DeviceException.class, () -> make(config)).getMessage();
+    }
+
+    @Test
+    void graphicsCanBeLeftOut() throws Exception {
+        assertNull(make(config(null, "none", true, Map.of())).pci().function(2 << 3));
+    }
+
+    @Test
+    void withoutDefaultsThereIsNoGraphicsUnlessAskedFor() throws Exception {
+        assertNull(make(config(null, null, false, Map.of())).pci().function(2 << 3));
+        FakeCore other = new FakeCore(16 << 20);
+        PcMachine pc =
+                new PcMachine(
+                        other, PcVersion.all().getFirst(), config(null, "std", false, Map.of()));
+        assertNotNull(pc.pci().function(2 << 3));
+    }
+
+    @Test
+    void refusals() {
+        assertEquals(
+                "could not load PC BIOS 'no-such.bin'",
+                refused(config("no-such.bin", null, true, Map.of())));
+    }
+
+    @Test
+    void wrongBootDevicesAreRefusedAtTheStart() {
+        assertEquals(
+                "Invalid boot device for PC",
+                refused(config(null, null, true, Map.of("order", "x"))));
+    }
+
+    @Test
+    void bootOnceHoldsUntilTheFirstReset() throws Exception {
+        PcMachine pc = make(config(null, null, true, Map.of("order", "c", "once", "n")));
+        pc.reset();
+        core.ports().write(0x70, 1, 0x3d);
+        assertEquals(0x04, core.ports().read(0x71, 1));
+        pc.reset();
+        core.ports().write(0x70, 1, 0x3d);
+        assertEquals(0x02, core.ports().read(0x71, 1));
+    }
+}
