@@ -8,6 +8,8 @@ import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.vmstate.StateRegistry;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -53,7 +55,7 @@ final class TestVmm implements AutoCloseable {
     }
 
     private interface Answer {
-        Object answer(String name, Object[] args);
+        @Nullable Object answer(String name, Object[] args);
     }
 
     private static <T> T proxy(Class<T> type, Answer answer) {
