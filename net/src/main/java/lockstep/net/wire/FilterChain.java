@@ -58,13 +58,10 @@ public final class FilterChain {
 
     /** Ends all filters, because the backend goes away. */
     void removeAll() {
-        for (NetFilter f : filters) {
+        for (NetFilter f : list()) {
             f.close();
-        }
-        for (NetFilter f : filters) {
             owner.network().filterGone(f);
         }
-        filters = NONE;
     }
 
     /** Shows a packet to every filter. 0: it passed; otherwise a filter took it. */

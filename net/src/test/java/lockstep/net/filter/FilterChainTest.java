@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 
@@ -136,8 +137,11 @@ class FilterChainTest {
                 insert=behind,netdev=n0,queue=all
                 """,
                 wire.network.describe());
+        List<String> gone = new ArrayList<>();
+        wire.network.onFilterGone(f -> gone.add(f.id()));
         wire.host.close();
         assertFalse(wire.pipe("c0").frontendOpen());
+        assertEquals(List.of("b", "d", "c", "a"), gone);
     }
 
     @Test

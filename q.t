@@ -1,0 +1,2 @@
+P: warning: netdev t has no peer
+P: warning: netdev t has no peer
