@@ -1,8 +1,8 @@
 import org.jspecify.annotations.NullMarked;
 
 /**
- * Block nodes, drivers and exports. Devices and COLO use {@code lockstep.block}; the drivers' packages are exported for
- * tools that work on images without a machine.
+ * Block nodes, drivers and exports. Devices and COLO use {@code lockstep.block}; the drivers'
+ * packages are exported for tools that work on images without a machine.
  */
 @NullMarked
 module lockstep.block {

@@ -14,14 +14,16 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
- * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU: BlockBackend).
+ * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU:
+ * BlockBackend).
  *
- * <p>Requests may be submitted from any thread; they run on the graph's worker threads, in no particular order, and
- * their completion runs on the main loop with the machine lock held. Buffers belong to the request until it completes.
+ * <p>Requests may be submitted from any thread; they run on the graph's worker threads, in no
+ * particular order, and their completion runs on the main loop with the machine lock held. Buffers
+ * belong to the request until it completes.
  *
- * <p>For a backend with a device the drive's error policy is applied here: a failed request that the policy ignores
- * completes with 0; one that stops the machine is kept, and is submitted again when the machine runs; the device sees
- * only the end.
+ * <p>For a backend with a device the drive's error policy is applied here: a failed request that
+ * the policy ignores completes with 0; one that stops the machine is kept, and is submitted again
+ * when the machine runs; the device sees only the end.
  */
 public final class BlockBackend implements NodeUser {
     /** I/O status that management sees. */
@@ -225,7 +227,10 @@ public final class BlockBackend implements NodeUser {
         }
     }
 
-    /** Whether management sees an I/O status: there is a device and some error would stop the machine. */
+    /**
+     * Whether management sees an I/O status: there is a device and some error would stop the
+     * machine.
+     */
     public boolean ioStatusEnabled() {
         return device != null
                 && (writeErrorAction == ErrorAction.ENOSPC
@@ -237,7 +242,10 @@ public final class BlockBackend implements NodeUser {
         return ioStatus;
     }
 
-    /** With writethrough every write is flushed before it completes (the guest's write cache is off). */
+    /**
+     * With writethrough every write is flushed before it completes (the guest's write cache is
+     * off).
+     */
     public void setWritethrough(boolean value) {
         writethrough = value;
     }
@@ -374,8 +382,9 @@ public final class BlockBackend implements NodeUser {
     }
 
     /**
-     * Waits until all submitted requests are completed, running their completions on this thread. Requests kept for a
-     * retry are not waited for. The caller holds the machine lock and is not inside the graph.
+     * Waits until all submitted requests are completed, running their completions on this thread.
+     * Requests kept for a retry are not waited for. The caller holds the machine lock and is not
+     * inside the graph.
      */
     public void drain() {
         boolean interrupted = false;
@@ -412,7 +421,10 @@ public final class BlockBackend implements NodeUser {
         }
     }
 
-    /** The machine runs again: kept requests are submitted again and the I/O status is reset. Main loop. */
+    /**
+     * The machine runs again: kept requests are submitted again and the I/O status is reset. Main
+     * loop.
+     */
     public void machineResumed() {
         ioStatus = IoStatus.OK;
         for (Request request = stopped.poll(); request != null; request = stopped.poll()) {

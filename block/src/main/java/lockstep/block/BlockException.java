@@ -1,8 +1,8 @@
 package lockstep.block;
 
 /**
- * A block operation failed. The error number decides what the guest and the wire see; the message is what a person or a
- * management client reads.
+ * A block operation failed. The error number decides what the guest and the wire see; the message
+ * is what a person or a management client reads.
  */
 public final class BlockException extends Exception {
     private static final long serialVersionUID = 1L;

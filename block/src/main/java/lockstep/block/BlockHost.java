@@ -1,6 +1,8 @@
 package lockstep.block;
 
-/** What the block room needs from the machine around it; tests and tools bring their own small one. */
+/**
+ * What the block room needs from the machine around it; tests and tools bring their own small one.
+ */
 public interface BlockHost {
     /** Runs a task on the main loop with the machine lock held. Any thread. */
     void post(Runnable task);

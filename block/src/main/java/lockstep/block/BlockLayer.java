@@ -6,14 +6,17 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
-/** The block room's service for devices and for COLO; found through the machine's context. Machine lock held. */
+/**
+ * The block room's service for devices and for COLO; found through the machine's context. Machine
+ * lock held.
+ */
 public interface BlockLayer {
     /** The graph of nodes and backends. */
     BlockGraph graph();
 
     /**
-     * The backend for a device's {@code drive} property: a drive's id, or a node name, for which a backend without name is
-     * made.
+     * The backend for a device's {@code drive} property: a drive's id, or a node name, for which a
+     * backend without name is made.
      *
      * @throws BlockException when neither exists or the drive is taken
      */

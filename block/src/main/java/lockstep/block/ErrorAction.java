@@ -1,6 +1,9 @@
 package lockstep.block;
 
-/** What happens when a guest's request fails: one drive has one such policy for reads and one for writes. */
+/**
+ * What happens when a guest's request fails: one drive has one such policy for reads and one for
+ * writes.
+ */
 public enum ErrorAction {
     /** The guest sees success. */
     IGNORE,

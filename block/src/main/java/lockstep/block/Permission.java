@@ -3,7 +3,10 @@ package lockstep.block;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Bits of what a user of a node may do with it, as QEMU numbers them (they are also byte offsets of its file locks). */
+/**
+ * Bits of what a user of a node may do with it, as QEMU numbers them (they are also byte offsets of
+ * its file locks).
+ */
 public final class Permission {
     public static final int CONSISTENT_READ = 1;
     public static final int WRITE = 2;

@@ -1,7 +1,8 @@
 package lockstep.block;
 
 /**
- * Acts on all replication nodes at once, newest first, stopping at the first error. The caller holds the machine lock.
+ * Acts on all replication nodes at once, newest first, stopping at the first error. The caller
+ * holds the machine lock.
  */
 public interface ReplicationControl {
     /** Which side a node is on. */

@@ -5,16 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.node.BlockGraph;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import lockstep.block.node.BlockGraph;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Completions, draining, and what an error policy makes of a failure. */
 class BlockBackendTest {
@@ -127,15 +129,11 @@ class BlockBackendTest {
     void oneDevicePerDriveAndConflictsHaveNames() throws Exception {
         assertEquals(
                 "Drive 'drive0' is already in use by another block device",
-                assertThrows(
-                                BlockException.class,
-                                () -> backend.attachDevice("ide1", false, false))
+                assertThrows(BlockException.class, () -> backend.attachDevice("ide1", false, false))
                         .getMessage());
         BlockBackend second = Images.backend(graph, "drive1", graph.retain(disk));
         String text =
-                assertThrows(
-                                BlockException.class,
-                                () -> second.attachDevice("ide1", false, false))
+                assertThrows(BlockException.class, () -> second.attachDevice("ide1", false, false))
                         .getMessage();
         assertEquals(
                 "Permission conflict on node '"

@@ -1,11 +1,15 @@
 package lockstep.block;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Role;
 
-/** Passes everything to its child until a number of writes has been made; then the disk is gone, as after a kill. */
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Passes everything to its child until a number of writes has been made; then the disk is gone, as
+ * after a kill.
+ */
 public final class FaultyNode extends BlockNode {
     private int writesLeft;
     private int readsFail;

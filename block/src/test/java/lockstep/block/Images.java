@@ -3,17 +3,18 @@ package lockstep.block;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.io.IOException;
-import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.raw.RawNode;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 
 /** Opens images for tests and runs tools against them. */
 public final class Images {
@@ -29,8 +30,7 @@ public final class Images {
     /** Runs a command, which must end with status 0, and answers what it printed. */
     public static String run(String... command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output =
-                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         int code = process.waitFor();
         assertEquals(0, code, () -> String.join(" ", command) + "\n" + output);
         return output;
@@ -50,10 +50,11 @@ public final class Images {
     /** A raw node over a new file of zeroes. */
     public static RawNode raw(BlockGraph graph, Path path, long size) throws Exception {
         if (!Files.exists(path)) {
-            try (var channel = java.nio.channels.FileChannel.open(
-                    path,
-                    java.nio.file.StandardOpenOption.CREATE,
-                    java.nio.file.StandardOpenOption.WRITE)) {
+            try (var channel =
+                    java.nio.channels.FileChannel.open(
+                            path,
+                            java.nio.file.StandardOpenOption.CREATE,
+                            java.nio.file.StandardOpenOption.WRITE)) {
                 channel.write(java.nio.ByteBuffer.allocate(1), size - 1);
             }
         }

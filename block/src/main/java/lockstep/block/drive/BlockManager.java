@@ -1,10 +1,5 @@
 package lockstep.block.drive;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.function.BooleanSupplier;
-import java.util.function.Consumer;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.api.DriveOptions;
@@ -29,7 +24,14 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /** What the monitors and the command line do to drives, nodes and exports. Machine lock held. */
 public final class BlockManager implements BlockLayer {
@@ -41,6 +43,7 @@ public final class BlockManager implements BlockLayer {
     private final List<NbdExport> exports = new ArrayList<>();
     private final Consumer<String> exportDeleted;
     private @Nullable NbdServer server;
+    private boolean snapshots;
 
     /**
      * A manager of an empty graph.
@@ -122,7 +125,9 @@ public final class BlockManager implements BlockLayer {
         return made;
     }
 
-    /** A drive of the command line; the machine's own interface is used when the text names none. */
+    /**
+     * A drive of the command line; the machine's own interface is used when the text names none.
+     */
     public DriveInfo addDrive(String text, Map<String, String> defaults, String defaultInterface)
             throws BlockException {
         return addDrive(DriveText.parse(text, defaults), defaultInterface);
@@ -146,10 +151,6 @@ public final class BlockManager implements BlockLayer {
         }
         var write = DriveText.action(options.werror(), false);
         var read = DriveText.action(options.rerror(), true);
-        if (Boolean.TRUE.equals(options.snapshot())) {
-            throw new BlockException(
-                    Errno.ENOTSUP, "Drive option 'snapshot' is not supported");
-        }
         String id = options.id();
         if (id == null) {
             id = defaultId(type, place, cdrom);
@@ -163,7 +164,12 @@ public final class BlockManager implements BlockLayer {
         graph.addBackend(backend);
         try {
             if (!drive.tree().isEmpty()) {
-                BlockNode root = opener.openLegacy(drive.tree(), Inherited.DRIVE);
+                boolean snapshot = options.snapshot() == null ? snapshots : options.snapshot();
+                BlockNode root =
+                        snapshot
+                                ? TemporaryOverlay.over(
+                                        opener.openLegacy(drive.tree(), Inherited.SNAPSHOT))
+                                : opener.openLegacy(drive.tree(), Inherited.DRIVE);
                 try {
                     backend.insert(root);
                 } finally {
@@ -247,6 +253,11 @@ public final class BlockManager implements BlockLayer {
             throw bad("Invalid drive index, bus or unit " + value);
         }
         return value.intValue();
+    }
+
+    /** All drives that follow keep their writes in temporary images, as {@code -snapshot} asks. */
+    public void useSnapshots() {
+        snapshots = true;
     }
 
     /** HMP drive_add without -n. */
@@ -388,7 +399,8 @@ public final class BlockManager implements BlockLayer {
                     graph.replaceChild(edge, wanted);
                 }
             }
-            case BlockdevRefOrNull.Definition ignored -> throw bad("Cannot change the option 'backing'");
+            case BlockdevRefOrNull.Definition ignored ->
+                    throw bad("Cannot change the option 'backing'");
         }
     }
 
@@ -462,8 +474,7 @@ public final class BlockManager implements BlockLayer {
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }
-        graph.drained(
-                () -> node.truncate(size));
+        graph.drained(() -> node.truncate(size));
     }
 
     // Exports
@@ -496,8 +507,7 @@ public final class BlockManager implements BlockLayer {
      *
      * @param source the drive that named it, if one did
      */
-    public void addExport(
-            NbdServer.Request request, BlockNode node, @Nullable BlockBackend source)
+    public void addExport(NbdServer.Request request, BlockNode node, @Nullable BlockBackend source)
             throws BlockException {
         if (!BlockGraph.wellFormed(request.id())) {
             throw bad("Invalid block export id");

@@ -1,9 +1,5 @@
 package lockstep.block.drive;
 
-import java.util.LinkedHashMap;
-import java.util.Locale;
-import java.util.Map;
-import java.util.Set;
 import lockstep.api.DriveOptions;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
@@ -14,10 +10,17 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
 
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+
 /**
- * One {@code -drive} text taken apart: what the drive keeps for itself, and the tree of the root node's options.
+ * One {@code -drive} text taken apart: what the drive keeps for itself, and the tree of the root
+ * node's options.
  *
  * @param options the drive's own options
  * @param tree the root node's options as texts; empty for a drive without medium
@@ -38,7 +41,9 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
                     "stats-account-failed",
                     "copy-on-read");
 
-    /** The interfaces a drive can name, with the units of one bus (0: no limit) and their QMP order. */
+    /**
+     * The interfaces a drive can name, with the units of one bus (0: no limit) and their QMP order.
+     */
     enum Interface {
         NONE(0),
         IDE(2),
@@ -86,7 +91,9 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
         Map<String, String> node = new LinkedHashMap<>();
         for (Map.Entry<String, String> entry : all.entrySet()) {
             String key = entry.getKey();
-            if (key.startsWith("throttling.") || key.equals("group") || key.startsWith("stats-intervals")) {
+            if (key.startsWith("throttling.")
+                    || key.equals("group")
+                    || key.startsWith("stats-intervals")) {
                 throw new BlockException(
                         Errno.ENOTSUP, "Drive option '" + key + "' is not supported");
             }
@@ -135,7 +142,10 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
         }
     }
 
-    /** {@code file=X} names what the root node is stored in, or the root itself when its driver is a protocol. */
+    /**
+     * {@code file=X} names what the root node is stored in, or the root itself when its driver is a
+     * protocol.
+     */
     private static void named(JsonObject tree, String file) throws BlockException {
         if (tree.has("file")) {
             throw bad("Can't specify 'file' and 'filename' options at the same time");

@@ -1,2 +1,5 @@
-/** Drives as the command line and the monitors know them: {@code -drive} texts, their ids, places and error policies. */
+/**
+ * Drives as the command line and the monitors know them: {@code -drive} texts, their ids, places
+ * and error policies.
+ */
 package lockstep.block.drive;

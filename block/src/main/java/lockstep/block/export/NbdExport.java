@@ -1,7 +1,5 @@
 package lockstep.block.export;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
@@ -9,7 +7,11 @@ import lockstep.block.nbd.Nbd;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** One exported node. */
 public final class NbdExport {
@@ -85,17 +87,12 @@ public final class NbdExport {
 
     int flags(boolean structured, boolean multiConn) {
         int flags =
-                Nbd.TRANSMIT_HAS_FLAGS
-                        | Nbd.TRANSMIT_FLUSH
-                        | Nbd.TRANSMIT_FUA
-                        | Nbd.TRANSMIT_CACHE;
+                Nbd.TRANSMIT_HAS_FLAGS | Nbd.TRANSMIT_FLUSH | Nbd.TRANSMIT_FUA | Nbd.TRANSMIT_CACHE;
         flags |= multiConn ? Nbd.TRANSMIT_MULTI_CONN : 0;
         flags |= structured ? Nbd.TRANSMIT_DF : 0;
         flags |=
                 writable
-                        ? Nbd.TRANSMIT_TRIM
-                                | Nbd.TRANSMIT_WRITE_ZEROES
-                                | Nbd.TRANSMIT_FAST_ZERO
+                        ? Nbd.TRANSMIT_TRIM | Nbd.TRANSMIT_WRITE_ZEROES | Nbd.TRANSMIT_FAST_ZERO
                         : Nbd.TRANSMIT_READ_ONLY;
         return flags;
     }
@@ -149,7 +146,10 @@ public final class NbdExport {
         return !sessions.isEmpty();
     }
 
-    /** Disconnects all clients, waits until none of their requests is under way, and lets the node go. */
+    /**
+     * Disconnects all clients, waits until none of their requests is under way, and lets the node
+     * go.
+     */
     void close() {
         List<NbdSession> open;
         synchronized (this) {

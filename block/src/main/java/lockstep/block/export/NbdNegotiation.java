@@ -1,11 +1,13 @@
 package lockstep.block.export;
 
+import lockstep.block.nbd.Nbd;
+import lockstep.block.nbd.NbdStream;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import lockstep.block.nbd.Nbd;
-import lockstep.block.nbd.NbdStream;
-import org.jspecify.annotations.Nullable;
 
 /** The server's side of the handshake with one client. */
 final class NbdNegotiation {
@@ -69,7 +71,10 @@ final class NbdNegotiation {
                 case Nbd.OPT_STARTTLS -> {
                     stream.skip(length);
                     if (length != 0) {
-                        error(option, Nbd.REP_ERR_INVALID, "option 'starttls' has unexpected length");
+                        error(
+                                option,
+                                Nbd.REP_ERR_INVALID,
+                                "option 'starttls' has unexpected length");
                     } else {
                         error(option, Nbd.REP_ERR_POLICY, "TLS not configured");
                     }
@@ -94,7 +99,8 @@ final class NbdNegotiation {
                         reply(option, Nbd.REP_ACK, new byte[0]);
                     }
                 }
-                case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT -> contexts(option, length);
+                case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT ->
+                        contexts(option, length);
                 default -> {
                     stream.skip(length);
                     error(option, Nbd.REP_ERR_UNSUP, "Unsupported option " + option);

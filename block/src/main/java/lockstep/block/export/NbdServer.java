@@ -1,5 +1,16 @@
 package lockstep.block.export;
 
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.Permission;
+import lockstep.block.nbd.Nbd;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
@@ -18,19 +29,10 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import lockstep.block.Permission;
-import lockstep.block.nbd.Nbd;
-import lockstep.block.nbd.NbdAddress;
-import lockstep.block.node.BlockGraph;
-import lockstep.block.node.BlockNode;
-import org.jspecify.annotations.Nullable;
 
 /**
- * The process's NBD server. Management calls come with the machine lock held; each client is served by a thread of its own,
- * and its requests run on the graph's workers.
+ * The process's NBD server. Management calls come with the machine lock held; each client is served
+ * by a thread of its own, and its requests run on the graph's workers.
  */
 public final class NbdServer implements AutoCloseable {
     private final BlockGraph graph;
@@ -115,9 +117,7 @@ public final class NbdServer implements AutoCloseable {
             SocketChannel channel;
             try {
                 synchronized (this) {
-                    while (!closed
-                            && maxConnections != 0
-                            && sessions.size() >= maxConnections) {
+                    while (!closed && maxConnections != 0 && sessions.size() >= maxConnections) {
                         wait();
                     }
                     if (closed) {
@@ -202,8 +202,7 @@ public final class NbdServer implements AutoCloseable {
     public NbdExport add(Request request, BlockNode node, @Nullable BlockBackend source)
             throws BlockException {
         if (request.name().length() > Nbd.STRING_MAX) {
-            throw new BlockException(
-                    Errno.EINVAL, "export name '" + request.name() + "' too long");
+            throw new BlockException(Errno.EINVAL, "export name '" + request.name() + "' too long");
         }
         if (request.description().length() > Nbd.STRING_MAX) {
             throw new BlockException(
@@ -211,8 +210,7 @@ public final class NbdServer implements AutoCloseable {
         }
         if (find(request.name()) != null) {
             throw new BlockException(
-                    Errno.EINVAL,
-                    "NBD server already has export named '" + request.name() + "'");
+                    Errno.EINVAL, "NBD server already has export named '" + request.name() + "'");
         }
         if (request.writable() && node.readOnly()) {
             throw new BlockException(Errno.EPERM, "Cannot export read-only node as writable");

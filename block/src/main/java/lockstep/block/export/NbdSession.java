@@ -1,5 +1,14 @@
 package lockstep.block.export;
 
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.nbd.Nbd;
+import lockstep.block.nbd.NbdStream;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -9,14 +18,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.Semaphore;
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
-import lockstep.block.nbd.Nbd;
-import lockstep.block.nbd.NbdStream;
-import lockstep.block.node.BlockNode;
-import lockstep.block.node.Buffers;
 
 /** One client: negotiation and then requests, up to {@value #IN_FLIGHT} of them at a time. */
 final class NbdSession {
@@ -103,7 +104,14 @@ final class NbdSession {
                 if (request.type() == Nbd.CMD_WRITE) {
                     if (Integer.compareUnsigned(request.length(), Nbd.PAYLOAD_MAX) > 0) {
                         // The payload cannot be skipped in reasonable time.
-                        sendError(request, Errno.EINVAL, "len (" + Integer.toUnsignedString(request.length()) + ") is larger than max len (" + Nbd.PAYLOAD_MAX + ")");
+                        sendError(
+                                request,
+                                Errno.EINVAL,
+                                "len ("
+                                        + Integer.toUnsignedString(request.length())
+                                        + ") is larger than max len ("
+                                        + Nbd.PAYLOAD_MAX
+                                        + ")");
                         return;
                     }
                     payload.close();
@@ -171,7 +179,8 @@ final class NbdSession {
                     case Nbd.CMD_BLOCK_STATUS -> Nbd.CMD_FLAG_REQ_ONE;
                     default ->
                             throw new Refusal(
-                                    Errno.EINVAL, "invalid request type (" + request.type() + ") received");
+                                    Errno.EINVAL,
+                                    "invalid request type (" + request.type() + ") received");
                 };
         boolean writes =
                 request.type() == Nbd.CMD_WRITE
@@ -181,7 +190,9 @@ final class NbdSession {
         if ((request.flags() & ~(allowed | Nbd.CMD_FLAG_FUA)) != 0) {
             throw new Refusal(
                     Errno.EINVAL,
-                    "unsupported flags for command (got 0x" + Integer.toHexString(request.flags()) + ")");
+                    "unsupported flags for command (got 0x"
+                            + Integer.toHexString(request.flags())
+                            + ")");
         }
         long length = Integer.toUnsignedLong(request.length());
         if (request.type() == Nbd.CMD_READ && length > Nbd.PAYLOAD_MAX) {
@@ -219,8 +230,7 @@ final class NbdSession {
         BlockBackend backend = export.backend();
         long from = request.from();
         long length = Integer.toUnsignedLong(request.length());
-        boolean durable =
-                (request.flags() & Nbd.CMD_FLAG_FUA) != 0 || export.writethrough();
+        boolean durable = (request.flags() & Nbd.CMD_FLAG_FUA) != 0 || export.writethrough();
         switch (request.type()) {
             case Nbd.CMD_READ -> read(export, request);
             case Nbd.CMD_WRITE -> {
@@ -323,12 +333,7 @@ final class NbdSession {
             boolean last = at + run == end;
             if (status.zero()) {
                 stream.write(
-                        chunk(
-                                        request,
-                                        last ? Nbd.CHUNK_DONE : 0,
-                                        Nbd.CHUNK_OFFSET_HOLE,
-                                        12,
-                                        12)
+                        chunk(request, last ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_OFFSET_HOLE, 12, 12)
                                 .putLong(at)
                                 .putInt((int) run)
                                 .flip());
@@ -362,8 +367,7 @@ final class NbdSession {
         while (at < end) {
             BlockStatus status = export.status(at, end - at);
             long run = Math.min(status.length(), end - at);
-            int flags =
-                    (status.data() ? 0 : Nbd.STATE_HOLE) | (status.zero() ? Nbd.STATE_ZERO : 0);
+            int flags = (status.data() ? 0 : Nbd.STATE_HOLE) | (status.zero() ? Nbd.STATE_ZERO : 0);
             long[] last = extents.isEmpty() ? null : extents.getLast();
             if (last != null && last[1] == flags) {
                 last[0] += run;

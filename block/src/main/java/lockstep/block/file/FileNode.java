@@ -11,14 +11,16 @@ import lockstep.runtime.linux.ImageFile;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end give zeroes and writes
- * beyond it lengthen the file, because formats above decide what the length means.
+ * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end
+ * give zeroes and writes beyond it lengthen the file, because formats above decide what the length
+ * means.
  *
- * <p>Locks follow QEMU: byte 100 plus bit number for each permission in use, byte 200 plus bit number for each one that
- * is not shared, all as shared locks; a conflict is a lock of somebody else on the opposite byte.
+ * <p>Locks follow QEMU: byte 100 plus bit number for each permission in use, byte 200 plus bit
+ * number for each one that is not shared, all as shared locks; a conflict is a lock of somebody
+ * else on the opposite byte.
  *
- * <p>cache.direct is accepted and the host's page cache is used all the same: durability is the same, and no buffer has
- * to be aligned.
+ * <p>cache.direct is accepted and the host's page cache is used all the same: durability is the
+ * same, and no buffer has to be aligned.
  */
 public final class FileNode extends BlockNode {
     private static final long PERMISSION_BYTE = 100;

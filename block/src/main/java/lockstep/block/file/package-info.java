@@ -1,2 +1,5 @@
-/** A file or block device of the host as a node: data, holes, and the byte locks that tell other processes it is in use. */
+/**
+ * A file or block device of the host as a node: data, holes, and the byte locks that tell other
+ * processes it is in use.
+ */
 package lockstep.block.file;

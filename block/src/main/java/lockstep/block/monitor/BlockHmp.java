@@ -1,6 +1,5 @@
 package lockstep.block.monitor;
 
-import java.util.List;
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockInfo;
@@ -16,7 +15,10 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.open.NodeOpener;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** The human monitor's block commands. Main loop, machine lock held. */
 final class BlockHmp {
@@ -86,7 +88,8 @@ final class BlockHmp {
                 "block",
                 "nodes:-n,verbose:-v,device:B?",
                 "[-n] [-v] [device]",
-                "show info of one block device or all block devices (-n: show named nodes; -v: show details)",
+                "show info of one block device or all block devices (-n: show named nodes; -v: show"
+                        + " details)",
                 this::infoBlock);
         table.addInfo(
                 "blockstats",
@@ -109,8 +112,7 @@ final class BlockHmp {
         boolean all = arguments.flag("all");
         boolean writable = arguments.flag("writable");
         if (writable && !all) {
-            throw new BlockException(
-                    lockstep.block.Errno.EINVAL, "-w only valid together with -a");
+            throw new BlockException(lockstep.block.Errno.EINVAL, "-w only valid together with -a");
         }
         String uri = arguments.string("uri");
         manager.startServer(address(uri), 100, 10);
@@ -149,8 +151,7 @@ final class BlockHmp {
         BlockNode node = manager.graph().lookup(device);
         String name = givenName == null ? device : givenName;
         manager.addExport(
-                new NbdServer.Request(
-                        name, name, "", writable && !node.readOnly(), false, false),
+                new NbdServer.Request(name, name, "", writable && !node.readOnly(), false, false),
                 node,
                 manager.graph().findBackend(device));
     }
@@ -268,9 +269,7 @@ final class BlockHmp {
             out.append("backing file: ").append(image.backingFilename()).append('\n');
         }
         if (image.backingFilenameFormat() != null) {
-            out.append("backing file format: ")
-                    .append(image.backingFilenameFormat())
-                    .append('\n');
+            out.append("backing file format: ").append(image.backingFilenameFormat()).append('\n');
         }
     }
 

@@ -1,6 +1,5 @@
 package lockstep.block.monitor;
 
-import java.util.List;
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockExportCommands;
@@ -31,7 +30,10 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.open.NodeOpener;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /** The QMP commands of block-core and block-export. Main loop, machine lock held. */
 final class BlockQmp implements BlockCoreCommands, BlockExportCommands {

@@ -1,7 +1,5 @@
 package lockstep.block.monitor;
 
-import java.util.List;
-import java.util.Map;
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockErrorAction;
 import lockstep.api.BlockExportCommands;
@@ -42,6 +40,9 @@ import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.StartPhase;
+
+import java.util.List;
+import java.util.Map;
 
 /** The block room's place in the process. */
 public final class BlockRoom implements Room {
@@ -272,6 +273,34 @@ public final class BlockRoom implements Room {
                                 + "       [,werror=ignore|stop|report|enospc][,id=name]...\n"
                                 + "                use 'file' as a drive image\n",
                         text -> manager.addDrive(text, Map.of(), "ide")));
+        vmm.option(
+                new OptionHandler() {
+                    @Override
+                    public List<String> names() {
+                        return List.of("snapshot");
+                    }
+
+                    @Override
+                    public boolean takesArgument() {
+                        return false;
+                    }
+
+                    @Override
+                    public StartPhase phase() {
+                        return StartPhase.EARLY_OBJECTS;
+                    }
+
+                    @Override
+                    public void apply(String argument) {
+                        manager.useSnapshots();
+                    }
+
+                    @Override
+                    public String help() {
+                        return "-snapshot       write to temporary files instead of disk image"
+                                + " files\n";
+                    }
+                });
         String[] disks = {"hda", "hdb", "hdc", "hdd"};
         for (int i = 0; i < disks.length; i++) {
             String index = Integer.toString(i);
@@ -279,10 +308,15 @@ public final class BlockRoom implements Room {
                     option(
                             List.of(disks[i]),
                             StartPhase.BLOCK,
-                            "-" + disks[i] + " file    use 'file' as hard disk " + index + " image\n",
+                            "-"
+                                    + disks[i]
+                                    + " file    use 'file' as hard disk "
+                                    + index
+                                    + " image\n",
                             text ->
                                     manager.addDrive(
-                                            "", Map.of("index", index, "media", "disk", "file", text),
+                                            "",
+                                            Map.of("index", index, "media", "disk", "file", text),
                                             "ide")));
         }
         vmm.option(
@@ -292,7 +326,9 @@ public final class BlockRoom implements Room {
                         "-cdrom file     use 'file' as CD-ROM image\n",
                         text ->
                                 manager.addDrive(
-                                        "", Map.of("index", "2", "media", "cdrom", "file", text), "ide")));
+                                        "",
+                                        Map.of("index", "2", "media", "cdrom", "file", text),
+                                        "ide")));
         String[] floppies = {"fda", "fdb"};
         for (int i = 0; i < floppies.length; i++) {
             String index = Integer.toString(i);
@@ -300,7 +336,11 @@ public final class BlockRoom implements Room {
                     option(
                             List.of(floppies[i]),
                             StartPhase.BLOCK,
-                            "-" + floppies[i] + " file    use 'file' as floppy disk " + index + " image\n",
+                            "-"
+                                    + floppies[i]
+                                    + " file    use 'file' as floppy disk "
+                                    + index
+                                    + " image\n",
                             text ->
                                     manager.addDrive(
                                             "", Map.of("index", index, "file", text), "floppy")));
@@ -310,8 +350,7 @@ public final class BlockRoom implements Room {
 
     private static BlockdevOptions blockdev(String text) throws QmpException {
         if (text.startsWith("{")) {
-            return BlockdevOptions.read(
-                    new JsonInputVisitor(JsonStreamParser.parse(text)), null);
+            return BlockdevOptions.read(new JsonInputVisitor(JsonStreamParser.parse(text)), null);
         }
         return BlockdevOptions.read(
                 new KeyvalInputVisitor(
@@ -319,7 +358,10 @@ public final class BlockRoom implements Room {
                 null);
     }
 
-    /** No option: refuses to start when a drive names an interface that no device of the machine took. */
+    /**
+     * No option: refuses to start when a drive names an interface that no device of the machine
+     * took.
+     */
     private record UnclaimedDrives(Vmm vmm, BlockManager manager) implements OptionHandler {
         @Override
         public List<String> names() {

@@ -1,7 +1,5 @@
 package lockstep.block.monitor;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockDeviceStats;
@@ -34,7 +32,11 @@ import lockstep.block.quorum.QuorumNode;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** What the graph looks like in the shapes of QMP. Machine lock held. */
 final class NodeQueries {
@@ -44,7 +46,10 @@ final class NodeQueries {
         this.graph = graph;
     }
 
-    /** The text that names a node's data: a plain file name, or all significant options as {@code json:{...}}. */
+    /**
+     * The text that names a node's data: a plain file name, or all significant options as {@code
+     * json:{...}}.
+     */
     static String filename(BlockNode node) {
         String plain = node.plainFilename();
         return plain.isEmpty() ? "json:" + JsonPrinter.compact(fullOptions(node)) : plain;
@@ -97,7 +102,9 @@ final class NodeQueries {
         }
     }
 
-    /** Bytes in the host's files below a node, without backing chains; null when that is not known. */
+    /**
+     * Bytes in the host's files below a node, without backing chains; null when that is not known.
+     */
     private static @Nullable Long actualSize(BlockNode node) {
         if (node instanceof FileNode file) {
             try {

@@ -1,2 +1,4 @@
-/** The block room's QMP and HMP commands, its command-line options, and its place in the process. */
+/**
+ * The block room's QMP and HMP commands, its command-line options, and its place in the process.
+ */
 package lockstep.block.monitor;

@@ -1,5 +1,8 @@
 package lockstep.block.nbd;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
@@ -7,8 +10,6 @@ import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.SocketChannel;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
 
 /** Where a server listens. */
 public sealed interface NbdAddress {

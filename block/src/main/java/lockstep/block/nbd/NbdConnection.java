@@ -1,18 +1,21 @@
 package lockstep.block.nbd;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import org.jspecify.annotations.Nullable;
 
 /**
- * One negotiated connection. Many requests may be under way; one thread reads all replies, straight into the requests'
- * buffers. When the connection breaks every request under way ends with {@link Lost}.
+ * One negotiated connection. Many requests may be under way; one thread reads all replies, straight
+ * into the requests' buffers. When the connection breaks every request under way ends with {@link
+ * Lost}.
  */
 final class NbdConnection {
     /** The connection broke; what became of the request is not known. */
@@ -75,10 +78,7 @@ final class NbdConnection {
         try {
             NbdHandshake.Result agreed = new NbdHandshake(stream, export).negotiate();
             NbdConnection connection = new NbdConnection(stream, agreed, onLoss);
-            Thread.ofPlatform()
-                    .daemon()
-                    .name("nbd-reply-" + name)
-                    .start(connection::readReplies);
+            Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
             return connection;
         } catch (IOException e) {
             stream.close();
@@ -327,7 +327,8 @@ final class NbdConnection {
             }
         }
         if ((flags & Nbd.CHUNK_DONE) != 0) {
-            if (request.read && request.error == 0
+            if (request.read
+                    && request.error == 0
                     && request.received < request.target.byteSize()) {
                 throw new Violation("read reply is incomplete");
             }
@@ -335,13 +336,9 @@ final class NbdConnection {
         }
     }
 
-    private static MemorySegment part(Pending request, long offset, long length)
-            throws Violation {
+    private static MemorySegment part(Pending request, long offset, long length) throws Violation {
         long at = offset - request.offset;
-        if (!request.read
-                || at < 0
-                || length <= 0
-                || at > request.target.byteSize() - length) {
+        if (!request.read || at < 0 || length <= 0 || at > request.target.byteSize() - length) {
             throw new Violation("reply outside of what was asked");
         }
         request.received += length;

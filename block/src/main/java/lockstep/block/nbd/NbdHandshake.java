@@ -1,10 +1,11 @@
 package lockstep.block.nbd;
 
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import lockstep.block.BlockException;
-import lockstep.block.Errno;
 
 /** The client's side of the negotiation. */
 final class NbdHandshake {
@@ -121,7 +122,8 @@ final class NbdHandshake {
             Reply reply = receive(Nbd.OPT_SET_META_CONTEXT);
             if (reply.type() == Nbd.REP_META_CONTEXT && reply.data().length >= 4) {
                 String named =
-                        new String(reply.data(), 4, reply.data().length - 4, StandardCharsets.UTF_8);
+                        new String(
+                                reply.data(), 4, reply.data().length - 4, StandardCharsets.UTF_8);
                 if (named.equals(Nbd.BASE_ALLOCATION)) {
                     context = ByteBuffer.wrap(reply.data()).getInt();
                 }
@@ -139,7 +141,10 @@ final class NbdHandshake {
             throws IOException, BlockException {
         byte[] name = name();
         ByteBuffer data = ByteBuffer.allocate(4 + name.length + 2 + 2);
-        data.putInt(name.length).put(name).putShort((short) 1).putShort((short) Nbd.INFO_BLOCK_SIZE);
+        data.putInt(name.length)
+                .put(name)
+                .putShort((short) 1)
+                .putShort((short) Nbd.INFO_BLOCK_SIZE);
         send(Nbd.OPT_GO, data.array());
         long size = -1;
         int flags = 0;
@@ -197,7 +202,9 @@ final class NbdHandshake {
         }
     }
 
-    /** A server that does not know GO answers an unknown export name by hanging up, so ask first. */
+    /**
+     * A server that does not know GO answers an unknown export name by hanging up, so ask first.
+     */
     private void requireListed() throws IOException, BlockException {
         send(Nbd.OPT_LIST, new byte[0]);
         boolean found = false;

@@ -1,17 +1,20 @@
 package lockstep.block.nbd;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
+
 import org.jspecify.annotations.Nullable;
 
+import java.lang.foreign.MemorySegment;
+
 /**
- * Driver {@code nbd}: an export of a server. When the connection breaks, requests fail at once and each new one starts an
- * attempt to connect again in the background; with a reconnect delay they wait up to that long instead.
+ * Driver {@code nbd}: an export of a server. When the connection breaks, requests fail at once and
+ * each new one starts an attempt to connect again in the background; with a reconnect delay they
+ * wait up to that long instead.
  */
 public final class NbdNode extends BlockNode {
     /**
@@ -64,14 +67,12 @@ public final class NbdNode extends BlockNode {
                     }
                 };
         NbdConnection connection = firstConnection(name, options, onLoss);
-        boolean serverReadOnly =
-                (connection.agreed().flags() & Nbd.TRANSMIT_READ_ONLY) != 0;
+        boolean serverReadOnly = (connection.agreed().flags() & Nbd.TRANSMIT_READ_ONLY) != 0;
         if (serverReadOnly && !readOnly && !autoReadOnly) {
             connection.disconnect();
             throw new BlockException(Errno.EACCES, "NBD export is read-only");
         }
-        NbdNode node =
-                new NbdNode(graph, name, readOnly || serverReadOnly, options, connection);
+        NbdNode node = new NbdNode(graph, name, readOnly || serverReadOnly, options, connection);
         holder[0] = node;
         return node;
     }
@@ -144,10 +145,7 @@ public final class NbdNode extends BlockNode {
             try {
                 made =
                         NbdConnection.open(
-                                options.address(),
-                                options.export(),
-                                name(),
-                                this::connectionLost);
+                                options.address(), options.export(), name(), this::connectionLost);
                 if (made.agreed().size() < agreed.size()) {
                     made.disconnect();
                     made = null;
@@ -191,7 +189,9 @@ public final class NbdNode extends BlockNode {
                         lostAt
                                 + options.reconnectDelaySeconds() * 1_000_000_000L
                                 - System.nanoTime();
-                if (ended || options.reconnectDelaySeconds() == 0 || connection == null && left <= 0) {
+                if (ended
+                        || options.reconnectDelaySeconds() == 0
+                        || connection == null && left <= 0) {
                     if (!ended) {
                         startConnecting();
                     }
@@ -242,15 +242,12 @@ public final class NbdNode extends BlockNode {
         int block = agreed.minBlock();
         if ((offset & block - 1) != 0 || (destination.byteSize() & block - 1) != 0) {
             long start = offset & -block;
-            long end = Math.min(agreed.size(), offset + destination.byteSize() + block - 1 & -block);
+            long end =
+                    Math.min(agreed.size(), offset + destination.byteSize() + block - 1 & -block);
             try (Buffers.Lease lease = Buffers.take(end - start)) {
                 read(start, lease.segment());
                 MemorySegment.copy(
-                        lease.segment(),
-                        offset - start,
-                        destination,
-                        0,
-                        destination.byteSize());
+                        lease.segment(), offset - start, destination, 0, destination.byteSize());
             }
             return;
         }

@@ -25,9 +25,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * All nodes and backends of one process. Requests hold the gate's shared side while they are inside the graph; a change
- * holds its exclusive side, so it starts when the last request has left and new ones wait. Changes are made with the
- * machine lock held.
+ * All nodes and backends of one process. Requests hold the gate's shared side while they are inside
+ * the graph; a change holds its exclusive side, so it starts when the last request has left and new
+ * ones wait. Changes are made with the machine lock held.
  */
 public final class BlockGraph implements AutoCloseable {
     private static final int WORKERS = 16;
@@ -125,7 +125,10 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
-    /** Waits until every submitted request of every backend is completed; the caller holds the machine lock. */
+    /**
+     * Waits until every submitted request of every backend is completed; the caller holds the
+     * machine lock.
+     */
     public void drainAll() {
         for (BlockBackend backend : backends) {
             backend.drain();
@@ -260,7 +263,10 @@ public final class BlockGraph implements AutoCloseable {
         return attach(user, edgeName, role, child, 0, Permission.ALL);
     }
 
-    /** Like the short form, for users that are no nodes and so say themselves what they need and share. */
+    /**
+     * Like the short form, for users that are no nodes and so say themselves what they need and
+     * share.
+     */
     public ChildEdge attach(
             NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
             throws BlockException {
@@ -366,8 +372,8 @@ public final class BlockGraph implements AutoCloseable {
     }
 
     /**
-     * Lets all users of {@code old} use {@code replacement} instead, except the replacement itself and those the filter
-     * refuses. The caller keeps a reference to both.
+     * Lets all users of {@code old} use {@code replacement} instead, except the replacement itself
+     * and those the filter refuses. The caller keeps a reference to both.
      */
     public void replaceNode(
             BlockNode old, BlockNode replacement, java.util.function.Predicate<ChildEdge> which)
@@ -470,7 +476,10 @@ public final class BlockGraph implements AutoCloseable {
         return false;
     }
 
-    /** Lets a tree be written: children first, then the node reads its metadata again and takes its locks. */
+    /**
+     * Lets a tree be written: children first, then the node reads its metadata again and takes its
+     * locks.
+     */
     public void activate(BlockNode node) throws BlockException {
         drained(
                 () -> {

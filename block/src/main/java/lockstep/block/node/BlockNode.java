@@ -15,8 +15,9 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * One layer of a disk. I/O calls block, may come from several threads at once and work on any byte offset within the
- * length; who calls them is inside {@link BlockGraph}'s gate. Everything else is called with the machine lock held.
+ * One layer of a disk. I/O calls block, may come from several threads at once and work on any byte
+ * offset within the length; who calls them is inside {@link BlockGraph}'s gate. Everything else is
+ * called with the machine lock held.
  */
 public abstract class BlockNode implements NodeUser {
     private final BlockGraph graph;
@@ -61,7 +62,10 @@ public abstract class BlockNode implements NodeUser {
         writeZeroesByWriting(offset, length);
     }
 
-    /** Drops a range; what it reads as afterwards is the driver's business. Drivers without support do nothing. */
+    /**
+     * Drops a range; what it reads as afterwards is the driver's business. Drivers without support
+     * do nothing.
+     */
     public void discard(long offset, long length) throws BlockException {}
 
     /** Makes all completed writes durable. */
@@ -93,7 +97,10 @@ public abstract class BlockNode implements NodeUser {
     /** Releases what the driver holds; children are let go by the graph. */
     protected void close() throws BlockException {}
 
-    /** The node may now be written and must not trust anything it read before. Children are active already. */
+    /**
+     * The node may now be written and must not trust anything it read before. Children are active
+     * already.
+     */
     protected void onActivate() throws BlockException {}
 
     /** The node's data was flushed; it must not be written any more. */
@@ -209,7 +216,9 @@ public abstract class BlockNode implements NodeUser {
         monitorOwned = owned;
     }
 
-    /** Everyone who counts on the node: edges, the monitor, and openers that have not let go yet. */
+    /**
+     * Everyone who counts on the node: edges, the monitor, and openers that have not let go yet.
+     */
     public final int references() {
         return references;
     }

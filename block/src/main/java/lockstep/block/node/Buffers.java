@@ -5,9 +5,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.ArrayBlockingQueue;
 
 /**
- * Native buffers for data on its way, kept for the next one. A buffer may be used by several threads (a reply is read by
- * another thread than the one that asked), so it cannot live in a confined arena, and leaving it to the collector would let
- * native memory grow while the small Java heap sees no need to collect.
+ * Native buffers for data on its way, kept for the next one. A buffer may be used by several
+ * threads (a reply is read by another thread than the one that asked), so it cannot live in a
+ * confined arena, and leaving it to the collector would let native memory grow while the small Java
+ * heap sees no need to collect.
  */
 public final class Buffers {
     private static final int SMALL_SHIFT = 16;
@@ -16,8 +17,7 @@ public final class Buffers {
 
     /** Free buffers of 64 KiB, 128 KiB, ... 2 MiB. */
     @SuppressWarnings({"unchecked", "rawtypes"})
-    private static final ArrayBlockingQueue<MemorySegment>[] FREE =
-            new ArrayBlockingQueue[CLASSES];
+    private static final ArrayBlockingQueue<MemorySegment>[] FREE = new ArrayBlockingQueue[CLASSES];
 
     static {
         for (int i = 0; i < CLASSES; i++) {

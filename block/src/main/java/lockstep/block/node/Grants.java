@@ -5,8 +5,9 @@ import lockstep.block.Errno;
 import lockstep.block.Permission;
 
 /**
- * Works out who may do what: every edge needs some permissions and shares some, a node passes on what its users need, and two
- * users of one node must not contradict each other. Called while drained.
+ * Works out who may do what: every edge needs some permissions and shares some, a node passes on
+ * what its users need, and two users of one node must not contradict each other. Called while
+ * drained.
  */
 final class Grants {
     private Grants() {}
@@ -30,7 +31,10 @@ final class Grants {
         }
     }
 
-    /** Works out the permissions from {@code node} downwards and lets drivers take or drop their locks. */
+    /**
+     * Works out the permissions from {@code node} downwards and lets drivers take or drop their
+     * locks.
+     */
     static void refresh(BlockNode node) throws BlockException {
         int needed = 0;
         int shared = Permission.ALL;

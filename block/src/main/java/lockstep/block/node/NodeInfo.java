@@ -5,7 +5,8 @@ import lockstep.qmp.JsonObject;
 /**
  * What queries show of how a node was opened.
  *
- * @param options the driver's significant options without children, in the types they were given with
+ * @param options the driver's significant options without children, in the types they were given
+ *     with
  * @param discardUnmap discard=unmap: discards reach the driver
  * @param cacheDirect cache.direct
  * @param cacheNoFlush cache.no-flush
@@ -19,6 +20,5 @@ public record NodeInfo(
         boolean cacheNoFlush,
         String detectZeroes,
         boolean backingOverridden) {
-    static final NodeInfo EMPTY =
-            new NodeInfo(new JsonObject(), true, false, false, "off", false);
+    static final NodeInfo EMPTY = new NodeInfo(new JsonObject(), true, false, false, "off", false);
 }

@@ -1,10 +1,5 @@
 package lockstep.block.open;
 
-import java.util.List;
-import java.util.Map;
-import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevOptions;
 import lockstep.block.BlockException;
@@ -21,11 +16,18 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
- * Completes option trees whose leaves are texts: guesses missing drivers, parses protocol file names, and rewrites the older
- * spellings of NBD servers.
+ * Completes option trees whose leaves are texts: guesses missing drivers, parses protocol file
+ * names, and rewrites the older spellings of NBD servers.
  */
 public final class LegacyTree {
     /** Tells the format of what a protocol node holds. */
@@ -37,6 +39,7 @@ public final class LegacyTree {
 
     private static final Set<String> PROTOCOLS =
             Set.of("file", "host_device", "nbd", "null-co", "null-aio");
+
     /** Options that take suffixes here and are plain numbers in QMP. */
     private static final Set<String> SIZES =
             Set.of(
@@ -101,8 +104,16 @@ public final class LegacyTree {
         if (at instanceof JsonObject object && text(object, "driver") != null) {
             String driver = text(object, "driver");
             return PROTOCOLS.contains(driver)
-                    ? "Block protocol '" + driver + "' doesn't support the option '" + match.group(2) + "'"
-                    : "Block format '" + driver + "' does not support the option '" + match.group(2) + "'";
+                    ? "Block protocol '"
+                            + driver
+                            + "' doesn't support the option '"
+                            + match.group(2)
+                            + "'"
+                    : "Block format '"
+                            + driver
+                            + "' does not support the option '"
+                            + match.group(2)
+                            + "'";
         }
         return message;
     }
@@ -234,7 +245,8 @@ public final class LegacyTree {
             complete(object, true, depth + 1);
             String below = text(object, "driver");
             if (below != null && !PROTOCOLS.contains(below)) {
-                // A tree that is complete already needs no further format on top, only a transparent one.
+                // A tree that is complete already needs no further format on top, only a
+                // transparent one.
                 return "raw";
             }
         }

@@ -1,14 +1,19 @@
 package lockstep.block.open;
 
-import java.net.URI;
-import java.net.URISyntaxException;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.nbd.Nbd;
 import lockstep.qmp.JsonObject;
+
 import org.jspecify.annotations.Nullable;
 
-/** File names that stand for an NBD export: {@code nbd:host:port}, {@code nbd://host/export} and their kin. */
+import java.net.URI;
+import java.net.URISyntaxException;
+
+/**
+ * File names that stand for an NBD export: {@code nbd:host:port}, {@code nbd://host/export} and
+ * their kin.
+ */
 final class NbdNames {
     private NbdNames() {}
 

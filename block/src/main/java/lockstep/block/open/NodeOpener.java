@@ -1,11 +1,5 @@
 package lockstep.block.open;
 
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
-import java.util.Map;
-import java.util.Set;
-import java.util.function.BooleanSupplier;
-import java.util.function.Consumer;
 import lockstep.api.BlockdevCacheOptions;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevDiscardOptions;
@@ -43,11 +37,25 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+
 import org.jspecify.annotations.Nullable;
 
-/** Opens trees of nodes. Every returned node comes with one reference for the caller. Machine lock held. */
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+
+/**
+ * Opens trees of nodes. Every returned node comes with one reference for the caller. Machine lock
+ * held.
+ */
 public final class NodeOpener {
-    /** What a node takes from its parent, or a root from the way it was asked for, when it does not say itself. */
+    /**
+     * What a node takes from its parent, or a root from the way it was asked for, when it does not
+     * say itself.
+     */
     public record Inherited(
             boolean readOnly,
             boolean autoReadOnly,
@@ -63,6 +71,10 @@ public final class NodeOpener {
         /** The root of -drive. */
         public static final Inherited DRIVE =
                 new Inherited(false, true, false, false, false, false, 0);
+
+        /** The image under a temporary overlay. */
+        public static final Inherited SNAPSHOT =
+                new Inherited(true, false, false, false, false, false, 0);
     }
 
     /** What a node is opened with. */
@@ -78,7 +90,10 @@ public final class NodeOpener {
             boolean active,
             String detectZeroes,
             int depth) {
-        /** The user's name, or the next one that no user can choose: numbers follow the order of opening. */
+        /**
+         * The user's name, or the next one that no user can choose: numbers follow the order of
+         * opening.
+         */
         String name() {
             return givenName == null ? graph.autoName() : givenName;
         }
@@ -150,7 +165,10 @@ public final class NodeOpener {
         return open(options, given, inherited);
     }
 
-    /** Opens from a tree of texts in which drivers may be missing, as -drive gives it. The tree is completed in place. */
+    /**
+     * Opens from a tree of texts in which drivers may be missing, as -drive gives it. The tree is
+     * completed in place.
+     */
     public BlockNode openLegacy(JsonObject tree, Inherited inherited) throws BlockException {
         probedRaw = false;
         BlockdevOptions options = legacy.read(tree);
@@ -208,12 +226,12 @@ public final class NodeOpener {
                     case BlockdevOptions.Raw raw -> raw(raw.data(), given, settings);
                     case BlockdevOptions.Qcow2 qcow2 -> {
                         overridden = qcow2.data().backing() != null;
-                        yield qcow2(
-                                qcow2.data().file(), qcow2.data().backing(), given, settings);
+                        yield qcow2(qcow2.data().file(), qcow2.data().backing(), given, settings);
                     }
                     case BlockdevOptions.Quorum quorum -> quorum(quorum.data(), given, settings);
                     case BlockdevOptions.Replication r -> {
-                        BlockNode file = child(r.data().file(), given.get("file"), settings.child());
+                        BlockNode file =
+                                child(r.data().file(), given.get("file"), settings.child());
                         try {
                             yield ReplicationNode.open(
                                     graph,
@@ -232,8 +250,7 @@ public final class NodeOpener {
                     }
                     case BlockdevOptions.Throttle ignored ->
                             throw new BlockException(
-                                    Errno.ENOTSUP,
-                                    "The block driver 'throttle' is not available");
+                                    Errno.ENOTSUP, "The block driver 'throttle' is not available");
                     case BlockdevOptions.CopyOnRead ignored ->
                             throw new BlockException(
                                     Errno.ENOTSUP,
@@ -574,7 +591,9 @@ public final class NodeOpener {
         }
     }
 
-    /** The same protocol node without name and write access, for a short look at its first bytes. */
+    /**
+     * The same protocol node without name and write access, for a short look at its first bytes.
+     */
     private static BlockdevOptions withoutName(BlockdevOptions options, JsonObject given)
             throws BlockException {
         JsonObject copy = new JsonObject();

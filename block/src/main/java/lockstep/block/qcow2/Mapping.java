@@ -1,16 +1,18 @@
 package lockstep.block.qcow2;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockNode;
+
 import org.jspecify.annotations.Nullable;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
 /**
- * Where an image keeps what the guest sees: the L1 table, the L2 tables, and the refcounts of the clusters they point to.
- * Lookups hold the image's lock shared, everything else exclusively.
+ * Where an image keeps what the guest sees: the L1 table, the L2 tables, and the refcounts of the
+ * clusters they point to. Lookups hold the image's lock shared, everything else exclusively.
  */
 final class Mapping {
     static final long COPIED = 1L << 63;
@@ -86,7 +88,8 @@ final class Mapping {
     }
 
     BlockException corrupt(String what) {
-        return new BlockException(Errno.EIO, "qcow2 image on node " + file.name() + " is corrupt: " + what);
+        return new BlockException(
+                Errno.EIO, "qcow2 image on node " + file.name() + " is corrupt: " + what);
     }
 
     /** The L2 table of an L1 entry, null when it is not allocated. */

@@ -11,7 +11,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
-/** Makes fresh version 3 images: header, refcount table, one refcount block and the L1 table, one after the other. */
+/**
+ * Makes fresh version 3 images: header, refcount table, one refcount block and the L1 table, one
+ * after the other.
+ */
 public final class Qcow2Creator {
     private static final int FEATURE_TABLE = 0x6803f857;
     private static final int BACKING_FORMAT = 0xe2792aca;

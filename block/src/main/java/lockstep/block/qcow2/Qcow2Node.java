@@ -16,9 +16,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * Driver {@code qcow2}. Reads and writes to clusters that the image already owns run in parallel under the shared side of
- * one lock; what changes the mapping takes the exclusive side for as long as the new data is being written, so no reader
- * ever sees a cluster that is half filled or that was given away.
+ * Driver {@code qcow2}. Reads and writes to clusters that the image already owns run in parallel
+ * under the shared side of one lock; what changes the mapping takes the exclusive side for as long
+ * as the new data is being written, so no reader ever sees a cluster that is half filled or that
+ * was given away.
  */
 public final class Qcow2Node extends BlockNode {
     private static final int ALLOCATION_MAX_BYTES = 8 << 20;
@@ -260,7 +261,9 @@ public final class Qcow2Node extends BlockNode {
         }
     }
 
-    /** Writes as long as the clusters belong to the image alone; returns how many bytes that were. */
+    /**
+     * Writes as long as the clusters belong to the image alone; returns how many bytes that were.
+     */
     private long writeInPlace(long offset, MemorySegment source) throws BlockException {
         lock.readLock().lock();
         try {
@@ -277,7 +280,8 @@ public final class Qcow2Node extends BlockNode {
                 long run = Math.min(total - done, clusterSize - inCluster);
                 while (run < total - done) {
                     long next = map.entry(position + run);
-                    if (!map.isInPlace(next) || (next & Mapping.OFFSET_MASK) != host + inCluster + run) {
+                    if (!map.isInPlace(next)
+                            || (next & Mapping.OFFSET_MASK) != host + inCluster + run) {
                         break;
                     }
                     run += Math.min(total - done - run, clusterSize);
@@ -291,7 +295,10 @@ public final class Qcow2Node extends BlockNode {
         }
     }
 
-    /** Gives new clusters to the start of a range and writes them; returns how many bytes were written. */
+    /**
+     * Gives new clusters to the start of a range and writes them; returns how many bytes were
+     * written.
+     */
     private long writeAllocating(long offset, MemorySegment source) throws BlockException {
         lock.writeLock().lock();
         try {
@@ -302,7 +309,8 @@ public final class Qcow2Node extends BlockNode {
             int wanted = (int) (inCluster + most + clusterSize - 1 >>> clusterBits);
             wanted = Math.min(wanted, (int) (map.l2Span() >>> clusterBits) - map.l2Index(offset));
             int count = 0;
-            while (count < wanted && !map.isInPlace(map.entry(first + ((long) count << clusterBits)))) {
+            while (count < wanted
+                    && !map.isInPlace(map.entry(first + ((long) count << clusterBits)))) {
                 count++;
             }
             if (count == 0) {
@@ -416,7 +424,9 @@ public final class Qcow2Node extends BlockNode {
         }
     }
 
-    /** Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so. */
+    /**
+     * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so.
+     */
     private boolean zeroClusters(long offset, long length, boolean mayUnmap, boolean discard)
             throws BlockException {
         lock.writeLock().lock();

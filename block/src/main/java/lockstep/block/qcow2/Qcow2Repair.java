@@ -8,8 +8,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Counts the references to every cluster from scratch. Used for images whose last writer postponed refcount updates (the
- * dirty bit): every refcount that is wrong is set right. Snapshots' tables count as well.
+ * Counts the references to every cluster from scratch. Used for images whose last writer postponed
+ * refcount updates (the dirty bit): every refcount that is wrong is set right. Snapshots' tables
+ * count as well.
  */
 final class Qcow2Repair {
     private static final long OFFSET_MASK = 0x00fffffffffffe00L;
@@ -106,7 +107,7 @@ final class Qcow2Repair {
             throw new BlockException(
                     Errno.ENOTSUP,
                     "qcow2: cannot repair an image with persistent bitmaps; run qemu-img check -r"
-                        + " all");
+                            + " all");
         }
         Arrays.fill(counts, 0);
         Refcounts refcounts = new Refcounts(file, header);
@@ -132,7 +133,7 @@ final class Qcow2Repair {
                 throw new BlockException(
                         Errno.ENOTSUP,
                         "qcow2: cannot repair: refcount blocks are missing; run qemu-img check -r"
-                            + " all");
+                                + " all");
             }
             refcounts.force(cluster, counts[cluster]);
         }

@@ -11,9 +11,10 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * The reference counts of an image's clusters, and the allocator over them. Everything is called with the image's exclusive
- * lock held. Clusters that are let go are only counted down after the tables that pointed to them were written
- * ({@link #applyFrees}), so a crash can leak clusters but never free one that is in use.
+ * The reference counts of an image's clusters, and the allocator over them. Everything is called
+ * with the image's exclusive lock held. Clusters that are let go are only counted down after the
+ * tables that pointed to them were written ({@link #applyFrees}), so a crash can leak clusters but
+ * never free one that is in use.
  */
 final class Refcounts {
     private static final ValueLayout.OfShort BE16 =
@@ -212,7 +213,10 @@ final class Refcounts {
         freeHint = Math.min(freeHint, Math.max(1, first));
     }
 
-    /** Makes the block that counts a cluster. Returns whether something was made, so the cluster may be taken now. */
+    /**
+     * Makes the block that counts a cluster. Returns whether something was made, so the cluster may
+     * be taken now.
+     */
     private boolean ensureBlock(long cluster) throws BlockException {
         long index = cluster / entriesPerBlock;
         if (index >= table.length) {
@@ -353,8 +357,8 @@ final class Refcounts {
     }
 
     /**
-     * Starts over for an image whose only clusters are the first {@code used} ones, with the table at cluster 1 and one
-     * block at cluster 2.
+     * Starts over for an image whose only clusters are the first {@code used} ones, with the table
+     * at cluster 1 and one block at cluster 2.
      */
     void reset(int used) throws BlockException {
         cache.clear();

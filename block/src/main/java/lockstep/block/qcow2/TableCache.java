@@ -10,8 +10,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Cluster-sized metadata tables in memory, written back on demand. Lookups may come from several threads; tables are
- * changed only by a thread that holds the image's exclusive lock.
+ * Cluster-sized metadata tables in memory, written back on demand. Lookups may come from several
+ * threads; tables are changed only by a thread that holds the image's exclusive lock.
  */
 final class TableCache {
     /** One table; only the range that changed is written. */

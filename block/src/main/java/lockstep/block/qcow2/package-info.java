@@ -1,8 +1,10 @@
 /**
- * The qcow2 image format, versions 2 and 3 (published specification: qcow2.txt of the QEMU project).
+ * The qcow2 image format, versions 2 and 3 (published specification: qcow2.txt of the QEMU
+ * project).
  *
- * <p>{@link lockstep.block.qcow2.Qcow2Node} does I/O; the header, the refcounts and the mapping tables have a class each.
- * Metadata is written in an order that leaves an image valid whenever the process dies: refcounts before the tables that
- * point to new clusters, tables before the refcounts of clusters they let go. What a crash can leave is unused clusters.
+ * <p>{@link lockstep.block.qcow2.Qcow2Node} does I/O; the header, the refcounts and the mapping
+ * tables have a class each. Metadata is written in an order that leaves an image valid whenever the
+ * process dies: refcounts before the tables that point to new clusters, tables before the refcounts
+ * of clusters they let go. What a crash can leave is unused clusters.
  */
 package lockstep.block.qcow2;

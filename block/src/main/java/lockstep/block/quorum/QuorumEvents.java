@@ -24,7 +24,11 @@ public interface QuorumEvents {
             new QuorumEvents() {
                 @Override
                 public void badChild(
-                        Operation operation, int errno, String nodeName, long offset, long length) {}
+                        Operation operation,
+                        int errno,
+                        String nodeName,
+                        long offset,
+                        long length) {}
 
                 @Override
                 public void failure(QuorumNode node, long offset, long length) {}

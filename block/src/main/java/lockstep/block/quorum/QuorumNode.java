@@ -1,15 +1,5 @@
 package lockstep.block.quorum;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.concurrent.Callable;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
@@ -20,12 +10,24 @@ import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.block.quorum.QuorumEvents.Operation;
+
 import org.jspecify.annotations.Nullable;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+
 /**
- * Driver {@code quorum}. A write works when at least {@code threshold} children did it. With read pattern fifo a read asks
- * the children one after the other; otherwise all are read, and the content that most children agree on wins if at least
- * {@code threshold} do.
+ * Driver {@code quorum}. A write works when at least {@code threshold} children did it. With read
+ * pattern fifo a read asks the children one after the other; otherwise all are read, and the
+ * content that most children agree on wins if at least {@code threshold} do.
  */
 public final class QuorumNode extends BlockNode {
     /** How to vote. */
@@ -52,16 +54,14 @@ public final class QuorumNode extends BlockNode {
     /** Checks the options for a number of children. */
     public static void check(Options options, int children) throws BlockException {
         if (children < 1) {
-            throw new BlockException(
-                    Errno.EINVAL, "Number of provided children must be 1 or more");
+            throw new BlockException(Errno.EINVAL, "Number of provided children must be 1 or more");
         }
         if (options.threshold() < 1) {
             throw new BlockException(
                     Errno.ERANGE, "Parameter 'vote-threshold' expects a value >= 1");
         }
         if (options.threshold() > children) {
-            throw new BlockException(
-                    Errno.ERANGE, "threshold may not exceed children count");
+            throw new BlockException(Errno.ERANGE, "threshold may not exceed children count");
         }
         if (!options.fifo() && options.blkverify()) {
             if (children != 2 || options.threshold() != 2) {
@@ -177,7 +177,8 @@ public final class QuorumNode extends BlockNode {
     @Override
     protected int childShared(ChildEdge edge, int needed, int shared) {
         // What others change below one child would make the children differ.
-        return shared & Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED
+        return shared & Permission.CONSISTENT_READ
+                | Permission.WRITE_UNCHANGED
                 | (needed == 0 ? shared : 0);
     }
 
@@ -262,7 +263,11 @@ public final class QuorumNode extends BlockNode {
 
     @Override
     public void write(long offset, MemorySegment source) throws BlockException {
-        judge(all(child -> child.write(offset, source)), Operation.WRITE, offset, source.byteSize());
+        judge(
+                all(child -> child.write(offset, source)),
+                Operation.WRITE,
+                offset,
+                source.byteSize());
     }
 
     @Override
@@ -367,7 +372,8 @@ public final class QuorumNode extends BlockNode {
                         + length
                         + " contents mismatch at offset "
                         + at);
-        // The user asked for this: blkverify is a debugging mode whose only answer is to end the process.
+        // The user asked for this: blkverify is a debugging mode whose only answer is to end the
+        // process.
         Runtime.getRuntime().halt(1);
     }
 
@@ -441,8 +447,7 @@ public final class QuorumNode extends BlockNode {
             try {
                 status = edge.node().status(offset, length);
             } catch (BlockException e) {
-                events.badChild(
-                        Operation.READ, e.errno(), edge.node().name(), offset, length);
+                events.badChild(Operation.READ, e.errno(), edge.node().name(), offset, length);
                 data = length;
                 continue;
             }

@@ -1,2 +1,5 @@
-/** One disk kept on several children: writes go to all of them, reads are voted on or come from the first that answers. */
+/**
+ * One disk kept on several children: writes go to all of them, reads are voted on or come from the
+ * first that answers.
+ */
 package lockstep.block.quorum;

@@ -23,7 +23,8 @@ public final class RawNode extends BlockNode {
      *
      * @param offset where the window starts
      * @param size the window's length, negative for all the rest
-     * @param probed the format was guessed, so the guest must not make the first sector look like another format
+     * @param probed the format was guessed, so the guest must not make the first sector look like
+     *     another format
      */
     public RawNode(
             BlockGraph graph,

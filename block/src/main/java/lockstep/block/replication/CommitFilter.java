@@ -1,7 +1,5 @@
 package lockstep.block.replication;
 
-import java.lang.foreign.MemorySegment;
-import java.util.BitSet;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.Permission;
@@ -10,7 +8,13 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 
-/** Sits above the active disk while it is committed and remembers which granules the guest wrote meanwhile. */
+import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
+
+/**
+ * Sits above the active disk while it is committed and remembers which granules the guest wrote
+ * meanwhile.
+ */
 final class CommitFilter extends BlockNode {
     static final long GRANULE = 1 << 20;
 

@@ -1,20 +1,21 @@
 package lockstep.block.replication;
 
-import java.lang.foreign.MemorySegment;
-import java.util.BitSet;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
 import lockstep.block.Errno;
+import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 
+import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
+
 /**
- * The filter above the secondary disk: before a cluster is overwritten for the first time since the last checkpoint, its old
- * content goes to the hidden disk. A write whose copy fails fails as well.
+ * The filter above the secondary disk: before a cluster is overwritten for the first time since the
+ * last checkpoint, its old content goes to the hidden disk. A write whose copy fails fails as well.
  */
 final class CopyBeforeWrite extends BlockNode {
     private static final int MAX_CLUSTERS = Integer.MAX_VALUE;
@@ -28,7 +29,10 @@ final class CopyBeforeWrite extends BlockNode {
         this.clusterSize = clusterSize;
     }
 
-    /** Puts the filter between {@code source} and its users, except those that read old data through it. */
+    /**
+     * Puts the filter between {@code source} and its users, except those that read old data through
+     * it.
+     */
     static CopyBeforeWrite insert(
             BlockGraph graph, BlockNode source, BlockNode target, long clusterSize)
             throws BlockException {

@@ -1,9 +1,10 @@
 package lockstep.block.replication;
 
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.block.BlockException;
 import lockstep.block.ReplicationControl;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** Knows every replication node of a graph, newest first. Machine lock held. */
 public final class ReplicationManager implements ReplicationControl {

@@ -1,6 +1,5 @@
 package lockstep.block.replication;
 
-import java.lang.foreign.MemorySegment;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
@@ -13,9 +12,15 @@ import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+
 import org.jspecify.annotations.Nullable;
 
-/** Driver {@code replication}; the package's text says what it is for. Control calls come with the machine lock held. */
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Driver {@code replication}; the package's text says what it is for. Control calls come with the
+ * machine lock held.
+ */
 public final class ReplicationNode extends BlockNode {
     /** How far this node's replication has come. */
     public enum Stage {
@@ -147,7 +152,8 @@ public final class ReplicationNode extends BlockNode {
             try {
                 file().write(offset, source);
             } catch (BlockException e) {
-                // The guest must go on when the secondary is gone; whoever watches asks for the error.
+                // The guest must go on when the secondary is gone; whoever watches asks for the
+                // error.
                 error = e.errno();
             }
             return;
@@ -172,8 +178,7 @@ public final class ReplicationNode extends BlockNode {
             BlockStatus upper = active.status(offset + done, total - done);
             BlockStatus lower = hidden.status(offset + done, upper.length());
             long run = Math.min(upper.length(), lower.length());
-            BlockNode target =
-                    upper.allocated() || lower.allocated() ? active : secondary.node();
+            BlockNode target = upper.allocated() || lower.allocated() ? active : secondary.node();
             target.write(offset + done, source.asSlice(done, run));
             done += run;
         }
@@ -226,8 +231,7 @@ public final class ReplicationNode extends BlockNode {
                             + wanted.ordinal());
         }
         if (mode == Mode.SECONDARY) {
-            graph().drained(
-                            () -> startSecondary());
+            graph().drained(() -> startSecondary());
         } else {
             stage = Stage.RUNNING;
         }
@@ -263,8 +267,7 @@ public final class ReplicationNode extends BlockNode {
             hiddenEdge = graph().attach(this, "hidden disk", Role.DATA, hidden);
             secondaryEdge = graph().attach(this, "secondary disk", Role.DATA, secondary);
             BlockNode above = findTop();
-            copyBeforeWrite =
-                    CopyBeforeWrite.insert(graph(), secondary, hidden, COPY_CLUSTER);
+            copyBeforeWrite = CopyBeforeWrite.insert(graph(), secondary, hidden, COPY_CLUSTER);
             above.block(name(), BLOCKER);
             top = above;
         } catch (BlockException e) {
@@ -307,8 +310,7 @@ public final class ReplicationNode extends BlockNode {
         if (stage != Stage.RUNNING) {
             throw failed("Block replication is not running");
         }
-        graph().drained(
-                        () -> emptyDisks());
+        graph().drained(() -> emptyDisks());
     }
 
     private void emptyDisks() throws BlockException {
@@ -361,8 +363,7 @@ public final class ReplicationNode extends BlockNode {
             error = 0;
             return;
         }
-        graph().drained(
-                        () -> endBackup());
+        graph().drained(() -> endBackup());
         if (!failover) {
             stage = Stage.DONE;
             throw failed("Backup job was cancelled unexpectedly");

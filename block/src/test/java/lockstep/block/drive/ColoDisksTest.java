@@ -5,13 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
@@ -24,13 +17,25 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.replication.ReplicationNode;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Both sides of the user's set-up with the drive texts of the given scripts, joined by NBD, without machines. */
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+
+/**
+ * Both sides of the user's set-up with the drive texts of the given scripts, joined by NBD, without
+ * machines.
+ */
 class ColoDisksTest {
     private static final long SIZE = 16 << 20;
 
@@ -198,7 +203,8 @@ class ColoDisksTest {
         secondaryFailsOver();
         close();
         for (String name : List.of("p", "s", "active", "hidden")) {
-            String report = Images.run("qemu-img", "check", dir.resolve(name + ".qcow2").toString());
+            String report =
+                    Images.run("qemu-img", "check", dir.resolve(name + ".qcow2").toString());
             assertTrue(report.contains("No errors"), report);
         }
     }
@@ -218,6 +224,19 @@ class ColoDisksTest {
         Images.run("qemu-img", "info", dir.resolve("s.qcow2").toString());
     }
 
+    @Test
+    void snapshotKeepsTheImageAsItIs() throws Exception {
+        BlockBackend disk =
+                primary.drive(
+                        "if=none,id=snap,snapshot=on,driver=qcow2,file=" + dir.resolve("s.qcow2"));
+        disk.writeBlocking(0, Images.pattern(7, 4096));
+        assertEquals(7, at(disk, 100));
+        primary.manager.deleteDrive("snap");
+        BlockBackend again =
+                primary.drive("if=none,id=again,driver=qcow2,file=" + dir.resolve("s.qcow2"));
+        assertEquals(0, at(again, 100));
+    }
+
     private String refused(Side side, String text) {
         return assertThrows(BlockException.class, () -> side.drive(text)).getMessage();
     }
@@ -231,8 +250,7 @@ class ColoDisksTest {
         assertEquals(
                 "Block format 'raw' does not support the option 'bogus'",
                 refused(primary, "if=none,id=a,driver=raw,bogus=1,file=" + dir.resolve("p.qcow2")));
-        assertEquals(
-                "Unknown driver 'foo'", refused(primary, "if=none,id=a,driver=foo,file=x"));
+        assertEquals("Unknown driver 'foo'", refused(primary, "if=none,id=a,driver=foo,file=x"));
         assertEquals(
                 "drive with bus=0, unit=0 (index=0) exists",
                 refused(primary, "if=ide,index=0,id=a"));

@@ -5,6 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Errno;
+import lockstep.block.Images;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
@@ -15,20 +29,10 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
-import lockstep.block.Errno;
-import lockstep.block.Images;
-import lockstep.block.nbd.NbdAddress;
-import lockstep.block.nbd.NbdNode;
-import lockstep.block.node.BlockGraph;
-import lockstep.block.node.BlockNode;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-/** Our server with our client and with other people's, and our client with other people's servers. */
+/**
+ * Our server with our client and with other people's, and our client with other people's servers.
+ */
 class NbdTest {
     private static final int SIZE = 8 << 20;
 
@@ -48,8 +52,7 @@ class NbdTest {
         NbdServer server = NbdServer.start(graph, address, 100, 10);
         opened.add(server);
         BlockNode disk = Images.qcow2(graph, dir.resolve("disk.qcow2"), SIZE, false);
-        server.add(
-                new NbdServer.Request("disk", "disk", "", true, false, false), disk, null);
+        server.add(new NbdServer.Request("disk", "disk", "", true, false, false), disk, null);
         graph.release(disk);
         return server;
     }
@@ -119,8 +122,7 @@ class NbdTest {
         assertEquals("server reported: export 'no' not present", missing.hint());
         server.remove(server.exports().getFirst());
         BlockException lost =
-                assertThrows(
-                        BlockException.class, () -> node.read(0, Images.pattern(0, 512)));
+                assertThrows(BlockException.class, () -> node.read(0, Images.pattern(0, 512)));
         assertEquals(Errno.EIO, lost.errno());
         graph.release(node);
     }
@@ -145,10 +147,25 @@ class NbdTest {
         String info = Images.run("nbdinfo", "--json", uri);
         assertTrue(info.contains("\"export-size\": " + SIZE), info);
         assertTrue(info.contains("\"structured\": true"), info);
-        assertTrue(Images.run("nbdinfo", "--list", "nbd+unix:///?socket=" + socket).contains("disk"));
+        assertTrue(
+                Images.run("nbdinfo", "--list", "nbd+unix:///?socket=" + socket).contains("disk"));
         Images.run(
-                "qemu-io", "-f", "raw", uri, "-c", "write -P 5 0 1M", "-c", "write -z 512k 64k", "-c",
-                "discard 2M 1M", "-c", "flush", "-c", "read -P 5 0 512k", "-c", "read -P 0 512k 64k");
+                "qemu-io",
+                "-f",
+                "raw",
+                uri,
+                "-c",
+                "write -P 5 0 1M",
+                "-c",
+                "write -z 512k 64k",
+                "-c",
+                "discard 2M 1M",
+                "-c",
+                "flush",
+                "-c",
+                "read -P 5 0 512k",
+                "-c",
+                "read -P 0 512k 64k");
         String map = Images.run("nbdinfo", "--map", uri);
         assertTrue(map.contains("hole,zero"), map);
         Path copy = dir.resolve("copy.raw");
@@ -174,7 +191,15 @@ class NbdTest {
         Images.run("qemu-img", "create", "-q", "-f", "qcow2", image.toString(), "8M");
         Path socket = dir.resolve("their.sock");
         Process process =
-                start("qemu-nbd", "-f", "qcow2", "-x", "one", "-k", socket.toString(), image.toString());
+                start(
+                        "qemu-nbd",
+                        "-f",
+                        "qcow2",
+                        "-x",
+                        "one",
+                        "-k",
+                        socket.toString(),
+                        image.toString());
         awaitSocket(process, socket);
         NbdNode node = client(new NbdAddress.Unix(socket.toString()), "one");
         exercise(graph, node);
@@ -211,8 +236,8 @@ class NbdTest {
                 throw new AssertionError(
                         "no server: "
                                 + new String(
-                                        process.getInputStream().readNBytes(
-                                                process.getInputStream().available()),
+                                        process.getInputStream()
+                                                .readNBytes(process.getInputStream().available()),
                                         StandardCharsets.UTF_8));
             }
         }

@@ -5,15 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
-import java.util.Random;
-import java.util.concurrent.Callable;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.BlockStatus;
@@ -27,10 +18,21 @@ import lockstep.block.quorum.QuorumNode;
 import lockstep.block.raw.RawNode;
 import lockstep.block.replication.ReplicationManager;
 import lockstep.block.replication.ReplicationNode;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
 
 /** What every driver that stores data promises. */
 class BlockNodeContractTest {
@@ -154,8 +156,7 @@ class BlockNodeContractTest {
                     case 1 -> {
                         byte[] data = new byte[length];
                         node.read(offset, MemorySegment.ofArray(data));
-                        assertArrayEquals(
-                                Arrays.copyOfRange(model, offset, offset + length), data);
+                        assertArrayEquals(Arrays.copyOfRange(model, offset, offset + length), data);
                     }
                     case 2 -> node.flush();
                     default -> {
@@ -225,13 +226,14 @@ class BlockNodeContractTest {
     }
 
     @ParameterizedTest
-    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = {"FILE", "RAW", "RAW_WINDOW", "QUORUM"})
+    @EnumSource(
+            mode = EnumSource.Mode.EXCLUDE,
+            names = {"FILE", "RAW", "RAW_WINDOW", "QUORUM"})
     void refusesWhatLiesBeyondTheEnd(Driver driver) throws Exception {
         BlockNode node = open(driver);
         assertThrows(BlockException.class, () -> node.read(SIZE - 1, Images.pattern(0, 2)));
         assertThrows(BlockException.class, () -> node.write(SIZE, Images.pattern(0, 1)));
         assertThrows(BlockException.class, () -> node.read(-1, Images.pattern(0, 1)));
-        assertThrows(
-                BlockException.class, () -> node.read(Long.MAX_VALUE, Images.pattern(0, 1)));
+        assertThrows(BlockException.class, () -> node.read(Long.MAX_VALUE, Images.pattern(0, 1)));
     }
 }

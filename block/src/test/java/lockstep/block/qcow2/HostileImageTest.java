@@ -4,6 +4,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.Images;
+import lockstep.block.node.BlockGraph;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -11,15 +22,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
-import lockstep.block.Images;
-import lockstep.block.node.BlockGraph;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 /** Images that lie: each ends in an error with a sentence, or works, and nothing else. */
 class HostileImageTest {
@@ -35,8 +37,7 @@ class HostileImageTest {
 
     private byte[] valid() throws Exception {
         Path image = dir.resolve("valid.qcow2");
-        Qcow2Creator.create(
-                image.toString(), new Qcow2Creator.Options(SIZE, 12, "base", "raw"));
+        Qcow2Creator.create(image.toString(), new Qcow2Creator.Options(SIZE, 12, "base", "raw"));
         Qcow2Node node = Images.qcow2(graph, image, SIZE, false);
         for (int i = 0; i < 40; i++) {
             node.write(i * 20_000L, Images.pattern(i, 5000));
@@ -140,8 +141,7 @@ class HostileImageTest {
     private String refusal(byte[] bytes) throws IOException {
         Path image = dir.resolve("bad.qcow2");
         Files.write(image, bytes);
-        return assertThrows(
-                        BlockException.class, () -> Images.qcow2(graph, image, SIZE, false))
+        return assertThrows(BlockException.class, () -> Images.qcow2(graph, image, SIZE, false))
                 .getMessage();
     }
 

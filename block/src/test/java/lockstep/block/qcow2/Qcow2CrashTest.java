@@ -3,24 +3,29 @@ package lockstep.block.qcow2;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Random;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.FaultyNode;
 import lockstep.block.Images;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
+
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The process dies after any of its writes: the image may have leaked clusters, never wrong ones, and keeps flushed data. */
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+
+/**
+ * The process dies after any of its writes: the image may have leaked clusters, never wrong ones,
+ * and keeps flushed data.
+ */
 @Tag("qemu")
 class Qcow2CrashTest {
     private static final int SIZE = 1 << 20;
@@ -34,7 +39,14 @@ class Qcow2CrashTest {
         for (int limit = 1; limit < 400; limit += 1 + limit / 5) {
             Path image = dir.resolve("crash" + limit + ".qcow2");
             Images.run(
-                    "qemu-img", "create", "-q", "-f", "qcow2", "-o", options, image.toString(),
+                    "qemu-img",
+                    "create",
+                    "-q",
+                    "-f",
+                    "qcow2",
+                    "-o",
+                    options,
+                    image.toString(),
                     Integer.toString(SIZE));
             byte[] durable = crash(image, limit);
             Process check =

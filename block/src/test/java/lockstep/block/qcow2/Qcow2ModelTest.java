@@ -24,7 +24,10 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
 
-/** Random operations on an image against an array in memory, with qemu-img as the judge of the image itself. */
+/**
+ * Random operations on an image against an array in memory, with qemu-img as the judge of the image
+ * itself.
+ */
 @Tag("qemu")
 class Qcow2ModelTest {
     @TempDir Path dir;

@@ -3,9 +3,6 @@ package lockstep.block.quorum;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Errno;
@@ -13,9 +10,14 @@ import lockstep.block.FaultyNode;
 import lockstep.block.Images;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Who wins, who is reported, and what an error turns into. */
 class QuorumTest {
@@ -55,8 +57,7 @@ class QuorumTest {
             children.add(FaultyNode.over(disk, 1000));
         }
         QuorumNode node =
-                QuorumNode.open(
-                        graph, graph.autoName(), false, options, children, true, recorder);
+                QuorumNode.open(graph, graph.autoName(), false, options, children, true, recorder);
         children.forEach(graph::release);
         return node;
     }
@@ -80,7 +81,8 @@ class QuorumTest {
         QuorumNode node = quorum(3, new QuorumNode.Options(3, false, false, false));
         children.get(2).write(0, Images.pattern(9, 512));
         assertEquals(
-                Errno.EIO, assertThrows(BlockException.class, () -> Images.byteAt(node, 0)).errno());
+                Errno.EIO,
+                assertThrows(BlockException.class, () -> Images.byteAt(node, 0)).errno());
         assertEquals(List.of("FAILURE"), events);
     }
 
@@ -95,7 +97,8 @@ class QuorumTest {
         assertEquals(List.of("READ child 0 errno 28"), events);
         children.get(1).failReads(Errno.EIO);
         assertEquals(
-                Errno.EIO, assertThrows(BlockException.class, () -> Images.byteAt(node, 0)).errno());
+                Errno.EIO,
+                assertThrows(BlockException.class, () -> Images.byteAt(node, 0)).errno());
     }
 
     @Test
@@ -124,9 +127,7 @@ class QuorumTest {
         node.removeChild(node.child("children.2"));
         assertEquals(
                 "The number of children cannot be lower than the vote threshold 1",
-                assertThrows(
-                                BlockException.class,
-                                () -> node.removeChild(node.child("children.0")))
+                assertThrows(BlockException.class, () -> node.removeChild(node.child("children.0")))
                         .getMessage());
         FaultyNode short1 = FaultyNode.over(Images.raw(graph, dir.resolve("short"), SIZE / 2), 9);
         node.addChild(short1);

@@ -3,11 +3,6 @@ package lockstep.block.replication;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.nio.file.Path;
-import java.util.List;
-import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
@@ -20,9 +15,16 @@ import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 
 /** The secondary's tree of the user's recipe, without a machine around it. */
 class ReplicationTest {
@@ -61,7 +63,14 @@ class ReplicationTest {
         graph.release(hidden);
         replication =
                 ReplicationNode.open(
-                        graph, graph.autoName(), false, Mode.SECONDARY, "colo-disk0", active, true, manager);
+                        graph,
+                        graph.autoName(),
+                        false,
+                        Mode.SECONDARY,
+                        "colo-disk0",
+                        active,
+                        true,
+                        manager);
         graph.release(active);
         Images.backend(graph, "childs0", replication);
         quorum =
@@ -92,20 +101,24 @@ class ReplicationTest {
     void followsThePrimaryAndFailsOver() throws Exception {
         build();
         export.writeBlocking(0, Images.pattern(1, SIZE));
-        assertEquals(Errno.EIO, assertThrows(BlockException.class, () -> Images.byteAt(quorum, 0)).errno());
+        assertEquals(
+                Errno.EIO,
+                assertThrows(BlockException.class, () -> Images.byteAt(quorum, 0)).errno());
         assertEquals(
                 "Block replication is not running",
                 assertThrows(BlockException.class, manager::getErrorAll).getMessage());
         assertEquals(
                 "The parameter mode's value is invalid, needs 1, but got 0",
-                assertThrows(BlockException.class, () -> manager.startAll(Mode.PRIMARY)).getMessage());
+                assertThrows(BlockException.class, () -> manager.startAll(Mode.PRIMARY))
+                        .getMessage());
         manager.startAll(Mode.SECONDARY);
         assertEquals("Block device is in use by internal backup job", quorum.blockedBecause());
         // What the primary writes is not seen by the secondary's guest before the checkpoint.
         export.writeBlocking(100_000, Images.pattern(2, 50_000));
         assertEquals(2, primarySees(100_000));
         assertEquals(1, Images.byteAt(quorum, 100_000));
-        // What the secondary's guest writes is not seen by the primary, and is gone at the checkpoint.
+        // What the secondary's guest writes is not seen by the primary, and is gone at the
+        // checkpoint.
         quorum.write(300_000, Images.pattern(3, 70_000));
         assertEquals(3, Images.byteAt(quorum, 300_000));
         assertEquals(1, primarySees(300_000));
