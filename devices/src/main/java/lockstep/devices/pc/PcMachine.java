@@ -23,7 +23,6 @@ import lockstep.devices.port92.Port92;
 import lockstep.devices.ps2.Controller;
 import lockstep.devices.rtc.Rtc;
 import lockstep.devices.serial.IsaSerial;
-import lockstep.devices.smbios.Smbios;
 import lockstep.devices.smbus.SmbusController;
 import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.usb.UsbBuses;
@@ -47,9 +46,6 @@ import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
@@ -79,19 +75,6 @@ public final class PcMachine implements Machine, PcBoard {
     private static final long OPTION_ROMS = 0xc_0000;
     private static final int OPTION_ROMS_SIZE = 128 << 10;
     private static final String DEFAULT_BIOS = "bios-256k.bin";
-
-    private static final int E820_RAM = 1;
-    private static final int E820_RESERVED = 2;
-
-    /** The pages that KVM wants below the firmware on Intel hosts. */
-    private static final long KVM_PAGES = 0xfeff_c000L;
-
-    private static final long KVM_PAGES_SIZE = 0x4000;
-
-    /** The hole that AMD processors use for HyperTransport. */
-    private static final long AMD_HOLE = 0xfd_0000_0000L;
-
-    private static final long AMD_HOLE_SIZE = 0x3_0000_0000L;
 
     private final PcCore core;
     private final MachineConfig config;
@@ -425,7 +408,11 @@ public final class PcMachine implements Machine, PcBoard {
             ide.geometry(0, unit)
                     .ifPresent(g -> Cmos.disk(rtc, n, g.cylinders(), g.heads(), g.sectors()));
         }
-        describeToFirmware();
+        FirmwareItems.add(
+                fwCfg,
+                config,
+                new FirmwareItems.Layout(core.type(), core.ramSize(), below4G, above4G, hpet),
+                bootOrder.values());
         new AcpiTables(
                 core,
                 fwCfg,
@@ -453,80 +440,6 @@ public final class PcMachine implements Machine, PcBoard {
         } catch (IllegalArgumentException e) {
             throw new DeviceException(message(e), e);
         }
-    }
-
-    private void describeToFirmware() {
-        byte[] uuid = config.uuid();
-        fwCfg.item(FwCfg.UUID, uuid == null ? new byte[16] : uuid);
-        fwCfg.number(FwCfg.RAM_SIZE, 8, core.ramSize());
-        fwCfg.number(FwCfg.NOGRAPHIC, 2, config.graphics() ? 0 : 1);
-        fwCfg.number(FwCfg.NB_CPUS, 2, config.cpus());
-        fwCfg.number(FwCfg.MAX_CPUS, 2, config.cpus());
-        fwCfg.number(FwCfg.BOOT_MENU, 2, "on".equals(config.boot().get("menu")) ? 1 : 0);
-        fwCfg.number(FwCfg.IRQ0_OVERRIDE, 4, 1);
-        fwCfg.item(FwCfg.NUMA, new byte[8 + 8 * config.cpus()]);
-        fwCfg.item(FwCfg.ACPI_TABLES, new byte[2]);
-        fwCfg.item(FwCfg.SMBIOS_ENTRIES, new byte[2]);
-        ByteBuffer timers = ByteBuffer.allocate(121).order(ByteOrder.LITTLE_ENDIAN);
-        timers.put((byte) (hpet ? 1 : 0));
-        if (hpet) {
-            timers.putInt(Hpet.BLOCK_ID).putLong(Hpet.BASE);
-        }
-        fwCfg.item(FwCfg.HPET, timers.array());
-        fwCfg.file("etc/e820", memoryMap());
-        fwCfg.file("bootorder", bootPaths());
-        fwCfg.file("bios-geometry", new byte[0]);
-        // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
-        fwCfg.file(
-                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
-        fwCfg.file("etc/boot-fail-wait", little(4).putInt(number("reboot-timeout", -1)).array());
-        int menuWait = number("splash-time", -1);
-        if (menuWait >= 0) {
-            fwCfg.file("etc/boot-menu-wait", little(2).putShort((short) menuWait).array());
-        }
-        Smbios.offer(
-                fwCfg, core.type(), uuid, config.cpus(), cpuSignature(), core.ramSize(), below4G);
-    }
-
-    /** QEMU's qemu64: family 15, model 107, stepping 1, and the usual feature bits. */
-    private static long cpuSignature() {
-        return 0x078b_fbfdL << 32 | 0x0006_0fb1L;
-    }
-
-    private int number(String option, int fallback) {
-        String value = config.boot().get(option);
-        try {
-            return value == null ? fallback : Integer.parseInt(value);
-        } catch (NumberFormatException e) {
-            return fallback;
-        }
-    }
-
-    private static ByteBuffer little(int size) {
-        return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
-    }
-
-    /** One path a line, with a zero at the end; empty when no device has a boot index. */
-    private byte[] bootPaths() {
-        if (bootOrder.isEmpty()) {
-            return new byte[0];
-        }
-        String lines = String.join("\n", bootOrder.values());
-        if ("on".equals(config.boot().get("strict"))) {
-            lines += "\nHALT";
-        }
-        return (lines + "\0").getBytes(StandardCharsets.US_ASCII);
-    }
-
-    private byte[] memoryMap() {
-        ByteBuffer b = little(20 * (above4G > 0 ? 4 : 3));
-        b.putLong(KVM_PAGES).putLong(KVM_PAGES_SIZE).putInt(E820_RESERVED);
-        b.putLong(AMD_HOLE).putLong(AMD_HOLE_SIZE).putInt(E820_RESERVED);
-        b.putLong(0).putLong(below4G).putInt(E820_RAM);
-        if (above4G > 0) {
-            b.putLong(FOUR_GIB).putLong(above4G).putInt(E820_RAM);
-        }
-        return b.array();
     }
 
     @Override

@@ -229,7 +229,8 @@ public final class PowerManagement extends PciFunction {
 
             @Override
             public long read(long offset, int size) {
-                return offset == 0 ? (1 << cpus) - 1 : 0;
+                int here = Math.clamp(cpus - 8L * offset, 0, 8);
+                return (1 << here) - 1;
             }
 
             @Override

@@ -1,0 +1,130 @@
+package lockstep.devices.pc;
+
+import lockstep.devices.fwcfg.FwCfg;
+import lockstep.devices.hpet.Hpet;
+import lockstep.devices.smbios.Smbios;
+import lockstep.runtime.spi.MachineConfig;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.Collection;
+
+/** What firmware is told of the machine, besides its ACPI tables. */
+final class FirmwareItems {
+    /**
+     * The board's figures.
+     *
+     * @param type the machine type's versioned name
+     * @param ramSize bytes of RAM
+     * @param below4G bytes of it below 4 GiB
+     * @param above4G the rest
+     * @param hpet whether there is one
+     */
+    record Layout(String type, long ramSize, long below4G, long above4G, boolean hpet) {}
+
+    private static final long FOUR_GIB = 1L << 32;
+
+    private static final int E820_RAM = 1;
+    private static final int E820_RESERVED = 2;
+
+    /** The pages that KVM wants below the firmware on Intel hosts. */
+    private static final long KVM_PAGES = 0xfeff_c000L;
+
+    private static final long KVM_PAGES_SIZE = 0x4000;
+
+    /** The hole that AMD processors use for HyperTransport. */
+    private static final long AMD_HOLE = 0xfd_0000_0000L;
+
+    private static final long AMD_HOLE_SIZE = 0x3_0000_0000L;
+
+    private FirmwareItems() {}
+
+    /**
+     * Adds everything but the ACPI tables.
+     *
+     * @param bootPaths devices with a boot index, in that order
+     */
+    static void add(
+            FwCfg fwCfg, MachineConfig config, Layout layout, Collection<String> bootPaths) {
+        byte[] uuid = config.uuid();
+        fwCfg.item(FwCfg.UUID, uuid == null ? new byte[16] : uuid);
+        fwCfg.number(FwCfg.RAM_SIZE, 8, layout.ramSize());
+        fwCfg.number(FwCfg.NOGRAPHIC, 2, config.graphics() ? 0 : 1);
+        fwCfg.number(FwCfg.NB_CPUS, 2, config.cpus());
+        fwCfg.number(FwCfg.MAX_CPUS, 2, config.cpus());
+        fwCfg.number(FwCfg.BOOT_MENU, 2, "on".equals(config.boot().get("menu")) ? 1 : 0);
+        fwCfg.number(FwCfg.IRQ0_OVERRIDE, 4, 1);
+        fwCfg.item(FwCfg.NUMA, new byte[8 + 8 * config.cpus()]);
+        fwCfg.item(FwCfg.ACPI_TABLES, new byte[2]);
+        fwCfg.item(FwCfg.SMBIOS_ENTRIES, new byte[2]);
+        ByteBuffer timers = ByteBuffer.allocate(121).order(ByteOrder.LITTLE_ENDIAN);
+        timers.put((byte) (layout.hpet() ? 1 : 0));
+        if (layout.hpet()) {
+            timers.putInt(Hpet.BLOCK_ID).putLong(Hpet.BASE);
+        }
+        fwCfg.item(FwCfg.HPET, timers.array());
+        fwCfg.file("etc/e820", memoryMap(layout));
+        fwCfg.file("bootorder", bootLines(config, bootPaths));
+        fwCfg.file("bios-geometry", new byte[0]);
+        // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
+        fwCfg.file(
+                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
+        fwCfg.file(
+                "etc/boot-fail-wait",
+                little(4).putInt(number(config, "reboot-timeout", -1)).array());
+        int menuWait = number(config, "splash-time", -1);
+        if (menuWait >= 0) {
+            fwCfg.file("etc/boot-menu-wait", little(2).putShort((short) menuWait).array());
+        }
+        Smbios.offer(
+                fwCfg,
+                layout.type(),
+                uuid,
+                config.cpus(),
+                cpuSignature(),
+                layout.ramSize(),
+                layout.below4G());
+    }
+
+    /** QEMU's qemu64: family 15, model 107, stepping 1, and the usual feature bits. */
+    private static long cpuSignature() {
+        return 0x078b_fbfdL << 32 | 0x0006_0fb1L;
+    }
+
+    private static int number(MachineConfig config, String option, int fallback) {
+        String value = config.boot().get(option);
+        try {
+            return value == null ? fallback : Integer.parseInt(value);
+        } catch (NumberFormatException e) {
+            return fallback;
+        }
+    }
+
+    private static ByteBuffer little(int size) {
+        return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** One path a line, with a zero at the end; empty when no device has a boot index. */
+    private static byte[] bootLines(MachineConfig config, Collection<String> paths) {
+        if (paths.isEmpty()) {
+            return new byte[0];
+        }
+        String lines = String.join("\n", paths);
+        if ("on".equals(config.boot().get("strict"))) {
+            lines += "\nHALT";
+        }
+        return (lines + "\0").getBytes(StandardCharsets.US_ASCII);
+    }
+
+    private static byte[] memoryMap(Layout layout) {
+        ByteBuffer b = little(20 * (layout.above4G() > 0 ? 4 : 3));
+        b.putLong(KVM_PAGES).putLong(KVM_PAGES_SIZE).putInt(E820_RESERVED);
+        b.putLong(AMD_HOLE).putLong(AMD_HOLE_SIZE).putInt(E820_RESERVED);
+        b.putLong(0).putLong(layout.below4G()).putInt(E820_RAM);
+        if (layout.above4G() > 0) {
+            b.putLong(FOUR_GIB).putLong(layout.above4G()).putInt(E820_RAM);
+        }
+        return b.array();
+    }
+}
