@@ -57,6 +57,12 @@ public final class Main {
         } catch (OptionTable.Failure | LinuxException e) {
             vmm.report(String.valueOf(e.getMessage()));
             status = 1;
+        } catch (RuntimeException e) {
+            // A mistake of ours while the machine was being built; its threads must not keep us
+            // alive.
+            vmm.report("internal error: " + e);
+            e.printStackTrace();
+            status = 1;
         }
         vmm.shutDown();
         pidFile.remove();

@@ -31,6 +31,8 @@ import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
 
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -237,7 +239,15 @@ public final class VmmProcess implements Vmm, ChardevHost {
 
     @Override
     public void report(String message) {
-        System.err.println(program + ": " + message);
+        StringBuilder line = new StringBuilder();
+        if (settings.messageTimestamps()) {
+            line.append(Instant.now().truncatedTo(ChronoUnit.MICROS)).append(' ');
+        }
+        String guest = settings.messageNames() ? settings.name() : null;
+        if (guest != null) {
+            line.append(guest).append(' ');
+        }
+        System.err.println(line.append(program).append(": ").append(message));
     }
 
     @Override

@@ -48,43 +48,43 @@ final class CommandLineTest {
                 "-chardev foo,id=a | -chardev foo,id=a: 'foo' is not a valid char driver name",
                 "-chardev null | -chardev null: chardev: no id specified",
                 "-chardev null,id=a -chardev null,id=a | -chardev null,id=a: Duplicate ID 'a' for"
-                    + " chardev",
+                        + " chardev",
                 "-chardev null,id=a,bogus=1 | -chardev null,id=a,bogus=1: Invalid parameter"
-                    + " 'bogus'",
+                        + " 'bogus'",
                 "-chardev socket,id=a,host=H | -chardev socket,id=a,host=H: chardev: socket: no"
-                    + " port given",
+                        + " port given",
                 "-chardev socket,id=a,path=p,host=h,port=1 | -chardev"
-                    + " socket,id=a,path=p,host=h,port=1: None or one of 'path', 'fd' or 'host'"
-                    + " option required.",
+                        + " socket,id=a,path=p,host=h,port=1: None or one of 'path', 'fd' or 'host'"
+                        + " option required.",
                 "-chardev socket,id=a,host=127.0.0.1,port=1 | -chardev"
-                    + " socket,id=a,host=127.0.0.1,port=1: Failed to connect to '127.0.0.1:1':"
-                    + " Connection refused",
+                        + " socket,id=a,host=127.0.0.1,port=1: Failed to connect to '127.0.0.1:1':"
+                        + " Connection refused",
                 "-chardev socket,id=a,path=p,server=maybe | -chardev"
                     + " socket,id=a,path=p,server=maybe: Parameter 'server' expects 'on' or 'off'",
                 "-chardev socket,id=a,host=127.0.0.1,port=1,wait=off |"
                         + " -chardev socket,id=a,host=127.0.0.1,port=1,wait=off: 'wait' option is"
                         + " incompatible with socket in client connect mode",
                 "-chardev socket,id=a,path=/nonexistent/a.sock,server=on,wait=off | -chardev"
-                    + " socket,id=a,path=/nonexistent/a.sock,server=on,wait=off: Failed to bind"
-                    + " socket to /nonexistent/a.sock: No such file or directory",
+                        + " socket,id=a,path=/nonexistent/a.sock,server=on,wait=off: Failed to bind"
+                        + " socket to /nonexistent/a.sock: No such file or directory",
                 "-chardev file,id=a | -chardev file,id=a: chardev: file: no filename given",
                 "-mon chardev=nosuch,mode=control | -mon chardev=nosuch,mode=control: chardev"
-                    + " \"nosuch\" not found",
+                        + " \"nosuch\" not found",
                 "-chardev null,id=a -mon chardev=a,mode=foo | -mon chardev=a,mode=foo: Parameter"
-                    + " 'mode' does not accept value 'foo'",
+                        + " 'mode' does not accept value 'foo'",
                 "-chardev null,id=n -mon chardev=n -mon chardev=n | -mon chardev=n: chardev 'n' is"
-                    + " already in use",
+                        + " already in use",
                 "-qmp foo:bar | -qmp foo:bar: parse error: foo:bar",
                 "-qmp tcp:127.0.0.1 | -qmp tcp:127.0.0.1: parse error: tcp:127.0.0.1",
                 "-object foo,id=a | -object foo,id=a: Parameter 'qom-type' does not accept value"
-                    + " 'foo'",
+                        + " 'foo'",
                 "-object filter-mirror,id=a | -object filter-mirror,id=a: Parameter 'netdev' is"
-                    + " missing",
+                        + " missing",
                 "-object filter-mirror,id=a,netdev=n,outdev=o,bogus=1 | -object"
                     + " filter-mirror,id=a,netdev=n,outdev=o,bogus=1: Invalid parameter 'bogus'",
                 "-object iothread | -object iothread: Parameter 'id' is missing",
                 "-object iothread,id=a -object iothread,id=a | -object iothread,id=a: Duplicate ID"
-                    + " 'a' for object",
+                        + " 'a' for object",
                 "-object {\"qom-type\":\"iothread\",\"id\":\"a\" | -object"
                     + " {\"qom-type\":\"iothread\",\"id\":\"a\": JSON parse error, premature EOI",
                 "-object {\"qom-type\":\"iothread\",\"id\":\"a\",\"bogus\":1} | -object"
@@ -109,7 +109,7 @@ final class CommandLineTest {
                 failure(List.of("-m", "abc"))
                         .startsWith(
                                 "-m abc: Parameter 'size' expects a non-negative number below"
-                                    + " 2^64\n"));
+                                        + " 2^64\n"));
         assertEquals(
                 "unsupported machine type: \"nosuch\"\n"
                         + "Use -machine help to list supported machines",

@@ -104,7 +104,7 @@ final class QmpTranscriptTest {
         try (TestVmm.Client c = negotiated()) {
             assertEquals(
                     "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nosuch"
-                        + " has not been found\"}}",
+                            + " has not been found\"}}",
                     ask(c, "{\"execute\":\"nosuch\"}"));
             assertEquals(
                     "{\"return\": " + STATUS + ", \"id\": 1}",
@@ -142,7 +142,7 @@ final class QmpTranscriptTest {
                     ask(c, "{\"id\":\"z\"}"));
             assertEquals(
                     "{\"return\": {\"qemu\": {\"micro\": 2, \"minor\": 2, \"major\": 10},"
-                        + " \"package\": \"\"}, \"id\": {\"a\": [1, 2.5, \"x\", null, true]}}",
+                            + " \"package\": \"\"}, \"id\": {\"a\": [1, 2.5, \"x\", null, true]}}",
                     ask(
                             c,
                             "{\"execute\":\"query-version\",\"id\":{\"a\":[1,2.5,\"x\",null,true]}}"));
@@ -154,7 +154,7 @@ final class QmpTranscriptTest {
         try (TestVmm.Client c = negotiated()) {
             c.send(
                     "{'execute': 'trace-event-set-state', 'arguments': {'name': 'colo*',"
-                        + " 'enable':\n");
+                            + " 'enable':\n");
             c.send("true} }\n{'execute':'query-status','id':\"\\u00e9\\ud83d\\ude00\\/\\'\"}");
             assertEquals("{\"return\": {}}", c.line());
             assertEquals(
@@ -212,7 +212,7 @@ final class QmpTranscriptTest {
                     c.line()
                             .endsWith(
                                     "\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false,"
-                                        + " \"reason\": \"host-qmp-quit\"}}"));
+                                            + " \"reason\": \"host-qmp-quit\"}}"));
             assertEquals("{\"return\": {}, \"id\": \"bye\"}", c.line());
             assertTrue(vmm.ended(10_000));
         }
@@ -272,8 +272,8 @@ final class QmpTranscriptTest {
                     c.until("(qemu) ")
                             .endsWith(
                                     "info status\u001b[K\r\n"
-                                        + "VM status: paused (prelaunch)\r\n"
-                                        + "(qemu) "));
+                                            + "VM status: paused (prelaunch)\r\n"
+                                            + "(qemu) "));
             c.send("nosuch\r\n");
             assertTrue(c.until("(qemu) ").endsWith("\r\nunknown command: 'nosuch'\r\n(qemu) "));
             assertEquals("\r\n(qemu) ", c.until("(qemu) "));
@@ -358,13 +358,13 @@ final class QmpTranscriptTest {
                     "'id':'f2','backend':{'type':'file','data':{'out':'/nonexistent/x'}}",
                     generic(
                             "Failed to add chardev 'f2': Could not open '/nonexistent/x': No such"
-                                + " file or directory")
+                                    + " file or directory")
                 },
                 {
                     "'id':'r2','backend':{'type':'ringbuf','data':{'size':1000}}",
                     generic(
                             "Failed to add chardev 'r2': size of ringbuf chardev must be power of"
-                                + " two")
+                                    + " two")
                 },
                 {
                     "'id':'m2','backend':{'type':'mux','data':{'chardev':'nosuch'}}",
@@ -375,28 +375,28 @@ final class QmpTranscriptTest {
                             + "'addr':{'type':'inet','data':{'host':'127.0.0.1','port':'1'}}}}",
                     generic(
                             "Failed to add chardev 's6': 'wait' option is incompatible with socket"
-                                + " in client connect mode")
+                                    + " in client connect mode")
                 },
                 {
                     "'id':'s3','backend':{'type':'socket','data':{'server':false,'addr':{'type':"
                             + "'inet','data':{'host':'127.0.0.1','port':'1'}}}}",
                     generic(
                             "Failed to add chardev 's3': Failed to connect to '127.0.0.1:1':"
-                                + " Connection refused")
+                                    + " Connection refused")
                 },
                 {
                     "'id':'s7','backend':{'type':'socket','data':{'addr':{'type':'inet','data':"
                             + "{'host':'127.0.0.1','port':1}}}}",
                     generic(
                             "Invalid parameter type for 'backend.data.addr.data.port', expected:"
-                                + " string")
+                                    + " string")
                 },
                 {
                     "'id':'s9','backend':{'type':'socket','data':{'addr':{'type':'fd','data':"
                             + "{'str':'99'}}}}",
                     generic(
                             "Failed to add chardev 's9': File descriptor named '99' has not been"
-                                + " found")
+                                    + " found")
                 },
             };
             for (String[] pair : adds) {

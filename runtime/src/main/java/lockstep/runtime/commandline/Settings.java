@@ -63,6 +63,16 @@ public final class Settings {
         return daemonize;
     }
 
+    /** Whether messages begin with the time. */
+    public boolean messageTimestamps() {
+        return messageTimestamps;
+    }
+
+    /** Whether messages begin with the guest's name. */
+    public boolean messageNames() {
+        return messageNames;
+    }
+
     /** The file for the process number or null. */
     public @Nullable String pidFile() {
         return pidFile;
