@@ -23,6 +23,8 @@ import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -159,7 +161,7 @@ final class FakeCore implements PcCore {
     }
 
     private interface Answers {
-        Object answer(String name, Object[] args);
+        @Nullable Object answer(String name, Object[] args);
     }
 
     private static <T> T fake(Class<T> type, Answers answers) {

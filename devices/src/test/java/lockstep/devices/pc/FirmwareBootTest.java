@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.MachineConfig;
 
 import org.junit.jupiter.api.Assumptions;
@@ -46,8 +47,9 @@ final class FirmwareBootTest {
         try (LiveVmm live = new LiveVmm()) {
             live.lock.acquire();
             try {
-                live.machine = new PcType(PcVersion.all().getFirst()).create(config, live.vmm);
-                live.machine.reset();
+                Machine machine = new PcType(PcVersion.all().getFirst()).create(config, live.vmm);
+                live.machine = machine;
+                machine.reset();
                 live.run.start();
             } finally {
                 live.lock.release();

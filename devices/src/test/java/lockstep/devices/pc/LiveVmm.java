@@ -15,6 +15,8 @@ import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateRegistry;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -39,7 +41,7 @@ final class LiveVmm implements AutoCloseable {
     private final StateRegistry state = new StateRegistry();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final List<Runnable> exits = new ArrayList<>();
-    Machine machine;
+    @Nullable Machine machine;
 
     LiveVmm() throws LinuxException {
         loop = new EpollLoop("main", clocks, lock, (what, e) -> e.printStackTrace());
@@ -54,7 +56,7 @@ final class LiveVmm implements AutoCloseable {
         loop.start();
     }
 
-    private Object answer(String name, Object[] args) {
+    private @Nullable Object answer(String name, Object[] args) {
         return switch (name) {
             case "lock" -> lock;
             case "clocks" -> clocks;
@@ -79,9 +81,10 @@ final class LiveVmm implements AutoCloseable {
     public void close() {
         lock.run(
                 () -> {
-                    if (machine != null) {
-                        machine.vcpus().pauseAll();
-                        machine.vcpus().close();
+                    Machine m = machine;
+                    if (m != null) {
+                        m.vcpus().pauseAll();
+                        m.vcpus().close();
                     }
                     exits.reversed().forEach(Runnable::run);
                 });

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -30,7 +31,10 @@ final class PcOptionsTest {
     }
 
     private static MachineConfig config(
-            String bios, String vga, boolean defaults, Map<String, String> boot) {
+            @Nullable String bios,
+            @Nullable String vga,
+            boolean defaults,
+            Map<String, String> boot) {
         return new MachineConfig(
                 "pc-i440fx-10.2",
                 Map.of(),
@@ -56,7 +60,7 @@ final class PcOptionsTest {
         return new PcMachine(core, PcVersion.all().getFirst(), config);
     }
 
-    private String refused(MachineConfig config) {
+    private @Nullable String refused(MachineConfig config) {
         return assertThrows(DeviceException.class, () -> make(config)).getMessage();
     }
 
