@@ -17,8 +17,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
-import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -45,9 +43,8 @@ final class SocketChardev extends Backend {
     private final byte[] input = new byte[INPUT_BYTES];
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final ArrayDeque<byte[]> queue = new ArrayDeque<>();
-    private int headSent;
-    private volatile long pending;
+    private final SendQueue queue = new SendQueue();
+    private final @Nullable SocketDialer dialer;
     private @Nullable Fd listener;
     private EventLoop.@Nullable Watch listenWatch;
     private @Nullable Fd connection;
@@ -57,11 +54,7 @@ final class SocketChardev extends Backend {
     private boolean ended;
     private boolean failed;
     private boolean closed;
-    private @Nullable Fd attempt;
-    private EventLoop.@Nullable Watch attemptWatch;
-    private @Nullable Timer timer;
     private EventLoop serving;
-    private boolean failureReported;
     private String filename;
 
     SocketChardev(String id, ChardevConfig.Socket config, ChardevHost host)
@@ -82,6 +75,10 @@ final class SocketChardev extends Backend {
         } else {
             address = config.address();
         }
+        dialer =
+                reconnectMs() > 0
+                        ? new SocketDialer(id, address, reconnectMs(), host, this::established)
+                        : null;
         filename = disconnectedName();
     }
 
@@ -158,8 +155,8 @@ final class SocketChardev extends Backend {
         if (given != null) {
             connection = null;
             established(given);
-        } else if (reconnectMs() > 0) {
-            mainLoop.execute(this::reconnect);
+        } else if (dialer != null) {
+            mainLoop.execute(dialer::dial);
         } else {
             established(SocketConnector.connect(address));
         }
@@ -242,7 +239,7 @@ final class SocketChardev extends Backend {
 
     @Override
     long pending() {
-        return pending;
+        return queue.bytes();
     }
 
     /** Moves everything that is watched to another loop. */
@@ -260,11 +257,8 @@ final class SocketChardev extends Backend {
                 listenWatch = null;
                 watchListener();
             }
-            if (moved && timer != null) {
-                long deadline = timer.deadline();
-                timer.cancel();
-                timer = loop.timer(ClockType.REALTIME, this::reconnect);
-                timer.arm(deadline);
+            if (dialer != null) {
+                dialer.move(loop);
             }
             Fd fd = connection;
             if (fd != null) {
@@ -358,7 +352,6 @@ final class SocketChardev extends Backend {
             connection = fd;
             ended = false;
             failed = false;
-            failureReported = false;
             filename = connectedName(fd);
             connected = true;
             reading = frontendOpen();
@@ -474,48 +467,18 @@ final class SocketChardev extends Backend {
         }
     }
 
-    /** Sends at once what the kernel takes and queues the rest. Under the lock. */
+    /** Sends or queues. Under the lock. */
     private void push(Fd fd, ByteBuffer data) {
-        if (queue.isEmpty()) {
-            while (data.hasRemaining()) {
-                int n = write(fd, data);
-                if (n > 0) {
-                    data.position(data.position() + n);
-                } else if (n == -Errno.EAGAIN) {
-                    break;
-                } else if (n != -Errno.EINTR) {
-                    fail(fd);
-                    return;
-                }
-            }
-        }
-        if (data.hasRemaining()) {
-            byte[] rest = new byte[data.remaining()];
-            data.get(rest);
-            queue.add(rest);
-            pending += rest.length;
+        if (!queue.push(fd, data)) {
+            fail(fd);
+        } else if (!queue.isEmpty()) {
             interest();
         }
-    }
-
-    private static int write(Fd fd, ByteBuffer data) {
-        if (data.hasArray()) {
-            return Sockets.send(
-                    fd.number(),
-                    data.array(),
-                    data.arrayOffset() + data.position(),
-                    data.remaining());
-        }
-        byte[] copy = new byte[Math.min(data.remaining(), INPUT_BYTES)];
-        data.get(data.position(), copy);
-        return Sockets.send(fd.number(), copy, 0, copy.length);
     }
 
     private void fail(Fd fd) {
         failed = true;
         queue.clear();
-        headSent = 0;
-        pending = 0;
         // The front end is told from the loop, never from inside its own write.
         serving.execute(() -> disconnect(fd));
     }
@@ -527,28 +490,15 @@ final class SocketChardev extends Backend {
             if (connection != fd || failed) {
                 return;
             }
-            while (!queue.isEmpty()) {
-                byte[] head = queue.getFirst();
-                int n = Sockets.send(fd.number(), head, headSent, head.length - headSent);
-                if (n < 0) {
-                    if (n != -Errno.EAGAIN && n != -Errno.EINTR) {
-                        fail(fd);
-                    }
-                    break;
-                }
-                pending -= n;
-                headSent += n;
-                if (headSent == head.length) {
-                    queue.removeFirst();
-                    headSent = 0;
-                }
+            if (!queue.flush(fd)) {
+                fail(fd);
             }
             interest();
             finished = ended && queue.isEmpty();
         } finally {
             lock.unlock();
         }
-        if (pending == 0) {
+        if (queue.bytes() == 0) {
             drained();
         }
         if (finished) {
@@ -571,8 +521,8 @@ final class SocketChardev extends Backend {
         tellClosed();
         if (listener != null) {
             listenAgain();
-        } else if (reconnectMs() > 0) {
-            armReconnect();
+        } else if (dialer != null) {
+            dialer.dialLater();
         }
     }
 
@@ -583,8 +533,6 @@ final class SocketChardev extends Backend {
         connected = false;
         filename = disconnectedName();
         queue.clear();
-        headSent = 0;
-        pending = 0;
         if (watch != null) {
             watch.close();
             watch = null;
@@ -593,115 +541,6 @@ final class SocketChardev extends Backend {
             Sockets.shutdown(fd, SHUT_RDWR());
             fd.close();
         }
-    }
-
-    private void armReconnect() {
-        lock.lock();
-        try {
-            if (closed) {
-                return;
-            }
-            Timer t = timer;
-            if (t == null) {
-                t = serving.timer(ClockType.REALTIME, this::reconnect);
-                timer = t;
-            }
-            t.arm(serving.clocks().now(ClockType.REALTIME) + reconnectMs() * MILLISECOND);
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void reconnect() {
-        if (SocketNames.mayBlock(address)) {
-            Thread.ofVirtual()
-                    .name("resolve-" + id)
-                    .start(
-                            () -> {
-                                List<SocketName> names = resolved();
-                                serving.execute(() -> attempt(names, 0));
-                            });
-        } else {
-            attempt(resolved(), 0);
-        }
-    }
-
-    private List<SocketName> resolved() {
-        try {
-            return SocketNames.resolve(address, false);
-        } catch (ChardevException e) {
-            attemptFailed(e.getMessage());
-            return List.of();
-        }
-    }
-
-    private void attempt(List<SocketName> names, int index) {
-        if (index >= names.size()) {
-            return;
-        }
-        Fd fd;
-        int result;
-        try {
-            fd = SocketConnector.start(names.get(index));
-            result = Sockets.connect(fd, names.get(index));
-        } catch (ChardevException | IllegalArgumentException e) {
-            attemptFailed(e.getMessage());
-            return;
-        }
-        if (result == -Errno.EINPROGRESS) {
-            lock.lock();
-            try {
-                if (closed) {
-                    fd.close();
-                    return;
-                }
-                attempt = fd;
-                attemptWatch =
-                        serving.watch(
-                                fd.number(),
-                                EventLoop.WRITE,
-                                events -> attempted(fd, -Sockets.error(fd), names, index));
-            } finally {
-                lock.unlock();
-            }
-        } else {
-            attempted(fd, result, names, index);
-        }
-    }
-
-    private void attempted(Fd fd, int result, List<SocketName> names, int index) {
-        lock.lock();
-        try {
-            if (attemptWatch != null) {
-                attemptWatch.close();
-                attemptWatch = null;
-            }
-            attempt = null;
-            if (closed) {
-                fd.close();
-                return;
-            }
-        } finally {
-            lock.unlock();
-        }
-        if (result == 0) {
-            established(fd);
-            return;
-        }
-        fd.close();
-        if (index + 1 < names.size()) {
-            attempt(names, index + 1);
-        } else {
-            attemptFailed(SocketConnector.failure(address, -result));
-        }
-    }
-
-    private void attemptFailed(@Nullable String message) {
-        if (!failureReported) {
-            failureReported = true;
-            host.report("Unable to connect character device " + id + ": " + message);
-        }
-        armReconnect();
     }
 
     @Override
@@ -730,16 +569,8 @@ final class SocketChardev extends Backend {
                 listenWatch.close();
                 listenWatch = null;
             }
-            if (attemptWatch != null) {
-                attemptWatch.close();
-                attemptWatch = null;
-            }
-            if (attempt != null) {
-                attempt.close();
-                attempt = null;
-            }
-            if (timer != null) {
-                timer.cancel();
+            if (dialer != null) {
+                dialer.close();
             }
             if (listener != null) {
                 listener.close();
