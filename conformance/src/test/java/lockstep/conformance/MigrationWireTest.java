@@ -174,8 +174,8 @@ class MigrationWireTest {
     void qemusPrimaryWithOurSecondary() throws Exception {
         StreamReader recording = record();
         int port = freePort();
-        try (RecordedMachine ours = new RecordedMachine(recording, RunState.INMIGRATE);
-                Monitor qemu = qemu("-S")) {
+        Monitor qemu = qemu("-S");
+        try (RecordedMachine ours = new RecordedMachine(recording, RunState.INMIGRATE)) {
             ours.with(MigrationCapability.X_COLO);
             ours.lock().run(() -> listen(ours, port));
             qemu.execute(ON);
@@ -199,6 +199,8 @@ class MigrationWireTest {
             ours.await("announced", 1);
             ours.lock().run(() -> assertEquals(RunState.RUNNING, ours.runState()));
             assertEquals(COLOMode.NONE, ours.colo.queryColoStatus().mode());
+        } finally {
+            qemu.close();
         }
     }
 

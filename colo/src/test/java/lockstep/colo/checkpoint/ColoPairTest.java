@@ -177,7 +177,11 @@ class ColoPairTest {
             int way = forward ? 0 : 1;
             long span = total[way] - entered[way];
             long cut = entered[way] + (span <= 0 ? 0 : random.nextLong(span));
-            session(forward ? cut : Long.MAX_VALUE, forward ? Long.MAX_VALUE : cut, null, null);
+            session(
+                    forward ? cut : Long.MAX_VALUE,
+                    forward ? Long.MAX_VALUE : cut,
+                    new long[2],
+                    new long[2]);
         }
     }
 
@@ -195,10 +199,8 @@ class ColoPairTest {
             primary.await(
                     "COLO or its end",
                     e -> e.contains("RESUME") || e.contains("COLO_EXIT primary error"));
-            if (entered != null) {
-                entered[0] = wire.forwarded;
-                entered[1] = 4;
-            }
+            entered[0] = wire.forwarded;
+            entered[1] = 4;
             for (int round = 1; round <= 3; round++) {
                 int wanted = round + 1;
                 primary.epoch(wanted);
@@ -209,10 +211,8 @@ class ColoPairTest {
                                 e.stream().filter("RESUME"::equals).count() >= wanted
                                         || e.contains("COLO_EXIT primary error"));
             }
-            if (total != null) {
-                total[0] = wire.forwarded;
-                total[1] = wire.backwarded;
-            }
+            total[0] = wire.forwarded;
+            total[1] = wire.backwarded;
         }
         // The wire is gone for good; the primary notices at the next checkpoint at the latest.
         primary.colo.requestCheckpoint();

@@ -1,5 +1,7 @@
 package lockstep.colo.checkpoint;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -14,8 +16,8 @@ final class Wire implements AutoCloseable {
     private final Path target;
     private final long forwardLimit;
     private final long backwardLimit;
-    private SocketChannel left;
-    private SocketChannel right;
+    private volatile @Nullable SocketChannel left;
+    private volatile @Nullable SocketChannel right;
     volatile long forwarded;
     volatile long backwarded;
 
@@ -30,14 +32,16 @@ final class Wire implements AutoCloseable {
 
     private void run() {
         try {
-            left = server.accept();
-            right = SocketChannel.open(UnixDomainSocketAddress.of(target));
+            SocketChannel source = server.accept();
+            left = source;
+            SocketChannel sink = SocketChannel.open(UnixDomainSocketAddress.of(target));
+            right = sink;
             Thread back =
                     Thread.ofPlatform()
                             .daemon()
                             .name("wire back")
-                            .start(() -> pump(right, left, backwardLimit, false));
-            pump(left, right, forwardLimit, true);
+                            .start(() -> pump(sink, source, backwardLimit, false));
+            pump(source, sink, forwardLimit, true);
             back.join();
         } catch (IOException | InterruptedException e) {
             close();
@@ -75,11 +79,13 @@ final class Wire implements AutoCloseable {
     public void close() {
         try {
             server.close();
-            if (left != null) {
-                left.close();
+            SocketChannel source = left;
+            if (source != null) {
+                source.close();
             }
-            if (right != null) {
-                right.close();
+            SocketChannel sink = right;
+            if (sink != null) {
+                sink.close();
             }
         } catch (IOException e) {
             throw new java.io.UncheckedIOException(e);
