@@ -20,6 +20,18 @@ final class Guests {
         return boot;
     }
 
+    /**
+     * A disk whose guest answers ARP and ping at {@code address}, echoes UDP and TCP on port 7 and counts
+     * requests on UDP port 8. What it wants to say goes to the serial port.
+     *
+     * @param address four bytes
+     */
+    static byte[] echo(byte... address) throws IOException {
+        byte[] image = java.util.Arrays.copyOf(load("echo"), 1 << 20);
+        System.arraycopy(address, 0, image, 500, 4);
+        return image;
+    }
+
     static byte[] load(String name) throws IOException {
         try (var in = Guests.class.getResourceAsStream("/guest/" + name + ".bin")) {
             if (in == null) {

@@ -17,6 +17,7 @@ class GuestsTest {
     void imagesMatchTheirSources() throws IOException {
         Host.assumeProgram("as");
         Host.assumeProgram("ld");
+        Host.assumeProgram("gcc");
         Host.run("sh", "src/test/guest/build.sh", directory.toString());
         for (String guest : new String[] {"counter", "dirty"}) {
             assertArrayEquals(

@@ -1,0 +1,374 @@
+/*
+ * A guest that lives on the network: drives the e1000 by polling, answers ARP and ping, echoes UDP and TCP on
+ * port 7, and serves a counter of the requests it has seen on UDP port 8. Freestanding, 64 bit, ring 3. The
+ * serial port tells what happens. Two copies that get the same packets answer the same, but for the first TCP
+ * sequence number, which comes from the time stamp counter as a real system's would come from chance.
+ */
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+
+#define RING 32
+#define BUFFER 2048
+
+struct rx { u64 address; u16 length; u16 sum; u8 status; u8 errors; u16 special; };
+struct tx { u64 address; u16 length; u8 cso; u8 command; u8 status; u8 css; u16 special; };
+
+static volatile struct rx *const rx = (void *) 0x100000;
+static volatile struct tx *const tx = (void *) 0x101000;
+static u8 *const rx_data = (void *) 0x110000;
+static u8 *const tx_data = (void *) 0x130000;
+static volatile u32 *nic;
+static u32 rx_at, tx_at;
+static u8 mac[6];
+static const u8 *const ip = (const u8 *) 0x7c00 + 500;
+static u32 requests;
+
+static struct {
+    int state; /* 0 closed, 1 SYN received, 2 open, 3 FIN sent */
+    u8 peer_mac[6], peer_ip[4];
+    u16 peer_port;
+    u32 rcv_next, snd_una, snd_next;
+    u8 sent[1500];
+    u32 sent_length; /* bytes of payload that are not acknowledged */
+    u8 sent_flags;
+    u64 deadline;
+} tcp;
+
+static inline void outb(u16 p, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p)); }
+static inline u8 inb(u16 p) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static inline void outl(u16 p, u32 v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p)); }
+static inline u32 inl(u16 p) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static inline u64 tsc(void) { u32 a, d; __asm__ volatile("rdtsc" : "=a"(a), "=d"(d)); return (u64) d << 32 | a; }
+
+static void say(const char *s) {
+    for (; *s; s++) {
+        outb(0x3f8, (u8) *s);
+    }
+}
+
+static void copy(void *to, const void *from, u32 n) {
+    for (u32 i = 0; i < n; i++) {
+        ((u8 *) to)[i] = ((const u8 *) from)[i];
+    }
+}
+
+static int equal(const u8 *a, const u8 *b, u32 n) {
+    for (u32 i = 0; i < n; i++) {
+        if (a[i] != b[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static u16 get16(const u8 *p) { return (u16) (p[0] << 8 | p[1]); }
+static void put16(u8 *p, u32 v) { p[0] = (u8) (v >> 8); p[1] = (u8) v; }
+static u32 get32(const u8 *p) { return (u32) get16(p) << 16 | get16(p + 2); }
+static void put32(u8 *p, u32 v) { put16(p, v >> 16); put16(p + 2, v & 0xffff); }
+
+static u32 sum(const u8 *p, u32 n, u32 s) {
+    for (u32 i = 0; i + 1 < n; i += 2) {
+        s += get16(p + i);
+    }
+    if (n & 1) {
+        s += (u32) p[n - 1] << 8;
+    }
+    return s;
+}
+
+static u16 fold(u32 s) {
+    while (s >> 16) {
+        s = (s & 0xffff) + (s >> 16);
+    }
+    return (u16) ~s;
+}
+
+static u32 pci_read(u32 slot, u32 reg) {
+    outl(0xcf8, 0x80000000u | slot << 11 | reg);
+    return inl(0xcfc);
+}
+
+static void pci_write(u32 slot, u32 reg, u32 v) {
+    outl(0xcf8, 0x80000000u | slot << 11 | reg);
+    outl(0xcfc, v);
+}
+
+static int start(void) {
+    u32 slot = 0;
+    while (slot < 32 && pci_read(slot, 0) != 0x100e8086) {
+        slot++;
+    }
+    if (slot == 32) {
+        return 0;
+    }
+    nic = (volatile u32 *) (u64) (pci_read(slot, 0x10) & ~0xfu);
+    pci_write(slot, 4, pci_read(slot, 4) | 6);
+    nic[0x00d8 / 4] = 0xffffffff;
+    nic[0x0000 / 4] = nic[0] | 1u << 26;
+    nic[0x00d8 / 4] = 0xffffffff;
+    nic[0x0000 / 4] = nic[0] | 1u << 6;
+    u32 low = nic[0x5400 / 4];
+    u32 high = nic[0x5404 / 4];
+    for (int i = 0; i < 4; i++) {
+        mac[i] = (u8) (low >> 8 * i);
+    }
+    mac[4] = (u8) high;
+    mac[5] = (u8) (high >> 8);
+    for (u32 i = 0; i < RING; i++) {
+        rx[i].address = (u64) rx_data + i * BUFFER;
+        rx[i].status = 0;
+        tx[i].address = (u64) tx_data + i * BUFFER;
+        tx[i].status = 1;
+    }
+    nic[0x2800 / 4] = (u32) (u64) rx;
+    nic[0x2804 / 4] = 0;
+    nic[0x2808 / 4] = RING * 16;
+    nic[0x2810 / 4] = 0;
+    nic[0x2818 / 4] = RING - 1;
+    nic[0x3800 / 4] = (u32) (u64) tx;
+    nic[0x3804 / 4] = 0;
+    nic[0x3808 / 4] = RING * 16;
+    nic[0x3810 / 4] = 0;
+    nic[0x3818 / 4] = 0;
+    nic[0x0400 / 4] = 0x4010a; /* enable, pad short packets */
+    nic[0x0100 / 4] = 0x04008002; /* enable, broadcast, strip the check sequence */
+    return 1;
+}
+
+/* The buffer for the next frame to send. */
+static u8 *frame(void) {
+    while (!(tx[tx_at].status & 1)) {
+    }
+    return tx_data + tx_at * BUFFER;
+}
+
+static void send(u32 length) {
+    if (length < 60) {
+        u8 *f = tx_data + tx_at * BUFFER;
+        while (length < 60) {
+            f[length++] = 0;
+        }
+    }
+    tx[tx_at].length = (u16) length;
+    tx[tx_at].cso = 0;
+    tx[tx_at].status = 0;
+    tx[tx_at].command = 0x0b; /* end of packet, check sequence, report status */
+    tx_at = (tx_at + 1) % RING;
+    __asm__ volatile("" ::: "memory");
+    nic[0x3818 / 4] = tx_at;
+}
+
+/* Fills Ethernet and IP headers; the payload of `length` bytes stands behind them. */
+static void ip_header(u8 *f, const u8 *to_mac, const u8 *to_ip, u8 protocol, u32 length) {
+    copy(f, to_mac, 6);
+    copy(f + 6, mac, 6);
+    put16(f + 12, 0x0800);
+    f[14] = 0x45;
+    f[15] = 0;
+    put16(f + 16, 20 + length);
+    put32(f + 18, 0x00004000);
+    f[22] = 64;
+    f[23] = protocol;
+    put16(f + 24, 0);
+    copy(f + 26, ip, 4);
+    copy(f + 30, to_ip, 4);
+    put16(f + 24, fold(sum(f + 14, 20, 0)));
+}
+
+static u32 pseudo(const u8 *f, u32 length) {
+    return sum(f + 26, 8, f[23] + length);
+}
+
+static void arp(const u8 *p) {
+    if (get16(p + 20) != 1 || !equal(p + 38, ip, 4)) {
+        return;
+    }
+    u8 *f = frame();
+    copy(f, p + 6, 6);
+    copy(f + 6, mac, 6);
+    copy(f + 12, p + 12, 8);
+    put16(f + 20, 2);
+    copy(f + 22, mac, 6);
+    copy(f + 28, ip, 4);
+    copy(f + 32, p + 22, 10);
+    send(42);
+}
+
+static void icmp(const u8 *p, u32 length) {
+    if (length < 8 || p[34] != 8) {
+        return;
+    }
+    u8 *f = frame();
+    copy(f + 34, p + 34, length);
+    f[34] = 0;
+    put16(f + 36, 0);
+    put16(f + 36, fold(sum(f + 34, length, 0)));
+    ip_header(f, p + 6, p + 26, 1, length);
+    send(34 + length);
+}
+
+static void udp(const u8 *p, u32 length) {
+    u32 port = get16(p + 36);
+    if (length < 8 || (port != 7 && port != 8)) {
+        return;
+    }
+    u8 *f = frame();
+    copy(f + 34, p + 34, length);
+    put16(f + 34, port);
+    put16(f + 36, get16(p + 34));
+    if (port == 8) {
+        length = 12;
+        put32(f + 42, ++requests);
+    }
+    put16(f + 38, length);
+    put16(f + 40, 0);
+    ip_header(f, p + 6, p + 26, 17, length);
+    u16 s = fold(sum(f + 34, length, pseudo(f, length)));
+    put16(f + 40, s ? s : 0xffff);
+    send(34 + length);
+}
+
+static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
+    u8 *f = frame();
+    u8 *t = f + 34;
+    put16(t, 7);
+    put16(t + 2, tcp.peer_port);
+    put32(t + 4, sequence);
+    put32(t + 8, tcp.rcv_next);
+    t[12] = 0x50;
+    t[13] = flags;
+    put16(t + 14, 1460);
+    put32(t + 16, 0);
+    copy(t + 20, data, length);
+    ip_header(f, tcp.peer_mac, tcp.peer_ip, 6, 20 + length);
+    put16(t + 16, fold(sum(t, 20 + length, pseudo(f, 20 + length))));
+    send(54 + length);
+}
+
+#define RETRY (1ul << 29)
+
+static void send_again(void) {
+    segment(tcp.snd_una, tcp.sent_flags, tcp.sent, tcp.sent_length);
+    tcp.deadline = tsc() + RETRY;
+}
+
+static void send_new(u8 flags, const u8 *data, u32 length) {
+    copy(tcp.sent, data, length);
+    tcp.sent_length = length;
+    tcp.sent_flags = flags;
+    tcp.snd_next = tcp.snd_una + length + (flags & 3 ? 1 : 0);
+    send_again();
+}
+
+static void tcp_in(const u8 *p, u32 length) {
+    const u8 *t = p + 34;
+    if (length < 20 || get16(t + 2) != 7) {
+        return;
+    }
+    u32 header = (u32) (t[12] >> 4) * 4;
+    if (header < 20 || header > length) {
+        return;
+    }
+    u8 flags = t[13];
+    u32 sequence = get32(t + 4);
+    u32 data = length - header;
+    if (flags & 4) {
+        tcp.state = 0;
+        return;
+    }
+    if ((flags & 0x12) == 2) {
+        if (tcp.state == 1 && sequence + 1 == tcp.rcv_next && get16(t) == tcp.peer_port) {
+            send_again();
+            return;
+        }
+        tcp.state = 1;
+        copy(tcp.peer_mac, p + 6, 6);
+        copy(tcp.peer_ip, p + 26, 4);
+        tcp.peer_port = get16(t);
+        tcp.rcv_next = sequence + 1;
+        tcp.snd_una = (u32) tsc();
+        send_new(0x12, 0, 0);
+        return;
+    }
+    if (!tcp.state || get16(t) != tcp.peer_port || !equal(p + 26, tcp.peer_ip, 4)) {
+        return;
+    }
+    if (flags & 0x10) {
+        if (get32(t + 8) == tcp.snd_next) {
+            tcp.snd_una = tcp.snd_next;
+            if (tcp.state == 3) {
+                tcp.state = 0;
+                return;
+            }
+            if (tcp.state == 1) {
+                tcp.state = 2;
+            }
+        }
+    }
+    if (sequence != tcp.rcv_next) {
+        if (data || flags & 1) {
+            segment(tcp.snd_next, 0x10, 0, 0);
+        }
+        return;
+    }
+    if (data && data <= 1460 && tcp.state == 2) {
+        if (tcp.snd_una != tcp.snd_next) {
+            return; /* one piece at a time; the client will send this one again */
+        }
+        tcp.rcv_next += data;
+        send_new(0x18, t + header, data);
+    }
+    if (flags & 1 && sequence + data == tcp.rcv_next && tcp.snd_una == tcp.snd_next) {
+        tcp.rcv_next++;
+        tcp.state = 3;
+        send_new(0x11, 0, 0);
+    }
+}
+
+static void receive(const u8 *p, u32 length) {
+    if (length < 42) {
+        return;
+    }
+    u32 type = get16(p + 12);
+    if (type == 0x0806) {
+        arp(p);
+        return;
+    }
+    if (type != 0x0800 || p[14] != 0x45 || !equal(p + 30, ip, 4)) {
+        return;
+    }
+    u32 total = get16(p + 16);
+    if (total < 28 || total + 14 > length) {
+        return;
+    }
+    u32 payload = total - 20;
+    switch (p[23]) {
+    case 1: icmp(p, payload); break;
+    case 6: tcp_in(p, payload); break;
+    case 17: udp(p, payload); break;
+    }
+}
+
+__attribute__((section(".start"), noreturn)) void main(void) {
+    if (!start()) {
+        say("no e1000\n");
+        for (;;) {
+        }
+    }
+    say("network guest is up\n");
+    for (;;) {
+        volatile struct rx *d = &rx[rx_at];
+        if (d->status & 1) {
+            if (d->status & 2) {
+                receive(rx_data + rx_at * BUFFER, d->length);
+            }
+            d->status = 0;
+            nic[0x2818 / 4] = rx_at;
+            rx_at = (rx_at + 1) % RING;
+        } else if (tcp.state && tcp.snd_una != tcp.snd_next && (long) (tsc() - tcp.deadline) > 0) {
+            send_again();
+        }
+    }
+}
