@@ -65,7 +65,7 @@ final class SecondarySide extends Side {
                 () -> {
                     host.activateDisks();
                     host.dirtyLog().start();
-                    cache.clearMarks();
+                    cache.begin(host.dirtyLog());
                     target.redirectPages(cache.caching());
                     neighbours.startReplication(false);
                     startGuest();
