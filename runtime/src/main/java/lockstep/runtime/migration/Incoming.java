@@ -33,7 +33,7 @@ final class Incoming {
     private boolean exitOnError = true;
 
     // Of the loading thread.
-    private MigrationChannel channel = Nowhere.CHANNEL;
+    private volatile MigrationChannel channel = Nowhere.CHANNEL;
     private @Nullable StreamOutput out;
     private @Nullable ColoHandler coloHandler;
     private @Nullable ColoTarget coloTarget;
@@ -83,8 +83,10 @@ final class Incoming {
     }
 
     private void run(Transport.Listener listener) {
+        Runnable cut = () -> channel.shutdown();
         try {
             channel = listener.accept();
+            host.connected(cut);
             ACCEPTED.log();
             load();
             returnShut(0);
@@ -97,6 +99,7 @@ final class Incoming {
             fail(new IOException("Internal error while loading: " + e, e));
         } finally {
             listening = null;
+            host.disconnected(cut);
             channel.close();
             try {
                 listener.close();

@@ -71,4 +71,10 @@ public interface MigrationHost {
 
     /** Ends the process with that exit code. Any thread. */
     void exit(int code);
+
+    /** A connection that {@code yank} may cut with {@code cut}. Any thread. */
+    default void connected(Runnable cut) {}
+
+    /** That connection is gone. Any thread. */
+    default void disconnected(Runnable cut) {}
 }

@@ -186,6 +186,8 @@ final class Outgoing {
             CONNECTED.log("hostname=" + tcp.host());
         }
         channel = c;
+        Runnable cut = c::shutdown;
+        host.connected(cut);
         try {
             transfer(c);
         } catch (IOException e) {
@@ -198,6 +200,7 @@ final class Outgoing {
             if (r != null) {
                 r.stop();
             }
+            host.disconnected(cut);
             c.close();
             channel = null;
         }

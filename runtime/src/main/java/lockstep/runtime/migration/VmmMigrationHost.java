@@ -3,6 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.Event;
 import lockstep.api.MigrationParameters;
 import lockstep.api.RunState;
+import lockstep.api.YankInstance;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.Machine;
@@ -18,6 +19,8 @@ import java.util.List;
 
 /** The process around a migration as its context offers it. */
 final class VmmMigrationHost implements MigrationHost {
+    private static final YankInstance INSTANCE = new YankInstance.Migration();
+
     private final Vmm vmm;
     private final MigrationSettings settings;
 
@@ -152,5 +155,16 @@ final class VmmMigrationHost implements MigrationHost {
     public void exit(int code) {
         // The failed loading left a machine in pieces: nothing of it can be shut down in order.
         System.exit(code);
+    }
+
+    @Override
+    public void connected(Runnable cut) {
+        vmm.yank().add(INSTANCE, cut);
+    }
+
+    @Override
+    public void disconnected(Runnable cut) {
+        vmm.yank().remove(INSTANCE, cut);
+        vmm.yank().unregister(INSTANCE);
     }
 }
