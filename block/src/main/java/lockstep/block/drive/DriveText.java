@@ -147,6 +147,18 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
      * protocol.
      */
     private static void named(JsonObject tree, String file) throws BlockException {
+        if (tree.get("file") instanceof JsonObject child && !child.has("filename")) {
+            // Further options of the file, such as its locking, stand beside its name.
+            LegacyTree.fileNamed(file)
+                    .members()
+                    .forEach(
+                            (name, value) -> {
+                                if (!child.has(name)) {
+                                    child.put(name, value);
+                                }
+                            });
+            return;
+        }
         if (tree.has("file")) {
             throw bad("Can't specify 'file' and 'filename' options at the same time");
         }
