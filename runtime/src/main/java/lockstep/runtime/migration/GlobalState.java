@@ -1,5 +1,7 @@
 package lockstep.runtime.migration;
 
+import lockstep.runtime.trace.Trace;
+import lockstep.runtime.trace.TraceEvent;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -16,6 +18,7 @@ import java.util.Set;
  */
 public final class GlobalState implements StateSection {
     private static final int NAME_ROOM = 32;
+    private static final TraceEvent SAVE = Trace.event("migrate_global_state_pre_save");
 
     private final Set<String> known;
     private final byte[] name = new byte[NAME_ROOM];
@@ -73,15 +76,24 @@ public final class GlobalState implements StateSection {
     }
 
     @Override
+    public void beforeSave() {
+        SAVE.log("saved state: " + text());
+    }
+
+    @Override
     public void afterLoad(int version) throws StateException {
-        int end = 0;
-        while (end < NAME_ROOM && name[end] != 0) {
-            end++;
-        }
-        String text = new String(name, 0, end, StandardCharsets.ISO_8859_1);
+        String text = text();
         if (!known.contains(text)) {
             throw new StateException("invalid parameter value: " + text);
         }
         received = text;
+    }
+
+    private String text() {
+        int end = 0;
+        while (end < NAME_ROOM && name[end] != 0) {
+            end++;
+        }
+        return new String(name, 0, end, StandardCharsets.ISO_8859_1);
     }
 }

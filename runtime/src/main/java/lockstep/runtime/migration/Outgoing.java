@@ -40,7 +40,6 @@ final class Outgoing {
     private static final TraceEvent CONNECT_ERROR = Trace.event("migration_socket_outgoing_error");
     private static final TraceEvent LOW_PENDING = Trace.event("migration_thread_low_pending");
     private static final TraceEvent TRANSFERRED = Trace.event("migrate_transferred");
-    private static final TraceEvent STORE_STATE = Trace.event("migrate_global_state_pre_save");
     private static final TraceEvent CLEANUP = Trace.event("migration_cleanup");
 
     private final MigrationHost host;
@@ -363,7 +362,6 @@ final class Outgoing {
                             stateBefore = before;
                             guestRan = host.running();
                             globalState.store(before.wireName());
-                            STORE_STATE.log("saved state: " + before.wireName());
                             host.stop(RunState.FINISH_MIGRATE);
                         });
         if (settings.has(MigrationCapability.PAUSE_BEFORE_SWITCHOVER)) {
