@@ -26,5 +26,6 @@ module lockstep.runtime {
 
     uses lockstep.runtime.spi.Room;
 
-    provides lockstep.runtime.spi.Room with lockstep.runtime.migration.MigrationRoom;
+    provides lockstep.runtime.spi.Room with
+            lockstep.runtime.migration.MigrationRoom;
 }

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
@@ -162,7 +164,10 @@ class ColoDisksTest {
         assertEquals(List.of("parent0"), secondary.deletedExports);
         secondary.manager.replication().stopAll(true);
         ReplicationNode node =
-                (ReplicationNode) secondary.manager.graph().findBackend("childs0").root();
+                (ReplicationNode)
+                        requireNonNull(
+                                requireNonNull(secondary.manager.graph().findBackend("childs0"))
+                                        .root());
         secondaryDisk.writeBlocking(6 << 20, Images.pattern(4, 4096));
         secondary.runUntil(() -> node.stage() == ReplicationNode.Stage.DONE);
         assertEquals(1, at(secondaryDisk, 70_000));
@@ -238,7 +243,8 @@ class ColoDisksTest {
     }
 
     private String refused(Side side, String text) {
-        return assertThrows(BlockException.class, () -> side.drive(text)).getMessage();
+        return requireNonNull(
+                assertThrows(BlockException.class, () -> side.drive(text)).getMessage());
     }
 
     @Test

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Images;
@@ -141,8 +143,9 @@ class HostileImageTest {
     private String refusal(byte[] bytes) throws IOException {
         Path image = dir.resolve("bad.qcow2");
         Files.write(image, bytes);
-        return assertThrows(BlockException.class, () -> Images.qcow2(graph, image, SIZE, false))
-                .getMessage();
+        return requireNonNull(
+                assertThrows(BlockException.class, () -> Images.qcow2(graph, image, SIZE, false))
+                        .getMessage());
     }
 
     @Test

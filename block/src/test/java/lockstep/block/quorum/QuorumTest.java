@@ -3,6 +3,8 @@ package lockstep.block.quorum;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Errno;
@@ -116,18 +118,20 @@ class QuorumTest {
     @Test
     void childrenComeAndGo() throws Exception {
         QuorumNode node = quorum(3, new QuorumNode.Options(1, true, false, false));
-        node.removeChild(node.child("children.1"));
+        node.removeChild(requireNonNull(node.child("children.1")));
         FaultyNode late = FaultyNode.over(Images.raw(graph, dir.resolve("late"), SIZE), 100);
         node.addChild(late);
         graph.release(late);
         assertEquals(
                 List.of("children.0", "children.2", "children.3"),
                 node.children().stream().map(edge -> edge.name()).toList());
-        node.removeChild(node.child("children.3"));
-        node.removeChild(node.child("children.2"));
+        node.removeChild(requireNonNull(node.child("children.3")));
+        node.removeChild(requireNonNull(node.child("children.2")));
         assertEquals(
                 "The number of children cannot be lower than the vote threshold 1",
-                assertThrows(BlockException.class, () -> node.removeChild(node.child("children.0")))
+                assertThrows(
+                                BlockException.class,
+                                () -> node.removeChild(requireNonNull(node.child("children.0"))))
                         .getMessage());
         FaultyNode short1 = FaultyNode.over(Images.raw(graph, dir.resolve("short"), SIZE / 2), 9);
         node.addChild(short1);

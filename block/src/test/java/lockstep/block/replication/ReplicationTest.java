@@ -3,6 +3,8 @@ package lockstep.block.replication;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
@@ -43,9 +45,17 @@ class ReplicationTest {
                         }
                     });
     private final ReplicationManager manager = new ReplicationManager();
+
+    @SuppressWarnings("NullAway.Init") // made by each test
     private BlockBackend parent;
+
+    @SuppressWarnings("NullAway.Init") // made by each test
     private ReplicationNode replication;
+
+    @SuppressWarnings("NullAway.Init") // made by each test
     private QuorumNode quorum;
+
+    @SuppressWarnings("NullAway.Init") // made by each test
     private BlockBackend export;
 
     @AfterEach
@@ -139,7 +149,7 @@ class ReplicationTest {
             posted.remove().run();
         }
         assertEquals(ReplicationNode.Stage.DONE, replication.stage());
-        assertEquals(parent.root(), replication.child("file").node());
+        assertEquals(parent.root(), requireNonNull(replication.child("file")).node());
         assertEquals(1, replication.children().size());
         assertEquals(2, Images.byteAt(quorum, 100_000));
         assertEquals(5, Images.byteAt(quorum, 1_000_000));

@@ -188,6 +188,8 @@ class ColoWireTest {
     private Side primary;
     private Side secondary;
     private EpollLoop iothread;
+
+    @SuppressWarnings("NullAway.Init") // made on the main loop by connect()
     private ColoCompare compare;
 
     @BeforeEach

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.colo.packet.Frames;
 import lockstep.colo.packet.Ipv4Packet;
 
@@ -96,7 +98,7 @@ class RewriteEngineTest {
         byte[] piece = whole.clone();
         piece[20] = 0x20; // more fragments: the sum covers bytes that are not here
         assertEquals("1001/5005", pass(whole, true));
-        Ipv4Packet p = RewriteEngine.parse(piece, piece.length, 0);
+        Ipv4Packet p = requireNonNull(RewriteEngine.parse(piece, piece.length, 0));
         assertEquals(RewriteEngine.Verdict.HANDLED, engine.handle(p, true));
         assertEquals(ByteBuffer.wrap(whole).getShort(50), ByteBuffer.wrap(piece).getShort(50));
     }
