@@ -241,10 +241,16 @@ static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
     t[13] = flags;
     put16(t + 14, 1460);
     put32(t + 16, 0);
-    copy(t + 20, data, length);
-    ip_header(f, tcp.peer_mac, tcp.peer_ip, 6, 20 + length);
-    put16(t + 16, fold(sum(t, 20 + length, pseudo(f, 20 + length))));
-    send(54 + length);
+    u32 header = 20;
+    if (flags & 2) {
+        put32(t + 20, 0x020405b4); /* segments of 1460 bytes */
+        header = 24;
+        t[12] = 0x60;
+    }
+    copy(t + header, data, length);
+    ip_header(f, tcp.peer_mac, tcp.peer_ip, 6, header + length);
+    put16(t + 16, fold(sum(t, header + length, pseudo(f, header + length))));
+    send(34 + header + length);
 }
 
 #define RETRY (1ul << 29)
@@ -295,6 +301,7 @@ static void tcp_in(const u8 *p, u32 length) {
     if (!tcp.state || get16(t) != tcp.peer_port || !equal(p + 26, tcp.peer_ip, 4)) {
         return;
     }
+    copy(tcp.peer_mac, p + 6, 6); /* a bridge may change its address when a port goes */
     if (flags & 0x10) {
         if (get32(t + 8) == tcp.snd_next) {
             tcp.snd_una = tcp.snd_next;
