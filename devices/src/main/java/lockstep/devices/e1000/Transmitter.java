@@ -11,8 +11,11 @@ final class Transmitter {
     static final int MAX_FRAME = 65536;
     static final int HEADER = 256;
 
-    /** Frames and descriptors handled before other work gets a turn. */
-    private static final int BUDGET = 8192;
+    /** Bytes moved before other work gets a turn. */
+    private static final int BUDGET = 8 << 20;
+
+    /** What a descriptor or a frame costs of it beside its bytes. */
+    private static final int FIXED_COST = 256;
 
     /** Smallest segment that is cut; a real one is never below, and a guest could ask for millions. */
     private static final int MIN_SEGMENT = 16;
@@ -70,10 +73,11 @@ final class Transmitter {
             budget = BUDGET;
             // A tail beyond the ring is never reached: one round at most.
             for (int done = 0; done < entries && r[TDH] != r[TDT]; done++) {
-                if (budget-- <= 0) {
+                if (budget <= 0) {
                     chip.board().transmitLater();
                     break;
                 }
+                budget -= FIXED_COST;
                 long at = base + (long) r[TDH] * DESCRIPTOR;
                 int command = memory.readInt(at + 8);
                 process(at, command);
@@ -150,6 +154,7 @@ final class Transmitter {
                 return;
             }
             memory.read(from, data, size, bytes);
+            budget -= bytes;
             if (segmenting && size < large.hdrLen && size + bytes >= large.hdrLen) {
                 System.arraycopy(data, 0, header, 0, large.hdrLen);
             }
@@ -195,7 +200,7 @@ final class Transmitter {
     }
 
     private void send(byte[] frame, int length) {
-        budget--;
+        budget -= FIXED_COST;
         if (chip.phy.loopback()) {
             chip.receiver.receive(frame, 0, length);
         } else {

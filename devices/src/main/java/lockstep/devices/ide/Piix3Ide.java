@@ -72,14 +72,6 @@ public final class Piix3Ide extends PciFunction {
         channelAt(bus).plug(unit, drive);
     }
 
-    /** The medium of a CD drive was exchanged by the user. Under the machine lock. */
-    public void mediumChanged(int bus, int unit) {
-        Drive d = channelAt(bus).drives[unit];
-        if (d.kind == Drive.Kind.CDROM) {
-            PacketCommands.mediumChanged(d);
-        }
-    }
-
     /** Waits until no request to a medium is in flight. Under the machine lock. */
     public void drain() {
         channelAt(0).drain();

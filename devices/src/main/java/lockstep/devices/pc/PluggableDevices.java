@@ -18,6 +18,13 @@ public final class PluggableDevices {
         vmm.deviceType("e1000", E1000Devices::create);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
+        vmm.hmp()
+                .addInfo(
+                        "usb",
+                        "",
+                        "",
+                        "show guest USB devices",
+                        (a, out) -> out.append(usb.describe()));
         vmm.deviceType("piix3-usb-uhci", usb::createController);
         vmm.deviceType("usb-tablet", usb::createTablet);
         vmm.deviceType("usb-mouse", usb::createMouse);

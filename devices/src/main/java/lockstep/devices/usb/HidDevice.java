@@ -54,6 +54,11 @@ abstract class HidDevice extends UsbDevice {
         this.report = report;
     }
 
+    /** The product string. */
+    final String product() {
+        return product;
+    }
+
     /** Connects the clock. */
     final void clock(Time clock, Timer alarm) {
         time = clock;

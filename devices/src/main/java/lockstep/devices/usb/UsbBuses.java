@@ -20,6 +20,7 @@ import java.util.Optional;
  */
 public final class UsbBuses {
     private final List<Uhci> controllers = new ArrayList<>();
+    private final List<Plugged> plugged = new ArrayList<>();
     private @Nullable Pointer pointer;
     private @Nullable Keyboard keyboard;
 
@@ -34,6 +35,32 @@ public final class UsbBuses {
     /** The newest keyboard. */
     public Optional<Keyboard> keyboard() {
         return Optional.ofNullable(keyboard);
+    }
+
+    /** What sits on a port, for {@code info usb}. */
+    private record Plugged(Uhci controller, int port, HidDevice device, @Nullable String id) {}
+
+    /** The text of {@code info usb}. */
+    public String describe() {
+        if (controllers.isEmpty()) {
+            throw new IllegalStateException("USB support not enabled");
+        }
+        StringBuilder text = new StringBuilder();
+        for (Plugged p : plugged) {
+            text.append("  Device ")
+                    .append(controllers.indexOf(p.controller()))
+                    .append('.')
+                    .append(p.device().address)
+                    .append(", Port ")
+                    .append(p.port() + 1)
+                    .append(", Speed 12 Mb/s, Product ")
+                    .append(p.device().product());
+            if (p.id() != null) {
+                text.append(", ID: ").append(p.id());
+            }
+            text.append('\n');
+        }
+        return text.toString();
     }
 
     /** A USB device as users see it. */
@@ -103,6 +130,7 @@ public final class UsbBuses {
         Uhci controller = controller(options);
         int place = controller.takePort(port, options.driver());
         controller.plug(place, device, vmstate, body);
+        plugged.add(new Plugged(controller, place, device, options.id()));
         String shown = String.valueOf(place + 1);
         return new UsbNode(
                 controller.busName(), List.of(QomProperty.of("port", "str", () -> shown)));

@@ -216,6 +216,62 @@ class ChannelTest {
     }
 
     @Test
+    void anythingGoes() {
+        java.util.Random random = new java.util.Random(11);
+        for (int i = 0; i < 300_000; i++) {
+            switch (random.nextInt(12)) {
+                case 0, 1, 2, 3 -> channel.write(1 + random.nextInt(6), random.nextInt(256));
+                case 4 -> channel.write(7, random.nextInt(256));
+                case 5 -> channel.read(random.nextInt(8));
+                case 6 -> channel.readData(1 << random.nextInt(3));
+                case 7 -> {
+                    for (int n = 0; n < 6; n++) {
+                        channel.writeData(2, random.nextInt(0x10000));
+                    }
+                }
+                case 8 -> channel.writeMaster(random.nextInt(8), random.nextInt(256));
+                case 9 -> {
+                    disk.run();
+                    disc.run();
+                }
+                case 10 -> memory.writeInt(4 * random.nextInt(1 << 16), random.nextInt());
+                default -> {
+                    if (random.nextInt(20) == 0) {
+                        channel.writeControl(random.nextInt(256));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void noiseInTheSectionIsRefusedOrHarmless() throws Exception {
+        java.util.Random random = new java.util.Random(13);
+        command(0xe0, 4, 3, AtaSpec.READ_SECTORS);
+        disk.run();
+        byte[] good = save(channel, new Channel(new Level(), memory));
+        for (int round = 0; round < 200; round++) {
+            byte[] bytes = good.clone();
+            for (int i = 0; i < 4; i++) {
+                bytes[random.nextInt(140)] = (byte) random.nextInt();
+            }
+            Channel copy = channel(new Level());
+            try {
+                load(bytes, copy, new Channel(new Level(), memory));
+            } catch (lockstep.runtime.vmstate.StateException refused) {
+                continue;
+            }
+            copy.loaded();
+            copy.restart();
+            for (int i = 0; i < 600; i++) {
+                copy.readData(4);
+                copy.read(STATUS);
+                disk.run();
+            }
+        }
+    }
+
+    @Test
     void softwareResetShowsTheSignatures() {
         channel.writeControl(AtaSpec.CONTROL_SRST);
         channel.writeControl(0);

@@ -157,6 +157,34 @@ class UhciChipTest {
     }
 
     @Test
+    void anythingGoes() {
+        start();
+        java.util.Random random = new java.util.Random(5);
+        for (int i = 0; i < 20_000; i++) {
+            int at = 0x1000 + 4 * random.nextInt(0x1800);
+            // Mostly links that stay inside, and descriptors for the device that is there.
+            memory.writeInt(
+                    at,
+                    switch (random.nextInt(4)) {
+                        case 0 -> random.nextInt();
+                        case 1 -> 0x1000 + random.nextInt(0x6000);
+                        case 2 -> UsbSpec.TD_ACTIVE | random.nextInt();
+                        default -> UsbSpec.PID_IN | random.nextInt(1 << 24) << 8;
+                    });
+            if (random.nextInt(20) == 0) {
+                chip.write(2 * random.nextInt(10), random.nextInt(0x10000) & ~6);
+            }
+            board.now += 1_000_000;
+            if (board.deadline >= 0) {
+                board.deadline = -1;
+                chip.frame();
+            } else {
+                chip.write(UsbSpec.USBCMD, UsbSpec.CMD_RUN);
+            }
+        }
+    }
+
+    @Test
     void sectionsHaveTheRightSizes() throws Exception {
         start();
         control(0x80, 6, 0x0100, 0, 18);

@@ -120,4 +120,20 @@ class VgaChipTest {
         }
         assertEquals(0, sum & 0xff);
     }
+
+    @Test
+    void anythingGoes() {
+        java.util.Random random = new java.util.Random(3);
+        VgaChip small = new VgaChip(Arena.ofAuto().allocate(1 << 20), 1 << 20, (at, n) -> {});
+        for (int i = 0; i < 300_000; i++) {
+            switch (random.nextInt(6)) {
+                case 0 -> small.writePort(0x3b0 + random.nextInt(48), random.nextInt(256));
+                case 1 -> small.readPort(0x3b0 + random.nextInt(48));
+                case 2 -> small.writeVbeIndex(random.nextInt(12));
+                case 3 -> small.writeVbe(random.nextInt(0x10000));
+                case 4 -> small.writeWindow(random.nextInt(0x20000), random.nextInt(256));
+                default -> small.readWindow(random.nextInt(0x20000));
+            }
+        }
+    }
 }
