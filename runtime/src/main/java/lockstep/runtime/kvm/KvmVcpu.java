@@ -242,8 +242,11 @@ final class KvmVcpu {
     // ---- the vCPU's thread
 
     private void loop() {
-        threadId = Signals.currentThread();
+        // Elsewhere the signal must not end the process: a kick may come before the mask is set, or
+        // reach another thread that got this one's number after its end.
+        Signals.ignore(Signals.KICK);
         long mask = Signals.block(Signals.KICK);
+        threadId = Signals.currentThread();
         acceptKicksInGuest(mask);
         park();
         int number = fd.number();
@@ -279,6 +282,7 @@ final class KvmVcpu {
         MachineLock lock = owner.lock();
         lock.acquire();
         ended = true;
+        threadId = 0;
         owner.parked();
         lock.release();
     }

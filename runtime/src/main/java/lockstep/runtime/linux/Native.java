@@ -169,6 +169,21 @@ final class Native {
         }
     }
 
+    private static final class Signal {
+        static final MethodHandle CALL =
+                LINKER.downcallHandle(
+                        symbol("signal"), FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG));
+    }
+
+    /** signal(2) with one of the constant dispositions, which are small numbers for addresses. */
+    static void signal(int number, long disposition) {
+        try {
+            long unused = (long) Signal.CALL.invokeExact(number, disposition);
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
     private static final class PthreadSigmask {
         // Returns an error number; does not set errno.
         static final MethodHandle CALL =

@@ -19,7 +19,17 @@ public final class Signals {
     // glibc's sigset_t has 1024 bits; the kernel looks at the first 64.
     private static final int SET_BYTES = 128;
 
+    private static final long SIG_IGN = 1;
+
     private Signals() {}
+
+    /**
+     * Lets a signal do nothing, in the whole process, where it is not blocked. A thread that blocks it
+     * still finds it pending, and so does a system call that opens it for its own length.
+     */
+    public static void ignore(int signal) {
+        Native.signal(signal, SIG_IGN);
+    }
 
     /** The kernel's number of the calling thread. */
     public static int currentThread() {
