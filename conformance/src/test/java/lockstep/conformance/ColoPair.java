@@ -45,7 +45,7 @@ final class ColoPair implements AutoCloseable {
                 Path adapted = directory.resolve(name + ".sh");
                 Files.writeString(
                         adapted,
-                        script.replace(IMAGES, directory + "/")
+                        script.replace(IMAGES, directory + "/images/")
                                 .replace("-m 4096", "-m 128")
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
                                 .replace("/etc/qemu-ifdown", "no"));
@@ -128,10 +128,10 @@ final class ColoPair implements AutoCloseable {
         this.primary = new Side("primary");
         this.secondary = new Side("secondary");
         this.namespace = "lockstep-" + ProcessHandle.current().pid();
-        makeDisk(directory.resolve("primary/primary.qcow2"), boot);
-        makeDisk(directory.resolve("secondary/primary.qcow2"), boot);
-        emptyDisk(directory.resolve("secondary/secondary-active.qcow2"));
-        emptyDisk(directory.resolve("secondary/secondary-hidden.qcow2"));
+        makeDisk(directory.resolve("images/primary/primary.qcow2"), boot);
+        makeDisk(directory.resolve("images/secondary/primary.qcow2"), boot);
+        emptyDisk(directory.resolve("images/secondary/secondary-active.qcow2"));
+        emptyDisk(directory.resolve("images/secondary/secondary-hidden.qcow2"));
         Files.createSymbolicLink(directory.resolve("primary"), primaryBinary);
         Files.createSymbolicLink(directory.resolve("secondary"), secondaryBinary);
         Path ifup = directory.resolve("ifup");
@@ -208,6 +208,7 @@ final class ColoPair implements AutoCloseable {
     }
 
     private List<String> talk(int port, byte[] json, int lines) {
+        listening(port);
         try {
             Path answer = Files.createTempFile(directory, "nc", ".txt");
             Process nc =
@@ -236,6 +237,18 @@ final class ColoPair implements AutoCloseable {
         }
     }
 
+    /** Waits until somebody listens on a port, without connecting: a monitor serves one at a time. */
+    private void listening(int port) {
+        String socket = ":%04X ".formatted(port);
+        Host.await(
+                "somebody listens on port " + port,
+                PATIENCE,
+                () ->
+                        Host.run(inNamespace("cat", "/proc/net/tcp", "/proc/net/tcp6"))
+                                .lines()
+                                .anyMatch(l -> l.contains(socket) && l.contains(" 0A ")));
+    }
+
     /** What a real QEMU answered to a script. */
     static List<String> replies(String name) {
         try (var in = ColoPair.class.getResourceAsStream("/replies/" + name + ".txt")) {
@@ -257,10 +270,10 @@ final class ColoPair implements AutoCloseable {
     void checkImages() {
         for (String image :
                 List.of(
-                        "primary/primary.qcow2",
-                        "secondary/primary.qcow2",
-                        "secondary/secondary-active.qcow2",
-                        "secondary/secondary-hidden.qcow2")) {
+                        "images/primary/primary.qcow2",
+                        "images/secondary/primary.qcow2",
+                        "images/secondary/secondary-active.qcow2",
+                        "images/secondary/secondary-hidden.qcow2")) {
             Host.run("qemu-img", "check", "-q", directory.resolve(image).toString());
         }
     }
