@@ -1,21 +1,13 @@
 package lockstep.conformance;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
 
 /** A client has a TCP connection to the protected guest: it outlives either host. */
 @Tag("kvm")
@@ -77,7 +69,7 @@ class ColoNetworkTest {
 
     private static void talkAcross(ColoPair pair, ColoPair.Side dies, int port, String script)
             throws IOException {
-        try (Conversation client = new Conversation(pair)) {
+        try (EchoClient client = new EchoClient(pair.inNamespace("nc", ADDRESS, "7"))) {
             for (int i = 0; i < 30; i++) {
                 client.exchange("before " + i);
             }
@@ -86,51 +78,6 @@ class ColoNetworkTest {
             for (int i = 0; i < 30; i++) {
                 client.exchange("after " + i);
             }
-        }
-    }
-
-    /** One connection to the guest's echo port. */
-    private static final class Conversation implements AutoCloseable {
-        private final Process nc;
-        private final OutputStream out;
-        private final BlockingQueue<String> lines = new LinkedBlockingQueue<>();
-
-        Conversation(ColoPair pair) throws IOException {
-            nc =
-                    new ProcessBuilder(pair.inNamespace("nc", ADDRESS, "7"))
-                            .redirectError(ProcessBuilder.Redirect.INHERIT)
-                            .start();
-            out = nc.getOutputStream();
-            Thread reader = new Thread(this::read, "echo-reader");
-            reader.setDaemon(true);
-            reader.start();
-        }
-
-        private void read() {
-            try (BufferedReader in = nc.inputReader(StandardCharsets.US_ASCII)) {
-                for (String line = in.readLine(); line != null; line = in.readLine()) {
-                    lines.add(line);
-                }
-            } catch (IOException e) {
-                lines.add("the connection broke: " + e);
-            }
-        }
-
-        /** Says a line and waits for its echo. */
-        void exchange(String text) throws IOException {
-            out.write((text + "\n").getBytes(StandardCharsets.US_ASCII));
-            out.flush();
-            try {
-                assertEquals(text, lines.poll(60, TimeUnit.SECONDS));
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw new AssertionError(e);
-            }
-        }
-
-        @Override
-        public void close() {
-            nc.destroyForcibly();
         }
     }
 }

@@ -238,12 +238,13 @@ final class ChannelOptionSet {
             if (serial) {
                 serials.add(settings.monitorGiven ? "stdio" : "mon:stdio");
             }
-            if (ports && parallels.isEmpty()) {
-                parallels.add("null");
-            }
         } else if (serial) {
             // Without a display there is no virtual console to put the port on.
             serials.add("null");
+        }
+        if (ports && parallels.isEmpty()) {
+            // The port is there with -nographic or without: it has a section in the migration stream.
+            parallels.add("null");
         }
     }
 
