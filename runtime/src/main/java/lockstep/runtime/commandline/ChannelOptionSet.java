@@ -243,7 +243,8 @@ final class ChannelOptionSet {
             serials.add("null");
         }
         if (ports && parallels.isEmpty()) {
-            // The port is there with -nographic or without: it has a section in the migration stream.
+            // The port is there with -nographic or without: it has a section in the migration
+            // stream.
             parallels.add("null");
         }
     }
