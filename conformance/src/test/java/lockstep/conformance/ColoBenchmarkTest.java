@@ -118,7 +118,7 @@ class ColoBenchmarkTest {
                 Host.await(
                         "the guest works",
                         ColoPair.PATIENCE,
-                        () -> Host.text(pair.primary.output).contains("Hard Disk...\r\n.."));
+                        () -> Host.text(pair.primary.output).contains("Hard Disk........."));
                 monitor.execute(
                         "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
                                 + " {\"x-checkpoint-delay\": 700}}");
