@@ -39,19 +39,19 @@ final class BlockHmp {
                         + "[,unit=m][,media=d][,index=i]\n"
                         + "[,snapshot=on|off][,cache=on|off]\n"
                         + "[,readonly=on|off][,copy-on-read=on|off]",
-                "add drive to PCI storage controller",
+                "make a drive, or a block node with -n",
                 this::driveAdd);
         table.add(
                 "drive_del",
                 "id:B",
                 "device",
-                "remove host block device",
+                "delete a drive or a block node",
                 (arguments, output) -> manager.deleteDrive(arguments.string("id")));
         table.add(
                 "block_resize",
                 "device:B,size:o",
                 "device size",
-                "resize a block image",
+                "change the size of an image",
                 (arguments, output) ->
                         manager.resize(
                                 arguments.string("device"), null, arguments.integer("size", -1)));
@@ -59,13 +59,13 @@ final class BlockHmp {
                 "nbd_server_start",
                 "all:-a,writable:-w,uri:s",
                 "nbd_server_start [-a] [-w] host:port",
-                "serve block devices on the given host and port",
+                "start the NBD server (-a: export all drives, -w: writable)",
                 this::serverStart);
         table.add(
                 "nbd_server_add",
                 "writable:-w,device:B,name:s?",
                 "nbd_server_add [-w] device [name]",
-                "export a block device via NBD",
+                "export a drive over NBD (-w: writable)",
                 (arguments, output) ->
                         export(
                                 arguments.string("device"),
@@ -75,27 +75,26 @@ final class BlockHmp {
                 "nbd_server_remove",
                 "force:-f,name:s",
                 "nbd_server_remove [-f] name",
-                "remove an export previously exposed via NBD",
+                "end an NBD export (-f: with clients connected)",
                 (arguments, output) ->
                         manager.deleteExport(arguments.string("name"), arguments.flag("force")));
         table.add(
                 "nbd_server_stop",
                 "",
                 "nbd_server_stop",
-                "stop serving block devices using the NBD protocol",
+                "end the NBD server and its exports",
                 (arguments, output) -> manager.stopServer());
         table.addInfo(
                 "block",
                 "nodes:-n,verbose:-v,device:B?",
                 "[-n] [-v] [device]",
-                "show info of one block device or all block devices (-n: show named nodes; -v: show"
-                        + " details)",
+                "drives and what is in them (-n: nodes as well; -v: images in full)",
                 this::infoBlock);
         table.addInfo(
                 "blockstats",
                 "",
                 "",
-                "show block device statistics",
+                "counters of the drives",
                 (arguments, output) -> infoStats(output));
     }
 

@@ -21,5 +21,12 @@ public final class CheckpointRoom implements Room {
         vmm.publish(ColoHandler.class, session);
         vmm.publish(ColoSession.class, session);
         ColoCommands.register(vmm.commands(), session);
+        vmm.hmp()
+                .add(
+                        "x_colo_lost_heartbeat",
+                        "",
+                        "",
+                        "go on alone, as the other side of the COLO pair is lost",
+                        (arguments, output) -> session.xColoLostHeartbeat());
     }
 }

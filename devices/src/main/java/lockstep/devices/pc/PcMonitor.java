@@ -19,7 +19,7 @@ final class PcMonitor {
                 "mtree",
                 "flatview:-f,dispatch_tree:-d,owner:-o,disabled:-D",
                 "[-f][-d][-o][-D]",
-                "show memory tree (-f: dump flat view for address spaces)",
+                "what is mapped where (-f: as the guest sees it)",
                 (arguments, output) -> {
                     output.append("address-space: memory\n");
                     append(machine.memory(), output);

@@ -23,7 +23,7 @@ public final class PluggableDevices {
                         "usb",
                         "",
                         "",
-                        "show guest USB devices",
+                        "USB devices by port",
                         (a, out) -> out.append(usb.describe()));
         vmm.deviceType("piix3-usb-uhci", usb::createController);
         vmm.deviceType("usb-tablet", usb::createTablet);

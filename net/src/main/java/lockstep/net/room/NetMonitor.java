@@ -64,13 +64,13 @@ final class NetMonitor implements NetCommands {
                 "network",
                 "",
                 "",
-                "show the network state",
+                "network clients and their filters",
                 (arguments, out) -> out.append(network.describe()));
         hmp.add(
                 "set_link",
                 "name:s,up:b",
                 "name on|off",
-                "change the link status of a network adapter",
+                "plug or unplug the cable of a network client",
                 (arguments, out) ->
                         setLink(
                                 new SetLinkArguments(
@@ -79,7 +79,7 @@ final class NetMonitor implements NetCommands {
                 "netdev_add",
                 "netdev:O",
                 "[user|tap|socket|hubport],id=str[,prop=value][,...]",
-                "add host network device",
+                "make a network backend",
                 (arguments, out) ->
                         netdevs.add(
                                 Netdev.read(
@@ -93,7 +93,7 @@ final class NetMonitor implements NetCommands {
                 "netdev_del",
                 "id:s",
                 "id",
-                "remove host network device",
+                "delete a network backend",
                 (arguments, out) -> netdevs.delete(arguments.string("id")));
         hmp.add(
                 "announce_self",

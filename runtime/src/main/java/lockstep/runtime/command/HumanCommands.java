@@ -54,12 +54,12 @@ final class HumanCommands {
                 "info",
                 "item:s?",
                 "[subcommand]",
-                "show various information about the system state",
+                "tell about one part of the machine",
                 (a, out) -> out.append(vmm.monitors().interpreter().helpText("info")));
-        t.add("quit|q", "", "", "quit the emulator", (a, out) -> run.quit());
+        t.add("quit|q", "", "", "end the process", (a, out) -> run.quit());
         t.add("stop|s", "", "", "stop emulation", (a, out) -> run.stop());
-        t.add("cont|c", "", "", "resume emulation", (a, out) -> run.cont());
-        t.add("system_reset", "", "", "reset the system", (a, out) -> run.systemReset());
+        t.add("cont|c", "", "", "let the guest run", (a, out) -> run.cont());
+        t.add("system_reset", "", "", "press the reset button", (a, out) -> run.systemReset());
         t.add(
                 "nmi",
                 "",
@@ -75,13 +75,13 @@ final class HumanCommands {
                 "system_powerdown",
                 "",
                 "",
-                "send system power down event",
+                "press the power button",
                 (a, out) -> run.systemPowerdown());
         t.add(
                 "print|p",
                 "val:e",
                 "expr",
-                "print expression value",
+                "work out an expression",
                 (a, out) ->
                         out.append("0x")
                                 .append(Long.toHexString(a.integer("val", 0)))
@@ -90,7 +90,7 @@ final class HumanCommands {
                 "trace-event",
                 "name:s,option:b",
                 "name on|off",
-                "changes status of a specific trace event",
+                "switch trace events on or off",
                 (a, out) -> {
                     String name = a.string("name");
                     if (!Trace.enable(name, a.flag("option"))) {
@@ -129,7 +129,7 @@ final class HumanCommands {
                 "chardev-send-break",
                 "id:s",
                 "id",
-                "send a break on chardev",
+                "signal a break on a character device",
                 (a, out) -> {
                     Chardev device = vmm.chardevs().find(a.string("id"));
                     if (device == null) {
@@ -141,7 +141,7 @@ final class HumanCommands {
                 "object_add",
                 "object:S",
                 "[qom-type=]type,id=str[,prop=value][,...]",
-                "create QOM object",
+                "make an object",
                 (a, out) -> {
                     var visitor =
                             new KeyvalInputVisitor(
@@ -153,13 +153,13 @@ final class HumanCommands {
                 "object_del",
                 "id:s",
                 "id",
-                "destroy QOM object",
+                "delete an object",
                 (a, out) -> vmm.objects().delete(a.string("id")));
         t.add(
                 "device_add",
                 "device:O",
                 "driver[,prop=value][,...]",
-                "add device, like -device on the command line",
+                "plug a device in",
                 (a, out) -> {
                     Map<String, String> options =
                             OptionText.parse(a.string("device"), "driver").toMap();
@@ -175,7 +175,7 @@ final class HumanCommands {
                 "qom-list",
                 "path:s?",
                 "path",
-                "list QOM properties",
+                "list what an object has",
                 (a, out) -> {
                     String path = a.optional("path");
                     if (path == null) {
@@ -204,19 +204,14 @@ final class HumanCommands {
                 "version",
                 "",
                 "",
-                "show the version of QEMU",
+                "the version that this program is compatible with",
                 (a, out) -> out.append(Version.text()).append(Version.PACKAGE).append('\n'));
-        t.addInfo(
-                "status",
-                "",
-                "",
-                "show the current VM status (running|paused)",
-                (a, out) -> status(out));
+        t.addInfo("status", "", "", "whether the guest runs", (a, out) -> status(out));
         t.addInfo(
                 "registers",
                 "cpustate_all:-a",
                 "[-a]",
-                "show the cpu registers",
+                "registers of the processors",
                 (a, out) -> {
                     Machine machine = vmm.machine();
                     out.append(machine == null ? "No CPU available\n" : machine.vcpus().describe());
@@ -225,7 +220,7 @@ final class HumanCommands {
                 "name",
                 "",
                 "",
-                "show the current VM name",
+                "the name given with -name",
                 (a, out) -> {
                     String name = vmm.name();
                     if (name != null) {
@@ -236,7 +231,7 @@ final class HumanCommands {
                 "uuid",
                 "",
                 "",
-                "show the current VM UUID",
+                "the UUID given with -uuid",
                 (a, out) -> {
                     byte[] uuid = vmm.settings().uuid();
                     out.append(MachineInfoCommands.text(uuid == null ? new byte[16] : uuid))
@@ -246,19 +241,19 @@ final class HumanCommands {
                 "kvm",
                 "",
                 "",
-                "show KVM information",
+                "whether KVM is used",
                 (a, out) ->
                         out.append("kvm support: ")
                                 .append(
                                         MachineInfoCommands.kvmEnabled(vmm)
                                                 ? "enabled\n"
                                                 : "disabled\n"));
-        t.addInfo("cpus", "", "", "show infos for each CPU", (a, out) -> cpus(out));
+        t.addInfo("cpus", "", "", "the processors and their threads", (a, out) -> cpus(out));
         t.addInfo(
                 "chardev",
                 "",
                 "",
-                "show the character devices",
+                "character devices and their peers",
                 (a, out) -> {
                     for (Chardev c : vmm.chardevs().all()) {
                         out.append(c.id()).append(": filename=").append(c.filename()).append('\n');
@@ -281,7 +276,7 @@ final class HumanCommands {
                 "trace-events",
                 "name:s?",
                 "[name]",
-                "show available trace-events & their state",
+                "trace events and whether they are on",
                 (a, out) -> {
                     String pattern = a.optional("name");
                     for (TraceEvent e : Trace.match(pattern == null ? "*" : pattern)) {
@@ -291,12 +286,17 @@ final class HumanCommands {
                                 .append('\n');
                     }
                 });
-        t.addInfo("qtree", "detail:-b", "[-b]", "show device tree", (a, out) -> tree(out));
+        t.addInfo(
+                "qtree",
+                "detail:-b",
+                "[-b]",
+                "devices and their properties",
+                (a, out) -> tree(out));
         t.addInfo(
                 "qom-tree",
                 "path:s?",
                 "[path]",
-                "show QOM composition tree",
+                "the tree of objects",
                 (a, out) -> {
                     String path = a.optional("path");
                     ObjectTree.Node node = vmm.objects().find(path == null ? "/machine" : path);

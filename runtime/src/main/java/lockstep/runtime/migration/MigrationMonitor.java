@@ -38,7 +38,7 @@ final class MigrationMonitor {
                 "migrate",
                 "detach:-d,resume:-r,uri:s",
                 "[-d] [-r] uri",
-                "migrate to URI (using -d to not wait for completion)",
+                "move the guest to URI (-d: do not wait for the end)",
                 (arguments, output) -> {
                     service.migrate(
                             MigrateArguments.builder()
@@ -55,7 +55,7 @@ final class MigrationMonitor {
                 "migrate_cancel",
                 "",
                 "",
-                "cancel the current VM migration",
+                "give a running migration up",
                 (arguments, output) -> service.migrateCancel());
         table.add(
                 "migrate_continue",
@@ -91,13 +91,13 @@ final class MigrationMonitor {
                 "migrate",
                 "all:-a",
                 "[-a]",
-                "show migration status (-a: all, dump all status)",
+                "progress of a migration (-a: settings as well)",
                 (arguments, output) -> info(output));
         table.addInfo(
                 "migrate_capabilities",
                 "",
                 "",
-                "show current migration capabilities",
+                "migration capabilities that are on or off",
                 (arguments, output) -> {
                     for (MigrationCapabilityStatus c : service.queryMigrateCapabilities()) {
                         output.append(c.capability().wireName())
@@ -108,7 +108,7 @@ final class MigrationMonitor {
                 "migrate_parameters",
                 "",
                 "",
-                "show current migration parameters",
+                "settings of migration",
                 (arguments, output) -> parameters(output));
     }
 
