@@ -1,0 +1,56 @@
+# Read by the launchers in bin, which have set $self to the launcher's own path, links resolved. Gives them
+# $home, the distribution's directory, and the function launch. Starts no process that it can do without.
+home=$(cd "${self%/*}/.." && pwd -P) || exit 1
+program=${0##*/} # the name it was called by stands in front of its messages
+
+# Whether $1 is a JDK 25 or later, by the file that every JDK has: asking it takes longer than all the rest.
+is_jdk() {
+    [ -x "$1/bin/java" ] && [ -r "$1/release" ] || return 1
+    while IFS= read -r line; do
+        case $line in
+        JAVA_VERSION=\"*)
+            version=${line#*\"}
+            version=${version%%[!0-9]*}
+            [ "${version:-0}" -ge 25 ]
+            return
+            ;;
+        esac
+    done < "$1/release"
+    return 1
+}
+
+# Sets $java.
+find_java() {
+    if [ -n "${JAVA_HOME:-}" ] && is_jdk "$JAVA_HOME"; then
+        java=$JAVA_HOME/bin/java
+        return
+    fi
+    java=$(command -v java || true)
+    if [ -n "$java" ]; then
+        java=$(readlink -f "$java")
+        is_jdk "${java%/bin/java}" && return
+    fi
+    for candidate in "$home/jre" /usr/lib/jvm/*25* /usr/lib/jvm/* /opt/*jdk* "${HOME:-/root}"/.jdks/*; do
+        if is_jdk "$candidate"; then
+            java=$candidate/bin/java
+            return
+        fi
+    done
+    echo "$program: a JDK 25 is needed; install one (Debian: apt install openjdk-25-jre-headless) or set JAVA_HOME" >&2
+    exit 1
+}
+
+# launch CACHE ARGUMENTS...: becomes a JVM with these arguments, started from the AOT cache lib/CACHE.aot if there
+# is one. The serial collector has the shortest start and the smallest footprint for heaps as small as ours.
+launch() {
+    cache=$home/lib/$1.aot
+    shift
+    find_java
+    if [ -n "${LOCKSTEP_AOT_CACHE_OUTPUT:-}" ]; then
+        # Packaging starts it once this way, to make the cache.
+        set -- -XX:AOTCacheOutput="$LOCKSTEP_AOT_CACHE_OUTPUT" "$@"
+    elif [ -f "$cache" ]; then
+        set -- -XX:AOTCache="$cache" -Xlog:aot=off "$@"
+    fi
+    exec "$java" -XX:+UseSerialGC -XX:-UsePerfData -Dlockstep.argv0="$program" -Dlockstep.home="$home" "$@"
+}
