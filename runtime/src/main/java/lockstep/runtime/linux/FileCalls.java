@@ -1,11 +1,9 @@
 package lockstep.runtime.linux;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static lockstep.runtime.linux.CFunction.address;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 import java.util.Objects;
 
 /**
@@ -15,683 +13,290 @@ import java.util.Objects;
  * are the calls of the hot paths. All methods may be called from any thread. Text arguments are zero terminated.
  */
 public final class FileCalls {
+    private static final CFunction OPEN = CFunction.ofInt("open");
+    private static final CFunction CLOSE = CFunction.ofInt("close");
+    private static final CFunction READ = CFunction.ofLong("read");
+    private static final CFunction WRITE = CFunction.ofLong("write");
+    private static final CFunction PREAD = CFunction.ofLong("pread");
+    private static final CFunction PWRITE = CFunction.ofLong("pwrite");
+    private static final CFunction READV = CFunction.ofLong("readv");
+    private static final CFunction WRITEV = CFunction.ofLong("writev");
+    private static final CFunction PREADV = CFunction.ofLong("preadv");
+    private static final CFunction PWRITEV = CFunction.ofLong("pwritev");
+    private static final CFunction LSEEK = CFunction.ofLong("lseek");
+    private static final CFunction FSYNC = CFunction.ofInt("fsync");
+    private static final CFunction FDATASYNC = CFunction.ofInt("fdatasync");
+    private static final CFunction FTRUNCATE = CFunction.ofInt("ftruncate");
+    private static final CFunction FALLOCATE = CFunction.ofInt("fallocate");
+    private static final CFunction FSTAT = CFunction.ofInt("fstat");
+    private static final CFunction FCNTL = CFunction.ofInt("fcntl");
+    private static final CFunction IOCTL = CFunction.ofInt("ioctl");
+    private static final CFunction DUP = CFunction.ofInt("dup");
+    private static final CFunction PIPE2 = CFunction.ofInt("pipe2");
+    private static final CFunction POLL = CFunction.ofInt("poll");
+    private static final CFunction UNLINK = CFunction.ofInt("unlink");
+    private static final CFunction ISATTY = CFunction.ofInt("isatty");
+    private static final CFunction TCGETATTR = CFunction.ofInt("tcgetattr");
+    private static final CFunction TCSETATTR = CFunction.ofInt("tcsetattr");
+    private static final CFunction POSIX_OPENPT = CFunction.ofInt("posix_openpt");
+    private static final CFunction UNLOCKPT = CFunction.ofInt("unlockpt");
+    private static final CFunction MEMFD_CREATE = CFunction.ofInt("memfd_create");
+    private static final CFunction MUNMAP = CFunction.ofInt("munmap");
+    private static final CFunction MADVISE = CFunction.ofInt("madvise");
+    private static final CFunction EVENTFD = CFunction.ofInt("eventfd");
+    private static final CFunction TIMERFD_CREATE = CFunction.ofInt("timerfd_create");
+    private static final CFunction TIMERFD_SETTIME = CFunction.ofInt("timerfd_settime");
+    private static final CFunction EPOLL_CREATE1 = CFunction.ofInt("epoll_create1");
+    private static final CFunction EPOLL_CTL = CFunction.ofInt("epoll_ctl");
+    private static final CFunction EPOLL_WAIT = CFunction.ofInt("epoll_wait");
+    private static final CFunction SIGTIMEDWAIT = CFunction.ofInt("sigtimedwait");
+    private static final CFunction TGKILL = CFunction.ofInt("tgkill");
+    private static final CFunction KILL = CFunction.ofInt("kill");
+    private static final CFunction PRCTL = CFunction.ofInt("prctl");
+
     private FileCalls() {}
 
     /** open(2). */
     public static int open(MemorySegment path, int flags, int mode) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Open.CALL.invokeExact(state, path, flags, mode);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) OPEN.call(address(path), flags, mode);
+        Reference.reachabilityFence(path);
+        return result;
     }
 
     /** close(2); the descriptor is gone whatever the result. */
     public static int close(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Close.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) CLOSE.call(fd);
     }
 
     /** read(2) of at most {@code length} bytes. */
     public static long read(int fd, MemorySegment buffer, long length) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Read.CALL.invokeExact(state, fd, buffer, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return READ.call(fd, buffer, length);
     }
 
     /** write(2) of at most {@code length} bytes. */
     public static long write(int fd, MemorySegment buffer, long length) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Write.CALL.invokeExact(state, fd, buffer, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return WRITE.call(fd, buffer, length);
     }
 
     /** pread(2). */
     public static long pread(int fd, MemorySegment buffer, long length, long offset) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Pread.CALL.invokeExact(state, fd, buffer, length, offset);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return PREAD.call(fd, buffer, length, offset);
     }
 
     /** pwrite(2). */
     public static long pwrite(int fd, MemorySegment buffer, long length, long offset) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Pwrite.CALL.invokeExact(state, fd, buffer, length, offset);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return PWRITE.call(fd, buffer, length, offset);
     }
 
     /** readv(2); see {@link IoVectors}. */
     public static long readv(int fd, MemorySegment vectors, int count) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Readv.CALL.invokeExact(state, fd, vectors, count);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return READV.call(fd, vectors, count);
     }
 
     /** writev(2); see {@link IoVectors}. */
     public static long writev(int fd, MemorySegment vectors, int count) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Writev.CALL.invokeExact(state, fd, vectors, count);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return WRITEV.call(fd, vectors, count);
     }
 
     /** preadv(2). */
     public static long preadv(int fd, MemorySegment vectors, int count, long offset) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Preadv.CALL.invokeExact(state, fd, vectors, count, offset);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return PREADV.call(fd, vectors, count, offset);
     }
 
     /** pwritev(2). */
     public static long pwritev(int fd, MemorySegment vectors, int count, long offset) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Pwritev.CALL.invokeExact(state, fd, vectors, count, offset);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return PWRITEV.call(fd, vectors, count, offset);
     }
 
     /** lseek(2). */
     public static long lseek(int fd, long offset, int whence) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Lseek.CALL.invokeExact(state, fd, offset, whence);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return LSEEK.call(fd, offset, whence);
     }
 
     /** fsync(2). */
     public static int fsync(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Fsync.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FSYNC.call(fd);
     }
 
     /** fdatasync(2). */
     public static int fdatasync(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Fdatasync.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FDATASYNC.call(fd);
     }
 
     /** ftruncate(2). */
     public static int ftruncate(int fd, long length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Ftruncate.CALL.invokeExact(state, fd, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FTRUNCATE.call(fd, length);
     }
 
     /** fallocate(2). */
     public static int fallocate(int fd, int mode, long offset, long length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Fallocate.CALL.invokeExact(state, fd, mode, offset, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FALLOCATE.call(fd, mode, offset, length);
     }
 
     /** fstat(2) into a {@code struct stat}. */
     public static int fstat(int fd, MemorySegment stat) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Fstat.CALL.invokeExact(state, fd, stat);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FSTAT.call(fd, stat);
     }
 
     /** fcntl(2) with a number. */
     public static int fcntl(int fd, int command, int argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Fcntl.CALL.invokeExact(state, fd, command, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) FCNTL.call(fd, command, argument);
     }
 
     /** fcntl(2) with a structure. */
     public static int fcntlPointer(int fd, int command, MemorySegment argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) FcntlPointer.CALL.invokeExact(state, fd, command, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) FCNTL.call(fd, command, address(argument));
+        Reference.reachabilityFence(argument);
+        return result;
     }
 
     /** ioctl(2) with a number. */
     public static int ioctl(int fd, long request, long argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Ioctl.CALL.invokeExact(state, fd, request, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) IOCTL.call(fd, request, argument);
     }
 
     /** ioctl(2) with a structure. */
     public static int ioctlPointer(int fd, long request, MemorySegment argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) IoctlPointer.CALL.invokeExact(state, fd, request, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) IOCTL.call(fd, request, address(argument));
+        Reference.reachabilityFence(argument);
+        return result;
     }
 
     /** dup(2). */
     public static int dup(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Dup.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) DUP.call(fd);
     }
 
     /** pipe2(2) into two ints. */
     public static int pipe2(MemorySegment descriptors, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Pipe2.CALL.invokeExact(state, descriptors, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) PIPE2.call(address(descriptors), flags);
+        Reference.reachabilityFence(descriptors);
+        return result;
     }
 
     /** poll(2). */
     public static int poll(MemorySegment descriptors, long count, int milliseconds) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Poll.CALL.invokeExact(state, descriptors, count, milliseconds);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) POLL.call(address(descriptors), count, milliseconds);
+        Reference.reachabilityFence(descriptors);
+        return result;
     }
 
     /** unlink(2). */
     public static int unlink(MemorySegment path) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Unlink.CALL.invokeExact(state, path);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) UNLINK.call(address(path));
+        Reference.reachabilityFence(path);
+        return result;
     }
 
     /** isatty(3): 1, or 0. */
     public static int isatty(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Isatty.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) ISATTY.call(fd);
     }
 
     /** tcgetattr(3). */
     public static int tcgetattr(int fd, MemorySegment termios) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Tcgetattr.CALL.invokeExact(state, fd, termios);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) TCGETATTR.call(fd, termios);
     }
 
     /** tcsetattr(3). */
     public static int tcsetattr(int fd, int when, MemorySegment termios) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Tcsetattr.CALL.invokeExact(state, fd, when, termios);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) TCSETATTR.call(fd, when, address(termios));
+        Reference.reachabilityFence(termios);
+        return result;
     }
 
     /** posix_openpt(3). */
     public static int openPty(int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) OpenPty.CALL.invokeExact(state, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) POSIX_OPENPT.call(flags);
     }
 
     /** unlockpt(3). */
     public static int unlockPty(int fd) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) UnlockPty.CALL.invokeExact(state, fd);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) UNLOCKPT.call(fd);
     }
 
     /** memfd_create(2). */
     public static int memfdCreate(MemorySegment name, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) MemfdCreate.CALL.invokeExact(state, name, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) MEMFD_CREATE.call(address(name), flags);
+        Reference.reachabilityFence(name);
+        return result;
     }
 
     /** munmap(2). */
     public static int munmap(long address, long length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Munmap.CALL.invokeExact(state, address, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) MUNMAP.call(address, length);
     }
 
     /** madvise(2). */
     public static int madvise(long address, long length, int advice) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Madvise.CALL.invokeExact(state, address, length, advice);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) MADVISE.call(address, length, advice);
     }
 
     /** eventfd(2). */
     public static int eventfd(int initial, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Eventfd.CALL.invokeExact(state, initial, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) EVENTFD.call(initial, flags);
     }
 
     /** timerfd_create(2). */
     public static int timerfdCreate(int clock, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) TimerfdCreate.CALL.invokeExact(state, clock, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) TIMERFD_CREATE.call(clock, flags);
     }
 
     /** timerfd_settime(2). */
     public static int timerfdSettime(
             int fd, int flags, MemorySegment specification, MemorySegment old) {
-        MemorySegment state = Native.callState();
-        try {
-            int result =
-                    (int) TimerfdSettime.CALL.invokeExact(state, fd, flags, specification, old);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) TIMERFD_SETTIME.call(fd, flags, address(specification), address(old));
+        Reference.reachabilityFence(specification);
+        Reference.reachabilityFence(old);
+        return result;
     }
 
     /** epoll_create1(2). */
     public static int epollCreate(int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) EpollCreate.CALL.invokeExact(state, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) EPOLL_CREATE1.call(flags);
     }
 
     /** epoll_ctl(2). */
     public static int epollCtl(int epoll, int operation, int fd, MemorySegment event) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) EpollCtl.CALL.invokeExact(state, epoll, operation, fd, event);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) EPOLL_CTL.call(epoll, operation, fd, address(event));
+        Reference.reachabilityFence(event);
+        return result;
     }
 
     /** epoll_wait(2). */
     public static int epollWait(int epoll, MemorySegment events, int capacity, int milliseconds) {
-        MemorySegment state = Native.callState();
-        try {
-            int result =
-                    (int) EpollWait.CALL.invokeExact(state, epoll, events, capacity, milliseconds);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) EPOLL_WAIT.call(epoll, events, capacity, milliseconds);
     }
 
     /** sigtimedwait(2): the number of the signal taken. */
     public static int sigtimedwait(MemorySegment set, MemorySegment info, MemorySegment timeout) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Sigtimedwait.CALL.invokeExact(state, set, info, timeout);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) SIGTIMEDWAIT.call(address(set), info, address(timeout));
+        Reference.reachabilityFence(set);
+        Reference.reachabilityFence(timeout);
+        return result;
     }
 
     /** tgkill(2). */
     public static int tgkill(int process, int thread, int signal) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Tgkill.CALL.invokeExact(state, process, thread, signal);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) TGKILL.call(process, thread, signal);
     }
 
     /** kill(2). */
     public static int kill(int process, int signal) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Kill.CALL.invokeExact(state, process, signal);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) KILL.call(process, signal);
     }
 
     /** prctl(2) with one number. */
     public static int prctl(int option, long argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Prctl.CALL.invokeExact(state, option, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) PRCTL.call(option, argument);
     }
 
     /** prctl(2) with one pointer. */
     public static int prctlPointer(int option, MemorySegment argument) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) PrctlPointer.CALL.invokeExact(state, option, argument);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
-    }
-
-    private static final class Open {
-        static final MethodHandle CALL =
-                Native.linkVariadic(2, "open", JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Close {
-        static final MethodHandle CALL = Native.link("close", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Read {
-        static final MethodHandle CALL =
-                Native.link("read", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG);
-    }
-
-    private static final class Write {
-        static final MethodHandle CALL =
-                Native.link("write", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG);
-    }
-
-    private static final class Pread {
-        static final MethodHandle CALL =
-                Native.link("pread", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
-    }
-
-    private static final class Pwrite {
-        static final MethodHandle CALL =
-                Native.link("pwrite", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
-    }
-
-    private static final class Readv {
-        static final MethodHandle CALL =
-                Native.link("readv", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Writev {
-        static final MethodHandle CALL =
-                Native.link("writev", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Preadv {
-        static final MethodHandle CALL =
-                Native.link("preadv", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG);
-    }
-
-    private static final class Pwritev {
-        static final MethodHandle CALL =
-                Native.link("pwritev", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG);
-    }
-
-    private static final class Lseek {
-        static final MethodHandle CALL =
-                Native.link("lseek", JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT);
-    }
-
-    private static final class Fsync {
-        static final MethodHandle CALL = Native.link("fsync", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Fdatasync {
-        static final MethodHandle CALL = Native.link("fdatasync", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Ftruncate {
-        static final MethodHandle CALL = Native.link("ftruncate", JAVA_INT, JAVA_INT, JAVA_LONG);
-    }
-
-    private static final class Fallocate {
-        static final MethodHandle CALL =
-                Native.link("fallocate", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
-    }
-
-    private static final class Fstat {
-        static final MethodHandle CALL = Native.link("fstat", JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class Fcntl {
-        static final MethodHandle CALL =
-                Native.linkVariadic(2, "fcntl", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class FcntlPointer {
-        static final MethodHandle CALL =
-                Native.linkVariadic(2, "fcntl", JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class Ioctl {
-        static final MethodHandle CALL =
-                Native.linkVariadic(2, "ioctl", JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
-    }
-
-    private static final class IoctlPointer {
-        static final MethodHandle CALL =
-                Native.linkVariadic(2, "ioctl", JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS);
-    }
-
-    private static final class Dup {
-        static final MethodHandle CALL = Native.link("dup", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Pipe2 {
-        static final MethodHandle CALL = Native.link("pipe2", JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Poll {
-        static final MethodHandle CALL =
-                Native.link("poll", JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
-    }
-
-    private static final class Unlink {
-        static final MethodHandle CALL = Native.link("unlink", JAVA_INT, ADDRESS);
-    }
-
-    private static final class Isatty {
-        static final MethodHandle CALL = Native.link("isatty", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Tcgetattr {
-        static final MethodHandle CALL = Native.link("tcgetattr", JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class Tcsetattr {
-        static final MethodHandle CALL =
-                Native.link("tcsetattr", JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class OpenPty {
-        static final MethodHandle CALL = Native.link("posix_openpt", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class UnlockPty {
-        static final MethodHandle CALL = Native.link("unlockpt", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class MemfdCreate {
-        static final MethodHandle CALL = Native.link("memfd_create", JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Munmap {
-        static final MethodHandle CALL = Native.link("munmap", JAVA_INT, JAVA_LONG, JAVA_LONG);
-    }
-
-    private static final class Madvise {
-        static final MethodHandle CALL =
-                Native.link("madvise", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
-    }
-
-    private static final class Eventfd {
-        static final MethodHandle CALL = Native.link("eventfd", JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class TimerfdCreate {
-        static final MethodHandle CALL =
-                Native.link("timerfd_create", JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class TimerfdSettime {
-        static final MethodHandle CALL =
-                Native.link("timerfd_settime", JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
-    }
-
-    private static final class EpollCreate {
-        static final MethodHandle CALL = Native.link("epoll_create1", JAVA_INT, JAVA_INT);
-    }
-
-    private static final class EpollCtl {
-        static final MethodHandle CALL =
-                Native.link("epoll_ctl", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class EpollWait {
-        static final MethodHandle CALL =
-                Native.link("epoll_wait", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Sigtimedwait {
-        static final MethodHandle CALL =
-                Native.link("sigtimedwait", JAVA_INT, ADDRESS, ADDRESS, ADDRESS);
-    }
-
-    private static final class Tgkill {
-        static final MethodHandle CALL =
-                Native.link("tgkill", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Kill {
-        static final MethodHandle CALL = Native.link("kill", JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Prctl {
-        static final MethodHandle CALL =
-                Native.linkVariadic(1, "prctl", JAVA_INT, JAVA_INT, JAVA_LONG);
-    }
-
-    private static final class PrctlPointer {
-        static final MethodHandle CALL =
-                Native.linkVariadic(1, "prctl", JAVA_INT, JAVA_INT, ADDRESS);
+        return (int) PRCTL.call(option, argument);
     }
 }

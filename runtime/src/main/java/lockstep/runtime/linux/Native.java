@@ -1,29 +1,29 @@
 package lockstep.runtime.linux;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
-import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.lang.ref.Reference;
 
-/** Links C library functions, with errno captured right behind the call. */
+/** What every call into the C library needs: a place for errno, scratch memory, pointers that came back. */
 @SuppressWarnings("restricted")
 final class Native {
     /** Bytes of the per-thread scratch buffer: one chardev or packet read. */
     static final int SCRATCH = 64 * 1024 + 512;
 
-    private static final Linker LINKER = Linker.nativeLinker();
     private static final StructLayout CAPTURE = Linker.Option.captureStateLayout();
     private static final VarHandle ERRNO =
             CAPTURE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
-    private static final Linker.Option CAPTURE_ERRNO = Linker.Option.captureCallState("errno");
+
+    private static final CFunction MMAP = CFunction.ofLong("mmap");
+    private static final CFunction STRERRORDESC_NP = CFunction.ofLong("strerrordesc_np");
+    private static final CFunction GETTID = CFunction.ofInt("gettid");
+    private static final CFunction SIGNAL = CFunction.ofLong("signal");
+    private static final CFunction PTHREAD_SIGMASK = CFunction.ofInt("pthread_sigmask");
+    private static final CFunction PTSNAME_R = CFunction.ofInt("ptsname_r");
 
     /** What a thread needs for its calls; freed with the thread. */
     private static final class PerThread {
@@ -36,33 +36,6 @@ final class Native {
     private static final ThreadLocal<PerThread> THREAD = ThreadLocal.withInitial(PerThread::new);
 
     private Native() {}
-
-    /** Links {@code name}; the handle's first parameter is {@link #callState}. */
-    static MethodHandle link(String name, MemoryLayout result, MemoryLayout... parameters) {
-        return LINKER.downcallHandle(
-                symbol(name), FunctionDescriptor.of(result, parameters), CAPTURE_ERRNO);
-    }
-
-    /** Links a function with a variable argument list that begins at parameter {@code first}. */
-    static MethodHandle linkVariadic(
-            int first, String name, MemoryLayout result, MemoryLayout... parameters) {
-        return LINKER.downcallHandle(
-                symbol(name),
-                FunctionDescriptor.of(result, parameters),
-                CAPTURE_ERRNO,
-                Linker.Option.firstVariadicArg(first));
-    }
-
-    private static MemorySegment symbol(String name) {
-        return LINKER.defaultLookup()
-                .find(name)
-                .orElseThrow(
-                        () ->
-                                new UnsatisfiedLinkError(
-                                        "the C library has no function "
-                                                + name
-                                                + "; glibc 2.32 or newer is needed"));
-    }
 
     /** The calling thread's place for errno. */
     static MemorySegment callState() {
@@ -108,110 +81,35 @@ final class Native {
         return pointer.reinterpret(Long.MAX_VALUE).getString(0);
     }
 
-    /** What a method handle that cannot throw threw: an error of ours. */
-    static RuntimeException unexpected(Throwable t) {
-        if (t instanceof RuntimeException e) {
-            throw e;
-        }
-        if (t instanceof Error e) {
-            throw e;
-        }
-        return new IllegalStateException(t);
-    }
-
-    private static final class Mmap {
-        static final MethodHandle CALL =
-                link(
-                        "mmap", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT,
-                        JAVA_LONG);
-    }
-
     /** mmap(2): the address, or the negated errno. */
     static long mmap(long address, long length, int protection, int flags, int fd, long offset) {
-        MemorySegment state = callState();
-        try {
-            long result =
-                    (long)
-                            Mmap.CALL.invokeExact(
-                                    state, address, length, protection, flags, fd, offset);
-            return result != -1 ? result : -errno(state);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
-    }
-
-    private static final class Strerror {
-        static final MethodHandle CALL =
-                LINKER.downcallHandle(
-                        symbol("strerrordesc_np"), FunctionDescriptor.of(ADDRESS, JAVA_INT));
+        return MMAP.call(address, length, protection, flags, fd, offset);
     }
 
     /** The C library's untranslated text for an error number. */
     static String strerror(int errno) {
-        try {
-            MemorySegment text = (MemorySegment) Strerror.CALL.invokeExact(errno);
-            return text.address() == 0 ? "Unknown error " + errno : text(text);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
-    }
-
-    private static final class Gettid {
-        static final MethodHandle CALL =
-                LINKER.downcallHandle(symbol("gettid"), FunctionDescriptor.of(JAVA_INT));
+        long text = STRERRORDESC_NP.call(errno);
+        return text == 0 ? "Unknown error " + errno : text(MemorySegment.ofAddress(text));
     }
 
     static int gettid() {
-        try {
-            return (int) Gettid.CALL.invokeExact();
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
-    }
-
-    private static final class Signal {
-        static final MethodHandle CALL =
-                LINKER.downcallHandle(
-                        symbol("signal"), FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG));
+        return (int) GETTID.call();
     }
 
     /** signal(2) with one of the constant dispositions, which are small numbers for addresses. */
     static void signal(int number, long disposition) {
-        try {
-            long unused = (long) Signal.CALL.invokeExact(number, disposition);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
+        SIGNAL.call(number, disposition);
     }
 
-    private static final class PthreadSigmask {
-        // Returns an error number; does not set errno.
-        static final MethodHandle CALL =
-                LINKER.downcallHandle(
-                        symbol("pthread_sigmask"),
-                        FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
-    }
-
+    /** pthread_sigmask(3), which returns its error number and does not set errno: 0, or that number negated. */
     static int pthreadSigmask(int how, MemorySegment set, MemorySegment old) {
-        try {
-            return -(int) PthreadSigmask.CALL.invokeExact(how, set, old);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
+        int error = (int) PTHREAD_SIGMASK.call(how, set, CFunction.address(old));
+        Reference.reachabilityFence(old);
+        return -error;
     }
 
-    private static final class PtsnameR {
-        static final MethodHandle CALL =
-                LINKER.downcallHandle(
-                        symbol("ptsname_r"),
-                        FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, JAVA_LONG));
-    }
-
+    /** ptsname_r(3), which returns its error number: 0, or that number negated. */
     static int ptsname(int fd, MemorySegment buffer) {
-        try {
-            return -(int) PtsnameR.CALL.invokeExact(fd, buffer, buffer.byteSize());
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
+        return -(int) PTSNAME_R.call(fd, buffer, buffer.byteSize());
     }
 }

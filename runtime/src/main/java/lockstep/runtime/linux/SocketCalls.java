@@ -1,11 +1,9 @@
 package lockstep.runtime.linux;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static lockstep.runtime.linux.CFunction.address;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 import java.util.Objects;
 
 /**
@@ -14,156 +12,108 @@ import java.util.Objects;
  * <p>Rules as for {@link FileCalls}. {@link Sockets} is the typed layer over these.
  */
 public final class SocketCalls {
+    private static final CFunction SOCKET = CFunction.ofInt("socket");
+    private static final CFunction SOCKETPAIR = CFunction.ofInt("socketpair");
+    private static final CFunction BIND = CFunction.ofInt("bind");
+    private static final CFunction LISTEN = CFunction.ofInt("listen");
+    private static final CFunction ACCEPT4 = CFunction.ofInt("accept4");
+    private static final CFunction CONNECT = CFunction.ofInt("connect");
+    private static final CFunction GETSOCKNAME = CFunction.ofInt("getsockname");
+    private static final CFunction GETPEERNAME = CFunction.ofInt("getpeername");
+    private static final CFunction GETSOCKOPT = CFunction.ofInt("getsockopt");
+    private static final CFunction SETSOCKOPT = CFunction.ofInt("setsockopt");
+    private static final CFunction SHUTDOWN = CFunction.ofInt("shutdown");
+    private static final CFunction SEND = CFunction.ofLong("send");
+    private static final CFunction RECV = CFunction.ofLong("recv");
+    private static final CFunction SENDTO = CFunction.ofLong("sendto");
+    private static final CFunction RECVFROM = CFunction.ofLong("recvfrom");
+    private static final CFunction SENDMSG = CFunction.ofLong("sendmsg");
+    private static final CFunction RECVMSG = CFunction.ofLong("recvmsg");
+
     private SocketCalls() {}
 
     /** socket(2). */
     public static int socket(int domain, int type, int protocol) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Socket.CALL.invokeExact(state, domain, type, protocol);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) SOCKET.call(domain, type, protocol);
     }
 
     /** socketpair(2). */
     public static int socketpair(int domain, int type, int protocol, MemorySegment descriptors) {
-        MemorySegment state = Native.callState();
-        try {
-            int result =
-                    (int) Socketpair.CALL.invokeExact(state, domain, type, protocol, descriptors);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) SOCKETPAIR.call(domain, type, protocol, address(descriptors));
+        Reference.reachabilityFence(descriptors);
+        return result;
     }
 
     /** bind(2). */
     public static int bind(int fd, MemorySegment address, int length) {
         Objects.checkFromIndexSize(0, length, address.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Bind.CALL.invokeExact(state, fd, address, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) BIND.call(fd, address, length);
     }
 
     /** listen(2). */
     public static int listen(int fd, int backlog) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Listen.CALL.invokeExact(state, fd, backlog);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) LISTEN.call(fd, backlog);
     }
 
     /** accept4(2). */
     public static int accept4(int fd, MemorySegment address, MemorySegment length, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Accept4.CALL.invokeExact(state, fd, address, length, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) ACCEPT4.call(fd, address, address(length), flags);
+        Reference.reachabilityFence(length);
+        return result;
     }
 
     /** connect(2). */
     public static int connect(int fd, MemorySegment address, int length) {
         Objects.checkFromIndexSize(0, length, address.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Connect.CALL.invokeExact(state, fd, address, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) CONNECT.call(fd, address, length);
     }
 
     /** getsockname(2). */
     public static int getsockname(int fd, MemorySegment address, MemorySegment length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Getsockname.CALL.invokeExact(state, fd, address, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) GETSOCKNAME.call(fd, address, address(length));
+        Reference.reachabilityFence(length);
+        return result;
     }
 
     /** getpeername(2). */
     public static int getpeername(int fd, MemorySegment address, MemorySegment length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Getpeername.CALL.invokeExact(state, fd, address, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) GETPEERNAME.call(fd, address, address(length));
+        Reference.reachabilityFence(length);
+        return result;
     }
 
     /** getsockopt(2). */
     public static int getsockopt(
             int fd, int level, int option, MemorySegment value, MemorySegment length) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Getsockopt.CALL.invokeExact(state, fd, level, option, value, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) GETSOCKOPT.call(fd, level, option, address(value), address(length));
+        Reference.reachabilityFence(value);
+        Reference.reachabilityFence(length);
+        return result;
     }
 
     /** setsockopt(2). */
     public static int setsockopt(int fd, int level, int option, MemorySegment value, int length) {
         Objects.checkFromIndexSize(0, length, value.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Setsockopt.CALL.invokeExact(state, fd, level, option, value, length);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = (int) SETSOCKOPT.call(fd, level, option, address(value), length);
+        Reference.reachabilityFence(value);
+        return result;
     }
 
     /** shutdown(2). */
     public static int shutdown(int fd, int how) {
-        MemorySegment state = Native.callState();
-        try {
-            int result = (int) Shutdown.CALL.invokeExact(state, fd, how);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return (int) SHUTDOWN.call(fd, how);
     }
 
     /** send(2). */
     public static long send(int fd, MemorySegment buffer, long length, int flags) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Send.CALL.invokeExact(state, fd, buffer, length, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return SEND.call(fd, buffer, length, flags);
     }
 
     /** recv(2). */
     public static long recv(int fd, MemorySegment buffer, long length, int flags) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Recv.CALL.invokeExact(state, fd, buffer, length, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return RECV.call(fd, buffer, length, flags);
     }
 
     /** sendto(2). */
@@ -175,16 +125,9 @@ public final class SocketCalls {
             MemorySegment address,
             int addressLength) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result =
-                    (long)
-                            Sendto.CALL.invokeExact(
-                                    state, fd, buffer, length, flags, address, addressLength);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long result = SENDTO.call(fd, buffer, length, flags, address(address), addressLength);
+        Reference.reachabilityFence(address);
+        return result;
     }
 
     /** recvfrom(2). */
@@ -196,130 +139,20 @@ public final class SocketCalls {
             MemorySegment address,
             MemorySegment addressLength) {
         Objects.checkFromIndexSize(0, length, buffer.byteSize());
-        MemorySegment state = Native.callState();
-        try {
-            long result =
-                    (long)
-                            Recvfrom.CALL.invokeExact(
-                                    state, fd, buffer, length, flags, address, addressLength);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long result =
+                RECVFROM.call(fd, buffer, length, flags, address(address), address(addressLength));
+        Reference.reachabilityFence(address);
+        Reference.reachabilityFence(addressLength);
+        return result;
     }
 
     /** sendmsg(2). */
     public static long sendmsg(int fd, MemorySegment message, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Sendmsg.CALL.invokeExact(state, fd, message, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return SENDMSG.call(fd, message, flags);
     }
 
     /** recvmsg(2). */
     public static long recvmsg(int fd, MemorySegment message, int flags) {
-        MemorySegment state = Native.callState();
-        try {
-            long result = (long) Recvmsg.CALL.invokeExact(state, fd, message, flags);
-            return result != -1 ? result : -Native.errno(state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
-    }
-
-    private static final class Socket {
-        static final MethodHandle CALL =
-                Native.link("socket", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Socketpair {
-        static final MethodHandle CALL =
-                Native.link("socketpair", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS);
-    }
-
-    private static final class Bind {
-        static final MethodHandle CALL = Native.link("bind", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Listen {
-        static final MethodHandle CALL = Native.link("listen", JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Accept4 {
-        static final MethodHandle CALL =
-                Native.link("accept4", JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Connect {
-        static final MethodHandle CALL =
-                Native.link("connect", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Getsockname {
-        static final MethodHandle CALL =
-                Native.link("getsockname", JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
-    }
-
-    private static final class Getpeername {
-        static final MethodHandle CALL =
-                Native.link("getpeername", JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
-    }
-
-    private static final class Getsockopt {
-        static final MethodHandle CALL =
-                Native.link("getsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
-    }
-
-    private static final class Setsockopt {
-        static final MethodHandle CALL =
-                Native.link(
-                        "setsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Shutdown {
-        static final MethodHandle CALL = Native.link("shutdown", JAVA_INT, JAVA_INT, JAVA_INT);
-    }
-
-    private static final class Send {
-        static final MethodHandle CALL =
-                Native.link("send", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
-    }
-
-    private static final class Recv {
-        static final MethodHandle CALL =
-                Native.link("recv", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
-    }
-
-    private static final class Sendto {
-        static final MethodHandle CALL =
-                Native.link(
-                        "sendto", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS,
-                        JAVA_INT);
-    }
-
-    private static final class Recvfrom {
-        static final MethodHandle CALL =
-                Native.link(
-                        "recvfrom",
-                        JAVA_LONG,
-                        JAVA_INT,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS);
-    }
-
-    private static final class Sendmsg {
-        static final MethodHandle CALL =
-                Native.link("sendmsg", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
-    }
-
-    private static final class Recvmsg {
-        static final MethodHandle CALL =
-                Native.link("recvmsg", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
+        return RECVMSG.call(fd, message, flags);
     }
 }
