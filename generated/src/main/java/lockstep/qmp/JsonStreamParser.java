@@ -96,6 +96,11 @@ public final class JsonStreamParser {
         return ready.poll();
     }
 
+    /** Whether {@link #next} would give something without any further byte. */
+    public boolean hasReady() {
+        return !ready.isEmpty();
+    }
+
     /** Ends the input: gives what the last bytes hold, or null when there is nothing unfinished. */
     public @Nullable Message end() {
         if (ready.isEmpty()) {

@@ -42,7 +42,7 @@ public interface Vmm {
     /** The QMP commands; rooms register theirs from {@code Room.install}. */
     CommandTable commands();
 
-    /** Sends an event to the QMP clients. Any thread; from the main loop it goes out at once. */
+    /** Sends an event to the QMP clients, at once. Any thread. */
     void emit(QmpEvent event);
 
     /** The human monitor's commands. */

@@ -69,10 +69,18 @@ public final class VmmProcess implements Vmm, ChardevHost {
         this.program = program;
         loop = new EpollLoop("main", clocks, lock, this::callbackFailed);
         chardevs = new ChardevTable(this);
-        monitors = new Monitors(loop, commands, hmp);
+        monitors = new Monitors(loop, this::monitorLoop, commands, hmp);
         objects = new ObjectRegistry(this);
         run = new RunController(this, clocks, loop::stop);
         devices = new DeviceManager(this);
+    }
+
+    private EpollLoop monitorLoop() {
+        try {
+            return new EpollLoop("monitor", clocks, null, this::callbackFailed);
+        } catch (LinuxException e) {
+            throw new IllegalStateException("cannot make the monitor's loop", e);
+        }
     }
 
     private void callbackFailed(String name, Throwable failure) {
@@ -152,11 +160,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
 
     @Override
     public void emit(QmpEvent event) {
-        if (lock.held()) {
-            monitors.emit(event);
-        } else {
-            loop.execute(() -> monitors.emit(event));
-        }
+        monitors.emit(event);
     }
 
     @Override
@@ -356,6 +360,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
                     guarded(monitors::close);
                     guarded(chardevs::closeAll);
                 });
+        guarded(monitors::join);
         Machine board = machine;
         if (board != null) {
             guarded(() -> lock.run(() -> board.vcpus().close()));

@@ -208,6 +208,12 @@ abstract class Backend implements Chardev {
         return h == null ? 0 : Math.max(0, h.frontend.canReceive());
     }
 
+    /** Whether the end of the input must wait for the front end. On the loop. */
+    final boolean working() {
+        Hold h = hold;
+        return h != null && h.told && h.frontend.working();
+    }
+
     /** Hands input over, at most {@link #room} bytes. On the loop. */
     final void deliver(byte[] data, int offset, int length) {
         Hold h = hold;

@@ -5,11 +5,11 @@ import lockstep.runtime.loop.EventLoop;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
-/** A named byte stream to the host world. Everything but {@link Attachment#write} is called on the main loop. */
+/** A named byte stream to the host world. Made, attached and closed under the machine lock. */
 public interface Chardev extends AutoCloseable {
     /** One front end's hold on the device. */
     interface Attachment extends AutoCloseable {
-        /** Whether a peer is connected. Any thread. */
+        /** Whether output has somewhere to go. Any thread. */
         boolean connected();
 
         /**

@@ -13,6 +13,15 @@ public interface ChardevFrontend {
     /** Takes all of {@code data}, at most {@link #canReceive} bytes. */
     void receive(ByteBuffer data);
 
+    /**
+     * Asked at the end of the input: whether what was received is still being worked on. The end then
+     * waits for {@link Chardev.Attachment#acceptInput}, so that a peer that only closed its sending
+     * direction gets every answer.
+     */
+    default boolean working() {
+        return false;
+    }
+
     /** A peer is there. Also called at attaching when one is there already. */
     default void opened() {}
 

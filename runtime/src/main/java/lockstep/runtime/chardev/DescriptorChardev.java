@@ -38,8 +38,8 @@ class DescriptorChardev extends Backend {
     private volatile long pending;
     private EventLoop.@Nullable Watch inWatch;
     private EventLoop.@Nullable Watch outWatch;
-    private volatile boolean ended;
-    private boolean closed;
+    private boolean ended;
+    private volatile boolean closed;
 
     /**
      * Over open descriptors.
@@ -72,9 +72,10 @@ class DescriptorChardev extends Backend {
         return true;
     }
 
+    /** The end of the input does not end the output. */
     @Override
     boolean connected() {
-        return !ended;
+        return !closed;
     }
 
     @Override
@@ -86,13 +87,8 @@ class DescriptorChardev extends Backend {
     void serve(EventLoop loop) {
         lock.lock();
         try {
-            if (inWatch != null) {
-                inWatch.close();
-                inWatch = null;
-            }
-            if (!closed && !ended && in >= 0 && frontendOpen()) {
-                inWatch = loop.watch(in, EventLoop.READ, this::readable);
-            }
+            unwatchInput();
+            watchInput();
         } finally {
             lock.unlock();
         }
@@ -100,42 +96,61 @@ class DescriptorChardev extends Backend {
 
     @Override
     void resumeInput() {
-        EventLoop.Watch w = inWatch;
-        if (w != null) {
-            w.interest(EventLoop.READ);
+        lock.lock();
+        try {
+            watchInput();
+        } finally {
+            lock.unlock();
         }
     }
 
-    private void readable(int events) {
-        EventLoop.Watch w = inWatch;
-        if (w == null) {
-            return;
+    /** Under the lock. */
+    private void watchInput() {
+        if (inWatch == null && !closed && !ended && in >= 0 && frontendOpen()) {
+            inWatch = loop().watch(in, EventLoop.READ, events -> readable());
         }
+    }
+
+    /** Under the lock. */
+    private void unwatchInput() {
+        if (inWatch != null) {
+            inWatch.close();
+            inWatch = null;
+        }
+    }
+
+    private void readable() {
         int room = room();
-        if (room == 0 && (events & EventLoop.READ) != 0) {
-            w.interest(0);
-            if (room() > 0) {
-                w.interest(EventLoop.READ);
-            }
-            return;
-        }
-        int n = FileIo.read(in, input, 0, Math.min(Math.max(room, 1), input.length));
-        if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
-            return;
-        }
-        if (n <= 0) {
+        if (room == 0) {
+            // Not watched at all meanwhile: a pipe without a writer reports that without being asked,
+            // and its end must not be seen before what is in front of it.
             lock.lock();
             try {
-                ended = true;
-                w.close();
-                inWatch = null;
+                unwatchInput();
             } finally {
                 lock.unlock();
             }
-            tellClosed();
+            if (room() > 0) {
+                resumeInput();
+            }
             return;
         }
-        deliver(input, 0, n);
+        int n = FileIo.read(in, input, 0, Math.min(room, input.length));
+        if (n > 0) {
+            deliver(input, 0, n);
+        } else if (n != -Errno.EAGAIN && n != -Errno.EINTR) {
+            boolean wait = working();
+            lock.lock();
+            try {
+                ended = !wait;
+                unwatchInput();
+            } finally {
+                lock.unlock();
+            }
+            if (!wait) {
+                tellClosed();
+            }
+        }
     }
 
     @Override
@@ -188,7 +203,7 @@ class DescriptorChardev extends Backend {
                 outWatch = null;
             }
         } else if (outWatch == null) {
-            outWatch = mainLoop.watch(out, EventLoop.WRITE, events -> outputReady());
+            outWatch = loop().watch(out, EventLoop.WRITE, events -> outputReady());
         }
     }
 
@@ -219,10 +234,7 @@ class DescriptorChardev extends Backend {
             }
             pump();
             closed = true;
-            if (inWatch != null) {
-                inWatch.close();
-                inWatch = null;
-            }
+            unwatchInput();
             if (outWatch != null) {
                 outWatch.close();
                 outWatch = null;

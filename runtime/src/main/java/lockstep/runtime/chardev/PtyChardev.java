@@ -33,6 +33,8 @@ final class PtyChardev extends Backend {
     private final Timer timer;
     private final byte[] input = new byte[4096];
     private EventLoop.@Nullable Watch watch;
+    private final SendQueue queue = new SendQueue(FileIo::write);
+    private boolean reading = true;
     private volatile boolean open;
 
     PtyChardev(String id, ChardevConfig.Pty config, ChardevHost host) throws ChardevException {
@@ -70,44 +72,87 @@ final class PtyChardev extends Backend {
             FileCalls.poll(p, 1, 0);
             reader = (pollfd.revents(p) & LinuxAbi.POLLHUP()) == 0;
         }
-        if (reader && !open) {
-            open = true;
-            watch = mainLoop.watch(master.number(), EventLoop.READ, this::ready);
-            tellOpened();
-        }
         if (!reader) {
-            timer.arm(mainLoop.clocks().now(ClockType.REALTIME) + SECOND);
+            lookAgain();
+            return;
+        }
+        synchronized (this) {
+            open = true;
+            reading = true;
+            serve(loop());
+        }
+        loop().execute(this::tellOpened);
+    }
+
+    private void lookAgain() {
+        timer.arm(mainLoop.clocks().now(ClockType.REALTIME) + SECOND);
+    }
+
+    @Override
+    synchronized void serve(EventLoop loop) {
+        if (watch != null) {
+            watch.close();
+            watch = null;
+        }
+        if (open && !master.isClosed()) {
+            watch = loop.watch(master.number(), 0, this::ready);
+            interest();
         }
     }
 
     private void ready(int events) {
-        EventLoop.Watch w = watch;
-        if (w == null) {
+        if ((events & EventLoop.WRITE) != 0) {
+            flush();
+        }
+        if ((events & (EventLoop.READ | EventLoop.ERROR)) == 0) {
             return;
         }
         int room = room();
-        if (room == 0 && (events & EventLoop.ERROR) == 0) {
-            w.interest(0);
+        if (room == 0) {
+            if ((events & EventLoop.ERROR) != 0) {
+                hangUp();
+                return;
+            }
+            reading(false);
+            if (room() > 0) {
+                reading(true);
+            }
             return;
         }
-        int n = FileIo.read(master.number(), input, 0, Math.min(Math.max(room, 1), input.length));
+        int n = FileIo.read(master.number(), input, 0, Math.min(room, input.length));
         if (n > 0) {
             deliver(input, 0, n);
         } else if (n != -Errno.EAGAIN && n != -Errno.EINTR) {
-            w.close();
-            watch = null;
+            hangUp();
+        }
+    }
+
+    private void hangUp() {
+        synchronized (this) {
             open = false;
-            tellClosed();
-            timer.arm(mainLoop.clocks().now(ClockType.REALTIME) + SECOND);
+            queue.clear();
+            serve(loop());
+        }
+        drained();
+        tellClosed();
+        lookAgain();
+    }
+
+    private synchronized void reading(boolean wanted) {
+        reading = wanted;
+        interest();
+    }
+
+    private void interest() {
+        if (watch != null) {
+            watch.interest(
+                    (reading ? EventLoop.READ : 0) | (queue.isEmpty() ? 0 : EventLoop.WRITE));
         }
     }
 
     @Override
     void resumeInput() {
-        EventLoop.Watch w = watch;
-        if (w != null) {
-            w.interest(EventLoop.READ);
-        }
+        reading(true);
     }
 
     @Override
@@ -116,17 +161,31 @@ final class PtyChardev extends Backend {
     }
 
     @Override
-    void send(ByteBuffer data) {
-        byte[] copy = new byte[data.remaining()];
-        data.get(copy);
-        int at = 0;
-        while (open && at < copy.length) {
-            int n = FileIo.write(master.number(), copy, at, copy.length - at);
-            if (n <= 0) {
-                return; // The terminal's buffer is full: a reader that sleeps loses output.
+    public boolean movable() {
+        return true;
+    }
+
+    @Override
+    long pending() {
+        return queue.bytes();
+    }
+
+    @Override
+    synchronized void send(ByteBuffer data) {
+        if (open && !master.isClosed() && queue.push(master, data)) {
+            interest();
+        } // Without a reader output is dropped; a broken terminal tells by its hang-up.
+    }
+
+    private void flush() {
+        synchronized (this) {
+            if (!open || master.isClosed()) {
+                return;
             }
-            at += n;
+            queue.flush(master);
+            interest();
         }
+        drained();
     }
 
     @Override
@@ -142,11 +201,8 @@ final class PtyChardev extends Backend {
     @Override
     public void close() {
         timer.cancel();
-        EventLoop.Watch w = watch;
-        if (w != null) {
-            w.close();
-            watch = null;
-        }
+        open = false;
+        serve(mainLoop);
         master.close();
         if (link != null) {
             FileIo.unlink(link.toString());

@@ -2,18 +2,29 @@ package lockstep.runtime.chardev;
 
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
-import lockstep.runtime.linux.Sockets;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 
-/** What a socket's peer has not taken yet, in order. Used under its owner's lock, but for {@link #bytes}. */
+/** What a peer has not taken yet, in order. Used under its owner's lock, but for {@link #bytes}. */
 final class SendQueue {
+    /** A system call that takes bytes without blocking; a negative result is an error number. */
+    @FunctionalInterface
+    interface Call {
+        int write(int fd, byte[] source, int offset, int length);
+    }
+
     private static final int PIECE = 16 * 1024;
 
+    private final Call call;
     private final ArrayDeque<byte[]> pieces = new ArrayDeque<>();
     private int headSent;
     private volatile long bytes;
+
+    /** Empty; {@code call} writes to the descriptor. */
+    SendQueue(Call call) {
+        this.call = call;
+    }
 
     /** Bytes queued. Any thread. */
     long bytes() {
@@ -54,9 +65,9 @@ final class SendQueue {
         return true;
     }
 
-    private static int write(Fd fd, ByteBuffer data) {
+    private int write(Fd fd, ByteBuffer data) {
         if (data.hasArray()) {
-            return Sockets.send(
+            return call.write(
                     fd.number(),
                     data.array(),
                     data.arrayOffset() + data.position(),
@@ -64,14 +75,14 @@ final class SendQueue {
         }
         byte[] copy = new byte[Math.min(data.remaining(), PIECE)];
         data.get(data.position(), copy);
-        return Sockets.send(fd.number(), copy, 0, copy.length);
+        return call.write(fd.number(), copy, 0, copy.length);
     }
 
     /** Sends what the kernel takes now; false when the connection is broken. */
     boolean flush(Fd fd) {
         while (!pieces.isEmpty()) {
             byte[] head = pieces.getFirst();
-            int n = Sockets.send(fd.number(), head, headSent, head.length - headSent);
+            int n = call.write(fd.number(), head, headSent, head.length - headSent);
             if (n < 0) {
                 return n == -Errno.EAGAIN || n == -Errno.EINTR;
             }

@@ -43,7 +43,7 @@ final class SocketChardev extends Backend {
     private final byte[] input = new byte[INPUT_BYTES];
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final SendQueue queue = new SendQueue();
+    private final SendQueue queue = new SendQueue(Sockets::send);
     private final @Nullable SocketDialer dialer;
     private @Nullable Fd listener;
     private EventLoop.@Nullable Watch listenWatch;
@@ -385,50 +385,61 @@ final class SocketChardev extends Backend {
 
     private void readable(Fd fd) {
         int room = room();
-        int n = 0;
-        boolean end = false;
+        if (room == 0) {
+            pauseInput(fd);
+            return;
+        }
+        int n;
         lock.lock();
         try {
             if (connection != fd || fd.isClosed()) {
                 return;
             }
-            if (room == 0) {
-                reading = false;
-                interest();
-            } else {
-                n = FileIo.read(fd.number(), input, 0, Math.min(room, input.length));
-                if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
-                    return;
-                }
-                end = n == 0;
-                if (end && !queue.isEmpty()) {
-                    // The peer only ended its own sending: what is queued still goes out.
-                    ended = true;
-                    reading = false;
-                    interest();
-                    linger(fd);
-                    return;
-                }
+            n = FileIo.read(fd.number(), input, 0, Math.min(room, input.length));
+            if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
+                return;
             }
         } finally {
             lock.unlock();
         }
-        if (end || n < 0) {
+        if (n == 0) {
+            end(fd);
+            return;
+        }
+        if (n < 0) {
             disconnect(fd);
             return;
         }
-        if (n > 0) {
-            int length = telnetText ? telnet.strip(input, n) : n;
-            if (telnet.takeBreak()) {
-                tellBroken();
-            }
-            deliver(input, 0, length);
+        int length = telnetText ? telnet.strip(input, n) : n;
+        if (telnet.takeBreak()) {
+            tellBroken();
         }
-        if (room() == 0) {
-            pauseInput(fd);
+        deliver(input, 0, length);
+    }
+
+    /** The peer ended its own sending: what it asked for and what is queued still goes out. */
+    private void end(Fd fd) {
+        boolean wait = working();
+        boolean send;
+        lock.lock();
+        try {
+            send = !wait && connection == fd && !queue.isEmpty();
+            ended = send;
+            if (wait || send) {
+                reading = false;
+                interest();
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (send) {
+            linger(fd);
+        } else if (!wait) {
+            disconnect(fd);
         }
     }
 
+    /** Leaves the rest unread; a front end that has room again says so. */
     private void pauseInput(Fd fd) {
         lock.lock();
         try {

@@ -14,7 +14,7 @@ import java.util.function.Consumer;
 
 /**
  * Holds back events that a guest or a failing disk could send without end: the first goes out at once,
- * then at most one a second, always the latest. On the main loop.
+ * then at most one a second, always the latest. Any thread; the timers run on the main loop.
  */
 final class EventThrottle {
     private static final long SECOND = 1_000_000_000L;
@@ -47,7 +47,7 @@ final class EventThrottle {
     }
 
     /** Sends an event now or later. */
-    void send(String name, JsonObject message) {
+    synchronized void send(String name, JsonObject message) {
         String member = RATE_LIMITED.get(name);
         JsonObject data =
                 message.get("data") instanceof JsonObject object ? object : new JsonObject();
@@ -73,7 +73,7 @@ final class EventThrottle {
         timer.arm(loop.clocks().now(ClockType.REALTIME) + SECOND);
     }
 
-    private void expired(String key, Source source) {
+    private synchronized void expired(String key, Source source) {
         JsonObject held = source.held;
         Timer timer = source.timer;
         if (held == null || timer == null) {

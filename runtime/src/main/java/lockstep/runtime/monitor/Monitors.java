@@ -5,37 +5,69 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
 
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Supplier;
 
-/** All monitors of a process. Under the machine lock. */
+/**
+ * All monitors of a process. Made and closed under the machine lock; {@link #emit} is for any thread.
+ *
+ * <p>QMP clients are read on a thread of their own, so that a main loop that is blocked, by a network
+ * block device whose peer is dead for instance, can be helped by out-of-band commands.
+ */
 public final class Monitors {
-    private final EventLoop loop;
+    private final EpollLoop main;
+    private final Supplier<EpollLoop> readers;
     private final CommandTable commands;
     private final HmpInterpreter interpreter;
     private final EventThrottle throttle;
-    private final List<QmpSession> qmp = new ArrayList<>();
+    private final List<QmpSession> qmp = new CopyOnWriteArrayList<>();
     private final List<HmpSession> hmp = new ArrayList<>();
+    private @Nullable EpollLoop reader;
 
-    /** Serves {@code commands} and {@code human} on the main loop. */
-    public Monitors(EventLoop loop, CommandTable commands, HmpTable human) {
-        this.loop = loop;
+    /**
+     * Serves {@code commands} and {@code human} on the main loop.
+     *
+     * @param readers makes the loop of the thread that reads QMP clients
+     */
+    public Monitors(
+            EpollLoop main, Supplier<EpollLoop> readers, CommandTable commands, HmpTable human) {
+        this.main = main;
+        this.readers = readers;
         this.commands = commands;
         this.interpreter = new HmpInterpreter(human);
-        this.throttle = new EventThrottle(loop, this::broadcast);
+        this.throttle = new EventThrottle(main, this::broadcast);
     }
 
     /** Puts a QMP monitor on a device. */
     public void control(Chardev device, boolean pretty) throws ChardevException {
-        qmp.add(new QmpSession(loop, commands, device, pretty));
+        // A mux serves several front ends on the main loop: its clients may overtake themselves, too,
+        // but not a blocked main loop.
+        boolean shared = device.type().equals("chardev-mux");
+        EventLoop loop = device.movable() ? reader() : main;
+        qmp.add(new QmpSession(loop, main, commands, device, pretty, device.movable() || shared));
+    }
+
+    private EpollLoop reader() {
+        EpollLoop loop = reader;
+        if (loop == null) {
+            loop = readers.get();
+            loop.start();
+            reader = loop;
+        }
+        return loop;
     }
 
     /** Puts a human monitor on a device. */
     public void readline(Chardev device, boolean editing) throws ChardevException {
-        hmp.add(new HmpSession(loop, interpreter, device, editing));
+        hmp.add(new HmpSession(main, interpreter, device, editing));
     }
 
     /** Runs a line of the human monitor. */
@@ -60,5 +92,13 @@ public final class Monitors {
         hmp.forEach(HmpSession::close);
         qmp.clear();
         hmp.clear();
+    }
+
+    /** Ends the thread that reads clients. After {@link #close}, without the machine lock. */
+    public void join() {
+        EpollLoop loop = reader;
+        if (loop != null) {
+            loop.close();
+        }
     }
 }

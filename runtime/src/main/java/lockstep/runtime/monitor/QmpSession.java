@@ -1,6 +1,7 @@
 package lockstep.runtime.monitor;
 
 import lockstep.qmp.CommandTable;
+import lockstep.qmp.Empty;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonObject;
@@ -23,11 +24,16 @@ import java.util.ArrayDeque;
 import java.util.List;
 
 /**
- * One QMP monitor: greets each client, negotiates, runs commands one at a time and passes events on.
- * Lives on the main loop, under the machine lock.
+ * One QMP monitor: greets each client, negotiates, runs commands and passes events on.
  *
- * <p>One command is run per turn of the loop, so that a client with a thousand of them in one packet does
- * not keep timers and the guest's devices waiting, and a client that hangs up loses the rest.
+ * <p>Two threads serve it. The <b>reader</b> loop has the device: it greets, parses, and runs commands
+ * that ask to be executed out of band, so that those are answered while the main loop is blocked. All
+ * other commands wait in a queue for the <b>main</b> loop, which runs one of them per turn under the
+ * machine lock: a client with a thousand commands in one packet does not keep timers and the guest's
+ * devices waiting, and one that hangs up loses the rest. Events and replies are sent by any thread.
+ *
+ * <p>{@code guard} protects what both threads use. It is held while something is written, so that nothing
+ * reaches a client it was not meant for; under it only the device's own lock is taken.
  */
 final class QmpSession implements ChardevFrontend {
     private static final int CHUNK = 4096;
@@ -39,63 +45,122 @@ final class QmpSession implements ChardevFrontend {
     /** Output a client has not read, from which on it gets no more events. */
     private static final long FULL_OUTPUT = 16 << 20;
 
-    private final EventLoop loop;
+    /** What a client sent; {@code client} tells it from those before and after. */
+    private record Request(int client, JsonStreamParser.Message message) {}
+
+    private final EventLoop reader;
+    private final EventLoop main;
     private final CommandTable commands;
-    private final CommandTable negotiation = new CommandTable();
     private final boolean pretty;
     private final boolean offersOob;
     private final Chardev.Attachment chardev;
+
+    // Only the reader.
     private final JsonStreamParser parser = new JsonStreamParser();
-    private final ArrayDeque<JsonValue> queue = new ArrayDeque<>();
     private ByteBuffer input = ByteBuffer.allocate(0);
-    private JsonStreamParser.@Nullable Message stash;
-    private boolean scheduled;
-    private boolean draining;
-    private boolean connected;
+
+    // Under the guard.
+    private final Object guard = new Object();
+    private final ArrayDeque<Request> queue = new ArrayDeque<>();
+    private int client;
     private boolean negotiated;
     private boolean oob;
 
-    QmpSession(EventLoop loop, CommandTable commands, Chardev device, boolean pretty)
+    /** A command is being run; {@code exclusive}: of a client that cannot overtake itself. */
+    private boolean running;
+
+    private boolean exclusive;
+
+    /** The reader has stopped and is to be told when it may go on. */
+    private boolean stalled;
+
+    private boolean draining;
+
+    /**
+     * Over a device.
+     *
+     * @param reader serves the device; the main loop if the device cannot be served by another one
+     */
+    QmpSession(
+            EventLoop reader,
+            EventLoop main,
+            CommandTable commands,
+            Chardev device,
+            boolean pretty,
+            boolean offersOob)
             throws ChardevException {
-        this.loop = loop;
+        this.reader = reader;
+        this.main = main;
         this.commands = commands;
         this.pretty = pretty;
-        this.offersOob = device.movable() || device.filename().startsWith("pty:");
-        this.chardev = device.attach(this, loop);
+        this.offersOob = offersOob;
+        synchronized (guard) { // The reader may be in a callback before this returns.
+            this.chardev = device.attach(this, reader);
+        }
     }
+
+    // ---- on the reader loop
 
     @Override
     public void opened() {
-        connected = true;
-        negotiated = false;
-        oob = false;
         JsonArray capabilities = new JsonArray();
         if (offersOob) {
             capabilities.add(new JsonString("oob"));
         }
-        send(
-                new JsonObject()
-                        .put(
-                                "QMP",
-                                new JsonObject()
-                                        .put("version", Version.toJson())
-                                        .put("capabilities", capabilities)));
+        synchronized (guard) {
+            client++;
+            negotiated = false;
+            oob = false;
+            write(
+                    new JsonObject()
+                            .put(
+                                    "QMP",
+                                    new JsonObject()
+                                            .put("version", Version.toJson())
+                                            .put("capabilities", capabilities)));
+        }
     }
 
     @Override
     public void closed() {
-        connected = false;
-        negotiated = false;
+        synchronized (guard) {
+            client++;
+            queue.clear();
+            draining = false;
+            if (!chardev.connected()) {
+                negotiated = false;
+            } // Else only the input has ended, as that of standard input may: events still go out.
+        }
         parser.reset();
-        queue.clear();
-        stash = null;
         input = ByteBuffer.allocate(0);
     }
 
     @Override
     public int canReceive() {
-        boolean full = oob ? queue.size() >= OOB_QUEUE : scheduled;
-        return full || stash != null || input.hasRemaining() || draining ? 0 : CHUNK;
+        return mustWait(true) || input.hasRemaining() ? 0 : CHUNK;
+    }
+
+    /**
+     * Whether the next command must not be taken up yet.
+     *
+     * @param more something is there to be taken up; then {@link #advance} will be called
+     */
+    private boolean mustWait(boolean more) {
+        synchronized (guard) {
+            boolean full = exclusive || (oob ? queue.size() >= OOB_QUEUE : !queue.isEmpty());
+            boolean wait = full || draining;
+            stalled |= wait && more;
+            return wait;
+        }
+    }
+
+    @Override
+    public boolean working() {
+        synchronized (guard) {
+            boolean working = running || !queue.isEmpty();
+            stalled |= working;
+            return working;
+        }
     }
 
     @Override
@@ -103,120 +168,137 @@ final class QmpSession implements ChardevFrontend {
         byte[] copy = new byte[data.remaining()];
         data.get(copy);
         input = ByteBuffer.wrap(copy);
-        work();
+        parse();
     }
 
-    /** Takes up one command, or all that wait when the client may overtake itself. */
-    private void work() {
-        while (connected && !draining) {
-            if (oob && queue.size() >= OOB_QUEUE) {
-                break;
-            }
-            JsonStreamParser.Message message = stash != null ? stash : parser.next(input);
-            stash = null;
+    private void parse() {
+        while (!mustWait(input.hasRemaining() || parser.hasReady())) {
+            JsonStreamParser.Message message = parser.next(input);
             if (message == null) {
-                break;
+                return;
             }
-            JsonValue value = message.value();
-            if (value == null) {
-                send(CommandTable.errorReply(String.valueOf(message.error())));
-            } else if (oob && CommandTable.isOob(value)) {
-                reply(commands.dispatch(value, true));
-            } else if (oob) {
-                queue.add(value);
-                continue;
-            } else {
-                dispatch(value);
-            }
-            if (!oob) {
-                stash = connected ? parser.next(input) : null;
-                break;
+            accept(message);
+        }
+    }
+
+    /** Goes on after a wait. */
+    private void advance() {
+        parse();
+        chardev.acceptInput();
+    }
+
+    private void accept(JsonStreamParser.Message message) {
+        JsonValue value = message.value();
+        int sender;
+        synchronized (guard) {
+            sender = client;
+            if (value == null || !oob || !CommandTable.isOob(value)) {
+                queue.add(new Request(sender, message));
+                main.execute(this::runNext);
+                return;
             }
         }
-        if (!queue.isEmpty() || stash != null || input.hasRemaining()) {
-            schedule();
+        JsonObject reply = commands.dispatch(value, true);
+        synchronized (guard) {
+            reply(sender, reply);
+        }
+    }
+
+    // ---- on the main loop
+
+    private void runNext() {
+        Request request;
+        boolean known;
+        boolean overtaking;
+        synchronized (guard) {
+            request = queue.poll();
+            if (request == null) {
+                return; // Its client hung up.
+            }
+            known = negotiated;
+            overtaking = oob;
+            running = true;
+            exclusive = !overtaking;
+            resumeReader();
+        }
+        JsonValue value = request.message().value();
+        JsonObject reply;
+        if (value == null) {
+            reply = CommandTable.errorReply(String.valueOf(request.message().error()));
+        } else if (known) {
+            reply = commands.dispatch(value, overtaking);
         } else {
-            chardev.acceptInput();
+            reply = negotiate(value, request.client());
+        }
+        synchronized (guard) {
+            running = false;
+            exclusive = false;
+            reply(request.client(), reply);
+            resumeReader();
         }
     }
 
-    private void schedule() {
-        if (!scheduled && !draining) {
-            scheduled = true;
-            loop.execute(
-                    () -> {
-                        scheduled = false;
-                        JsonValue next = queue.poll();
-                        if (next != null && connected) {
-                            dispatch(next);
-                        }
-                        work();
-                    });
+    /** Under the guard. */
+    private void resumeReader() {
+        if (stalled && !exclusive) {
+            stalled = false;
+            reader.execute(this::advance);
         }
     }
 
-    private void dispatch(JsonValue request) {
-        if (negotiated) {
-            reply(commands.dispatch(request, oob));
-            return;
-        }
-        JsonObject reply = negotiate(request);
-        reply(reply);
-    }
-
-    private JsonObject negotiate(JsonValue request) {
-        JsonObject object = request instanceof JsonObject o ? o : new JsonObject();
-        boolean asked =
-                object.get("execute") instanceof JsonString s
-                        && s.value().equals("qmp_capabilities");
-        if (!asked) {
-            // The empty table makes the same checks of form; only its last word is another here.
-            JsonObject reply = negotiation.dispatch(request, false);
-            if (reply != null
-                    && reply.get("error") instanceof JsonObject error
-                    && error.get("class") instanceof JsonString s
-                    && s.value().equals(ErrorClass.COMMAND_NOT_FOUND.wireName())) {
-                error.put("desc", "Expecting capabilities negotiation with 'qmp_capabilities'");
-            }
-            return reply == null ? new JsonObject() : reply;
-        }
+    private @Nullable JsonObject negotiate(JsonValue request, int sender) {
+        // A table of this one command makes the same checks of form; only its last word differs.
         CommandTable table = new CommandTable();
-        table.register(Negotiation.COMMAND, this::enable);
+        table.register(Negotiation.COMMAND, capabilities -> enable(capabilities, sender));
         JsonObject reply = table.dispatch(request, false);
-        return reply == null ? new JsonObject() : reply;
+        if (reply != null
+                && reply.get("error") instanceof JsonObject error
+                && error.get("class") instanceof JsonString s
+                && s.value().equals(ErrorClass.COMMAND_NOT_FOUND.wireName())) {
+            error.put("desc", "Expecting capabilities negotiation with 'qmp_capabilities'");
+        }
+        return reply;
     }
 
-    private lockstep.qmp.Empty enable(List<String> capabilities) throws QmpException {
-        boolean wantsOob = false;
+    private Empty enable(List<String> capabilities, int sender) throws QmpException {
         for (String capability : capabilities) {
             if (!capability.equals("oob")) {
                 throw new QmpException(
                         "Parameter 'null' does not accept value '" + capability + "'");
             }
-            if (!offersOob) {
-                throw new QmpException("Capability oob not available");
-            }
-            wantsOob = true;
         }
-        negotiated = true;
-        oob = wantsOob;
-        return lockstep.qmp.Empty.EMPTY;
+        if (!capabilities.isEmpty() && !offersOob) {
+            throw new QmpException("Capability oob not available");
+        }
+        synchronized (guard) {
+            if (client == sender) {
+                negotiated = true;
+                oob = !capabilities.isEmpty();
+            }
+        }
+        return Empty.EMPTY;
     }
 
-    private void reply(@Nullable JsonObject reply) {
-        if (reply != null) {
-            send(reply);
-        }
-    }
+    // ---- on any thread
 
     /** Passes an event on to a client that has negotiated. */
     void event(JsonObject event) {
-        if (negotiated && chardev.pending() < FULL_OUTPUT) {
-            send(event);
+        synchronized (guard) {
+            if (negotiated && chardev.pending() < FULL_OUTPUT) {
+                write(event);
+            }
         }
     }
 
-    private void send(JsonObject message) {
+    /** Sends a reply unless the one who asked has left. Under the guard. */
+    private void reply(int sender, @Nullable JsonObject reply) {
+        if (reply != null && sender == client) {
+            write(reply);
+        }
+    }
+
+    /** Under the guard. */
+    private void write(JsonObject message) {
         String text = pretty ? JsonPrinter.pretty(message) : JsonPrinter.compact(message);
         byte[] bytes = (text.replace("\n", "\r\n") + "\r\n").getBytes(StandardCharsets.UTF_8);
         try {
@@ -226,12 +308,16 @@ final class QmpSession implements ChardevFrontend {
         }
         if (chardev.pending() > BUSY_OUTPUT && !draining) {
             draining = true;
-            chardev.whenDrained(
-                    () -> {
-                        draining = false;
-                        work();
-                    });
+            // Posted: nothing of ours is called with the guard held.
+            reader.execute(() -> chardev.whenDrained(this::drained));
         }
+    }
+
+    private void drained() {
+        synchronized (guard) {
+            draining = false;
+        }
+        advance();
     }
 
     /** Lets go of the device. */
