@@ -32,9 +32,9 @@ final class CommandEmitter {
     }
 
     /** The interface of a module's commands and the records of their inline arguments. */
-    List<TypeSpec> emit(Schema.Module module, List<Definition.Command> commands) {
-        List<TypeSpec> result = new ArrayList<>();
-        ClassName self = types.inPackage(JavaNames.module(module.name()) + "Commands");
+    List<TypeSpec.Builder> emit(Schema.Module module, List<Definition.Command> commands) {
+        List<TypeSpec.Builder> result = new ArrayList<>();
+        ClassName self = types.commands(module);
         TypeSpec.Builder spec =
                 TypeSpec.interfaceBuilder(self)
                         .addModifiers(Modifier.PUBLIC)
@@ -50,24 +50,18 @@ final class CommandEmitter {
                         .addParameter(self, "handler");
         for (Definition.Command command : commands) {
             if (command.generated() && !command.arguments().members().isEmpty()) {
-                ClassName name = argumentsClass(command);
+                ClassName name = types.named(command);
                 result.add(
                         records.struct(
-                                        name,
-                                        command.arguments().members(),
-                                        Docs.chain(schema, command),
-                                        CodeBlock.of(
-                                                "Arguments of <code>$L</code>.\n", command.name()))
-                                .build());
+                                name,
+                                command.arguments().members(),
+                                Docs.chain(schema, command),
+                                CodeBlock.of("Arguments of <code>$L</code>.\n", command.name())));
             }
             command(command, spec, register);
         }
-        result.add(spec.addMethod(register.build()).build());
+        result.add(spec.addMethod(register.build()));
         return result;
-    }
-
-    private ClassName argumentsClass(Definition.Command command) {
-        return types.inPackage(JavaNames.type(command.name()) + "Arguments");
     }
 
     private void command(
@@ -86,7 +80,7 @@ final class CommandEmitter {
             reader = CodeBlock.of("$T::read", arguments);
             writer = CodeBlock.of("$T::write", arguments);
         } else {
-            arguments = named != null ? types.named(named) : argumentsClass(command);
+            arguments = named != null ? types.named(named) : types.named(command);
             reader = CodeBlock.of("$T::read", arguments);
             writer = CodeBlock.of("$T::write", arguments);
         }

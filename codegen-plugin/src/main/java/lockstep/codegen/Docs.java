@@ -5,12 +5,14 @@ import com.palantir.javapoet.CodeBlock;
 
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Feature;
+import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.DocComment;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** Javadoc from documentation comments, and annotations from features. */
 final class Docs {
@@ -107,7 +109,7 @@ final class Docs {
             if (feature.name().equals("unstable")) {
                 result.add(AnnotationSpec.builder(Support.UNSTABLE).build());
             }
-            if (feature.name().equals("deprecated") && mayDeprecate && markDeprecated) {
+            if (deprecated(feature) && mayDeprecate && markDeprecated) {
                 result.add(AnnotationSpec.builder(Deprecated.class).build());
             }
         }
@@ -115,5 +117,35 @@ final class Docs {
             result.add(named.build());
         }
         return result;
+    }
+
+    /** Whether anything in the schema is deprecated. */
+    static boolean hasDeprecated(Schema schema) {
+        return schema.definitions().flatMap(Docs::allFeatures).anyMatch(Docs::deprecated);
+    }
+
+    private static boolean deprecated(Feature feature) {
+        return feature.name().equals("deprecated");
+    }
+
+    private static Stream<Feature> allFeatures(Definition definition) {
+        List<Member> members = List.of();
+        Stream<Feature> inner = Stream.of();
+        if (definition instanceof Definition.EnumType type) {
+            inner = type.values().stream().flatMap(v -> v.features().stream());
+        } else if (definition instanceof Definition.StructType type) {
+            members = type.members();
+        } else if (definition instanceof Definition.UnionType type) {
+            members = type.baseMembers();
+        } else if (definition instanceof Definition.Command command) {
+            members = command.arguments().members();
+        } else if (definition instanceof Definition.Event event) {
+            members = event.arguments().members();
+        }
+        return Stream.of(
+                        definition.head().features().stream(),
+                        inner,
+                        members.stream().flatMap(m -> m.features().stream()))
+                .flatMap(features -> features);
     }
 }

@@ -29,8 +29,8 @@ final class EventEmitter {
         this.records = new RecordEmitter(types, docs);
     }
 
-    List<TypeSpec> emit(List<Definition.Event> events) {
-        List<TypeSpec> result = new ArrayList<>();
+    List<TypeSpec.Builder> emit(List<Definition.Event> events) {
+        List<TypeSpec.Builder> result = new ArrayList<>();
         ClassName all = types.inPackage("Event");
         TypeSpec.Builder spec =
                 TypeSpec.interfaceBuilder(all)
@@ -40,10 +40,10 @@ final class EventEmitter {
         CodeBlock.Builder cases = CodeBlock.builder();
         cases.beginControlFlow("return switch (eventName)");
         for (Definition.Event event : events) {
-            ClassName self = types.inPackage(JavaNames.event(event.name()));
+            ClassName self = types.named(event);
             spec.addPermittedSubclass(self);
             cases.addStatement(
-                    "case $S -> $T.read(new $T(data), null)",
+                    "case $S -> $T.read($T.lenient(data), null)",
                     event.name(),
                     self,
                     Support.JSON_INPUT);
@@ -55,9 +55,10 @@ final class EventEmitter {
                 MethodSpec.methodBuilder("read")
                         .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
                         .addJavadoc(
-                                "Reads an event's data; an event that the schema does not have is"
-                                        + " kept as it is.\n\n@throws QmpException when a member is"
-                                        + " missing, unexpected or ill-typed\n")
+                                "Reads an event's data as clients do; an event that the schema does"
+                                        + " not have is kept as it is.\n\n"
+                                        + "@throws QmpException when a member is missing or"
+                                        + " ill-typed\n")
                         .addParameter(String.class, "eventName")
                         .addParameter(Support.JSON_OBJECT, "data")
                         .addException(Support.EXCEPTION)
@@ -65,12 +66,12 @@ final class EventEmitter {
                         .addCode(cases.build())
                         .build());
         if (!events.isEmpty()) {
-            result.add(spec.build());
+            result.add(spec);
         }
         return result;
     }
 
-    private TypeSpec event(ClassName self, ClassName all, Definition.Event event) {
+    private TypeSpec.Builder event(ClassName self, ClassName all, Definition.Event event) {
         Definition.Arguments arguments = event.arguments();
         String named = arguments.type();
         boolean whole = named != null && !(schema.type(named) instanceof Definition.StructType);
@@ -121,7 +122,6 @@ final class EventEmitter {
                                 .addModifiers(Modifier.PUBLIC)
                                 .addParameter(Support.OUTPUT, "visitor")
                                 .addStatement("writeMembers(visitor)")
-                                .build())
-                .build();
+                                .build());
     }
 }

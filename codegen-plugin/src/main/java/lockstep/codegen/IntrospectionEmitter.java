@@ -16,7 +16,7 @@ final class IntrospectionEmitter {
 
     private IntrospectionEmitter() {}
 
-    static TypeSpec emit(ClassName self, List<String> entries) {
+    static TypeSpec.Builder emit(ClassName self, List<String> entries) {
         TypeSpec.Builder spec =
                 TypeSpec.classBuilder(self)
                         .addModifiers(Modifier.PUBLIC, Modifier.FINAL)
@@ -49,7 +49,7 @@ final class IntrospectionEmitter {
                 .nextControlFlow("catch ($T e)", Support.EXCEPTION)
                 .addStatement("throw new $T(e)", AssertionError.class)
                 .endControlFlow();
-        return spec.addMethod(read.build()).build();
+        return spec.addMethod(read.build());
     }
 
     private static List<String> parts(List<String> entries) {

@@ -1,10 +1,13 @@
 package lockstep.codegen;
 
-import lockstep.qapi.model.Member;
+import lockstep.qapi.model.Definition;
 
-import java.util.List;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 import javax.lang.model.SourceVersion;
 
@@ -44,10 +47,34 @@ final class JavaNames {
                     "Record",
                     "Enum",
                     "Event",
+                    "Introspection",
                     "Deprecated",
                     "Exception");
 
+    /** What an enumeration reads for a value that its schema lacks. */
+    static final String UNRECOGNIZED_CONSTANT = "UNRECOGNIZED";
+
+    /** What unions and alternates read for a branch or an alternative that their schema lacks. */
+    static final String UNRECOGNIZED_BRANCH = "Unrecognized";
+
     private JavaNames() {}
+
+    /** A name that is not taken yet, which it then is: names that differ in a schema may not in Java. */
+    static String unique(String wanted, Set<String> taken) {
+        String name = wanted;
+        while (!taken.add(name)) {
+            name += "_";
+        }
+        return name;
+    }
+
+    /** The constants of an enumeration by wire name. */
+    static Map<String, String> constants(Definition.EnumType type) {
+        Set<String> taken = new HashSet<>(Set.of(UNRECOGNIZED_CONSTANT));
+        Map<String, String> names = new LinkedHashMap<>();
+        type.values().forEach(v -> names.put(v.name(), unique(constant(v.name()), taken)));
+        return names;
+    }
 
     private static String words(String wire, boolean upperFirst) {
         StringBuilder name = new StringBuilder();
@@ -100,17 +127,16 @@ final class JavaNames {
         return Character.isDigit(name.charAt(0)) ? "_" + name : name.toString();
     }
 
-    /** The branch record of a union or alternate, which must not be named like the type around it. */
-    static String branch(String owner, String wire) {
-        String name = type(wire);
-        return name.equals(owner) ? name + "Branch" : name;
-    }
-
-    /** Name for the component that holds a branch's own members. */
-    static String data(List<Member> common) {
-        return common.stream().anyMatch(m -> member(m.name()).equals("data"))
-                ? "branchData"
-                : "data";
+    /** The branch records of a union or alternate, which must not be named like the type around. */
+    static Map<String, String> branches(String owner, Stream<String> wireNames) {
+        Set<String> taken = new HashSet<>(Set.of(UNRECOGNIZED_BRANCH));
+        Map<String, String> names = new LinkedHashMap<>();
+        wireNames.forEach(
+                wire -> {
+                    String name = type(wire);
+                    names.put(wire, unique(name.equals(owner) ? name + "Branch" : name, taken));
+                });
+        return names;
     }
 
     /** {@code block-core.json} as {@code BlockCore}. */

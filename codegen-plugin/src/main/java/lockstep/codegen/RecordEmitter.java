@@ -14,7 +14,9 @@ import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 import javax.lang.model.element.Modifier;
 
@@ -33,10 +35,11 @@ final class RecordEmitter {
 
     List<Component> components(List<Member> members, List<DocComment> doc) {
         List<Component> result = new ArrayList<>();
+        Set<String> taken = new HashSet<>();
         for (Member member : members) {
             result.add(
                     new Component(
-                            JavaNames.member(member.name()),
+                            JavaNames.unique(JavaNames.member(member.name()), taken),
                             types.of(member),
                             docs.member(doc, member.name()),
                             member));
@@ -44,10 +47,16 @@ final class RecordEmitter {
         return result;
     }
 
-    Component data(String name, String type) {
+    /** A component besides those that the schema names. */
+    static Component extra(String name, TypeName type, String doc) {
         Member member =
-                new Member(name, new TypeRef(type, false), false, Condition.ALWAYS, List.of());
-        return new Component(name, types.named(type), "the branch's own members", member);
+                new Member(name, new TypeRef("any", false), false, Condition.ALWAYS, List.of());
+        return new Component(name, type, doc, member);
+    }
+
+    /** The component that holds the members of a branch, or of a boxed type. */
+    Component data(String name, String type) {
+        return extra(name, types.named(type), "the branch's own members");
     }
 
     /** The record with its components, its builder and its compact constructor. */

@@ -1,5 +1,6 @@
 package lockstep.codegen;
 
+import com.palantir.javapoet.AnnotationSpec;
 import com.palantir.javapoet.JavaFile;
 import com.palantir.javapoet.TypeSpec;
 
@@ -58,13 +59,22 @@ public final class SchemaGenerator {
         Schema schema = ConditionFilter.apply(loaded, conditions);
         Set<Path> written = new HashSet<>();
         Path target = directory.resolve(javaPackage.replace('.', '/'));
-        for (TypeSpec spec : specs(schema)) {
+        boolean deprecates = markDeprecated && Docs.hasDeprecated(schema);
+        for (TypeSpec.Builder spec : specs(schema)) {
+            if (deprecates) {
+                // Generated code uses what it declares deprecated; the warning is for others.
+                spec.addAnnotation(
+                        AnnotationSpec.builder(SuppressWarnings.class)
+                                .addMember("value", "$S", "deprecation")
+                                .build());
+            }
+            TypeSpec type = spec.build();
             JavaFile file =
-                    JavaFile.builder(javaPackage, spec)
+                    JavaFile.builder(javaPackage, type)
                             .addFileComment("Written by lockstep-codegen-plugin; changes are lost.")
                             .indent("    ")
                             .build();
-            Path path = target.resolve(spec.name() + ".java");
+            Path path = target.resolve(type.name() + ".java");
             writeIfChanged(path, file.toString());
             written.add(path);
         }
@@ -89,12 +99,12 @@ public final class SchemaGenerator {
                 + ";\n";
     }
 
-    private List<TypeSpec> specs(Schema schema) {
-        Types types = new Types(javaPackage);
+    private List<TypeSpec.Builder> specs(Schema schema) {
+        Types types = new Types(javaPackage, schema);
         Docs docs = new Docs(markDeprecated);
         TypeEmitter typeEmitter = new TypeEmitter(schema, types, docs);
         CommandEmitter commandEmitter = new CommandEmitter(schema, types, docs);
-        List<TypeSpec> specs = new ArrayList<>();
+        List<TypeSpec.Builder> specs = new ArrayList<>();
         List<Definition.Event> events = new ArrayList<>();
         for (Schema.Module module : schema.modules()) {
             List<Definition.Command> commands = new ArrayList<>();
@@ -104,7 +114,7 @@ public final class SchemaGenerator {
                 } else if (definition instanceof Definition.Event event) {
                     events.add(event);
                 } else if (definition instanceof Definition.Type type) {
-                    specs.add(typeEmitter.emit(type).build());
+                    specs.add(typeEmitter.emit(type));
                 }
             }
             if (!commands.isEmpty()) {
@@ -112,6 +122,9 @@ public final class SchemaGenerator {
             }
         }
         specs.addAll(new EventEmitter(schema, types, docs).emit(events));
+        if (types.usesQType()) {
+            specs.add(typeEmitter.emit(Schema.QTYPE));
+        }
         specs.add(
                 IntrospectionEmitter.emit(
                         types.inPackage("Introspection"), Introspection.entries(schema, true)));

@@ -4,6 +4,7 @@ import com.palantir.javapoet.ClassName;
 import com.palantir.javapoet.CodeBlock;
 import com.palantir.javapoet.FieldSpec;
 import com.palantir.javapoet.MethodSpec;
+import com.palantir.javapoet.ParameterizedTypeName;
 import com.palantir.javapoet.TypeName;
 import com.palantir.javapoet.TypeSpec;
 
@@ -17,10 +18,12 @@ import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 import javax.lang.model.element.Modifier;
 
@@ -58,14 +61,28 @@ final class TypeEmitter {
                 TypeSpec.enumBuilder(self)
                         .addModifiers(Modifier.PUBLIC)
                         .addJavadoc(docs.definition(type, "Values of " + type.name() + "."));
+        Map<String, String> constants = JavaNames.constants(type);
+        CodeBlock.Builder cases = CodeBlock.builder();
+        cases.beginControlFlow("return switch (wireName)");
         for (EnumValue value : type.values()) {
+            String constant = constants.get(value.name());
             spec.addEnumConstant(
-                    JavaNames.constant(value.name()),
+                    constant,
                     TypeSpec.anonymousClassBuilder("$S", value.name())
                             .addJavadoc("$L\n", docs.member(Docs.chain(schema, type), value.name()))
                             .addAnnotations(docs.features(value.features(), true))
                             .build());
+            cases.addStatement("case $S -> $L", value.name(), constant);
         }
+        cases.addStatement("default -> null");
+        cases.unindent().addStatement("}");
+        spec.addEnumConstant(
+                JavaNames.UNRECOGNIZED_CONSTANT,
+                TypeSpec.anonymousClassBuilder("$S", "")
+                        .addJavadoc(
+                                "What a client reads for a value that the schema lacks; never"
+                                        + " written.\n")
+                        .build());
         TypeName string = ClassName.get(String.class);
         return spec.addField(
                         FieldSpec.builder(string, "wireName", Modifier.PRIVATE, Modifier.FINAL)
@@ -78,9 +95,21 @@ final class TypeEmitter {
                 .addMethod(
                         MethodSpec.methodBuilder("wireName")
                                 .addModifiers(Modifier.PUBLIC)
-                                .addJavadoc("The name on the wire.\n")
+                                .addJavadoc(
+                                        "The name on the wire; empty for {@link #$L}.\n",
+                                        JavaNames.UNRECOGNIZED_CONSTANT)
                                 .returns(string)
                                 .addStatement("return wireName")
+                                .build())
+                .addMethod(
+                        MethodSpec.methodBuilder("known")
+                                .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
+                                .addJavadoc("The values that the schema has, in its order.\n")
+                                .returns(ParameterizedTypeName.get(ClassName.get(List.class), self))
+                                .addStatement(
+                                        "return $T.of(values()).subList(0, $L.ordinal())",
+                                        List.class,
+                                        JavaNames.UNRECOGNIZED_CONSTANT)
                                 .build())
                 .addMethod(
                         MethodSpec.methodBuilder("find")
@@ -89,12 +118,7 @@ final class TypeEmitter {
                                         "The value of a wire name, or null for an unknown one.\n")
                                 .addParameter(string, "wireName")
                                 .returns(Types.nullable(self))
-                                .beginControlFlow("for ($T value : values())", self)
-                                .beginControlFlow("if (value.wireName.equals(wireName))")
-                                .addStatement("return value")
-                                .endControlFlow()
-                                .endControlFlow()
-                                .addStatement("return null")
+                                .addCode(cases.build())
                                 .build())
                 .addMethod(
                         MethodSpec.methodBuilder("read")
@@ -106,16 +130,33 @@ final class TypeEmitter {
                                 .addParameter(Types.nullable(string), "name")
                                 .addException(Support.EXCEPTION)
                                 .returns(self)
-                                .addStatement("return visitor.enumeration(name, $T::find)", self)
+                                .addStatement(
+                                        "return visitor.enumeration(name, $T::find, $L)",
+                                        self,
+                                        JavaNames.UNRECOGNIZED_CONSTANT)
                                 .build())
                 .addMethod(
                         MethodSpec.methodBuilder("write")
                                 .addModifiers(Modifier.PUBLIC)
-                                .addJavadoc("Writes the value.\n")
+                                .addJavadoc(
+                                        "Writes the value.\n\n"
+                                            + "@throws IllegalStateException when the schema lacks"
+                                            + " it\n")
                                 .addParameter(Support.OUTPUT, "visitor")
                                 .addParameter(Types.nullable(string), "name")
+                                .beginControlFlow(
+                                        "if (this == $L)", JavaNames.UNRECOGNIZED_CONSTANT)
+                                .addStatement(cannotWrite("value"))
+                                .endControlFlow()
                                 .addStatement("visitor.string(name, wireName)")
                                 .build());
+    }
+
+    private static CodeBlock cannotWrite(String what) {
+        return CodeBlock.of(
+                "throw new $T($S)",
+                IllegalStateException.class,
+                "A " + what + " that the schema lacks cannot be written.");
     }
 
     private TypeSpec.Builder struct(Definition.StructType type) {
@@ -132,12 +173,25 @@ final class TypeEmitter {
         List<Member> common = schema.commonMembers(type.name());
         Definition.EnumType tagType = schema.discriminatorType(type);
         ClassName tagClass = types.named(tagType.name());
-        String tag = JavaNames.member(type.discriminator());
         List<RecordEmitter.Component> base = records.components(common, doc);
+        String tag =
+                base.stream()
+                        .filter(c -> c.member().name().equals(type.discriminator()))
+                        .map(RecordEmitter.Component::name)
+                        .findFirst()
+                        .orElseThrow();
         List<RecordEmitter.Component> untagged =
                 base.stream().filter(c -> !c.member().name().equals(type.discriminator())).toList();
         Map<String, Branch> branches = new LinkedHashMap<>();
         type.branches().forEach(b -> branches.put(b.name(), b));
+        Map<String, String> constants = JavaNames.constants(tagType);
+        Map<String, String> branchNames =
+                JavaNames.branches(
+                        self.simpleName(), tagType.values().stream().map(EnumValue::name));
+        Set<String> taken = new HashSet<>();
+        base.forEach(c -> taken.add(c.name()));
+        String dataName = taken.contains("data") ? "branchData" : "data";
+        dataName = JavaNames.unique(dataName, taken);
 
         TypeSpec.Builder spec =
                 TypeSpec.interfaceBuilder(self)
@@ -159,12 +213,11 @@ final class TypeEmitter {
         cases.beginControlFlow("return switch ($L)", tag);
         for (EnumValue value : tagType.values()) {
             Branch branch = branches.get(value.name());
-            ClassName name = self.nestedClass(JavaNames.branch(self.simpleName(), value.name()));
+            ClassName name = self.nestedClass(branchNames.get(value.name()));
             List<RecordEmitter.Component> all = new ArrayList<>(untagged);
             CodeBlock arguments = RecordEmitter.names(untagged);
             CodeBlock dataWrite = CodeBlock.of("");
             if (branch != null) {
-                String dataName = JavaNames.data(common);
                 all.add(records.data(dataName, branch.type().name()));
                 CodeBlock data =
                         CodeBlock.of("$T.readMembers(visitor)", types.named(branch.type().name()));
@@ -174,8 +227,8 @@ final class TypeEmitter {
                                 .addStatement("this.$L.writeMembers(visitor)", dataName)
                                 .build();
             }
-            cases.addStatement(
-                    "case $L -> new $T($L)", JavaNames.constant(value.name()), name, arguments);
+            String constant = constants.get(value.name());
+            cases.addStatement("case $L -> new $T($L)", constant, name, arguments);
             CodeBlock writes = branchWrites(base, type.discriminator(), tag);
             spec.addType(
                     records.record(
@@ -184,16 +237,7 @@ final class TypeEmitter {
                                     CodeBlock.of("The branch for <code>$L</code>.\n", value.name()))
                             .addModifiers(Modifier.STATIC)
                             .addSuperinterface(self)
-                            .addMethod(
-                                    MethodSpec.methodBuilder(tag)
-                                            .addAnnotation(Override.class)
-                                            .addModifiers(Modifier.PUBLIC)
-                                            .returns(tagClass)
-                                            .addStatement(
-                                                    "return $T.$L",
-                                                    tagClass,
-                                                    JavaNames.constant(value.name()))
-                                            .build())
+                            .addMethod(tagMethod(tag, tagClass, constant))
                             .addMethod(
                                     RecordEmitter.writeMembersMethod()
                                             .addAnnotation(Override.class)
@@ -202,12 +246,50 @@ final class TypeEmitter {
                                             .build())
                             .build());
         }
+        ClassName unrecognized = self.nestedClass(JavaNames.UNRECOGNIZED_BRANCH);
+        List<RecordEmitter.Component> all = new ArrayList<>(untagged);
+        all.add(
+                RecordEmitter.extra(
+                        dataName, Support.JSON_OBJECT, "the whole object, with what tells them"));
+        CodeBlock object = CodeBlock.of("visitor.object()");
+        cases.addStatement(
+                "case $L -> new $T($L)",
+                JavaNames.UNRECOGNIZED_CONSTANT,
+                unrecognized,
+                untagged.isEmpty()
+                        ? object
+                        : CodeBlock.of("$L, $L", RecordEmitter.names(untagged), object));
+        spec.addType(
+                records.record(
+                                unrecognized,
+                                all,
+                                CodeBlock.of(
+                                        "What a client reads for a branch that the schema lacks;"
+                                                + " never written.\n"))
+                        .addModifiers(Modifier.STATIC)
+                        .addSuperinterface(self)
+                        .addMethod(tagMethod(tag, tagClass, JavaNames.UNRECOGNIZED_CONSTANT))
+                        .addMethod(
+                                RecordEmitter.writeMembersMethod()
+                                        .addAnnotation(Override.class)
+                                        .addStatement(cannotWrite("branch"))
+                                        .build())
+                        .build());
         cases.unindent().addStatement("}");
         return spec.addMethod(
                 RecordEmitter.readMembers(self)
                         .addCode(records.readLocals(base))
                         .addCode(cases.build())
                         .build());
+    }
+
+    private static MethodSpec tagMethod(String tag, ClassName tagClass, String constant) {
+        return MethodSpec.methodBuilder(tag)
+                .addAnnotation(Override.class)
+                .addModifiers(Modifier.PUBLIC)
+                .returns(tagClass)
+                .addStatement("return $T.$L", tagClass, constant)
+                .build();
     }
 
     private CodeBlock branchWrites(
@@ -239,43 +321,41 @@ final class TypeEmitter {
                                         .build());
         CodeBlock.Builder cases = CodeBlock.builder();
         cases.beginControlFlow("return switch (visitor.kind(name))");
+        Map<String, String> branchNames =
+                JavaNames.branches(self.simpleName(), type.branches().stream().map(Branch::name));
         for (Branch branch : type.branches()) {
-            ClassName branchName =
-                    self.nestedClass(JavaNames.branch(self.simpleName(), branch.name()));
+            ClassName branchName = self.nestedClass(branchNames.get(branch.name()));
             cases.addStatement(
                     "case $L -> new $T($L)",
                     kind(branch.type()),
                     branchName,
                     types.read(branch.type(), CodeBlock.of("name")));
-            MethodSpec.Builder constructor =
-                    MethodSpec.constructorBuilder()
-                            .addModifiers(Modifier.PUBLIC)
-                            .addParameter(types.of(branch.type()), "value");
+            CodeBlock write =
+                    types.write(branch.type(), CodeBlock.of("name"), CodeBlock.of("this.value"));
             spec.addType(
-                    TypeSpec.recordBuilder(branchName)
-                            .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
-                            .addJavadoc(
+                    alternative(
+                            self,
+                            branchName,
+                            CodeBlock.of(
                                     "The alternative <code>$L</code>.\n\n@param value $L\n",
                                     branch.name(),
-                                    docs.member(Docs.chain(schema, type), branch.name()))
-                            .recordConstructor(constructor.build())
-                            .addSuperinterface(self)
-                            .addMethod(
-                                    MethodSpec.methodBuilder("write")
-                                            .addAnnotation(Override.class)
-                                            .addModifiers(Modifier.PUBLIC)
-                                            .addParameter(Support.OUTPUT, "visitor")
-                                            .addParameter(name, "name")
-                                            .addStatement(
-                                                    types.write(
-                                                            branch.type(),
-                                                            CodeBlock.of("name"),
-                                                            CodeBlock.of("this.value")))
-                                            .build())
-                            .build());
+                                    docs.member(Docs.chain(schema, type), branch.name())),
+                            types.of(branch.type()),
+                            write));
         }
-        cases.addStatement("default -> throw visitor.noAlternative(name, $S)", type.name());
+        ClassName unrecognized = self.nestedClass(JavaNames.UNRECOGNIZED_BRANCH);
+        cases.addStatement(
+                "default -> new $T(visitor.alternative(name, $S))", unrecognized, type.name());
         cases.unindent().addStatement("}");
+        spec.addType(
+                alternative(
+                        self,
+                        unrecognized,
+                        CodeBlock.of(
+                                "What a client reads for an alternative that the schema"
+                                        + " lacks.\n\n@param value the value\n"),
+                        Support.JSON_VALUE,
+                        CodeBlock.of("visitor.any(name, this.value)")));
         return spec.addMethod(
                 MethodSpec.methodBuilder("read")
                         .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
@@ -288,6 +368,28 @@ final class TypeEmitter {
                         .returns(self)
                         .addCode(cases.build())
                         .build());
+    }
+
+    private static TypeSpec alternative(
+            ClassName self, ClassName name, CodeBlock javadoc, TypeName value, CodeBlock write) {
+        return TypeSpec.recordBuilder(name)
+                .addModifiers(Modifier.PUBLIC, Modifier.STATIC)
+                .addJavadoc(javadoc)
+                .recordConstructor(
+                        MethodSpec.constructorBuilder()
+                                .addModifiers(Modifier.PUBLIC)
+                                .addParameter(value, "value")
+                                .build())
+                .addSuperinterface(self)
+                .addMethod(
+                        MethodSpec.methodBuilder("write")
+                                .addAnnotation(Override.class)
+                                .addModifiers(Modifier.PUBLIC)
+                                .addParameter(Support.OUTPUT, "visitor")
+                                .addParameter(Types.nullable(ClassName.get(String.class)), "name")
+                                .addStatement(write)
+                                .build())
+                .build();
     }
 
     private String kind(TypeRef type) {

@@ -7,27 +7,78 @@ import com.palantir.javapoet.ParameterizedTypeName;
 import com.palantir.javapoet.TypeName;
 
 import lockstep.qapi.model.BuiltinType;
+import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 
 /** The Java types of schema types, and the code that reads and writes them. */
 final class Types {
     private final String javaPackage;
+    private final Set<String> taken = new HashSet<>();
+    private final Map<String, ClassName> names = new HashMap<>();
+    private boolean usesQType;
 
-    Types(String javaPackage) {
+    /** Types keep their plain names; where two names become one in Java, what is not a type yields. */
+    Types(String javaPackage, Schema schema) {
         this.javaPackage = javaPackage;
+        schema.definitions()
+                .filter(Definition.Type.class::isInstance)
+                .forEach(type -> name(type.name(), JavaNames.type(type.name())));
+        name(Schema.QTYPE.name(), Schema.QTYPE.name());
+        for (Schema.Module module : schema.modules()) {
+            name(module.name() + " module", JavaNames.module(module.name()) + "Commands");
+        }
+        schema.definitions()
+                .forEach(
+                        definition -> {
+                            if (definition instanceof Definition.Command command) {
+                                name(key(command), JavaNames.type(command.name()) + "Arguments");
+                            } else if (definition instanceof Definition.Event event) {
+                                name(key(event), JavaNames.event(event.name()));
+                            }
+                        });
     }
 
+    private static String key(Definition definition) {
+        return definition.name() + " " + definition.meta();
+    }
+
+    private void name(String key, String wanted) {
+        names.put(key, inPackage(JavaNames.unique(wanted, taken)));
+    }
+
+    /** The class of a type. */
     ClassName named(String schemaName) {
-        return ClassName.get(javaPackage, JavaNames.type(schemaName));
+        usesQType |= schemaName.equals(Schema.QTYPE.name());
+        return Objects.requireNonNull(names.get(schemaName), schemaName);
+    }
+
+    /** The class of an event, or of the arguments of a command given inline. */
+    ClassName named(Definition definition) {
+        return Objects.requireNonNull(names.get(key(definition)), definition.name());
+    }
+
+    /** The interface of the commands of a module. */
+    ClassName commands(Schema.Module module) {
+        return Objects.requireNonNull(names.get(module.name() + " module"), module.name());
     }
 
     ClassName inPackage(String simpleName) {
         return ClassName.get(javaPackage, simpleName);
+    }
+
+    /** Whether a type was asked for that every schema has without defining it. */
+    boolean usesQType() {
+        return usesQType;
     }
 
     static TypeName nullable(TypeName type) {

@@ -206,7 +206,7 @@ final class RecordedMachine implements MigrationHost, AutoCloseable {
         }
         GlobalState global =
                 new GlobalState(
-                        Arrays.stream(RunState.values())
+                        RunState.known().stream()
                                 .map(RunState::wireName)
                                 .collect(Collectors.toSet()));
         registry.register(global);

@@ -4,8 +4,10 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -16,6 +18,10 @@ import java.util.function.Function;
  * What generated types fill themselves from. Errors have QEMU's texts, with the full path of the
  * member. {@link JsonInputVisitor} is strict about types; {@link KeyvalInputVisitor} converts text.
  * Names are null for elements of a list and for the whole document. Not for use by several threads.
+ *
+ * <p>A <b>lenient</b> visitor is for what another program wrote with a newer schema: members, enum
+ * values, branches and alternatives that the schema lacks are no errors but read as {@code
+ * UNRECOGNIZED} and {@code Unrecognized} or passed over, and are listed by {@link #unrecognized}.
  */
 public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputVisitor {
     /** An object or array being read. */
@@ -32,10 +38,18 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     }
 
     private final JsonValue root;
+    private final boolean lenient;
     private final Deque<Frame> stack = new ArrayDeque<>();
+    private final Map<String, JsonValue> unrecognized = new LinkedHashMap<>();
 
-    InputVisitor(JsonValue root) {
+    InputVisitor(JsonValue root, boolean lenient) {
         this.root = root;
+        this.lenient = lenient;
+    }
+
+    /** What a lenient visitor has met that the schema lacks, by path; always empty when strict. */
+    public Map<String, JsonValue> unrecognized() {
+        return Collections.unmodifiableMap(unrecognized);
     }
 
     /** How an element of a list appears in the path of a member. */
@@ -60,18 +74,31 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     /**
      * Ends reading an object.
      *
-     * @throws QmpException when it has members that were not read
+     * @throws QmpException when it has members that were not read and the visitor is strict
      */
     public void endStruct() throws QmpException {
         Frame frame = stack.element();
         if (frame.value instanceof JsonObject object && frame.read.size() != object.size()) {
             for (Map.Entry<String, JsonValue> member : object.inWireOrder()) {
-                if (!frame.read.contains(member.getKey())) {
-                    throw new QmpException(unexpected(path(member.getKey()), member.getValue()));
+                if (frame.read.contains(member.getKey())) {
+                    continue;
                 }
+                String path = path(member.getKey());
+                if (!lenient) {
+                    throw new QmpException(unexpected(path, member.getValue()));
+                }
+                unrecognized.put(path, member.getValue());
             }
         }
         stack.pop();
+    }
+
+    /** The whole object being read. */
+    public JsonObject object() {
+        if (stack.peek() instanceof Frame frame && frame.value instanceof JsonObject object) {
+            return object;
+        }
+        throw new IllegalStateException("No object is being read.");
     }
 
     /** Whether the object being read has that member. */
@@ -114,15 +141,41 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
         throw wrongType(name, "string");
     }
 
-    /** Reads an enumeration by its wire name. */
-    public <E> E enumeration(@Nullable String name, Function<String, @Nullable E> find)
+    /**
+     * Reads an enumeration by its wire name.
+     *
+     * @param find the value of a wire name, or null when there is none
+     * @param unrecognizedValue what a lenient visitor reads then
+     */
+    public <E> E enumeration(
+            @Nullable String name, Function<String, @Nullable E> find, E unrecognizedValue)
             throws QmpException {
         String text = string(name);
         E value = find.apply(text);
-        if (value == null) {
+        if (value != null) {
+            return value;
+        }
+        if (!lenient) {
             throw new QmpException(
                     "Parameter '" + last(name) + "' does not accept value '" + text + "'");
         }
+        unrecognized.put(path(name), new JsonString(text));
+        return unrecognizedValue;
+    }
+
+    /**
+     * Reads a value for which an alternate has no alternative.
+     *
+     * @param alternate name of the alternate
+     * @throws QmpException when the visitor is strict
+     */
+    public JsonValue alternative(@Nullable String name, String alternate) throws QmpException {
+        if (!lenient) {
+            throw new QmpException(
+                    "Invalid parameter type for '" + last(name) + "', expected: " + alternate);
+        }
+        JsonValue value = take(name);
+        unrecognized.put(path(name), value);
         return value;
     }
 
@@ -188,12 +241,6 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     public QmpException wrongType(@Nullable String name, String expected) {
         return new QmpException(
                 "Invalid parameter type for '" + path(name) + "', expected: " + expected);
-    }
-
-    /** The error for an alternate that has no alternative for the value's type. */
-    public QmpException noAlternative(@Nullable String name, String alternate) {
-        return new QmpException(
-                "Invalid parameter type for '" + last(name) + "', expected: " + alternate);
     }
 
     /** The error for a value that is not one of the wanted ones. */

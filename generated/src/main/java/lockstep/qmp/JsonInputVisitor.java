@@ -7,9 +7,18 @@ import java.util.OptionalLong;
 
 /** Reads from JSON, strict about types, as QMP and JSON command-line arguments are read. */
 public final class JsonInputVisitor extends InputVisitor {
-    /** Reads that value. */
+    /** Reads that value, strict about what the schema lacks. */
     public JsonInputVisitor(JsonValue root) {
-        super(root);
+        this(root, false);
+    }
+
+    private JsonInputVisitor(JsonValue root, boolean lenient) {
+        super(root, lenient);
+    }
+
+    /** Reads that value as a client should, lenient about what the schema lacks. */
+    public static JsonInputVisitor lenient(JsonValue root) {
+        return new JsonInputVisitor(root, true);
     }
 
     @Override

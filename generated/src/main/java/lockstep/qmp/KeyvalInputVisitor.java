@@ -23,7 +23,7 @@ public final class KeyvalInputVisitor extends InputVisitor {
 
     /** Reads what {@link KeyvalText} made. */
     public KeyvalInputVisitor(JsonObject root, Style style) {
-        super(root);
+        super(root, false);
         this.style = style;
     }
 

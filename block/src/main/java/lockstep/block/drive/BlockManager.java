@@ -374,6 +374,7 @@ public final class BlockManager implements BlockLayer {
             throws BlockException {
         ChildEdge edge = node.child("backing");
         switch (options.data().backing()) {
+            case BlockdevRefOrNull.Unrecognized u -> throw new AssertionError(u);
             case null -> {
                 if (edge != null) {
                     throw bad("backing is missing for '" + node.name() + "'");

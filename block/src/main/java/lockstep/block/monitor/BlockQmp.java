@@ -113,6 +113,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     private static NbdAddress address(SocketAddressLegacy address) throws BlockException {
         return switch (address) {
+            case SocketAddressLegacy.Unrecognized u -> throw new AssertionError(u);
             case SocketAddressLegacy.Inet inet ->
                     new NbdAddress.Inet(
                             inet.data().data().host(), NodeOpener.port(inet.data().data().port()));
@@ -189,6 +190,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
     @Override
     public void blockExportAdd(BlockExportOptions arguments) throws QmpException {
         switch (arguments) {
+            case BlockExportOptions.Unrecognized u -> throw new AssertionError(u);
             case BlockExportOptions.Nbd nbd -> {
                 if (nbd.iothread() != null) {
                     throw new QmpException("iothread of an export is not supported");

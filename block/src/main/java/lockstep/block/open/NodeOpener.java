@@ -219,6 +219,7 @@ public final class NodeOpener {
         boolean overridden = false;
         BlockNode node =
                 switch (options) {
+                    case BlockdevOptions.Unrecognized u -> throw new AssertionError(u);
                     case BlockdevOptions.File file -> file(file.data(), settings);
                     case BlockdevOptions.Nbd nbd -> nbd(nbd.data(), settings);
                     case BlockdevOptions.NullCo nul -> nullNode("null-co", nul.data(), settings);
@@ -293,6 +294,7 @@ public final class NodeOpener {
     private BlockNode child(BlockdevRef ref, @Nullable JsonValue given, Inherited inherited)
             throws BlockException {
         return switch (ref) {
+            case BlockdevRef.Unrecognized u -> throw new AssertionError(u);
             case BlockdevRef.Reference reference -> graph.retain(graph.lookup(reference.value()));
             case BlockdevRef.Definition definition ->
                     open(definition.value(), object(given, definition.value()), inherited);
@@ -324,6 +326,7 @@ public final class NodeOpener {
     /** The address for our channels of an address in options. */
     public static NbdAddress address(SocketAddress address) throws BlockException {
         return switch (address) {
+            case SocketAddress.Unrecognized u -> throw new AssertionError(u);
             case SocketAddress.Inet inet ->
                     new NbdAddress.Inet(inet.data().host(), port(inet.data().port()));
             case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
@@ -461,6 +464,7 @@ public final class NodeOpener {
             Settings settings)
             throws BlockException {
         return switch (backing) {
+            case BlockdevRefOrNull.Unrecognized u -> throw new AssertionError(u);
             case BlockdevRefOrNull.Null ignored -> null;
             case BlockdevRefOrNull.Reference reference ->
                     graph.retain(graph.lookup(reference.value()));

@@ -7,6 +7,7 @@ import lockstep.runtime.trace.TraceEvent;
 import lockstep.runtime.vmstate.StateInput;
 
 import java.io.IOException;
+import java.util.List;
 
 /**
  * The messages of a COLO session: one 32-bit number each, on the channel of the migration. Used by the
@@ -15,7 +16,7 @@ import java.io.IOException;
 final class MessageLink {
     private static final TraceEvent SEND = Trace.event("colo_send_message");
     private static final TraceEvent RECEIVE = Trace.event("colo_receive_message");
-    private static final COLOMessage[] ALL = COLOMessage.values();
+    private static final List<COLOMessage> ALL = COLOMessage.known();
 
     private final StreamOutput out;
     private final StateInput in;
@@ -72,10 +73,10 @@ final class MessageLink {
         } catch (IOException e) {
             throw new IOException("Can't receive COLO message: Input/output error", e);
         }
-        if (Integer.compareUnsigned(value, ALL.length) >= 0) {
+        if (Integer.compareUnsigned(value, ALL.size()) >= 0) {
             throw new IOException("colo_receive_message: Invalid message");
         }
-        COLOMessage message = ALL[value];
+        COLOMessage message = ALL.get(value);
         RECEIVE.log("Receive '" + message.wireName() + "' message");
         return message;
     }

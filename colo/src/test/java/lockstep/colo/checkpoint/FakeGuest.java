@@ -224,7 +224,7 @@ final class FakeGuest implements MigrationHost, AutoCloseable {
                 });
         GlobalState global =
                 new GlobalState(
-                        Arrays.stream(RunState.values())
+                        RunState.known().stream()
                                 .map(RunState::wireName)
                                 .collect(java.util.stream.Collectors.toSet()));
         registry.register(global);

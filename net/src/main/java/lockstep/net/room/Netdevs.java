@@ -47,6 +47,7 @@ final class Netdevs {
         try {
             network.add(
                     switch (netdev) {
+                        case Netdev.Unrecognized u -> throw new AssertionError(u);
                         case Netdev.Tap t -> tap(id, t.data());
                         case Netdev.Hubport h -> hubPort(id, h.data());
                         case Netdev.Socket s -> sockets.socket(id, s.data());

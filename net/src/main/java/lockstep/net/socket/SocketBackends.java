@@ -282,6 +282,7 @@ public final class SocketBackends {
 
     private static SocketName name(SocketAddress address) throws NetException {
         return switch (address) {
+            case SocketAddress.Unrecognized u -> throw new AssertionError(u);
             case SocketAddress.Inet i ->
                     new SocketName.Inet(HostPort.of(i.data().host(), i.data().port()));
             case SocketAddress.Unix u -> unix(u.data());

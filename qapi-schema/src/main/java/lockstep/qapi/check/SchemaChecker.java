@@ -50,15 +50,7 @@ public final class SchemaChecker {
     public SchemaChecker(ParsedSchema parsed, boolean firstErrorOnly) {
         this.parsed = parsed;
         this.firstErrorOnly = firstErrorOnly;
-        // QType is what alternates branch on in C; it is defined in every schema.
-        List<EnumValue> kinds = new ArrayList<>();
-        for (String kind : List.of("none", "qnull", "qnum", "qstring", "qdict", "qlist", "qbool")) {
-            kinds.add(new EnumValue(kind, Condition.ALWAYS, List.of()));
-        }
-        SourceInfo nowhere = new SourceInfo("./builtin", 0, null, null);
-        Definition.Head head =
-                new Definition.Head("QType", nowhere, Condition.ALWAYS, List.of(), null);
-        definitions.put("QType", new Definition.EnumType(head, kinds, "QTYPE"));
+        definitions.put(Schema.QTYPE.name(), Schema.QTYPE);
     }
 
     /** The errors found by {@link #check()}. */

@@ -1,6 +1,7 @@
 package lockstep.qapi.model;
 
 import lockstep.qapi.syntax.DocComment;
+import lockstep.qapi.syntax.SourceInfo;
 
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,20 @@ public final class Schema {
             List<String> includes,
             List<Definition> definitions) {}
 
+    /** What alternates branch on in C: an enumeration that every schema has, but in no module. */
+    public static final Definition.EnumType QTYPE =
+            new Definition.EnumType(
+                    new Definition.Head(
+                            "QType",
+                            new SourceInfo("./builtin", 0, null, null),
+                            Condition.ALWAYS,
+                            List.of(),
+                            null),
+                    Stream.of("none", "qnull", "qnum", "qstring", "qdict", "qlist", "qbool")
+                            .map(kind -> new EnumValue(kind, Condition.ALWAYS, List.of()))
+                            .toList(),
+                    "QTYPE");
+
     private final List<Module> modules;
     private final List<DocComment> docs;
     private final Map<String, Definition> byName = new LinkedHashMap<>();
@@ -36,6 +51,7 @@ public final class Schema {
     public Schema(List<Module> modules, List<DocComment> docs) {
         this.modules = List.copyOf(modules);
         this.docs = List.copyOf(docs);
+        byName.put(QTYPE.name(), QTYPE);
         for (Module module : modules) {
             for (Definition definition : module.definitions()) {
                 byName.put(definition.name(), definition);
@@ -53,7 +69,7 @@ public final class Schema {
         return docs;
     }
 
-    /** All definitions in module order. */
+    /** All definitions in module order, without {@link #QTYPE}. */
     public Stream<Definition> definitions() {
         return modules.stream().flatMap(m -> m.definitions().stream());
     }

@@ -157,6 +157,7 @@ final class ChardevCommands implements CharCommands {
     /** The runtime's form of what the schema describes. */
     private static ChardevConfig config(ChardevBackend backend) throws ChardevException {
         return switch (backend) {
+            case ChardevBackend.Unrecognized u -> throw new AssertionError(u);
             case ChardevBackend.File b -> {
                 ChardevFile f = b.data().data();
                 yield logged(
@@ -239,6 +240,7 @@ final class ChardevCommands implements CharCommands {
 
     private static Address address(SocketAddressLegacy address) throws ChardevException {
         return switch (address) {
+            case SocketAddressLegacy.Unrecognized u -> throw new AssertionError(u);
             case SocketAddressLegacy.Inet i -> {
                 InetSocketAddress a = i.data().data();
                 yield new Address.Inet(a.host(), a.port(), a.ipv4(), a.ipv6());

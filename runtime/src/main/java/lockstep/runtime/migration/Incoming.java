@@ -276,7 +276,7 @@ final class Incoming {
     }
 
     private static RunState runState(String name) {
-        for (RunState state : RunState.values()) {
+        for (RunState state : RunState.known()) {
             if (state.wireName().equals(name)) {
                 return state;
             }

@@ -113,7 +113,7 @@ final class MigrationMonitor {
     }
 
     private static MigrationStatus status(String name) throws QmpException {
-        for (MigrationStatus status : MigrationStatus.values()) {
+        for (MigrationStatus status : MigrationStatus.known()) {
             if (status.wireName().equals(name)) {
                 return status;
             }
@@ -123,7 +123,7 @@ final class MigrationMonitor {
 
     private void setCapability(HmpArguments arguments) throws QmpException {
         String name = arguments.string("capability");
-        for (MigrationCapability capability : MigrationCapability.values()) {
+        for (MigrationCapability capability : MigrationCapability.known()) {
             if (capability.wireName().equals(name)) {
                 service.migrateSetCapabilities(
                         new MigrateSetCapabilitiesArguments(

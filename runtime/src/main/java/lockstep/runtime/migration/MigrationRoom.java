@@ -6,7 +6,6 @@ import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.IncomingMigration;
 import lockstep.runtime.spi.Room;
 
-import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /** Puts migration into a process: its section, service, QMP and HMP commands. */
@@ -24,7 +23,7 @@ public final class MigrationRoom implements Room {
         MigrationSettings settings = new MigrationSettings();
         GlobalState globalState =
                 new GlobalState(
-                        Arrays.stream(RunState.values())
+                        RunState.known().stream()
                                 .map(RunState::wireName)
                                 .collect(Collectors.toUnmodifiableSet()));
         vmm.state().register(globalState);

@@ -128,6 +128,7 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
         }
         try {
             return switch (channels.getFirst().addr()) {
+                case MigrationAddress.Unrecognized u -> throw new AssertionError(u);
                 case MigrationAddress.Exec exec ->
                         new Address.Exec(exec.data().args(), String.join(" ", exec.data().args()));
                 case MigrationAddress.File file ->
@@ -136,6 +137,7 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
                         throw new QmpException("migration over rdma is not supported");
                 case MigrationAddress.Socket socket ->
                         switch (socket.data()) {
+                            case SocketAddress.Unrecognized u -> throw new AssertionError(u);
                             case SocketAddress.Inet inet ->
                                     new Address.Tcp(
                                             inet.data().host(),
@@ -236,7 +238,7 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
     @Override
     public List<MigrationCapabilityStatus> queryMigrateCapabilities() {
         List<MigrationCapabilityStatus> all = new ArrayList<>();
-        for (MigrationCapability capability : MigrationCapability.values()) {
+        for (MigrationCapability capability : MigrationCapability.known()) {
             all.add(new MigrationCapabilityStatus(capability, settings.has(capability)));
         }
         return all;
