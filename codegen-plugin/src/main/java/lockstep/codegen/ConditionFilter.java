@@ -24,12 +24,15 @@ final class ConditionFilter {
         ConditionFilter filter = new ConditionFilter(defined);
         List<Schema.Module> modules = new ArrayList<>();
         for (Schema.Module module : schema.modules()) {
-            List<Definition> kept =
-                    module.definitions().stream()
-                            .filter(d -> d.head().condition().holds(defined))
-                            .map(filter::definition)
-                            .toList();
-            modules.add(new Schema.Module(module.name(), module.path(), module.includes(), kept));
+            List<Schema.Entry> kept = new ArrayList<>();
+            for (Schema.Entry entry : module.entries()) {
+                if (!(entry instanceof Definition definition)) {
+                    kept.add(entry);
+                } else if (definition.head().condition().holds(defined)) {
+                    kept.add(filter.definition(definition));
+                }
+            }
+            modules.add(new Schema.Module(module.name(), module.path(), kept));
         }
         return new Schema(modules, schema.docs());
     }

@@ -2,8 +2,9 @@ package lockstep.qapi;
 
 import lockstep.qapi.check.SchemaChecker;
 import lockstep.qapi.model.Schema;
+import lockstep.qapi.syntax.ErrorLog;
 import lockstep.qapi.syntax.ParsedSchema;
-import lockstep.qapi.syntax.SchemaError;
+import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SchemaParser;
 
 import java.util.List;
@@ -33,17 +34,17 @@ public final class SchemaLoader {
     }
 
     private static Schema load(String mainFile, boolean first) throws InvalidSchemaException {
-        ParsedSchema parsed = SchemaParser.parse(mainFile, first);
-        fail(parsed.errors());
-        SchemaChecker checker = new SchemaChecker(parsed, first);
-        Schema schema = checker.check();
-        fail(checker.errors());
-        return schema;
-    }
-
-    private static void fail(List<SchemaError> errors) throws InvalidSchemaException {
-        if (!errors.isEmpty()) {
-            throw new InvalidSchemaException(errors);
+        ErrorLog log = new ErrorLog(first);
+        Schema schema;
+        try {
+            ParsedSchema parsed = SchemaParser.parse(mainFile, log);
+            schema = new SchemaChecker(parsed, log).check();
+        } catch (SchemaErrorException e) {
+            throw new InvalidSchemaException(List.of(e.error()));
         }
+        if (log.count() > 0) {
+            throw new InvalidSchemaException(log.errors());
+        }
+        return schema;
     }
 }

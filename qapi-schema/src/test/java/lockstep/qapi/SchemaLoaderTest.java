@@ -98,7 +98,6 @@ class SchemaLoaderTest {
                 "struct|Foo|'data': {}, 'base': 'int'"
                         + "|'base' requires a struct type, built-in type 'int' isn't",
                 "struct|Foo|'data': {}, 'base': 'Foo'|object Foo contains itself",
-                "struct|Foo|'data': { 'a': 'Foo' }|object Foo contains itself",
                 "struct|Foo|'data': {}, 'if': 'lower'"
                         + "|'if' condition 'lower' of struct is not a valid identifier",
                 "struct|Foo|'data': {}, 'if': { 'any': 'A' }"
@@ -109,9 +108,9 @@ class SchemaLoaderTest {
                 "enum|Foo|'data': [], 'prefix': []|'prefix' must be a string",
                 "alternate|Foo|'data': {}|'data' must not be empty",
                 "alternate|Foo|'data': { 'a': 'str', 'b': 'int' }"
-                        + "|alternative 'b' can't be distinguished from 'a'",
+                        + "|branch 'b' can't be distinguished from 'a'",
                 "alternate|Foo|'data': { 'a': 'any' }"
-                        + "|alternative 'a' cannot use built-in type 'any'",
+                        + "|branch 'a' cannot use built-in type 'any'",
                 "command|foo|'boxed': true|'boxed': true requires 'data'",
                 "command|foo|'gen': true|flag 'gen' may only use false value",
                 "command|foo|'allow-oob': true, 'coroutine': true"
@@ -142,9 +141,8 @@ class SchemaLoaderTest {
                 "{ 'type': 'Ee' }|type|{ 'x': 'Aa' }"
                         + "|branch 'x' is not a value of enum type 'Ee'",
                 "{ 'type': 'Ee' }|type|{ 'a': 'int' }|branch 'a' cannot use built-in type 'int'",
-                "{ 'type': 'Ee' }|type|{}|union has no branches",
                 "{ 'type': 'Ee', 'm': 'int' }|type|{ 'a': 'Aa' }"
-                        + "|member 'm' collides with member 'm' of type 'Aa'",
+                        + "|member 'm' of type 'Aa' collides with base member 'm'",
             })
     void unions(String base, String tag, String data, String expected) throws IOException {
         String text =
@@ -196,7 +194,7 @@ class SchemaLoaderTest {
         InvalidSchemaException e =
                 assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load(file));
         assertEquals(List.of(1, 2, 4), e.errors().stream().map(x -> x.info().line()).toList());
-        String broken = write("u.json", "{ 'a' }\n{ 'b': ! }\n{ 'struct': 'A', 'data': {} }\n{");
+        String broken = write("u.json", "{ 'a' }\n{ 'b': ! }\n{ 'struct': 'Aa', 'data': {} }\n{");
         InvalidSchemaException syntax =
                 assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load(broken));
         assertEquals(List.of(1, 2, 4), syntax.errors().stream().map(x -> x.info().line()).toList());
@@ -208,11 +206,11 @@ class SchemaLoaderTest {
         String end = "##\n{ 'struct': 'Foo', 'data': { 'a': 'int' } }\n";
         assertEquals("t.json:3:1: line should end with ':'", error(start + "# @Foo\n" + end));
         assertEquals(
-                "t.json:2: documentation comment is for 'Bar'",
+                "t.json: In struct 'Foo':\nt.json:7: documentation comment is for 'Bar'",
                 error(start + "# @Bar:\n#\n# @a: x\n" + end));
         assertEquals(
-                "t.json: In struct 'Foo':\nt.json:5: documented member 'b' does not exist",
-                error(start + "# @Foo:\n#\n# @b: x\n" + end));
+                "t.json:6: documented member 'b' does not exist",
+                error(start + "# @Foo:\n#\n# @a: y\n# @b: x\n" + end));
         assertEquals(
                 "t.json: In struct 'Foo':\nt.json:2: documentation comment required",
                 error("{ 'pragma': { 'doc-required': true } }\n{ 'struct': 'Foo', 'data': {} }"));
@@ -223,9 +221,9 @@ class SchemaLoaderTest {
                                 + "# Since: 1.0\n"
                                 + end);
         DocComment doc = Objects.requireNonNull(schema.type("Foo").head().doc());
-        assertEquals("What it is.\n", doc.sections().get(0).text());
+        assertEquals("What it is.", doc.sections().get(0).text());
         assertEquals(
-                "first\nsecond\n",
+                "first\nsecond",
                 Objects.requireNonNull(doc.find(DocComment.Kind.MEMBER, "a")).text());
         assertEquals(DocComment.Kind.SINCE, doc.sections().get(2).kind());
     }

@@ -8,10 +8,10 @@ import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
+import lockstep.qapi.syntax.ErrorLog;
 import lockstep.qapi.syntax.Expression;
 import lockstep.qapi.syntax.Node;
 import lockstep.qapi.syntax.Pragmas;
-import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SourceInfo;
 
 import org.jspecify.annotations.Nullable;
@@ -24,75 +24,115 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
-/** Checks one expression by itself and turns it into a definition. */
+/**
+ * Checks one expression by itself and turns it into a definition. What is wrong is noted and left
+ * out, so that the rest is checked, too.
+ */
 final class ExpressionChecker {
     private static final List<String> METAS =
             List.of("enum", "struct", "union", "alternate", "command", "event");
     private static final Pattern SYMBOL = Pattern.compile("[A-Z][A-Z0-9_]*");
 
     private final Pragmas pragmas;
+    private final ErrorLog log;
     private final Expression expression;
     private final Map<String, Node> members;
+    private final int before;
     private SourceInfo info;
 
-    ExpressionChecker(Pragmas pragmas, Expression expression) {
+    ExpressionChecker(Pragmas pragmas, ErrorLog log, Expression expression) {
         this.pragmas = pragmas;
+        this.log = log;
         this.expression = expression;
         this.members = expression.members();
         this.info = expression.info();
+        this.before = log.count();
     }
 
-    Definition check() {
+    /** The definition, or null when it has errors. */
+    @Nullable Definition check() {
         List<String> metas = METAS.stream().filter(members::containsKey).toList();
         if (metas.size() != 1) {
-            throw error(
+            error(
                     "expression must have exactly one key"
                             + " 'enum', 'struct', 'union', 'alternate', 'command', 'event'");
+            return null;
         }
         String meta = metas.get(0);
-        String name = Names.string(members.get(meta), info, "'" + meta + "'");
+        String name = string(members.get(meta), "'" + meta + "'");
+        if (name == null) {
+            return null;
+        }
         info = info.within(meta, name);
         definitionName(name, meta);
-        doc(name);
-        return switch (meta) {
-            case "enum" -> enumeration(name);
-            case "struct" -> struct(name);
-            case "union" -> union(name);
-            case "alternate" -> alternate(name);
-            case "command" -> command(name);
-            default -> event(name);
-        };
+        documentation(name, meta);
+        Definition definition =
+                switch (meta) {
+                    case "enum" -> enumeration(name);
+                    case "struct" -> struct(name);
+                    case "union" -> union(name);
+                    case "alternate" -> alternate(name);
+                    case "command" -> command(name);
+                    default -> event(name);
+                };
+        return log.count() == before ? definition : null;
     }
 
-    private SchemaErrorException error(String message) {
-        return new SchemaErrorException(info, message);
+    private void error(String message) {
+        log.report(info, message);
+    }
+
+    private void complain(@Nullable String complaint) {
+        if (complaint != null) {
+            error(complaint);
+        }
+    }
+
+    private @Nullable String string(@Nullable Node node, String source) {
+        if (node instanceof Node.Str string) {
+            return string.value();
+        }
+        error(source + " requires a string name");
+        return null;
     }
 
     private void definitionName(String name, String meta) {
         switch (meta) {
-            case "event" -> Names.upper(name, info, meta);
+            case "event" -> complain(Names.upper(name, meta));
             case "command" ->
-                    Names.lower(name, info, meta, false, pragmas.commandNames.contains(name));
+                    complain(Names.lower(name, meta, false, pragmas.commandNames.contains(name)));
             default -> {
-                Names.camel(name, info, meta);
+                complain(Names.camel(name, meta));
                 if (name.endsWith("List")) {
-                    throw error(meta + " name should not end in 'List'");
+                    error(meta + " name should not end in 'List'");
                 }
             }
         }
     }
 
-    private void doc(String name) {
+    private void documentation(String name, String meta) {
         DocComment doc = expression.doc();
         if (doc == null) {
             if (pragmas.docRequired) {
-                throw error("documentation comment required");
+                error("documentation comment required");
             }
             return;
         }
+        if (!doc.sound()) {
+            return;
+        }
         if (!name.equals(doc.symbol())) {
-            throw new SchemaErrorException(
-                    doc.info(), "documentation comment is for '" + doc.symbol() + "'");
+            error("documentation comment is for '" + doc.symbol() + "'");
+        }
+        DocComment.Section returns = doc.find(DocComment.Kind.RETURNS, "");
+        DocComment.Section errors = doc.find(DocComment.Kind.ERRORS, "");
+        if (returns != null && !meta.equals("command")) {
+            log.report(returns.info(), "'Returns' section is only valid for commands");
+        } else if (returns != null && !members.containsKey("returns")) {
+            log.report(returns.info(), "'Returns' section, but command doesn't return anything");
+        }
+        if (errors != null && !meta.equals("command")) {
+            log.report(errors.info(), "'Errors' section is only valid for commands");
         }
     }
 
@@ -105,36 +145,51 @@ final class ExpressionChecker {
 
     private Definition enumeration(String name) {
         keys(members, "enum", List.of("enum", "data"), List.of("if", "features", "prefix"));
-        if (!(members.get("data") instanceof Node.Arr data)) {
-            throw error("'data' must be an array");
+        Node data = members.get("data");
+        List<Node> elements = List.of();
+        if (data instanceof Node.Arr list) {
+            elements = list.elements();
+        } else if (data != null) {
+            error("'data' must be an array");
         }
         String prefix = null;
         Node prefixNode = members.get("prefix");
-        if (prefixNode != null) {
-            if (!(prefixNode instanceof Node.Str string)) {
-                throw error("'prefix' must be a string");
-            }
+        if (prefixNode instanceof Node.Str string) {
             prefix = string.value();
+        } else if (prefixNode != null) {
+            error("'prefix' must be a string");
         }
-        boolean permissive = pragmas.memberNames.contains(name);
         List<EnumValue> values = new ArrayList<>();
-        for (Node element : data.elements()) {
-            Map<String, Node> value = longForm(element, "name");
-            keys(value, "'data' member", List.of("name"), List.of("if", "features"));
-            String valueName = Names.string(value.get("name"), info, "'data' member");
-            String source = "'data' member '" + valueName + "'";
-            boolean digit = !valueName.isEmpty() && Character.isDigit(valueName.charAt(0));
-            Names.lower(digit ? "d" + valueName : valueName, info, source, permissive, permissive);
-            values.add(new EnumValue(valueName, condition(value, source), features(value)));
+        for (Node element : elements) {
+            EnumValue value = enumValue(element, pragmas.memberNames.contains(name));
+            if (value != null) {
+                values.add(value);
+            }
         }
         return new Definition.EnumType(head("enum", name), values, prefix);
+    }
+
+    private @Nullable EnumValue enumValue(Node node, boolean permissive) {
+        Map<String, Node> value = longForm(node, "name");
+        if (!keys(value, "'data' member", List.of("name"), List.of("if", "features"))) {
+            return null;
+        }
+        String name = string(value.get("name"), "'data' member");
+        if (name == null) {
+            return null;
+        }
+        String source = "'data' member '" + name + "'";
+        // Unlike other names, a value may start with a digit.
+        boolean digit = !name.isEmpty() && name.charAt(0) >= '0' && name.charAt(0) <= '9';
+        complain(Names.lower(digit ? "d" + name : name, source, permissive, permissive));
+        return new EnumValue(name, condition(value, source), features(value));
     }
 
     private Definition struct(String name) {
         keys(members, "struct", List.of("struct", "data"), List.of("base", "if", "features"));
         List<Member> data = implicit(members.get("data"), "'data'", name);
         String base = typeName(members.get("base"), "'base'");
-        return new Definition.StructType(head("struct", name), base, data);
+        return new Definition.StructType(head("struct", name), orNone(base), data);
     }
 
     private Definition union(String name) {
@@ -147,55 +202,68 @@ final class ExpressionChecker {
         String baseName = null;
         List<Member> baseMembers = List.of();
         if (base instanceof Node.Str string) {
-            baseName = string.value();
+            baseName = orNone(string.value());
         } else {
             baseMembers = implicit(base, "'base'", name);
         }
-        String discriminator = Names.string(members.get("discriminator"), info, "'discriminator'");
-        if (!(members.get("data") instanceof Node.Obj data)) {
-            throw error("'data' must be an object");
-        }
+        Node tag = members.get("discriminator");
+        String discriminator = tag == null ? null : string(tag, "'discriminator'");
         List<Branch> branches = new ArrayList<>();
-        data.members()
+        object(members.get("data"))
                 .forEach(
                         (key, node) -> {
                             String source = "'data' member '" + key + "'";
                             Map<String, Node> value = longForm(node, "type");
-                            keys(value, source, List.of("type"), List.of("if"));
-                            Condition condition = condition(value, source);
-                            if (!(value.get("type") instanceof Node.Str type)) {
-                                throw error(source + " should be a type name");
+                            if (keys(value, source, List.of("type"), List.of("if"))) {
+                                Condition condition = condition(value, source);
+                                String type = typeName(value.get("type"), source);
+                                if (type != null) {
+                                    TypeRef ref = new TypeRef(type, false);
+                                    branches.add(new Branch(key, ref, condition));
+                                }
                             }
-                            branches.add(
-                                    new Branch(key, new TypeRef(type.value(), false), condition));
                         });
         return new Definition.UnionType(
-                head("union", name), baseName, baseMembers, discriminator, branches);
+                head("union", name),
+                baseName,
+                baseMembers,
+                discriminator == null ? "" : discriminator,
+                branches);
     }
 
     private Definition alternate(String name) {
         keys(members, "alternate", List.of("alternate", "data"), List.of("if", "features"));
-        Node node = members.get("data");
-        if (node instanceof Node.Obj none && none.members().isEmpty()
-                || node instanceof Node.Arr list && list.elements().isEmpty()) {
-            throw error("'data' must not be empty");
-        }
-        if (!(node instanceof Node.Obj data)) {
-            throw error("'data' must be an object");
-        }
         List<Branch> branches = new ArrayList<>();
-        data.members()
+        Node data = members.get("data");
+        if (data != null && !data.truthy()) {
+            error("'data' must not be empty");
+            data = null;
+        }
+        object(data)
                 .forEach(
                         (key, element) -> {
                             String source = "'data' member '" + key + "'";
-                            Names.lower(key, info, source, false, false);
+                            complain(Names.lower(key, source, false, false));
                             Map<String, Node> value = longForm(element, "type");
-                            keys(value, source, List.of("type"), List.of("if"));
-                            Condition condition = condition(value, source);
-                            TypeRef type = typeOrArray(value.get("type"), source);
-                            branches.add(new Branch(key, type, condition));
+                            if (keys(value, source, List.of("type"), List.of("if"))) {
+                                Condition condition = condition(value, source);
+                                TypeRef type = typeOrArray(value.get("type"), source);
+                                if (type != null) {
+                                    branches.add(new Branch(key, type, condition));
+                                }
+                            }
                         });
         return new Definition.AlternateType(head("alternate", name), branches);
+    }
+
+    private Map<String, Node> object(@Nullable Node data) {
+        if (data instanceof Node.Obj object) {
+            return object.members();
+        }
+        if (data != null) {
+            error("'data' must be an object");
+        }
+        return Map.of();
     }
 
     private Definition command(String name) {
@@ -215,12 +283,12 @@ final class ExpressionChecker {
                         "allow-preconfig",
                         "coroutine"));
         Definition.Arguments arguments = arguments();
-        Node returnsNode = members.get("returns");
-        TypeRef returns = returnsNode == null ? null : typeOrArray(returnsNode, "'returns'");
+        Node node = members.get("returns");
+        TypeRef returns = node == null ? null : typeOrArray(node, "'returns'");
         return new Definition.Command(
                 head("command", name),
                 arguments,
-                returns,
+                returns == null || returns.name().isEmpty() ? null : returns,
                 flag("gen", true),
                 flag("success-response", true),
                 flag("allow-oob", false),
@@ -236,17 +304,14 @@ final class ExpressionChecker {
 
     private Definition.Arguments arguments() {
         Node data = members.get("data");
-        if (members.containsKey("boxed")) {
-            if (data == null) {
-                throw error("'boxed': true requires 'data'");
-            }
-            return new Definition.Arguments(typeName(data, "'data'"), List.of(), true);
+        Node boxedNode = members.get("boxed");
+        boolean boxed = boxedNode != null && boxedNode.truthy();
+        if (boxed && data == null) {
+            error("'boxed': true requires 'data'");
         }
-        if (data == null) {
-            return new Definition.Arguments(null, List.of(), false);
-        }
-        if (data instanceof Node.Str string) {
-            return new Definition.Arguments(string.value(), List.of(), false);
+        if (boxed || data instanceof Node.Str) {
+            String type = typeName(data, "'data'");
+            return new Definition.Arguments(orNone(type), List.of(), boxed);
         }
         return new Definition.Arguments(null, implicit(data, "'data'", null), false);
     }
@@ -256,26 +321,28 @@ final class ExpressionChecker {
     }
 
     private void flags() {
-        for (String key : List.of("gen", "success-response")) {
-            Node value = members.get(key);
-            if (value != null && !(value instanceof Node.Bool bool && !bool.value())) {
-                throw error("flag '" + key + "' may only use false value");
-            }
-        }
-        for (String key : List.of("boxed", "allow-oob", "allow-preconfig", "coroutine")) {
-            Node value = members.get(key);
-            if (value != null && !(value instanceof Node.Bool bool && bool.value())) {
-                throw error("flag '" + key + "' may only use true value");
-            }
-        }
+        onlyValue(List.of("gen", "success-response"), false);
+        onlyValue(List.of("boxed", "allow-oob", "allow-preconfig", "coroutine"), true);
         if (members.containsKey("allow-oob") && members.containsKey("coroutine")) {
-            throw error("flags 'allow-oob' and 'coroutine' are incompatible");
+            error("flags 'allow-oob' and 'coroutine' are incompatible");
+        }
+    }
+
+    private void onlyValue(List<String> keys, boolean only) {
+        for (String key : keys) {
+            Node value = members.get(key);
+            if (value != null && !value.equals(new Node.Bool(only))) {
+                error("flag '" + key + "' may only use " + only + " value");
+            }
         }
     }
 
     private List<Member> implicit(@Nullable Node node, String source, @Nullable String owner) {
         if (!(node instanceof Node.Obj object)) {
-            throw error(source + " should be an object or type name");
+            if (node != null) {
+                error(source + " should be an object or type name");
+            }
+            return List.of();
         }
         boolean permissive = owner != null && pragmas.memberNames.contains(owner);
         List<Member> result = new ArrayList<>();
@@ -283,21 +350,30 @@ final class ExpressionChecker {
                 .forEach(
                         (key, element) -> {
                             String keySource = source + " member '" + key + "'";
-                            boolean optional = key.startsWith("*");
-                            String name = optional ? key.substring(1) : key;
-                            Names.lower(name, info, keySource, permissive, permissive);
-                            String identifier = Names.identifier(name);
-                            if (identifier.equals("u") || identifier.startsWith("has_")) {
-                                throw error(keySource + " uses reserved name");
+                            Member member = member(key, element, keySource, permissive);
+                            if (member != null) {
+                                result.add(member);
                             }
-                            Map<String, Node> value = longForm(element, "type");
-                            keys(value, keySource, List.of("type"), List.of("if", "features"));
-                            Condition condition = condition(value, keySource);
-                            List<Feature> features = features(value);
-                            TypeRef type = typeOrArray(value.get("type"), keySource);
-                            result.add(new Member(name, type, optional, condition, features));
                         });
         return result;
+    }
+
+    private @Nullable Member member(String key, Node node, String source, boolean permissive) {
+        boolean optional = key.startsWith("*");
+        String name = optional ? key.substring(1) : key;
+        complain(Names.lower(name, source, permissive, permissive));
+        String identifier = Names.identifier(name);
+        if (identifier.equals("u") || identifier.startsWith("has_")) {
+            error(source + " uses reserved name");
+        }
+        Map<String, Node> value = longForm(node, "type");
+        if (!keys(value, source, List.of("type"), List.of("if", "features"))) {
+            return null;
+        }
+        Condition condition = condition(value, source);
+        List<Feature> features = features(value);
+        TypeRef type = typeOrArray(value.get("type"), source);
+        return type == null ? null : new Member(name, type, optional, condition, features);
     }
 
     private static Map<String, Node> longForm(Node node, String key) {
@@ -305,16 +381,21 @@ final class ExpressionChecker {
     }
 
     private @Nullable String typeName(@Nullable Node node, String source) {
-        if (node == null) {
-            return null;
-        }
         if (node instanceof Node.Str string) {
             return string.value();
         }
-        throw error(source + " should be a type name");
+        if (node != null) {
+            error(source + " should be a type name");
+        }
+        return null;
     }
 
-    private TypeRef typeOrArray(@Nullable Node node, String source) {
+    /** An empty name stands for no type where a type may be left out. */
+    private static @Nullable String orNone(@Nullable String type) {
+        return type == null || type.isEmpty() ? null : type;
+    }
+
+    private @Nullable TypeRef typeOrArray(@Nullable Node node, String source) {
         if (node instanceof Node.Str string) {
             return new TypeRef(string.value(), false);
         }
@@ -322,9 +403,11 @@ final class ExpressionChecker {
             if (list.elements().size() == 1 && list.elements().get(0) instanceof Node.Str string) {
                 return new TypeRef(string.value(), true);
             }
-            throw error(source + ": array type must contain single type name");
+            error(source + ": array type must contain single type name");
+            return null;
         }
-        throw error(source + " should be a type name");
+        error(source + " should be a type name or array");
+        return null;
     }
 
     private List<Feature> features(Map<String, Node> holder) {
@@ -333,29 +416,34 @@ final class ExpressionChecker {
             return List.of();
         }
         if (!(node instanceof Node.Arr list)) {
-            throw error("'features' must be an array");
+            error("'features' must be an array");
+            return List.of();
         }
         List<Feature> result = new ArrayList<>();
         for (Node element : list.elements()) {
             Map<String, Node> value = longForm(element, "name");
-            keys(value, "'features' member", List.of("name"), List.of("if"));
-            String name = Names.string(value.get("name"), info, "'features' member");
-            String source = "'features' member '" + name + "'";
-            Names.lower(name, info, source, false, false);
-            result.add(new Feature(name, condition(value, source)));
+            if (!keys(value, "'features' member", List.of("name"), List.of("if"))) {
+                continue;
+            }
+            String name = string(value.get("name"), "'features' member");
+            if (name != null) {
+                String source = "'features' member '" + name + "'";
+                complain(Names.lower(name, source, false, false));
+                result.add(new Feature(name, condition(value, source)));
+            }
         }
         return result;
     }
 
     private Condition condition(Map<String, Node> holder, String source) {
         Node node = holder.get("if");
-        return node == null ? Condition.ALWAYS : parseCondition(node, source);
+        return node == null ? Condition.ALWAYS : condition(node, source);
     }
 
-    private Condition parseCondition(Node node, String source) {
+    private Condition condition(Node node, String source) {
         if (node instanceof Node.Str string) {
             if (!SYMBOL.matcher(string.value()).matches()) {
-                throw error(
+                error(
                         "'if' condition '"
                                 + string.value()
                                 + "' of "
@@ -365,42 +453,51 @@ final class ExpressionChecker {
             return new Condition.Symbol(string.value());
         }
         if (!(node instanceof Node.Obj object)) {
-            throw error("'if' condition of " + source + " must be a string or an object");
+            error("'if' condition of " + source + " must be a string or an object");
+            return Condition.ALWAYS;
         }
         Map<String, Node> value = object.members();
-        keys(value, "'if' condition of " + source, List.of(), List.of("all", "any", "not"));
+        String what = "'if' condition of " + source;
+        int errors = log.count();
+        keys(value, what, List.of(), List.of("all", "any", "not"));
+        if (log.count() > errors) {
+            return Condition.ALWAYS;
+        }
         if (value.size() != 1) {
-            throw error("'if' condition of " + source + " has conflicting keys");
+            error("'if' condition of " + source + " has conflicting keys");
+            return Condition.ALWAYS;
         }
         String key = value.keySet().iterator().next();
         Node operand = value.values().iterator().next();
         if (key.equals("not")) {
-            return new Condition.Not(parseCondition(operand, source));
+            return new Condition.Not(condition(operand, source));
         }
         if (!(operand instanceof Node.Arr list)) {
-            throw error("'" + key + "' condition of " + source + " must be an array");
+            error("'" + key + "' condition of " + source + " must be an array");
+            return Condition.ALWAYS;
         }
         if (list.elements().isEmpty()) {
-            throw error("'if' condition [] of " + source + " is useless");
+            error("'if' condition [] of " + source + " is useless");
         }
-        List<Condition> operands =
-                list.elements().stream().map(o -> parseCondition(o, source)).toList();
+        List<Condition> operands = list.elements().stream().map(o -> condition(o, source)).toList();
         return key.equals("all") ? new Condition.All(operands) : new Condition.Any(operands);
     }
 
-    private void keys(
+    /** Notes missing and unknown keys; gives whether all required ones are there. */
+    private boolean keys(
             Map<String, Node> value, String source, List<String> required, List<String> optional) {
         Set<String> missing = new TreeSet<>(required);
         missing.removeAll(value.keySet());
         if (!missing.isEmpty()) {
-            throw error(source + " misses key" + plural(missing) + " " + quoted(missing));
+            error(source + " misses key" + plural(missing) + " " + quoted(missing));
         }
-        Set<String> allowed = new TreeSet<>(required);
-        allowed.addAll(optional);
         Set<String> unknown = new TreeSet<>(value.keySet());
-        unknown.removeAll(allowed);
+        required.forEach(unknown::remove);
+        optional.forEach(unknown::remove);
         if (!unknown.isEmpty()) {
-            throw error(
+            Set<String> allowed = new TreeSet<>(required);
+            allowed.addAll(optional);
+            error(
                     source
                             + " has unknown key"
                             + plural(unknown)
@@ -410,6 +507,7 @@ final class ExpressionChecker {
                             + quoted(allowed)
                             + ".");
         }
+        return missing.isEmpty();
     }
 
     private static String plural(Set<String> set) {

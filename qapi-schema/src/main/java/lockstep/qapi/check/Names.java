@@ -1,15 +1,11 @@
 package lockstep.qapi.check;
 
-import lockstep.qapi.syntax.Node;
-import lockstep.qapi.syntax.SchemaErrorException;
-import lockstep.qapi.syntax.SourceInfo;
-
 import org.jspecify.annotations.Nullable;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The rules for names. */
+/** The rules for names. Each check gives what is wrong, or null. */
 final class Names {
     private static final Pattern VALID =
             Pattern.compile("(__[a-z0-9.-]+_)?(x-)?([a-z][a-z0-9_-]*)", Pattern.CASE_INSENSITIVE);
@@ -17,50 +13,55 @@ final class Names {
 
     private Names() {}
 
-    static String string(@Nullable Node node, SourceInfo info, String source) {
-        if (node instanceof Node.Str string) {
-            return string.value();
-        }
-        throw new SchemaErrorException(info, source + " requires a string name");
-    }
-
     /** The name as a C identifier would have it, which is what must be unique. */
     static String identifier(String name) {
-        return name.replaceAll("[^A-Za-z0-9_]", "_");
-    }
-
-    private static String stem(String name, SourceInfo info, String source) {
-        Matcher match = VALID.matcher(name);
-        if (!match.matches() || identifier(name).startsWith("q_")) {
-            throw new SchemaErrorException(info, source + " has an invalid name");
+        StringBuilder result = new StringBuilder(name);
+        for (int i = 0; i < name.length(); i++) {
+            char c = name.charAt(i);
+            boolean plain = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9';
+            if (!plain) {
+                result.setCharAt(i, '_');
+            }
         }
-        return match.group(3);
+        return result.toString();
     }
 
-    static void lower(
-            String name, SourceInfo info, String source, boolean upper, boolean underscore) {
-        String stem = stem(name, info, source);
+    /** The name without a downstream or experimental prefix, or null when it is not one. */
+    private static @Nullable String stem(String name) {
+        Matcher match = VALID.matcher(name);
+        boolean valid = match.matches() && !identifier(name).startsWith("q_");
+        return valid ? match.group(3) : null;
+    }
+
+    private static String invalid(String source) {
+        return source + " has an invalid name";
+    }
+
+    static @Nullable String lower(String name, String source, boolean upper, boolean underscore) {
+        String stem = stem(name);
+        if (stem == null) {
+            return invalid(source);
+        }
         boolean bad =
                 (!upper && stem.chars().anyMatch(c -> c >= 'A' && c <= 'Z'))
                         || (!underscore && stem.indexOf('_') >= 0);
-        if (bad) {
-            throw new SchemaErrorException(
-                    info, "name of " + source + " must not use uppercase or '_'");
-        }
+        return bad ? "name of " + source + " must not use uppercase or '_'" : null;
     }
 
-    static void upper(String name, SourceInfo info, String source) {
-        String stem = stem(name, info, source);
-        if (stem.chars().anyMatch(c -> (c >= 'a' && c <= 'z') || c == '-')) {
-            throw new SchemaErrorException(
-                    info, "name of " + source + " must not use lowercase or '-'");
+    static @Nullable String upper(String name, String source) {
+        String stem = stem(name);
+        if (stem == null) {
+            return invalid(source);
         }
+        boolean bad = stem.chars().anyMatch(c -> (c >= 'a' && c <= 'z') || c == '-');
+        return bad ? "name of " + source + " must not use lowercase or '-'" : null;
     }
 
-    static void camel(String name, SourceInfo info, String source) {
-        String stem = stem(name, info, source);
-        if (!CAMEL.matcher(stem).matches()) {
-            throw new SchemaErrorException(info, "name of " + source + " must use CamelCase");
+    static @Nullable String camel(String name, String source) {
+        String stem = stem(name);
+        if (stem == null) {
+            return invalid(source);
         }
+        return CAMEL.matcher(stem).matches() ? null : "name of " + source + " must use CamelCase";
     }
 }

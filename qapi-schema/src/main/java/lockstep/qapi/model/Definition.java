@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 
 /** A definition of a schema. */
-public sealed interface Definition {
+public sealed interface Definition extends Schema.Entry {
 
     /** Name, place, condition, features and documentation, which every definition has. */
     Head head();
@@ -20,6 +20,11 @@ public sealed interface Definition {
 
     /** The keyword it was defined with. */
     String meta();
+
+    /** The members given in the definition itself: of a struct, of a union's base, or arguments. */
+    default List<Member> ownMembers() {
+        return List.of();
+    }
 
     /**
      * What all definitions share.
@@ -60,6 +65,11 @@ public sealed interface Definition {
      */
     record StructType(Head head, @Nullable String base, List<Member> members) implements Type {
         @Override
+        public List<Member> ownMembers() {
+            return members;
+        }
+
+        @Override
         public String meta() {
             return "struct";
         }
@@ -80,6 +90,11 @@ public sealed interface Definition {
             String discriminator,
             List<Branch> branches)
             implements Type {
+        @Override
+        public List<Member> ownMembers() {
+            return baseMembers;
+        }
+
         @Override
         public String meta() {
             return "union";
@@ -130,6 +145,11 @@ public sealed interface Definition {
             boolean coroutine)
             implements Definition {
         @Override
+        public List<Member> ownMembers() {
+            return arguments.members();
+        }
+
+        @Override
         public String meta() {
             return "command";
         }
@@ -137,6 +157,11 @@ public sealed interface Definition {
 
     /** An event. */
     record Event(Head head, Arguments arguments) implements Definition {
+        @Override
+        public List<Member> ownMembers() {
+            return arguments.members();
+        }
+
         @Override
         public String meta() {
             return "event";

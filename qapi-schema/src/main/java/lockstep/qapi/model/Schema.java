@@ -5,29 +5,55 @@ import lockstep.qapi.syntax.SourceInfo;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** A checked schema. All names in it resolve. */
 public final class Schema {
+    /** What a file of the schema consists of. */
+    public sealed interface Entry permits Include, Definition {}
+
+    /**
+     * An include directive; repeated ones are kept.
+     *
+     * @param module name of the included file's module
+     */
+    public record Include(String module) implements Entry {}
+
     /**
      * One file of the schema.
      *
      * @param name path relative to the main file's directory
      * @param path the file
-     * @param includes names of the modules it includes, in order
-     * @param definitions its definitions in order
+     * @param entries its includes and definitions in order
      */
-    public record Module(
-            String name,
-            java.nio.file.Path path,
-            List<String> includes,
-            List<Definition> definitions) {}
+    public record Module(String name, Path path, List<Entry> entries) {
+        /** Its definitions in order. */
+        public List<Definition> definitions() {
+            return entries.stream()
+                    .filter(Definition.class::isInstance)
+                    .map(Definition.class::cast)
+                    .toList();
+        }
+
+        /** Names of the modules it includes, in order. */
+        public List<String> includes() {
+            return entries.stream()
+                    .filter(Include.class::isInstance)
+                    .map(e -> ((Include) e).module())
+                    .toList();
+        }
+    }
+
+    private static final Map<String, BuiltinType> BUILTINS =
+            Stream.of(BuiltinType.values())
+                    .collect(Collectors.toUnmodifiableMap(BuiltinType::wireName, t -> t));
 
     /** What alternates branch on in C: an enumeration that every schema has, but in no module. */
     public static final Definition.EnumType QTYPE =
@@ -41,7 +67,7 @@ public final class Schema {
                     Stream.of("none", "qnull", "qnum", "qstring", "qdict", "qlist", "qbool")
                             .map(kind -> new EnumValue(kind, Condition.ALWAYS, List.of()))
                             .toList(),
-                    "QTYPE");
+                    null);
 
     private final List<Module> modules;
     private final List<DocComment> docs;
@@ -76,15 +102,10 @@ public final class Schema {
 
     /** The built-in type of that name, if it is one. */
     public static Optional<BuiltinType> builtin(String name) {
-        for (BuiltinType type : BuiltinType.values()) {
-            if (type.name().toLowerCase(Locale.ROOT).equals(name)) {
-                return Optional.of(type);
-            }
-        }
-        return Optional.empty();
+        return Optional.ofNullable(BUILTINS.get(name));
     }
 
-    /** The definition of that name, if there is one. */
+    /** The definition of that name, if there is one; {@link #QTYPE} is always there. */
     public Optional<Definition> find(String name) {
         return Optional.ofNullable(byName.get(name));
     }

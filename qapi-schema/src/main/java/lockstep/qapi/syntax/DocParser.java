@@ -5,223 +5,237 @@ import org.jspecify.annotations.Nullable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Reads one documentation comment, from its opening {@code ##} to its closing one. */
+/**
+ * Reads one documentation comment, from its opening {@code ##} to its closing one. Most errors in it
+ * are noted and reading goes on.
+ */
 final class DocParser {
-    private static final Pattern NAMED = Pattern.compile("@([^:]*): *");
     private static final Pattern TAGGED =
             Pattern.compile("(Returns|Errors|Since|Notes?|Examples?|TODO)(?!::): *");
-    private static final Pattern INDENT = Pattern.compile("\\s*");
+    private static final int WIDTH = 70;
 
     private final Lexer lexer;
+    private final DocLineRules rules = new DocLineRules();
+    private final ErrorLog log;
+    private DocComment doc;
+    private boolean closed;
 
-    DocParser(Lexer lexer) {
+    DocParser(Lexer lexer, ErrorLog log) {
         this.lexer = lexer;
+        this.log = log;
+        this.doc = new DocComment(lexer.info(), null);
     }
 
-    DocComment parse(SourceInfo info) {
-        if (!lexer.value.equals("##")) {
-            throw lexer.error("junk after '##' at start of documentation comment");
+    /** Reads the comment and the token after it. */
+    DocComment parse() {
+        boolean junk = !lexer.value.equals("##");
+        if (junk) {
+            report("junk after '##' at start of documentation comment");
         }
-        String line = skipBlank(advance());
-        DocComment doc;
+        lexer.next(false);
+        if (junk && lexer.token != '#') {
+            return broken();
+        }
+        String line = line();
         if (line != null && line.startsWith("@")) {
             if (!line.endsWith(":")) {
-                throw lexer.error("line should end with ':'");
+                report("line should end with ':'");
             }
-            String symbol = line.substring(1, line.length() - 1);
+            String symbol = line.replaceAll("^@|:$", "");
             if (symbol.isEmpty()) {
-                throw lexer.error("name required after '@'");
+                report("name required after '@'");
             }
-            doc = new DocComment(info, symbol);
-            definition(doc);
+            boolean sound = doc.sound();
+            doc = new DocComment(doc.info(), symbol);
+            if (!sound) {
+                doc.spoil();
+            }
+            definition(advance());
         } else {
-            doc = new DocComment(info, null);
-            freeForm(doc, line);
+            freeForm(line);
         }
-        lexer.next();
+        if (closed) {
+            lexer.next();
+        }
+        end();
         return doc;
     }
 
-    private void definition(DocComment doc) {
-        boolean noMoreArguments = false;
-        boolean features = false;
-        String line = advance();
-        while (true) {
-            line = skipBlank(line);
-            if (line == null) {
-                return;
-            }
-            Matcher tagged = TAGGED.matcher(line);
-            if (line.equals("Features:")) {
-                if (features) {
-                    throw lexer.error("duplicated 'Features:' line");
-                }
-                features = true;
-                line = skipBlank(advance());
-                boolean any = false;
-                while (line != null && named(line) != null) {
-                    line = member(doc, DocComment.Kind.FEATURE, line);
-                    any = true;
-                }
-                if (!any) {
-                    throw lexer.error("feature descriptions expected");
-                }
-                noMoreArguments = true;
-            } else if (named(line) != null) {
-                Matcher name = NAMED.matcher(line);
-                if (noMoreArguments && name.lookingAt()) {
-                    throw lexer.error("description of '@" + name.group(1) + ":' follows a section");
-                }
-                while (line != null && named(line) != null) {
-                    line = member(doc, DocComment.Kind.MEMBER, line);
-                }
-                noMoreArguments = true;
-            } else if (tagged.lookingAt()) {
-                line = tagged(doc, tagged, line);
-                noMoreArguments = true;
-            } else if (line.startsWith("=")) {
-                throw lexer.error("unexpected '=' markup in definition documentation");
-            } else {
-                DocComment.Section section = doc.last();
-                if (section == null || section.kind() != DocComment.Kind.PLAIN) {
-                    section = doc.open(DocComment.Kind.PLAIN, "", lexer.info());
-                } else {
-                    section.append("");
-                }
-                line = paragraph(section, line);
+    /** What has been read before a token that cannot be one of a comment. */
+    DocComment broken() {
+        doc.spoil();
+        doc.end();
+        return doc;
+    }
+
+    private void end() {
+        doc.end();
+        for (DocComment.Section section : doc.sections()) {
+            if (section.kind() != DocComment.Kind.PLAIN && section.written().isEmpty()) {
+                log.report(section.info(), "text required after '" + section.kind() + ":'");
             }
         }
     }
 
-    private @Nullable String tagged(DocComment doc, Matcher match, String line) {
+    private void report(String message) {
+        doc.spoil();
+        log.report(lexer.error(message).error());
+    }
+
+    private void reportSection(String message) {
+        doc.spoil();
+        log.report(lexer.info(), message);
+    }
+
+    private void definition(@Nullable String first) {
+        boolean noMoreMembers = false;
+        String line = skipBlank(first);
+        while (line != null) {
+            String name = name(line);
+            Matcher tagged = TAGGED.matcher(line);
+            if (line.equals("Features:")) {
+                line = features();
+                noMoreMembers = true;
+            } else if (name != null) {
+                if (noMoreMembers) {
+                    report("description of '@" + name + ":' follows a section");
+                }
+                line = descriptions(DocComment.Kind.MEMBER, line);
+                noMoreMembers = true;
+            } else if (tagged.lookingAt()) {
+                line = indented(tagged(tagged), line.substring(tagged.end()));
+                noMoreMembers = true;
+            } else {
+                line = paragraph(doc.plain(lexer.info()), line);
+            }
+            line = skipBlank(line);
+        }
+    }
+
+    private @Nullable String features() {
+        if (doc.hasFeatures()) {
+            report("duplicated 'Features:' line");
+        }
+        String line = skipBlank(advance());
+        line = descriptions(DocComment.Kind.FEATURE, line);
+        if (!doc.hasFeatures()) {
+            report("feature descriptions expected");
+        }
+        return line;
+    }
+
+    /** Descriptions of members or of features, as many as follow one another. */
+    private @Nullable String descriptions(DocComment.Kind kind, @Nullable String first) {
+        String line = first;
+        while (line != null) {
+            String name = name(line);
+            if (name == null) {
+                return line;
+            }
+            if (name.isEmpty()) {
+                reportSection("invalid parameter name");
+            }
+            if (doc.find(kind, name) != null) {
+                reportSection("'" + name + "' parameter name duplicated");
+            }
+            int text = name.length() + 2;
+            while (text < line.length() && line.charAt(text) == ' ') {
+                text++;
+            }
+            line = indented(doc.open(kind, name, lexer.info()), line.substring(text));
+        }
+        return null;
+    }
+
+    private DocComment.Section tagged(Matcher match) {
         String tag = match.group(1);
-        if (tag.startsWith("Note")) {
-            throw lexer.error(
-                    "The '"
-                            + tag
-                            + "' section is no longer supported. Please use rST's '.. note::' or"
-                            + " '.. admonition:: notes' directives, or another suitable admonition"
-                            + " instead.");
-        }
-        if (tag.startsWith("Example")) {
-            throw lexer.error(
-                    "The '"
-                            + tag
-                            + "' section is no longer supported. Please use the '.. qmp-example::'"
-                            + " directive, or other suitable markup instead.");
-        }
         DocComment.Kind kind =
                 switch (tag) {
                     case "Returns" -> DocComment.Kind.RETURNS;
                     case "Errors" -> DocComment.Kind.ERRORS;
                     case "Since" -> DocComment.Kind.SINCE;
-                    default -> DocComment.Kind.TODO;
+                    case "TODO" -> DocComment.Kind.TODO;
+                    default -> DocComment.Kind.PLAIN;
                 };
-        for (DocComment.Section other : doc.sections()) {
-            if (other.kind() == kind && kind != DocComment.Kind.TODO) {
-                throw lexer.error("duplicated '" + tag + "' section");
-            }
+        if (tag.startsWith("Note")) {
+            report(
+                    "The '"
+                            + tag
+                            + "' section is no longer supported. Please use rST's '.. note::' or"
+                            + " '.. admonition:: notes' directives, or another suitable admonition"
+                            + " instead.");
+        } else if (tag.startsWith("Example")) {
+            report(
+                    "The '"
+                            + tag
+                            + "' section is no longer supported. Please use the '.. qmp-example::'"
+                            + " directive, or other suitable markup instead.");
+        } else if (kind != DocComment.Kind.TODO && doc.find(kind, "") != null) {
+            reportSection("duplicated '" + tag + "' section");
         }
-        DocComment.Section section = doc.open(kind, "", lexer.info());
-        String rest = line.substring(match.end());
-        if (!rest.isEmpty()) {
-            section.append(rest);
-        }
-        return indented(section);
+        return doc.open(kind, "", lexer.info());
     }
 
-    private @Nullable String member(DocComment doc, DocComment.Kind kind, String line) {
-        Matcher match = NAMED.matcher(line);
-        if (!match.lookingAt()) {
-            throw new IllegalStateException(line);
-        }
-        String name = match.group(1);
-        if (name.isEmpty()) {
-            throw lexer.error("invalid parameter name");
-        }
-        if (doc.find(DocComment.Kind.MEMBER, name) != null
-                || doc.find(DocComment.Kind.FEATURE, name) != null) {
-            throw lexer.error("'" + name + "' parameter name duplicated");
-        }
-        DocComment.Section section = doc.open(kind, name, lexer.info());
-        String rest = line.substring(match.end());
-        if (!rest.isEmpty()) {
-            section.append(rest);
-        }
-        return indented(section);
-    }
-
-    private void freeForm(DocComment doc, @Nullable String start) {
-        DocComment.Section section = doc.open(DocComment.Kind.PLAIN, "", lexer.info());
-        boolean first = true;
-        for (String line = start; line != null; line = advance()) {
-            Matcher match = NAMED.matcher(line);
-            if (match.lookingAt()) {
-                throw lexer.error(
-                        "'@" + match.group(1) + ":' not allowed in free-form documentation");
-            }
-            if (line.startsWith("=") && !first) {
-                throw lexer.error("'=' heading must come first in a comment block");
+    private void freeForm(@Nullable String first) {
+        DocComment.Section section = doc.plain(lexer.info());
+        for (String line = first; line != null; line = advance()) {
+            String name = name(line);
+            if (name != null) {
+                report("'@" + name + ":' not allowed in free-form documentation");
             }
             section.append(line);
-            first = false;
         }
     }
 
-    /** Lines indented below a tag; gives the first line after them that is not blank. */
-    private @Nullable String indented(DocComment.Section section) {
-        String line = skipBlank(advance());
-        if (line == null) {
-            return null;
+    /** The text beside a tag and what is indented below; gives the first line that is not. */
+    private @Nullable String indented(DocComment.Section section, String besideTag) {
+        if (!besideTag.isEmpty()) {
+            section.append(besideTag);
         }
-        int indent = indent(line);
-        if (indent == 0) {
+        String line = advance();
+        while (line != null && line.isEmpty()) {
+            section.append(line);
+            line = advance();
+        }
+        int indent = line == null ? 0 : Whitespace.leading(line);
+        if (line == null || indent == 0) {
             return line;
         }
-        section.append(line.substring(indent));
-        int blanks = 0;
+        section.append(line);
+        boolean second = true;
         while (true) {
             line = advance();
-            if (line == null) {
-                return null;
-            }
-            if (line.isEmpty()) {
-                blanks++;
-                continue;
-            }
-            int here = indent(line);
-            if (here == 0) {
+            if (line == null || name(line) != null) {
                 return line;
             }
-            if (here < indent) {
-                throw lexer.error("unexpected de-indent (expected at least " + indent + " spaces)");
-            }
-            for (; blanks > 0; blanks--) {
-                section.append("");
-            }
-            section.append(line.substring(indent));
-        }
-    }
-
-    private @Nullable String paragraph(DocComment.Section section, String start) {
-        section.append(start);
-        while (true) {
-            String line = advance();
-            if (line == null || line.isEmpty()) {
-                return line;
+            if (!line.isEmpty() && Whitespace.leading(line) < indent) {
+                if (!second) {
+                    return line;
+                }
+                // Only below the first line is less indentation taken for a slip.
+                report("unexpected de-indent (expected at least " + indent + " spaces)");
             }
             section.append(line);
+            second = false;
         }
     }
 
-    private static int indent(String line) {
-        Matcher match = INDENT.matcher(line);
-        return match.lookingAt() ? match.end() : 0;
+    private @Nullable String paragraph(DocComment.Section section, String first) {
+        String line = first;
+        while (line != null && !line.isEmpty()) {
+            section.append(line);
+            line = advance();
+        }
+        return line;
     }
 
-    private static @Nullable String named(String line) {
-        Matcher match = NAMED.matcher(line);
-        return match.lookingAt() ? match.group(1) : null;
+    /** The name when the line starts a description. */
+    private static @Nullable String name(String line) {
+        if (!line.startsWith("@")) {
+            return null;
+        }
+        int colon = line.indexOf(':');
+        return colon < 0 ? null : line.substring(1, colon);
     }
 
     private @Nullable String skipBlank(@Nullable String start) {
@@ -235,22 +249,49 @@ final class DocParser {
     /** The next line without its comment mark, or null at the closing {@code ##}. */
     private @Nullable String advance() {
         lexer.next(false);
+        return line();
+    }
+
+    private @Nullable String line() {
         if (lexer.token != '#') {
-            throw lexer.error("documentation comment must end with '##'");
+            report("documentation comment must end with '##'");
+            return null;
         }
         String value = lexer.value;
         if (value.startsWith("##")) {
             if (!value.equals("##")) {
-                throw lexer.error("junk after '##' at end of documentation comment");
+                report("junk after '##' at end of documentation comment");
             }
+            closed = true;
             return null;
         }
         if (value.equals("#")) {
             return "";
         }
         if (value.charAt(1) != ' ') {
-            throw lexer.error("missing space after #");
+            report("missing space after #");
         }
-        return value.substring(2).stripTrailing();
+        String line = Whitespace.stripEnd(value.substring(value.charAt(1) == ' ' ? 2 : 1));
+        if (!rules.literal(line)) {
+            format(line);
+        }
+        return line;
+    }
+
+    /** Errors of format leave the text as good as it is. */
+    private void format(String line) {
+        if (DocLineRules.width(line) > WIDTH) {
+            log.report(lexer.error("documentation line longer than 70 characters").error());
+        }
+        int sentence = DocLineRules.sentenceAfterOneSpace(line);
+        if (sentence >= 0) {
+            log.report(
+                    lexer.errorInLine(
+                                    sentence + 3,
+                                    "Use two spaces between sentences\n"
+                                            + "If this not the end of a sentence, please report a"
+                                            + " bug.")
+                            .error());
+        }
     }
 }

@@ -11,4 +11,5 @@ import java.util.Map;
  * @param info where it starts
  * @param doc its documentation comment, or null
  */
-public record Expression(Map<String, Node> members, SourceInfo info, @Nullable DocComment doc) {}
+public record Expression(Map<String, Node> members, SourceInfo info, @Nullable DocComment doc)
+        implements ParsedSchema.Item {}

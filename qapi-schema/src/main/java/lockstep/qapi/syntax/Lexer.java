@@ -1,5 +1,6 @@
 package lockstep.qapi.syntax;
 
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -11,7 +12,8 @@ final class Lexer {
     /** Token type at the end of the text. */
     static final char END = 0;
 
-    private static final Pattern STRAY = Pattern.compile("[^\\[\\]{}:,\\s']+");
+    private static final Pattern NAMED =
+            Pattern.compile("'(?:enum|struct|union|alternate|command|event)'\\s*:\\s*'([^'\n]*)'");
 
     private final SourceInfo file;
     private final String text;
@@ -40,11 +42,26 @@ final class Lexer {
         return file.atLine(tokenLine);
     }
 
+    /** An error at the current token. */
     SchemaErrorException error(String message) {
+        return errorAt(position, message);
+    }
+
+    /** An error at a character of the current line, counted from 0. */
+    SchemaErrorException errorInLine(int index, String message) {
+        return errorAt(lineStart + index, message);
+    }
+
+    private SchemaErrorException errorAt(int where, String message) {
         int column = 1;
-        for (int i = lineStart; i < position; i++) {
-            // A tab moves to the next multiple of eight, as QEMU's generator counts.
-            column = text.charAt(i) == '\t' ? (column + 7) / 8 * 8 + 1 : column + 1;
+        for (int i = lineStart; i < where && i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c == '\t') {
+                // So does QEMU's generator count, though no editor does.
+                column = (column + 7) % 8 + 1;
+            } else if (!Character.isLowSurrogate(c)) {
+                column++;
+            }
         }
         return new SchemaErrorException(new SchemaError(file.atLine(line), column, message));
     }
@@ -80,11 +97,9 @@ final class Lexer {
                 value = string();
                 return;
             } else if (text.startsWith("true", position)) {
-                token = 't';
                 cursor += 3;
                 return;
             } else if (text.startsWith("false", position)) {
-                token = 'f';
                 cursor += 4;
                 return;
             } else if (c == '\n') {
@@ -94,12 +109,19 @@ final class Lexer {
                 }
                 line++;
                 lineStart = cursor;
-            } else if (!Character.isWhitespace(c) && !Character.isSpaceChar(c)) {
-                Matcher stray = STRAY.matcher(text).region(position, text.length());
-                String shown = stray.lookingAt() ? stray.group() : String.valueOf(c);
-                throw error("stray '" + shown + "'");
+            } else if (!Whitespace.is(c)) {
+                throw error("stray '" + stray() + "'");
             }
         }
+    }
+
+    /** The text up to the next white space, quote or structural character. */
+    private String stray() {
+        int end = position;
+        while ("[]{}:,'".indexOf(text.charAt(end)) < 0 && !Whitespace.is(text.charAt(end))) {
+            end++;
+        }
+        return text.substring(position, end);
     }
 
     private String string() {
@@ -112,7 +134,8 @@ final class Lexer {
             }
             if (escape) {
                 if (c != '\\') {
-                    throw error("unknown escape \\" + c);
+                    String shown = Character.toString(text.codePointAt(cursor - 1));
+                    throw error("unknown escape \\" + shown);
                 }
                 escape = false;
             } else if (c == '\\') {
@@ -128,32 +151,57 @@ final class Lexer {
         }
     }
 
-    /** After an error: goes on at the next line that starts with a brace or a comment. */
-    void resynchronize() {
-        while (cursor < text.length()) {
-            int newline = text.indexOf('\n', Math.max(0, cursor - 1));
-            if (newline < 0) {
-                cursor = text.length();
-                break;
+    /**
+     * After an error in an expression: goes on where the next one seems to start, at a line that
+     * begins with a brace or a documentation comment. The names defined in what is passed over are
+     * noted.
+     *
+     * @param start position of the broken expression's first token
+     */
+    void skipExpression(int start, Set<String> names) {
+        boolean startsHere =
+                position > start
+                        && position == lineStart
+                        && (token == '{' || text.startsWith("##", position));
+        if (startsHere) {
+            cursor = position;
+        } else {
+            do {
+                nextLine();
+            } while (cursor < text.length()
+                    && text.charAt(cursor) != '{'
+                    && !text.startsWith("##", cursor));
+        }
+        Matcher named = NAMED.matcher(text).region(start, cursor);
+        while (named.find()) {
+            names.add(named.group(1));
+        }
+    }
+
+    /** After an error in a documentation comment: goes on after its end. */
+    void skipDocumentation() {
+        while (true) {
+            nextLine();
+            if (cursor >= text.length() || text.charAt(cursor) == '{') {
+                return;
             }
+            if (text.startsWith("##", cursor)) {
+                cursor = text.indexOf('\n', cursor);
+                return;
+            }
+        }
+    }
+
+    private void nextLine() {
+        // The cursor may stand behind the newline that ended a string too early.
+        int newline = text.indexOf('\n', Math.max(position, cursor - 1));
+        if (newline < 0 || newline + 1 >= text.length()) {
+            cursor = text.length();
+        } else {
             line++;
             lineStart = newline + 1;
-            cursor = newline + 1;
-            if (cursor < text.length()) {
-                char c = text.charAt(cursor);
-                if (c == '{' || text.startsWith("##\n", cursor)) {
-                    break;
-                }
-                cursor++;
-            }
+            cursor = lineStart;
         }
-        while (true) {
-            try {
-                next();
-                return;
-            } catch (SchemaErrorException again) {
-                // The rest of a broken expression is not worth a second message.
-            }
-        }
+        position = cursor;
     }
 }

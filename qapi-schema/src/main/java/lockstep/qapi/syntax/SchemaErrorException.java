@@ -2,16 +2,11 @@ package lockstep.qapi.syntax;
 
 import java.io.Serial;
 
-/** Carries one {@link SchemaError} to the place that collects them. */
+/** Carries one {@link SchemaError} to the place where reading goes on, or ends. */
 public final class SchemaErrorException extends RuntimeException {
     @Serial private static final long serialVersionUID = 1L;
 
     private final transient SchemaError error;
-
-    /** An error at a place, without a column. */
-    public SchemaErrorException(SourceInfo info, String message) {
-        this(new SchemaError(info, 0, message));
-    }
 
     /** Wraps an error. */
     public SchemaErrorException(SchemaError error) {

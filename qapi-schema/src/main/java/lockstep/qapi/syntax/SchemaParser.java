@@ -3,10 +3,6 @@ package lockstep.qapi.syntax;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -17,148 +13,151 @@ import java.util.Set;
 
 /** Reads a schema file and everything it includes into expression trees. */
 public final class SchemaParser {
-    private final boolean firstErrorOnly;
+    /** Includes below includes, and values below values; far above what anybody writes. */
+    private static final int DEPTH_LIMIT = 1000;
+
+    private final ErrorLog log;
     private final Pragmas pragmas = new Pragmas();
     private final Set<Path> seen = new HashSet<>();
-    private final List<ParsedSchema.Module> modules = new ArrayList<>();
+    private final Map<String, Path> modules = new LinkedHashMap<>();
+    private final List<ParsedSchema.Item> items = new ArrayList<>();
     private final List<DocComment> docs = new ArrayList<>();
-    private final List<SchemaError> errors = new ArrayList<>();
+    private final Set<String> lost = new HashSet<>();
+    private boolean complete = true;
 
-    private SchemaParser(boolean firstErrorOnly) {
-        this.firstErrorOnly = firstErrorOnly;
+    private SchemaParser(ErrorLog log) {
+        this.log = log;
     }
 
     /**
      * Parses a schema.
      *
      * @param mainFile path as it shall appear in messages, relative to the working directory
-     * @param firstErrorOnly whether to stop at the first error
+     * @param log takes the errors of syntax
+     * @throws SchemaErrorException when the log ends the run
      */
-    public static ParsedSchema parse(String mainFile, boolean firstErrorOnly) {
-        SchemaParser parser = new SchemaParser(firstErrorOnly);
+    public static ParsedSchema parse(String mainFile, ErrorLog log) {
+        SchemaParser parser = new SchemaParser(log);
         try {
-            parser.file(mainFile, null, mainFile);
-        } catch (SchemaErrorException e) {
-            parser.errors.add(e.error());
+            parser.file(mainFile, null, 0);
+        } catch (IOException e) {
+            SourceInfo nowhere = new SourceInfo(mainFile, 0, null, null);
+            String reason = SourceFile.reason(e);
+            log.report(nowhere, "can't read schema file '" + mainFile + "': " + reason);
         }
         return new ParsedSchema(
-                List.copyOf(parser.modules),
+                parser.modules,
+                parser.items,
+                parser.docs,
                 parser.pragmas,
-                List.copyOf(parser.docs),
-                List.copyOf(parser.errors));
+                parser.lost,
+                parser.complete);
     }
 
-    private void file(String name, @Nullable SourceInfo includer, String shown) {
-        Path path = Path.of(name);
-        Path canonical = path.toAbsolutePath().normalize();
-        if (!seen.add(canonical)) {
+    private void file(String name, @Nullable SourceInfo includer, int depth) throws IOException {
+        Path path = SourceFile.path(name);
+        if (!seen.add(canonical(path))) {
             return;
         }
-        String text;
-        try {
-            text = Files.readString(path, StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            SourceInfo at = includer == null ? new SourceInfo(name, 0, null, null) : includer;
-            String what = includer == null ? "schema" : "include";
-            String message = "can't read " + what + " file '" + shown + "': " + reason(e);
-            throw new SchemaErrorException(at, message);
-        }
-        List<ParsedSchema.Item> items = new ArrayList<>();
-        modules.add(new ParsedSchema.Module(name, path, items));
-        new FileParser(new SourceInfo(name, 0, includer, null), text, items).run();
+        String text = SourceFile.read(path);
+        modules.put(name, path);
+        new FileParser(new SourceInfo(name, 0, includer, null), text, depth).run();
     }
 
-    private static String reason(IOException e) {
-        if (e instanceof NoSuchFileException) {
-            return "No such file or directory";
-        }
-        if (e instanceof AccessDeniedException) {
-            return "Permission denied";
-        }
-        String message = e.getMessage();
-        return message == null ? e.toString() : message;
+    private static Path canonical(Path path) {
+        return path.toAbsolutePath().normalize();
     }
 
     /** The parser of one file. */
     private final class FileParser {
         private final SourceInfo file;
         private final Lexer lexer;
-        private final List<ParsedSchema.Item> items;
+        private final int depth;
         private @Nullable DocComment pending;
+        private int nesting;
 
-        FileParser(SourceInfo file, String text, List<ParsedSchema.Item> items) {
+        FileParser(SourceInfo file, String text, int depth) {
             this.file = file;
-            this.items = items;
             this.lexer = new Lexer(file, text);
+            this.depth = depth;
         }
 
         void run() {
-            boolean started = false;
-            while (true) {
+            int start = 0;
+            boolean expectNext = true;
+            do {
                 try {
-                    if (!started) {
-                        started = true;
+                    if (expectNext) {
                         lexer.next();
+                        expectNext = false;
                     }
-                    while (lexer.token != Lexer.END) {
-                        topLevel();
-                    }
-                    rejectPending();
-                    return;
+                    start = lexer.position;
+                    topLevel();
                 } catch (SchemaErrorException e) {
-                    if (firstErrorOnly) {
-                        throw e;
-                    }
-                    errors.add(e.error());
-                    boolean atEnd = lexer.token == Lexer.END && pending != null;
+                    log.report(e.error());
+                    lexer.skipExpression(start, lost);
                     pending = null;
-                    if (atEnd) {
-                        return;
-                    }
-                    // Errors found after an expression leave the lexer at a good place.
-                    if (e.error().column() > 0) {
-                        lexer.resynchronize();
-                    }
+                    expectNext = true;
                 }
-            }
+            } while (expectNext || lexer.token != Lexer.END);
+            rejectPending();
         }
 
         private void topLevel() {
-            SourceInfo info = lexer.info();
-            if (lexer.token == '#') {
-                rejectPending();
-                DocComment doc = new DocParser(lexer).parse(info);
-                docs.add(doc);
-                pending = doc;
+            if (lexer.token == Lexer.END) {
                 return;
             }
+            if (lexer.token == '#') {
+                rejectPending();
+                documentation();
+                return;
+            }
+            SourceInfo info = lexer.info();
+            DocComment doc = pending;
+            nesting = 0;
             Node node = expression();
+            pending = null;
             if (!(node instanceof Node.Obj object)) {
-                throw new SchemaErrorException(info, "top-level expression must be an object");
+                log.report(info, "top-level expression must be an object");
+                return;
             }
             Map<String, Node> members = object.members();
             if (members.containsKey("include")) {
-                rejectPending();
+                reject(doc);
                 include(members, info);
             } else if (members.containsKey("pragma")) {
-                rejectPending();
+                reject(doc);
                 pragma(members, info);
             } else {
-                DocComment doc = pending;
-                pending = null;
-                if (doc != null && doc.symbol() == null) {
-                    throw new SchemaErrorException(doc.info(), "definition documentation required");
+                if (doc != null && doc.symbol() == null && doc.sound()) {
+                    log.report(doc.info(), "definition documentation required");
+                    doc.spoil();
                 }
-                items.add(new ParsedSchema.Definition(new Expression(members, info, doc)));
+                items.add(new Expression(members, info, doc));
             }
-            pending = null;
+        }
+
+        private void documentation() {
+            DocParser parser = new DocParser(lexer, log);
+            try {
+                pending = parser.parse();
+                docs.add(pending);
+            } catch (SchemaErrorException e) {
+                log.report(e.error());
+                pending = parser.broken();
+                lexer.skipDocumentation();
+                lexer.next();
+            }
         }
 
         private void rejectPending() {
-            DocComment doc = pending;
+            reject(pending);
             pending = null;
+        }
+
+        private void reject(@Nullable DocComment doc) {
             if (doc != null && doc.symbol() != null) {
-                throw new SchemaErrorException(
+                log.report(
                         doc.info(),
                         "documentation for '"
                                 + doc.symbol()
@@ -168,32 +167,42 @@ public final class SchemaParser {
 
         private void include(Map<String, Node> members, SourceInfo info) {
             if (members.size() != 1) {
-                throw new SchemaErrorException(info, "invalid 'include' directive");
+                log.report(info, "invalid 'include' directive");
             }
             if (!(members.get("include") instanceof Node.Str name)) {
-                throw new SchemaErrorException(info, "value of 'include' must be a string");
+                log.report(info, "value of 'include' must be a string");
+                complete = false;
+                return;
             }
-            int slash = file.file().lastIndexOf('/');
-            String target =
-                    name.value().startsWith("/")
-                            ? name.value()
-                            : file.file().substring(0, slash + 1) + name.value();
-            items.add(new ParsedSchema.Include(target));
-            Path wanted = Path.of(target).toAbsolutePath().normalize();
-            for (SourceInfo up = info; up != null; up = up.parent()) {
-                if (Path.of(up.file()).toAbsolutePath().normalize().equals(wanted)) {
-                    throw new SchemaErrorException(info, "inclusion loop for " + name.value());
+            String target = SourceFile.beside(file.file(), name.value());
+            items.add(new ParsedSchema.Include(target, info));
+            try {
+                Path wanted = canonical(SourceFile.path(target));
+                for (SourceInfo up = info; up != null; up = up.parent()) {
+                    if (canonical(SourceFile.path(up.file())).equals(wanted)) {
+                        log.report(info, "inclusion loop for " + name.value());
+                        return;
+                    }
                 }
+                if (depth == DEPTH_LIMIT) {
+                    log.report(info, "includes nest more than " + DEPTH_LIMIT + " deep");
+                    return;
+                }
+                SchemaParser.this.file(target, info, depth + 1);
+            } catch (IOException e) {
+                complete = false;
+                String reason = SourceFile.reason(e);
+                log.report(info, "can't read include file '" + target + "': " + reason);
             }
-            file(target, info, target);
         }
 
         private void pragma(Map<String, Node> members, SourceInfo info) {
             if (members.size() != 1) {
-                throw new SchemaErrorException(info, "invalid 'pragma' directive");
+                log.report(info, "invalid 'pragma' directive");
             }
             if (!(members.get("pragma") instanceof Node.Obj settings)) {
-                throw new SchemaErrorException(info, "value of 'pragma' must be an object");
+                log.report(info, "value of 'pragma' must be an object");
+                return;
             }
             settings.members().forEach((name, value) -> setting(name, value, info));
         }
@@ -201,11 +210,11 @@ public final class SchemaParser {
         private void setting(String name, Node value, SourceInfo info) {
             switch (name) {
                 case "doc-required" -> {
-                    if (!(value instanceof Node.Bool bool)) {
-                        throw new SchemaErrorException(
-                                info, "pragma 'doc-required' must be boolean");
+                    if (value instanceof Node.Bool bool) {
+                        pragmas.docRequired = bool.value();
+                    } else {
+                        log.report(info, "pragma 'doc-required' must be boolean");
                     }
-                    pragmas.docRequired = bool.value();
                 }
                 case "command-name-exceptions" -> strings(name, value, pragmas.commandNames, info);
                 case "command-returns-exceptions" ->
@@ -213,7 +222,7 @@ public final class SchemaParser {
                 case "documentation-exceptions" ->
                         strings(name, value, pragmas.documentation, info);
                 case "member-name-exceptions" -> strings(name, value, pragmas.memberNames, info);
-                default -> throw new SchemaErrorException(info, "unknown pragma '" + name + "'");
+                default -> log.report(info, "unknown pragma '" + name + "'");
             }
         }
 
@@ -229,23 +238,24 @@ public final class SchemaParser {
                     }
                 }
             }
-            if (!good) {
-                throw new SchemaErrorException(
-                        info, "pragma " + name + " must be a list of strings");
-            }
             into.clear();
             into.addAll(read);
+            if (!good) {
+                log.report(info, "pragma " + name + " must be a list of strings");
+            }
         }
 
         private Node expression() {
             switch (lexer.token) {
-                case '{' -> {
+                case '{', '[' -> {
+                    if (++nesting > DEPTH_LIMIT) {
+                        throw lexer.error("values nest more than " + DEPTH_LIMIT + " deep");
+                    }
+                    boolean object = lexer.token == '{';
                     lexer.next();
-                    return new Node.Obj(members());
-                }
-                case '[' -> {
-                    lexer.next();
-                    return new Node.Arr(elements());
+                    Node node = object ? new Node.Obj(members()) : new Node.Arr(elements());
+                    nesting--;
+                    return node;
                 }
                 case '\'' -> {
                     Node string = new Node.Str(lexer.value);
