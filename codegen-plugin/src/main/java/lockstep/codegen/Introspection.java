@@ -2,6 +2,7 @@ package lockstep.codegen;
 
 import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.BuiltinType;
+import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.EnumValue;
 import lockstep.qapi.model.Feature;
@@ -10,40 +11,51 @@ import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * The data of query-qmp-schema: one JSON object per command, event and type they reach. Names of
- * types are numbers in the order of their first use, since clients must not rely on them.
+ * The data of query-qmp-schema: one JSON object per command, event and type they reach, in QEMU's
+ * order. The whole schema is walked and what conditions exclude is left out at the end, so that the
+ * numbers which mask the names of types do not depend on the conditions.
  */
-final class Introspection {
-    /** A type that was used and is to be described. */
-    private interface Used {
-        void describe(String name);
-    }
+public final class Introspection {
+    private static final TypeRef INT = new TypeRef("int", false);
 
     private final Schema schema;
+    private final Set<String> defined;
     private final boolean masked;
     private final List<String> entries = new ArrayList<>();
     private final Map<String, String> names = new LinkedHashMap<>();
-    private final List<Map.Entry<String, Used>> pending = new ArrayList<>();
+    private final Set<String> used = new HashSet<>();
+    private final List<Runnable> pending = new ArrayList<>();
 
-    private Introspection(Schema schema, boolean masked) {
+    private Introspection(Schema schema, Set<String> defined, boolean masked) {
         this.schema = schema;
+        this.defined = defined;
         this.masked = masked;
     }
 
-    /** The objects, each as JSON text. */
-    static List<String> entries(Schema schema, boolean masked) {
-        Introspection introspection = new Introspection(schema, masked);
+    /**
+     * The SchemaInfo objects, each as JSON text with its members in alphabetic order.
+     *
+     * @param schema a schema from which nothing was left out
+     * @param defined the symbols that conditions find defined
+     * @param masked whether names of types are numbers, so that clients do not rely on them
+     */
+    public static List<String> entries(Schema schema, Set<String> defined, boolean masked) {
+        Introspection introspection = new Introspection(schema, defined, masked);
         schema.definitions().forEach(introspection::root);
+        // Describing a type may add further types.
         for (int i = 0; i < introspection.pending.size(); i++) {
-            Map.Entry<String, Used> used = introspection.pending.get(i);
-            used.getValue().describe(used.getKey());
+            introspection.pending.get(i).run();
         }
         return introspection.entries;
     }
@@ -52,194 +64,191 @@ final class Introspection {
         return "\"" + text.replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
     }
 
-    private void add(String name, String meta, List<Feature> features, String rest) {
-        entries.add(
-                "{\"name\": "
-                        + quote(name)
-                        + ", \"meta-type\": "
-                        + quote(meta)
-                        + rest
-                        + features(features)
-                        + "}");
+    private static String object(Map<String, String> members) {
+        return new TreeMap<>(members)
+                .entrySet().stream()
+                        .map(e -> quote(e.getKey()) + ": " + e.getValue())
+                        .collect(Collectors.joining(", ", "{", "}"));
     }
 
-    private static String features(List<Feature> features) {
-        return features.isEmpty()
-                ? ""
-                : ", \"features\": "
-                        + features.stream()
-                                .map(f -> quote(f.name()))
-                                .collect(Collectors.joining(", ", "[", "]"));
+    /** A list of those elements whose condition holds; all are written, for the names they use. */
+    private <T> String list(
+            List<T> elements, Function<T, Condition> condition, Function<T, String> text) {
+        List<String> kept = new ArrayList<>();
+        for (T element : elements) {
+            String written = text.apply(element);
+            if (condition.apply(element).holds(defined)) {
+                kept.add(written);
+            }
+        }
+        return "[" + String.join(", ", kept) + "]";
+    }
+
+    private void addFeatures(List<Feature> features, Map<String, String> members) {
+        if (!features.isEmpty()) {
+            members.put("features", list(features, Feature::condition, f -> quote(f.name())));
+        }
+    }
+
+    private void add(
+            String name,
+            String meta,
+            Condition condition,
+            List<Feature> features,
+            Map<String, String> rest) {
+        Map<String, String> members = new TreeMap<>(rest);
+        members.put("name", quote(name));
+        members.put("meta-type", quote(meta));
+        addFeatures(features, members);
+        if (condition.holds(defined)) {
+            entries.add(object(members));
+        }
     }
 
     private void root(Definition definition) {
+        Definition.Head head = definition.head();
+        Map<String, String> members = new TreeMap<>();
         if (definition instanceof Definition.Command command) {
-            String argument = arguments(command.arguments(), "q_obj_" + command.name() + "-arg");
+            members.put("arg-type", quote(arguments(head, command.arguments())));
             TypeRef returns = command.returns();
-            String result = returns == null ? empty() : use(returns);
-            add(
-                    command.name(),
-                    "command",
-                    command.head().features(),
-                    ", \"arg-type\": "
-                            + quote(argument)
-                            + ", \"ret-type\": "
-                            + quote(result)
-                            + (command.allowOob() ? ", \"allow-oob\": true" : ""));
+            members.put("ret-type", quote(returns == null ? empty() : use(returns)));
+            if (command.allowOob()) {
+                members.put("allow-oob", "true");
+            }
+            add(head.name(), "command", head.condition(), head.features(), members);
         } else if (definition instanceof Definition.Event event) {
-            String argument = arguments(event.arguments(), "q_obj_" + event.name() + "-arg");
-            add(
-                    event.name(),
-                    "event",
-                    event.head().features(),
-                    ", \"arg-type\": " + quote(argument));
+            members.put("arg-type", quote(arguments(head, event.arguments())));
+            add(head.name(), "event", head.condition(), head.features(), members);
         }
     }
 
-    private String name(String key, String shown, Used used) {
-        String known = names.get(key);
-        if (known != null) {
-            return known;
+    private String name(String name) {
+        return masked ? names.computeIfAbsent(name, n -> String.valueOf(names.size())) : name;
+    }
+
+    private void describeOnce(String type, Runnable description) {
+        if (used.add(type)) {
+            pending.add(description);
         }
-        String name = masked ? String.valueOf(pending.size()) : shown;
-        names.put(key, name);
-        pending.add(Map.entry(name, used));
-        return name;
+    }
+
+    private String object(String name, Condition condition, List<Member> members) {
+        describeOnce(
+                name,
+                () -> {
+                    Map<String, String> rest = Map.of("members", members(members));
+                    add(name(name), "object", condition, List.of(), rest);
+                });
+        return name(name);
     }
 
     private String empty() {
-        return name("q_empty", "q_empty", n -> object(n, List.of(), List.of(), ""));
+        return object("q_empty", Condition.ALWAYS, List.of());
     }
 
-    private String arguments(Definition.Arguments arguments, String implicit) {
+    private String arguments(Definition.Head head, Definition.Arguments arguments) {
         String type = arguments.type();
         if (type != null) {
             return use(new TypeRef(type, false));
         }
-        if (arguments.members().isEmpty()) {
-            return empty();
-        }
-        return name(implicit, implicit, n -> object(n, List.of(), arguments.members(), ""));
+        return arguments.members().isEmpty()
+                ? empty()
+                : object("q_obj_" + head.name() + "-arg", head.condition(), arguments.members());
     }
 
     private String use(TypeRef ref) {
         Optional<BuiltinType> builtin = Schema.builtin(ref.name());
+        boolean integer = builtin.isPresent() && builtin.get().jsonType().equals("int");
+        TypeRef element = integer ? INT : new TypeRef(ref.name(), false);
         if (ref.array()) {
-            // Arrays and their elements are counted separately, the array first.
-            String key =
-                    "[" + (builtin.isPresent() ? builtinName(builtin.get()) : ref.name()) + "]";
-            String known = names.get(key);
-            if (known != null) {
-                return known;
-            }
-            int slot = pending.size();
-            pending.add(Map.entry("", n -> {}));
-            String element = use(new TypeRef(ref.name(), false));
-            String name = "[" + element + "]";
-            names.put(key, name);
-            pending.set(
-                    slot,
-                    Map.entry(
-                            name,
-                            n ->
-                                    add(
-                                            n,
-                                            "array",
-                                            List.of(),
-                                            ", \"element-type\": " + quote(element))));
-            return name;
+            describeOnce(
+                    "[" + element.name() + "]",
+                    () -> {
+                        String name = use(element);
+                        Condition condition =
+                                builtin.isPresent()
+                                        ? Condition.ALWAYS
+                                        : schema.type(ref.name()).head().condition();
+                        Map<String, String> rest = Map.of("element-type", quote(name));
+                        add("[" + name + "]", "array", condition, List.of(), rest);
+                    });
+            return "[" + use(element) + "]";
         }
         if (builtin.isPresent()) {
-            String name = builtinName(builtin.get());
-            if (names.putIfAbsent(name, name) == null) {
-                pending.add(
-                        Map.entry(
-                                name,
-                                n ->
-                                        add(
-                                                n,
-                                                "builtin",
-                                                List.of(),
-                                                ", \"json-type\": "
-                                                        + quote(builtin.get().jsonType()))));
-            }
-            return name;
+            Map<String, String> rest = Map.of("json-type", quote(builtin.get().jsonType()));
+            describeOnce(
+                    element.name(),
+                    () -> add(element.name(), "builtin", Condition.ALWAYS, List.of(), rest));
+            return element.name();
         }
-        return name(ref.name(), ref.name(), n -> type(n, schema.type(ref.name())));
+        describeOnce(ref.name(), () -> type(schema.type(ref.name())));
+        return name(ref.name());
     }
 
-    private static String builtinName(BuiltinType type) {
-        return type.jsonType().equals("int") ? "int" : type.wireName();
-    }
-
-    private void type(String name, Definition.Type type) {
-        List<Feature> features = type.head().features();
+    private void type(Definition.Type type) {
+        Map<String, String> members = new TreeMap<>();
+        String meta;
         if (type instanceof Definition.EnumType enumeration) {
-            String members =
-                    enumeration.values().stream()
-                            .map(Introspection::value)
-                            .collect(Collectors.joining(", ", "[", "]"));
-            String values =
-                    enumeration.values().stream()
-                            .map(v -> quote(v.name()))
-                            .collect(Collectors.joining(", ", "[", "]"));
-            add(name, "enum", features, ", \"members\": " + members + ", \"values\": " + values);
+            meta = "enum";
+            List<EnumValue> values = enumeration.values();
+            members.put("members", list(values, EnumValue::condition, this::value));
+            members.put("values", list(values, EnumValue::condition, v -> quote(v.name())));
         } else if (type instanceof Definition.AlternateType alternate) {
-            String members =
-                    alternate.branches().stream()
-                            .map(b -> "{\"type\": " + quote(use(b.type())) + "}")
-                            .collect(Collectors.joining(", ", "[", "]"));
-            add(name, "alternate", features, ", \"members\": " + members);
-        } else if (type instanceof Definition.UnionType union) {
-            object(name, features, schema.commonMembers(type.name()), variants(union));
+            meta = "alternate";
+            members.put(
+                    "members",
+                    list(
+                            alternate.branches(),
+                            Branch::condition,
+                            b -> object(Map.of("type", quote(use(b.type()))))));
         } else {
-            object(name, features, schema.commonMembers(type.name()), "");
+            meta = "object";
+            members.put("members", members(schema.commonMembers(type.name())));
+            if (type instanceof Definition.UnionType union) {
+                members.put("tag", quote(union.discriminator()));
+                members.put("variants", variants(union));
+            }
         }
+        Definition.Head head = type.head();
+        add(name(head.name()), meta, head.condition(), head.features(), members);
     }
 
-    private static String value(EnumValue value) {
-        return "{\"name\": " + quote(value.name()) + features(value.features()) + "}";
+    private String value(EnumValue value) {
+        Map<String, String> members = new TreeMap<>(Map.of("name", quote(value.name())));
+        addFeatures(value.features(), members);
+        return object(members);
     }
 
-    private void object(
-            String name, List<Feature> features, List<Member> members, String variants) {
-        String list =
-                members.stream().map(this::member).collect(Collectors.joining(", ", "[", "]"));
-        add(name, "object", features, ", \"members\": " + list + variants);
+    private String members(List<Member> members) {
+        return list(members, Member::condition, this::member);
     }
 
     private String member(Member member) {
-        return "{\"name\": "
-                + quote(member.name())
-                + ", \"type\": "
-                + quote(use(member.type()))
-                + (member.optional() ? ", \"default\": null" : "")
-                + features(member.features())
-                + "}";
+        Map<String, String> members = new TreeMap<>();
+        members.put("name", quote(member.name()));
+        members.put("type", quote(use(member.type())));
+        if (member.optional()) {
+            members.put("default", "null");
+        }
+        addFeatures(member.features(), members);
+        return object(members);
     }
 
     private String variants(Definition.UnionType union) {
-        // Members are numbered before branches, as a reader of the text would meet them.
-        schema.commonMembers(union.name()).forEach(m -> use(m.type()));
-        Map<String, String> cases = new LinkedHashMap<>();
-        for (Branch branch : union.branches()) {
-            cases.put(branch.name(), use(branch.type()));
-        }
+        // Values without a branch come last and have the empty object.
+        List<Branch> branches = new ArrayList<>(union.branches());
+        Set<String> given = branches.stream().map(Branch::name).collect(Collectors.toSet());
         for (EnumValue value : schema.discriminatorType(union).values()) {
-            if (!cases.containsKey(value.name())) {
-                cases.put(value.name(), empty());
+            if (!given.contains(value.name())) {
+                branches.add(
+                        new Branch(value.name(), new TypeRef("q_empty", false), value.condition()));
             }
         }
-        String list =
-                cases.entrySet().stream()
-                        .map(
-                                e ->
-                                        "{\"case\": "
-                                                + quote(e.getKey())
-                                                + ", \"type\": "
-                                                + quote(e.getValue())
-                                                + "}")
-                        .collect(Collectors.joining(", ", "[", "]"));
-        return ", \"tag\": " + quote(union.discriminator()) + ", \"variants\": " + list;
+        return list(branches, Branch::condition, this::variant);
+    }
+
+    private String variant(Branch branch) {
+        String type = branch.type().name().equals("q_empty") ? empty() : use(branch.type());
+        return object(Map.of("case", quote(branch.name()), "type", quote(type)));
     }
 }

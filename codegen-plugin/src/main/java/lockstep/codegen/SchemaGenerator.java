@@ -60,7 +60,7 @@ public final class SchemaGenerator {
         Set<Path> written = new HashSet<>();
         Path target = directory.resolve(javaPackage.replace('.', '/'));
         boolean deprecates = markDeprecated && Docs.hasDeprecated(schema);
-        for (TypeSpec.Builder spec : specs(schema)) {
+        for (TypeSpec.Builder spec : specs(loaded, schema)) {
             if (deprecates) {
                 // Generated code uses what it declares deprecated; the warning is for others.
                 spec.addAnnotation(
@@ -99,7 +99,7 @@ public final class SchemaGenerator {
                 + ";\n";
     }
 
-    private List<TypeSpec.Builder> specs(Schema schema) {
+    private List<TypeSpec.Builder> specs(Schema loaded, Schema schema) {
         Types types = new Types(javaPackage, schema);
         Docs docs = new Docs(markDeprecated);
         TypeEmitter typeEmitter = new TypeEmitter(schema, types, docs);
@@ -127,7 +127,7 @@ public final class SchemaGenerator {
         }
         specs.add(
                 IntrospectionEmitter.emit(
-                        types.inPackage("Introspection"), Introspection.entries(schema, true)));
+                        types.inPackage("Introspection"), Introspection.entries(loaded, conditions, true)));
         return specs;
     }
 
