@@ -1,6 +1,8 @@
 package lockstep.codegen;
 
 import lockstep.qapi.InvalidSchemaException;
+import lockstep.qapi.SchemaLoader;
+import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.SchemaError;
 
 import org.apache.maven.plugin.AbstractMojo;
@@ -87,9 +89,10 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
                 return;
             }
             long start = System.nanoTime();
-            List<Path> read =
-                    new SchemaGenerator(packageName, defined, markDeprecated, nullMarked)
-                            .generate(schema.getPath(), output);
+            Schema loaded = SchemaLoader.load(schema.getPath());
+            new SchemaGenerator(packageName, defined, markDeprecated, nullMarked)
+                    .generate(loaded, output);
+            List<Path> read = loaded.modules().stream().map(Schema.Module::path).toList();
             Files.createDirectories(note.getParent());
             Files.writeString(note, state(read, defined), StandardCharsets.UTF_8);
             long millis = (System.nanoTime() - start) / 1_000_000;

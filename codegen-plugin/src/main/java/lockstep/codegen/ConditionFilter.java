@@ -9,12 +9,19 @@ import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
-/** Leaves out of a schema what its {@code if} conditions exclude. */
+/**
+ * Leaves out of a schema what its {@code if} conditions exclude. A type that is still used stays all
+ * the same, so that any choice of symbols gives Java that compiles.
+ */
 final class ConditionFilter {
     private final Set<String> defined;
+    private final Map<String, Definition> kept = new HashMap<>();
 
     private ConditionFilter(Set<String> defined) {
         this.defined = defined;
@@ -22,19 +29,60 @@ final class ConditionFilter {
 
     static Schema apply(Schema schema, Set<String> defined) {
         ConditionFilter filter = new ConditionFilter(defined);
+        schema.definitions()
+                .filter(d -> filter.keep(d.head().condition()))
+                .forEach(d -> filter.keep(schema, d));
         List<Schema.Module> modules = new ArrayList<>();
         for (Schema.Module module : schema.modules()) {
-            List<Schema.Entry> kept = new ArrayList<>();
+            List<Schema.Entry> entries = new ArrayList<>();
             for (Schema.Entry entry : module.entries()) {
                 if (!(entry instanceof Definition definition)) {
-                    kept.add(entry);
-                } else if (definition.head().condition().holds(defined)) {
-                    kept.add(filter.definition(definition));
+                    entries.add(entry);
+                } else if (filter.kept.containsKey(definition.name())) {
+                    entries.add(filter.kept.get(definition.name()));
                 }
             }
-            modules.add(new Schema.Module(module.name(), module.path(), kept));
+            modules.add(new Schema.Module(module.name(), module.path(), entries));
         }
         return new Schema(modules, schema.docs());
+    }
+
+    private void keep(Schema schema, Definition definition) {
+        if (kept.containsKey(definition.name())) {
+            return;
+        }
+        Definition left = definition(definition);
+        kept.put(definition.name(), left);
+        for (String used : used(left)) {
+            schema.find(used).ifPresent(d -> keep(schema, d));
+        }
+    }
+
+    private static List<String> used(Definition definition) {
+        List<String> names = new ArrayList<>();
+        List<Member> members = List.of();
+        List<Branch> branches = List.of();
+        if (definition instanceof Definition.StructType type) {
+            names.add(type.base());
+            members = type.members();
+        } else if (definition instanceof Definition.UnionType type) {
+            names.add(type.base());
+            members = type.baseMembers();
+            branches = type.branches();
+        } else if (definition instanceof Definition.AlternateType type) {
+            branches = type.branches();
+        } else if (definition instanceof Definition.Command command) {
+            names.add(command.arguments().type());
+            members = command.arguments().members();
+            names.add(command.returns() == null ? null : command.returns().name());
+        } else if (definition instanceof Definition.Event event) {
+            names.add(event.arguments().type());
+            members = event.arguments().members();
+        }
+        members.forEach(m -> names.add(m.type().name()));
+        branches.forEach(b -> names.add(b.type().name()));
+        names.removeIf(Objects::isNull);
+        return names;
     }
 
     private Definition definition(Definition definition) {

@@ -4,8 +4,6 @@ import com.palantir.javapoet.AnnotationSpec;
 import com.palantir.javapoet.JavaFile;
 import com.palantir.javapoet.TypeSpec;
 
-import lockstep.qapi.InvalidSchemaException;
-import lockstep.qapi.SchemaLoader;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Schema;
 
@@ -48,14 +46,11 @@ public final class SchemaGenerator {
     /**
      * Generates.
      *
-     * @param mainFile the schema's main file as it shall appear in errors
-     * @param directory root of the generated sources
-     * @return all files of the schema, for a check whether anything changed
-     * @throws InvalidSchemaException when the schema has errors
+     * @param loaded a schema from which nothing was left out
+     * @param directory root of the generated sources, made if missing
+     * @throws IOException when a file cannot be written
      */
-    public List<Path> generate(String mainFile, Path directory)
-            throws InvalidSchemaException, IOException {
-        Schema loaded = SchemaLoader.load(mainFile);
+    public void generate(Schema loaded, Path directory) throws IOException {
         Schema schema = ConditionFilter.apply(loaded, conditions);
         Set<Path> written = new HashSet<>();
         Path target = directory.resolve(javaPackage.replace('.', '/'));
@@ -79,14 +74,12 @@ public final class SchemaGenerator {
             written.add(path);
         }
         Path info = target.resolve("package-info.java");
-        writeIfChanged(info, packageInfo(mainFile));
+        writeIfChanged(info, packageInfo(loaded.modules().get(0).name()));
         written.add(info);
         removeOthers(target, written);
-        return loaded.modules().stream().map(Schema.Module::path).toList();
     }
 
-    private String packageInfo(String mainFile) {
-        Path name = Path.of(mainFile).getFileName();
+    private String packageInfo(String name) {
         String text =
                 "// Written by lockstep-codegen-plugin; changes are lost.\n"
                         + "/** What the schema <code>"
@@ -127,7 +120,8 @@ public final class SchemaGenerator {
         }
         specs.add(
                 IntrospectionEmitter.emit(
-                        types.inPackage("Introspection"), Introspection.entries(loaded, conditions, true)));
+                        types.inPackage("Introspection"),
+                        Introspection.entries(loaded, conditions, true)));
         return specs;
     }
 

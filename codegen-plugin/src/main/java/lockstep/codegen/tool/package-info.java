@@ -1,0 +1,2 @@
+/** The command line {@code lockstep-qapi}. */
+package lockstep.codegen.tool;
