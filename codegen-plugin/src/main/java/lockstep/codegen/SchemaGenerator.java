@@ -19,6 +19,9 @@ import java.util.stream.Stream;
 
 /** Writes the Java of a schema into a directory; files that would not change are left alone. */
 public final class SchemaGenerator {
+    /** The first line of each file, by which it is known as ours. */
+    private static final String MARK = "// Written by lockstep-codegen-plugin; changes are lost.";
+
     private final String javaPackage;
     private final Set<String> conditions;
     private final boolean markDeprecated;
@@ -66,7 +69,7 @@ public final class SchemaGenerator {
             TypeSpec type = spec.build();
             JavaFile file =
                     JavaFile.builder(javaPackage, type)
-                            .addFileComment("Written by lockstep-codegen-plugin; changes are lost.")
+                            .addFileComment(MARK.substring(3))
                             .indent("    ")
                             .build();
             Path path = target.resolve(type.name() + ".java");
@@ -81,8 +84,8 @@ public final class SchemaGenerator {
 
     private String packageInfo(String name) {
         String text =
-                "// Written by lockstep-codegen-plugin; changes are lost.\n"
-                        + "/** What the schema <code>"
+                MARK
+                        + "\n/** What the schema <code>"
                         + name
                         + "</code> defines: types, commands and events. */\n";
         return text
@@ -134,11 +137,13 @@ public final class SchemaGenerator {
         Files.write(path, bytes);
     }
 
-    /** Types that left the schema must not stay behind. */
+    /** Types that left the schema must not stay behind; files that others wrote do. */
     private static void removeOthers(Path target, Set<Path> written) throws IOException {
         try (Stream<Path> files = Files.list(target)) {
             for (Path file : files.toList()) {
-                if (file.toString().endsWith(".java") && !written.contains(file)) {
+                if (file.toString().endsWith(".java")
+                        && !written.contains(file)
+                        && Files.readString(file, StandardCharsets.UTF_8).startsWith(MARK)) {
                     Files.delete(file);
                 }
             }
