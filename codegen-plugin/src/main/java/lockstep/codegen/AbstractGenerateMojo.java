@@ -11,19 +11,17 @@ import org.apache.maven.plugin.MojoExecutionException;
 import org.apache.maven.plugin.MojoFailureException;
 import org.apache.maven.plugins.annotations.Parameter;
 import org.apache.maven.project.MavenProject;
+import org.codehaus.plexus.build.BuildContext;
 
 import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Stream;
+
+import javax.lang.model.SourceVersion;
 
 /** What generation for main and for test sources share. */
 abstract class AbstractGenerateMojo extends AbstractMojo {
@@ -50,7 +48,10 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
     @Parameter(property = "lockstep.package", required = true)
     private String packageName;
 
-    /** Symbols that the schema's {@code if} conditions find defined. */
+    /**
+     * Symbols that the <code>if</code> conditions of the schema find defined. What conditions exclude
+     * is left out of the generated types and of the introspection data.
+     */
     @Parameter(property = "lockstep.conditions")
     private List<String> conditions;
 
@@ -58,16 +59,27 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
     @Parameter(property = "lockstep.markDeprecated", defaultValue = "true")
     private boolean markDeprecated;
 
-    /** Whether the generated package is marked {@code @NullMarked}. */
+    /**
+     * Whether the generated package is marked with <code>&#64;NullMarked</code>; to be switched off in a
+     * module that is marked as a whole.
+     */
     @Parameter(property = "lockstep.nullMarked", defaultValue = "true")
     private boolean nullMarked;
 
-    /** Skips the execution. */
+    /** Whether the output directory becomes a source root of the project. */
+    @Parameter(property = "lockstep.addSourceRoot", defaultValue = "true")
+    private boolean addSourceRoot;
+
+    /** Skips generation; the source root is added all the same. */
     @Parameter(property = "lockstep.skip", defaultValue = "false")
     private boolean skip;
 
+    private final BuildContext editor;
+
     /** Made by Maven, which fills the fields. */
-    AbstractGenerateMojo() {}
+    AbstractGenerateMojo(BuildContext editor) {
+        this.editor = editor;
+    }
 
     abstract File outputDirectory();
 
@@ -75,32 +87,21 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
 
     @Override
     public void execute() throws MojoExecutionException, MojoFailureException {
+        Path output = outputDirectory().toPath();
+        if (addSourceRoot) {
+            addSourceRoot(project, output.toString());
+        }
         if (skip) {
             getLog().info("Skipped.");
             return;
         }
-        Path output = outputDirectory().toPath();
-        addSourceRoot(project, output.toString());
-        Set<String> defined = conditions == null ? Set.of() : new TreeSet<>(conditions);
-        Path note = stateDirectory.toPath().resolve(execution.getExecutionId() + ".state");
+        if (!SourceVersion.isName(packageName)) {
+            throw new MojoFailureException("'" + packageName + "' is not the name of a package");
+        }
         try {
-            if (upToDate(note, output, defined)) {
-                getLog().debug("Nothing changed since the last generation.");
-                return;
-            }
-            long start = System.nanoTime();
-            Schema loaded = SchemaLoader.load(schema.getPath());
-            new SchemaGenerator(packageName, defined, markDeprecated, nullMarked)
-                    .generate(loaded, output);
-            List<Path> read = loaded.modules().stream().map(Schema.Module::path).toList();
-            Files.createDirectories(note.getParent());
-            Files.writeString(note, state(read, defined), StandardCharsets.UTF_8);
-            long millis = (System.nanoTime() - start) / 1_000_000;
-            getLog().info("Read " + read.size() + " schema files in " + millis + " ms.");
+            generate(output);
         } catch (InvalidSchemaException e) {
-            for (SchemaError error : e.errors()) {
-                getLog().error(error.toString());
-            }
+            e.errors().forEach(this::mark);
             throw new MojoFailureException(
                     schema + " has " + e.errors().size() + " error(s):\n" + e.getMessage(), e);
         } catch (IOException e) {
@@ -108,72 +109,69 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
         }
     }
 
-    private boolean upToDate(Path note, Path output, Set<String> defined) throws IOException {
-        if (!Files.exists(note)
-                || !Files.isDirectory(output.resolve(packageName.replace('.', '/')))) {
-            return false;
+    private void generate(Path output) throws IOException, InvalidSchemaException {
+        Set<String> defined = conditions == null ? Set.of() : new TreeSet<>(conditions);
+        String name = execution.getExecutionId() + "-" + execution.getGoal();
+        GenerationNote note = GenerationNote.read(stateDirectory.toPath().resolve(name + ".state"));
+        List<String> configuration =
+                List.of(
+                        "schema " + schema,
+                        "package " + packageName,
+                        "output " + output,
+                        "conditions " + defined,
+                        "deprecated " + markDeprecated,
+                        "marked " + nullMarked,
+                        "plugin " + GenerationNote.stamp(pluginFile()));
+        if (note.upToDate(configuration)) {
+            getLog().info("Nothing changed since the last generation.");
+            return;
         }
-        String before = Files.readString(note, StandardCharsets.UTF_8);
-        List<Path> files =
-                before.lines()
-                        .filter(l -> l.startsWith("file "))
-                        .map(l -> Path.of(l.substring(l.indexOf(' ', 5) + 1)))
-                        .toList();
-        for (Path file : files) {
-            if (!Files.exists(file)) {
-                return false;
-            }
-        }
-        return before.equals(state(files, defined));
+        unmark(note.inputs());
+        unmark(List.of(schema.toPath()));
+        long start = System.nanoTime();
+        Schema loaded = SchemaLoader.load(schema.getPath());
+        Set<Path> written =
+                new SchemaGenerator(packageName, defined, markDeprecated, nullMarked)
+                        .generate(loaded, output);
+        List<Path> stale = new ArrayList<>(note.outputs());
+        stale.removeAll(written);
+        SchemaGenerator.remove(stale);
+        List<Path> inputs = loaded.modules().stream().map(Schema.Module::path).toList();
+        unmark(inputs);
+        note.write(configuration, inputs, written);
+        editor.refresh(output.toFile());
+        long millis = (System.nanoTime() - start) / 1_000_000;
+        getLog().info(
+                        "Generated "
+                                + written.size()
+                                + " files from "
+                                + inputs.size()
+                                + " schema files in "
+                                + millis
+                                + " ms.");
     }
 
-    /** Everything the result depends on: configuration, the plugin itself and all files read. */
-    private String state(List<Path> files, Set<String> defined) throws IOException {
-        StringBuilder text = new StringBuilder();
-        text.append("package ").append(packageName).append('\n');
-        text.append("schema ").append(schema).append('\n');
-        text.append("conditions ").append(defined).append('\n');
-        text.append("deprecated ").append(markDeprecated).append('\n');
-        text.append("marked ").append(nullMarked).append('\n');
-        text.append("plugin ").append(pluginStamp()).append('\n');
-        for (Path file : files) {
-            text.append("file ").append(hash(Files.readAllBytes(file)));
-            text.append(' ').append(file).append('\n');
-        }
-        return text.toString();
+    private void unmark(List<Path> files) {
+        files.forEach(file -> editor.removeMessages(file.toFile()));
     }
 
-    private String pluginStamp() throws IOException {
-        File jar =
-                execution.getMojoDescriptor().getPluginDescriptor().getPluginArtifact() == null
-                        ? null
-                        : execution
-                                .getMojoDescriptor()
-                                .getPluginDescriptor()
-                                .getPluginArtifact()
-                                .getFile();
-        if (jar == null) {
-            return "unknown";
-        }
-        if (!jar.isDirectory()) {
-            return jar.length() + " " + jar.lastModified();
-        }
-        // Built by the same reactor: the classes stand for the archive.
-        try (Stream<Path> files = Files.walk(jar.toPath())) {
-            List<Path> classes = files.filter(Files::isRegularFile).sorted().toList();
-            StringBuilder all = new StringBuilder();
-            for (Path file : classes) {
-                all.append(file).append(hash(Files.readAllBytes(file)));
-            }
-            return hash(all.toString().getBytes(StandardCharsets.UTF_8));
-        }
+    /** An error marker in an editor; on the command line it is logged. */
+    private void mark(SchemaError error) {
+        editor.addMessage(
+                new File(error.info().file()),
+                error.info().line(),
+                error.column(),
+                error.message(),
+                BuildContext.SEVERITY_ERROR,
+                null);
     }
 
-    private static String hash(byte[] bytes) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException(e);
-        }
+    private Path pluginFile() {
+        return execution
+                .getMojoDescriptor()
+                .getPluginDescriptor()
+                .getPluginArtifact()
+                .getFile()
+                .toPath();
     }
 }

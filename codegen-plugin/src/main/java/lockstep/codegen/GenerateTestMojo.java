@@ -4,8 +4,11 @@ import org.apache.maven.plugins.annotations.LifecyclePhase;
 import org.apache.maven.plugins.annotations.Mojo;
 import org.apache.maven.plugins.annotations.Parameter;
 import org.apache.maven.project.MavenProject;
+import org.codehaus.plexus.build.BuildContext;
 
 import java.io.File;
+
+import javax.inject.Inject;
 
 /** Generates Java from a QAPI schema and adds it to the test sources. */
 @Mojo(
@@ -21,7 +24,10 @@ public final class GenerateTestMojo extends AbstractGenerateMojo {
     private File outputDirectory;
 
     /** Made by Maven. */
-    public GenerateTestMojo() {}
+    @Inject
+    public GenerateTestMojo(BuildContext editor) {
+        super(editor);
+    }
 
     @Override
     File outputDirectory() {

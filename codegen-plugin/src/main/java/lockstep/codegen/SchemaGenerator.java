@@ -12,7 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -51,11 +51,12 @@ public final class SchemaGenerator {
      *
      * @param loaded a schema from which nothing was left out
      * @param directory root of the generated sources, made if missing
+     * @return the files that belong to the schema, whether they had to be written or were there
      * @throws IOException when a file cannot be written
      */
-    public void generate(Schema loaded, Path directory) throws IOException {
+    public Set<Path> generate(Schema loaded, Path directory) throws IOException {
         Schema schema = ConditionFilter.apply(loaded, conditions);
-        Set<Path> written = new HashSet<>();
+        Set<Path> written = new LinkedHashSet<>();
         Path target = directory.resolve(javaPackage.replace('.', '/'));
         boolean deprecates = markDeprecated && Docs.hasDeprecated(schema);
         for (TypeSpec.Builder spec : specs(loaded, schema)) {
@@ -80,6 +81,7 @@ public final class SchemaGenerator {
         writeIfChanged(info, packageInfo(loaded.modules().get(0).name()));
         written.add(info);
         removeOthers(target, written);
+        return written;
     }
 
     private String packageInfo(String name) {
@@ -137,15 +139,21 @@ public final class SchemaGenerator {
         Files.write(path, bytes);
     }
 
-    /** Types that left the schema must not stay behind; files that others wrote do. */
+    /** Types that left the schema must not stay behind. */
     private static void removeOthers(Path target, Set<Path> written) throws IOException {
         try (Stream<Path> files = Files.list(target)) {
-            for (Path file : files.toList()) {
-                if (file.toString().endsWith(".java")
-                        && !written.contains(file)
-                        && Files.readString(file, StandardCharsets.UTF_8).startsWith(MARK)) {
-                    Files.delete(file);
-                }
+            remove(
+                    files.filter(f -> f.toString().endsWith(".java") && !written.contains(f))
+                            .toList());
+        }
+    }
+
+    /** Deletes those of the files that a generator wrote. */
+    static void remove(List<Path> files) throws IOException {
+        for (Path file : files) {
+            if (Files.isRegularFile(file)
+                    && Files.readString(file, StandardCharsets.UTF_8).startsWith(MARK)) {
+                Files.delete(file);
             }
         }
     }
