@@ -5,7 +5,6 @@ import org.jspecify.annotations.NullMarked;
 module lockstep.runtime {
     requires lockstep.qmp;
     requires jdk.net;
-    requires jdk.unsupported;
     requires static org.jspecify;
 
     exports lockstep.runtime;

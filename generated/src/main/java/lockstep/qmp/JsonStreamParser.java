@@ -200,7 +200,7 @@ public final class JsonStreamParser {
 
     private void append(int c) {
         if (tokenLength == token.length) {
-            token = Arrays.copyOf(token, token.length * 2);
+            token = Arrays.copyOf(token, Math.min(token.length * 2, MAX_TOKEN_SIZE + 2));
         }
         token[tokenLength++] = (byte) c;
     }
@@ -226,7 +226,9 @@ public final class JsonStreamParser {
             case DOUBLE_ESCAPE -> c >= 0x20 && c <= 0xFD ? to(State.DOUBLE_QUOTED) : Step.WRONG;
             case SINGLE_ESCAPE -> c >= 0x20 && c <= 0xFD ? to(State.SINGLE_QUOTED) : Step.WRONG;
             case SIGN -> digit(c) ? to(c == '0' ? State.ZERO : State.DIGITS) : Step.WRONG;
-            case ZERO -> digit(c) ? Step.WRONG : integer(c);
+            // No exponent behind a lone zero: QEMU's lexer ends the number there.
+            case ZERO ->
+                    digit(c) ? Step.WRONG : c == '.' ? to(State.POINT) : Step.COMPLETE_BEFORE;
             case DIGITS -> digit(c) ? Step.TAKEN : integer(c);
             case POINT -> digit(c) ? to(State.FRACTION) : Step.WRONG;
             case FRACTION -> {
@@ -334,7 +336,7 @@ public final class JsonStreamParser {
             fail("JSON nesting depth limit exceeded");
             return;
         }
-        tokenSize += length + 1;
+        tokenSize += length;
         tokens.add(JsonTokens.token(tokenType, token, length));
         if (token.length > 65536) {
             token = new byte[256];

@@ -11,7 +11,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
+import java.util.Random;
 
 /** Replies that a real QEMU gives to good and bad input. */
 class JsonStreamParserTest {
@@ -147,6 +150,82 @@ class JsonStreamParserTest {
     void tokenCountLimit() {
         List<String> out = read("[" + "1,".repeat(1 << 20) + "1]");
         assertEquals("JSON token count limit exceeded", out.getFirst());
+    }
+
+    private static byte[] string(int length) {
+        byte[] text = new byte[length];
+        Arrays.fill(text, (byte) 'x');
+        text[0] = '"';
+        text[length - 1] = '"';
+        return text;
+    }
+
+    @Test
+    void tokenSizeLimit() {
+        int limit = 64 << 20;
+        JsonStreamParser parser = new JsonStreamParser();
+        JsonStreamParser.Message longest = parser.next(ByteBuffer.wrap(string(limit - 1)));
+        assertEquals(limit - 3, longest.value() instanceof JsonString s ? s.value().length() : 0);
+        String error = "JSON token size limit exceeded";
+        assertEquals(error, parser.next(ByteBuffer.wrap(string(limit))).error());
+        // A text that never ends is cut off at the limit, and reading goes on behind that.
+        byte[] endless = string(limit + 1);
+        endless[limit] = 'x';
+        assertEquals(error, parser.next(ByteBuffer.wrap(endless)).error());
+        assertEquals("{}", JsonPrinter.compact(parser.next(ByteBuffer.wrap("{}".getBytes(StandardCharsets.UTF_8))).value()));
+    }
+
+    @Test
+    void tokensOfOneTextTogether() {
+        String half = "\"" + "x".repeat((32 << 20) - 2) + "\"";
+        assertEquals(
+                List.of("JSON token size limit exceeded", VALUE), read("[" + half + "," + half + "]"));
+    }
+
+    @Test
+    void noExponentBehindALoneZero() {
+        assertEquals(List.of("JSON parse error, invalid keyword 'e'"), read("[0.5e1] e ").subList(1, 2));
+        assertEquals(
+                List.of("JSON parse error, expected separator in list"), read("[0e5]").subList(0, 1));
+    }
+
+    /** Whatever the bytes are and however they are cut: the same messages, and no exception. */
+    @Test
+    void anyBytesInAnyPieces() {
+        Random random = new Random(7);
+        String alphabet = "{}[]:,\"'\\0123456789.eE+-truefalsn u\t\n/%xX\u00e9\u00ff\u0000";
+        for (int round = 0; round < 3000; round++) {
+            byte[] text = new byte[random.nextInt(60)];
+            for (int i = 0; i < text.length; i++) {
+                text[i] =
+                        (byte)
+                                (random.nextInt(8) == 0
+                                        ? random.nextInt(256)
+                                        : alphabet.charAt(random.nextInt(alphabet.length())));
+            }
+            List<String> whole = read(text);
+            JsonStreamParser parser = new JsonStreamParser();
+            List<String> pieces = new ArrayList<>();
+            for (int at = 0; at < text.length; ) {
+                int length = Math.min(1 + random.nextInt(4), text.length - at);
+                ByteBuffer piece = ByteBuffer.wrap(text, at, length);
+                for (var m = parser.next(piece); m != null; m = parser.next(piece)) {
+                    JsonValue value = m.value();
+                    pieces.add(
+                            value == null
+                                    ? String.valueOf(m.error())
+                                    : JsonPrinter.compact(value));
+                }
+                at += length;
+            }
+            assertEquals(whole, pieces, () -> HexFormat.of().formatHex(text));
+            // What it accepts it accepts again, and to the same value, when printed.
+            for (String message : whole) {
+                if (message.startsWith("{") || message.startsWith("[")) {
+                    assertEquals(List.of(message), read(message));
+                }
+            }
+        }
     }
 
     @Test

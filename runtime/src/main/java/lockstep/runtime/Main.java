@@ -1,12 +1,12 @@
 package lockstep.runtime;
 
-import lockstep.api.ShutdownCause;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.commandline.EndOfProgram;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.SignalPipe;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.StartPhase;
 
@@ -18,6 +18,8 @@ import java.util.ServiceLoader;
 
 /** The program: reads the command line, builds the machine, runs the main loop until it is told to end. */
 public final class Main {
+    private static final int SIGHUP = 1;
+    private static final int SIGINT = 2;
     private static final int SIGTERM = 15;
 
     private Main() {}
@@ -45,10 +47,7 @@ public final class Main {
         PidFile pidFile = new PidFile();
         try {
             if (start(vmm, arguments, pidFile)) {
-                Thread.ofPlatform()
-                        .name("signals")
-                        .daemon(true)
-                        .start(() -> HostSignals.handle(number -> signalled(vmm, number)));
+                vmm.endOn(new SignalPipe(SIGHUP, SIGINT, SIGTERM));
                 if (Daemon.isChild()) {
                     Daemon.ready();
                 }
@@ -67,11 +66,6 @@ public final class Main {
         vmm.shutDown();
         pidFile.remove();
         return status;
-    }
-
-    private static void signalled(VmmProcess vmm, int number) {
-        vmm.report("terminating on signal " + number);
-        vmm.run().requestShutdown(ShutdownCause.HOST_SIGNAL);
     }
 
     /** Builds everything; false when an option such as -help was all there is to do. */

@@ -1,5 +1,6 @@
 package lockstep.runtime;
 
+import lockstep.api.ShutdownCause;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
@@ -10,7 +11,9 @@ import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.Settings;
 import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.SignalPipe;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.VmClocks;
@@ -121,6 +124,32 @@ public final class VmmProcess implements Vmm, ChardevHost {
     /** Puts the board in place. */
     public void machine(Machine board) {
         machine = board;
+    }
+
+    /** Has the process end orderly, with exit status 0, when one of the signals arrives. */
+    void endOn(SignalPipe signals) {
+        loop.watch(
+                signals.number(),
+                EventLoop.READ,
+                events -> {
+                    SignalPipe.Arrival signal = signals.take();
+                    if (signal != null) {
+                        terminated(signal);
+                    }
+                });
+    }
+
+    private void terminated(SignalPipe.Arrival signal) {
+        String sender =
+                signal.sender() == 0
+                        ? ""
+                        : " from pid "
+                                + signal.sender()
+                                + " ("
+                                + HostProcess.name(signal.sender()).orElse("<unknown process>")
+                                + ")";
+        report("terminating on signal " + signal.number() + sender);
+        run.requestShutdown(ShutdownCause.HOST_SIGNAL);
     }
 
     /** Says that start-up is over: descriptors are now only those that a monitor was handed. */
@@ -302,7 +331,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
 
     @Override
     public void terminate() {
-        run.requestShutdown(lockstep.api.ShutdownCause.HOST_UI);
+        run.requestShutdown(ShutdownCause.HOST_UI);
     }
 
     @Override

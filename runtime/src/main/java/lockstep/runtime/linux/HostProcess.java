@@ -3,7 +3,12 @@ package lockstep.runtime.linux;
 import static lockstep.linux.abi.LinuxAbi.PR_SET_NAME;
 import static lockstep.linux.abi.LinuxAbi.PR_SET_PDEATHSIG;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
 
 /** What a process tells the kernel about itself. */
 public final class HostProcess {
@@ -22,5 +27,17 @@ public final class HostProcess {
      */
     public static int onParentDeath(int signal) {
         return FileCalls.prctl(PR_SET_PDEATHSIG(), signal);
+    }
+
+    /** The name that a process was started by. Empty when it is gone or not ours to look at. */
+    public static Optional<String> name(int process) {
+        try {
+            byte[] words = Files.readAllBytes(Path.of("/proc/" + process + "/cmdline"));
+            String text = new String(words, StandardCharsets.UTF_8);
+            int end = text.indexOf('\0');
+            return Optional.of(end < 0 ? text : text.substring(0, end));
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 }

@@ -1,2 +1,0 @@
-P: warning: netdev t has no peer
-P: warning: netdev t has no peer
