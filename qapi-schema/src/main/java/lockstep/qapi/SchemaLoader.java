@@ -4,9 +4,11 @@ import lockstep.qapi.check.SchemaChecker;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.syntax.ErrorLog;
 import lockstep.qapi.syntax.ParsedSchema;
+import lockstep.qapi.syntax.SchemaError;
 import lockstep.qapi.syntax.SchemaErrorException;
 import lockstep.qapi.syntax.SchemaParser;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /** Reads and checks a schema. */
@@ -14,7 +16,9 @@ public final class SchemaLoader {
     private SchemaLoader() {}
 
     /**
-     * Loads a schema and reports all errors that can be found in one run.
+     * Loads a schema and reports all errors that can be found in one run, at most a thousand. What
+     * follows from an error already reported is no error of its own. The first one is that of {@link
+     * #loadFirstError}.
      *
      * @param mainFile path of the main file as it shall appear in messages
      * @throws InvalidSchemaException with at least one error
@@ -40,7 +44,9 @@ public final class SchemaLoader {
             ParsedSchema parsed = SchemaParser.parse(mainFile, log);
             schema = new SchemaChecker(parsed, log).check();
         } catch (SchemaErrorException e) {
-            throw new InvalidSchemaException(List.of(e.error()));
+            List<SchemaError> errors = new ArrayList<>(log.errors());
+            errors.add(e.error());
+            throw new InvalidSchemaException(errors);
         }
         if (log.count() > 0) {
             throw new InvalidSchemaException(log.errors());

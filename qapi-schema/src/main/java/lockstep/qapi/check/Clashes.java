@@ -19,10 +19,15 @@ final class Clashes {
         return seen.putIfAbsent(Names.identifier(name), description);
     }
 
-    static void features(ErrorLog log, SourceInfo info, List<Feature> features) {
+    /**
+     * Checks the features of one definition or member.
+     *
+     * @param of what to say after each, empty for a definition's own
+     */
+    static void features(ErrorLog log, SourceInfo info, List<Feature> features, String of) {
         Clashes clashes = new Clashes();
         for (Feature feature : features) {
-            String self = "feature '" + feature.name() + "'";
+            String self = "feature '" + feature.name() + "'" + of;
             String other = clashes.put(feature.name(), self);
             if (other != null) {
                 log.report(info, self + " collides with " + other);

@@ -64,7 +64,7 @@ final class DocChecker {
             DocComment doc, Definition definition, String role, String name, Set<String> seen) {
         seen.add(name);
         if (doc.find(DocComment.Kind.MEMBER, name) == null
-                && !pragmas.documentation.contains(definition.name())) {
+                && !pragmas.except(Pragmas.Rule.DOCUMENTATION, definition.name())) {
             log.report(definition.head().info(), role + " '" + name + "' lacks documentation");
         }
     }

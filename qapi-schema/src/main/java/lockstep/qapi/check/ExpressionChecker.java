@@ -12,6 +12,7 @@ import lockstep.qapi.syntax.ErrorLog;
 import lockstep.qapi.syntax.Expression;
 import lockstep.qapi.syntax.Node;
 import lockstep.qapi.syntax.Pragmas;
+import lockstep.qapi.syntax.Pragmas.Rule;
 import lockstep.qapi.syntax.SourceInfo;
 
 import org.jspecify.annotations.Nullable;
@@ -100,7 +101,9 @@ final class ExpressionChecker {
         switch (meta) {
             case "event" -> complain(Names.upper(name, meta));
             case "command" ->
-                    complain(Names.lower(name, meta, false, pragmas.commandNames.contains(name)));
+                    complain(
+                            Names.lower(
+                                    name, meta, false, pragmas.except(Rule.COMMAND_NAME, name)));
             default -> {
                 complain(Names.camel(name, meta));
                 if (name.endsWith("List")) {
@@ -113,7 +116,7 @@ final class ExpressionChecker {
     private void documentation(String name, String meta) {
         DocComment doc = expression.doc();
         if (doc == null) {
-            if (pragmas.docRequired) {
+            if (pragmas.docRequired()) {
                 error("documentation comment required");
             }
             return;
@@ -161,7 +164,7 @@ final class ExpressionChecker {
         }
         List<EnumValue> values = new ArrayList<>();
         for (Node element : elements) {
-            EnumValue value = enumValue(element, pragmas.memberNames.contains(name));
+            EnumValue value = enumValue(element, pragmas.except(Rule.MEMBER_NAME, name));
             if (value != null) {
                 values.add(value);
             }
@@ -284,11 +287,12 @@ final class ExpressionChecker {
                         "coroutine"));
         Definition.Arguments arguments = arguments();
         Node node = members.get("returns");
-        TypeRef returns = node == null ? null : typeOrArray(node, "'returns'");
+        boolean none = node == null || node.equals(new Node.Str(""));
+        TypeRef returns = none ? null : typeOrArray(node, "'returns'");
         return new Definition.Command(
                 head("command", name),
                 arguments,
-                returns == null || returns.name().isEmpty() ? null : returns,
+                returns,
                 flag("gen", true),
                 flag("success-response", true),
                 flag("allow-oob", false),
@@ -344,7 +348,7 @@ final class ExpressionChecker {
             }
             return List.of();
         }
-        boolean permissive = owner != null && pragmas.memberNames.contains(owner);
+        boolean permissive = owner != null && pragmas.except(Rule.MEMBER_NAME, owner);
         List<Member> result = new ArrayList<>();
         object.members()
                 .forEach(
@@ -479,13 +483,23 @@ final class ExpressionChecker {
         if (list.elements().isEmpty()) {
             error("'if' condition [] of " + source + " is useless");
         }
-        List<Condition> operands = list.elements().stream().map(o -> condition(o, source)).toList();
+        List<Condition> operands = new ArrayList<>();
+        for (Node element : list.elements()) {
+            operands.add(condition(element, source));
+        }
         return key.equals("all") ? new Condition.All(operands) : new Condition.Any(operands);
     }
 
     /** Notes missing and unknown keys; gives whether all required ones are there. */
     private boolean keys(
             Map<String, Node> value, String source, List<String> required, List<String> optional) {
+        int known = 0;
+        for (String key : value.keySet()) {
+            known += required.contains(key) || optional.contains(key) ? 1 : 0;
+        }
+        if (known == value.size() && value.keySet().containsAll(required)) {
+            return true;
+        }
         Set<String> missing = new TreeSet<>(required);
         missing.removeAll(value.keySet());
         if (!missing.isEmpty()) {

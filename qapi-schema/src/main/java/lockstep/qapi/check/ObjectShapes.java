@@ -11,8 +11,10 @@ import lockstep.qapi.syntax.SourceInfo;
 import org.jspecify.annotations.Nullable;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Works out the shapes of object types, each once, and checks them on the way. */
 final class ObjectShapes {
@@ -94,7 +96,7 @@ final class ObjectShapes {
     }
 
     private void struct(Definition.StructType struct, ObjectShape shape) {
-        Clashes.features(log, struct.head().info(), struct.head().features());
+        Clashes.features(log, struct.head().info(), struct.head().features(), "");
         TypeChecker.typeFeatures(log, struct);
         base(struct, struct.base(), shape);
         members(struct, struct.members(), ObjectShape.Place.TYPE, shape);
@@ -109,7 +111,12 @@ final class ObjectShapes {
         for (Member member : members) {
             ObjectShape.Owned owned = new ObjectShape.Owned(member, definition.name(), place);
             resolve(member.type(), info, owned.describe(definition.name()));
-            Clashes.features(log, info, member.features());
+            // QEMU's generator takes the member for a type here, unless the names are equal.
+            String of =
+                    member.name().equals(definition.name())
+                            ? ""
+                            : " of type '" + member.name() + "'";
+            Clashes.features(log, info, member.features(), of);
             add(definition, owned, shape);
         }
     }
@@ -123,13 +130,14 @@ final class ObjectShapes {
             shape.sound = false;
             return;
         }
-        ObjectShape inherited = of(base);
-        if (inherited != null && !inherited.isUnion()) {
-            shape.sound &= inherited.sound;
-            inherited.members().forEach(m -> add(definition, m, shape));
-        } else {
+        ObjectShape inherited =
+                table.find(base) instanceof Definition.StructType struct ? of(struct) : null;
+        if (inherited == null) {
             log.report(info, "'base' requires a struct type, " + table.describe(base) + " isn't");
             shape.sound = false;
+        } else {
+            shape.sound &= inherited.sound;
+            inherited.members().forEach(m -> add(definition, m, shape));
         }
     }
 
@@ -149,7 +157,7 @@ final class ObjectShapes {
     private void union(Definition.UnionType union, ObjectShape shape) {
         // An inline base comes before the union itself.
         members(union, union.baseMembers(), ObjectShape.Place.INLINE_BASE, shape);
-        Clashes.features(log, union.head().info(), union.head().features());
+        Clashes.features(log, union.head().info(), union.head().features(), "");
         TypeChecker.typeFeatures(log, union);
         base(union, union.base(), shape);
         Definition.EnumType tag = tag(union, shape);
@@ -157,13 +165,16 @@ final class ObjectShapes {
         if (tag != null && tag.values().isEmpty() && union.branches().isEmpty()) {
             log.report(info, "union has no branches");
         }
+        Set<String> values = new HashSet<>();
+        if (tag != null) {
+            tag.values().forEach(v -> values.add(v.name()));
+        }
         for (Branch branch : union.branches()) {
             String name = "branch '" + branch.name() + "'";
             if (!table.resolve(branch.type().name(), info, name)) {
                 continue;
             }
-            if (tag != null
-                    && tag.values().stream().noneMatch(v -> v.name().equals(branch.name()))) {
+            if (tag != null && !values.contains(branch.name())) {
                 log.report(info, name + " is not a value of " + table.describe(tag.name()));
             }
             ObjectShape inner = of(branch.type().name());

@@ -6,7 +6,6 @@ import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.EnumValue;
 import lockstep.qapi.model.Feature;
-import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.ErrorLog;
@@ -46,42 +45,36 @@ final class TypeChecker {
 
     void check(Definition definition) {
         SourceInfo info = definition.head().info();
-        arrays(definition);
+        definition.ownMembers().forEach(m -> array(definition, m.type()));
         if (definition instanceof Definition.EnumType type) {
-            Clashes.features(log, info, type.head().features());
+            Clashes.features(log, info, type.head().features(), "");
             typeFeatures(log, type);
             enumeration(type);
         } else if (definition instanceof Definition.StructType
                 || definition instanceof Definition.UnionType) {
             objects.of(definition);
         } else if (definition instanceof Definition.AlternateType type) {
-            Clashes.features(log, info, type.head().features());
+            type.branches().forEach(b -> array(definition, b.type()));
+            Clashes.features(log, info, type.head().features(), "");
             typeFeatures(log, type);
             alternate(type);
         } else if (definition instanceof Definition.Command command) {
             ObjectShape inline = objects.arguments(command, command.arguments());
-            Clashes.features(log, info, command.head().features());
+            TypeRef returns = command.returns();
+            if (returns != null) {
+                array(definition, returns);
+            }
+            Clashes.features(log, info, command.head().features(), "");
             arguments(info, "command", command.arguments(), inline);
             returns(command);
         } else if (definition instanceof Definition.Event event) {
             ObjectShape inline = objects.arguments(event, event.arguments());
-            Clashes.features(log, info, event.head().features());
+            Clashes.features(log, info, event.head().features(), "");
             arguments(info, "event", event.arguments(), inline);
         }
     }
 
-    /** The element types of the arrays that the definition uses. */
-    private void arrays(Definition definition) {
-        for (Member member : definition.ownMembers()) {
-            array(definition, member.type());
-        }
-        if (definition instanceof Definition.AlternateType type) {
-            type.branches().forEach(b -> array(definition, b.type()));
-        } else if (definition instanceof Definition.Command command && command.returns() != null) {
-            array(definition, command.returns());
-        }
-    }
-
+    /** An array's element type is looked up before all else that is said about its user. */
     private void array(Definition definition, TypeRef type) {
         if (type.array()) {
             table.resolve(type.name(), definition.head().info(), definition.meta());
@@ -183,13 +176,8 @@ final class TypeChecker {
             if (!table.resolve(type, info, meta + "'s 'data'")) {
                 return;
             }
-            ObjectShape named = objects.of(type);
-            if (named == null) {
-                log.report(info, meta + "'s 'data' cannot take " + table.describe(type));
-                return;
-            }
-            shape = named;
-            if (shape.isUnion() && !arguments.boxed()) {
+            boolean union = table.find(type) instanceof Definition.UnionType;
+            if (union && !arguments.boxed()) {
                 log.report(
                         info,
                         meta
@@ -197,6 +185,12 @@ final class TypeChecker {
                                 + table.describe(type)
                                 + " only with 'boxed': true");
             }
+            ObjectShape named = objects.of(type);
+            if (named == null) {
+                log.report(info, meta + "'s 'data' cannot take " + table.describe(type));
+                return;
+            }
+            shape = named;
         }
         if (!arguments.boxed()
                 && shape.members().stream()
@@ -212,7 +206,7 @@ final class TypeChecker {
         }
         SourceInfo info = command.head().info();
         if (objects.resolve(type, info, "command's 'returns'")
-                && !pragmas.commandReturns.contains(command.name())
+                && !pragmas.except(Pragmas.Rule.COMMAND_RETURNS, command.name())
                 && !(table.find(type.name()) instanceof Definition.StructType)
                 && !(table.find(type.name()) instanceof Definition.UnionType)) {
             log.report(info, "command's 'returns' cannot take " + table.describe(type));

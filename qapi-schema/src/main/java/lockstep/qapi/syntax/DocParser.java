@@ -41,12 +41,12 @@ final class DocParser {
             if (!line.endsWith(":")) {
                 report("line should end with ':'");
             }
-            String symbol = line.replaceAll("^@|:$", "");
+            String symbol = line.substring(1, line.length() - (line.endsWith(":") ? 1 : 0));
             if (symbol.isEmpty()) {
                 report("name required after '@'");
             }
             boolean sound = doc.sound();
-            doc = new DocComment(doc.info(), symbol);
+            doc = new DocComment(doc.info(), symbol.isEmpty() ? null : symbol);
             if (!sound) {
                 doc.spoil();
             }

@@ -1,15 +1,19 @@
 package lockstep.qapi.syntax;
 
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Where the errors of a run go: all of them are collected, or the first one ends the run. Not for
  * use by several threads.
  */
 public final class ErrorLog {
+    private static final int LIMIT = 1000;
+
     private final boolean firstOnly;
-    private final List<SchemaError> errors = new ArrayList<>();
+    private final Set<SchemaError> errors = new LinkedHashSet<>();
+    private int count;
 
     /**
      * An empty log.
@@ -23,13 +27,18 @@ public final class ErrorLog {
     /**
      * Notes an error after which the caller goes on.
      *
-     * @throws SchemaErrorException when the first error ends the run
+     * @throws SchemaErrorException when the first error ends the run, or there are too many
      */
     public void report(SchemaError error) {
         if (firstOnly) {
             throw new SchemaErrorException(error);
         }
+        if (errors.size() == LIMIT) {
+            String message = "more than " + LIMIT + " errors, the rest is left out";
+            throw new SchemaErrorException(new SchemaError(error.info(), 0, message));
+        }
         errors.add(error);
+        count++;
     }
 
     /** Notes an error that has no column. */
@@ -37,12 +46,12 @@ public final class ErrorLog {
         report(new SchemaError(info, 0, message));
     }
 
-    /** How many errors there are. */
+    /** How often an error was reported. */
     public int count() {
-        return errors.size();
+        return count;
     }
 
-    /** The errors in the order they were found. */
+    /** The errors in the order they were found, equal ones once. */
     public List<SchemaError> errors() {
         return List.copyOf(errors);
     }

@@ -1,9 +1,5 @@
 package lockstep.qapi.syntax;
 
-import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-
 /**
  * Cuts a schema file into tokens: the six structural characters, single-quoted strings of printable
  * ASCII with only the escape {@code \\}, {@code true}, {@code false} and comments.
@@ -11,9 +7,6 @@ import java.util.regex.Pattern;
 final class Lexer {
     /** Token type at the end of the text. */
     static final char END = 0;
-
-    private static final Pattern NAMED =
-            Pattern.compile("'(?:enum|struct|union|alternate|command|event)'\\s*:\\s*'([^'\n]*)'");
 
     private final SourceInfo file;
     private final String text;
@@ -153,12 +146,11 @@ final class Lexer {
 
     /**
      * After an error in an expression: goes on where the next one seems to start, at a line that
-     * begins with a brace or a documentation comment. The names defined in what is passed over are
-     * noted.
+     * begins with a brace or a documentation comment. Gives what has been passed over.
      *
      * @param start position of the broken expression's first token
      */
-    void skipExpression(int start, Set<String> names) {
+    String skipExpression(int start) {
         boolean startsHere =
                 position > start
                         && position == lineStart
@@ -172,10 +164,7 @@ final class Lexer {
                     && text.charAt(cursor) != '{'
                     && !text.startsWith("##", cursor));
         }
-        Matcher named = NAMED.matcher(text).region(start, cursor);
-        while (named.find()) {
-            names.add(named.group(1));
-        }
+        return text.substring(start, cursor);
     }
 
     /** After an error in a documentation comment: goes on after its end. */

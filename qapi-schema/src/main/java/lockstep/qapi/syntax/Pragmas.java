@@ -1,25 +1,66 @@
 package lockstep.qapi.syntax;
 
-import java.util.HashSet;
+import org.jspecify.annotations.Nullable;
+
+import java.util.EnumMap;
+import java.util.Map;
 import java.util.Set;
 
-/** What {@code pragma} directives set; one for a schema with all its includes. */
+/** What {@code pragma} directives set; one for a schema with all its includes, the last one wins. */
 public final class Pragmas {
-    /** True when every definition must be documented. */
-    public boolean docRequired;
+    /** A rule that definitions may be excepted from by name. */
+    public enum Rule {
+        /** Commands have no underscores in their names. */
+        COMMAND_NAME("command-name-exceptions"),
+        /** Commands return objects. */
+        COMMAND_RETURNS("command-returns-exceptions"),
+        /** All members are documented. */
+        DOCUMENTATION("documentation-exceptions"),
+        /** Members have no underscores and upper-case letters in their names. */
+        MEMBER_NAME("member-name-exceptions");
 
-    /** Commands whose name may have underscores. */
-    public final Set<String> commandNames = new HashSet<>();
+        private final String key;
 
-    /** Commands that may return something other than an object. */
-    public final Set<String> commandReturns = new HashSet<>();
+        Rule(String key) {
+            this.key = key;
+        }
 
-    /** Definitions that may leave members undocumented. */
-    public final Set<String> documentation = new HashSet<>();
+        static @Nullable Rule of(String key) {
+            for (Rule rule : values()) {
+                if (rule.key.equals(key)) {
+                    return rule;
+                }
+            }
+            return null;
+        }
+    }
 
-    /** Definitions whose members may have upper-case letters and underscores. */
-    public final Set<String> memberNames = new HashSet<>();
+    private final Map<Rule, Set<String>> exceptions = new EnumMap<>(Rule.class);
+    private boolean docRequired;
+    private boolean known = true;
 
-    /** Nothing required, no exceptions. */
-    public Pragmas() {}
+    Pragmas() {}
+
+    /** Whether every definition must be documented. */
+    public boolean docRequired() {
+        return docRequired;
+    }
+
+    /** Whether a rule does not hold for a definition. */
+    public boolean except(Rule rule, String definition) {
+        return !known || exceptions.getOrDefault(rule, Set.of()).contains(definition);
+    }
+
+    void requireDocs(boolean required) {
+        docRequired = required;
+    }
+
+    void except(Rule rule, Set<String> definitions) {
+        exceptions.put(rule, definitions);
+    }
+
+    /** Some directive could not be read, so nothing is known to break a rule. */
+    void lose() {
+        known = false;
+    }
 }

@@ -10,11 +10,19 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Reads a schema file and everything it includes into expression trees. */
 public final class SchemaParser {
-    /** Includes below includes, and values below values; far above what anybody writes. */
-    private static final int DEPTH_LIMIT = 1000;
+    /** Files that include files; far above what anybody writes, and safe for a default stack. */
+    private static final int INCLUDE_LIMIT = 200;
+
+    /** Values in values, likewise. */
+    private static final int VALUE_LIMIT = 400;
+
+    private static final Pattern NAMED =
+            Pattern.compile("'(?:enum|struct|union|alternate|command|event)'\\s*:\\s*'([^'\n]*)'");
 
     private final ErrorLog log;
     private final Pragmas pragmas = new Pragmas();
@@ -64,6 +72,11 @@ public final class SchemaParser {
         new FileParser(new SourceInfo(name, 0, includer, null), text, depth).run();
     }
 
+    private void loseFile() {
+        complete = false;
+        pragmas.lose();
+    }
+
     private static Path canonical(Path path) {
         return path.toAbsolutePath().normalize();
     }
@@ -95,12 +108,26 @@ public final class SchemaParser {
                     topLevel();
                 } catch (SchemaErrorException e) {
                     log.report(e.error());
-                    lexer.skipExpression(start, lost);
+                    passOver(lexer.skipExpression(start));
                     pending = null;
                     expectNext = true;
                 }
             } while (expectNext || lexer.token != Lexer.END);
             rejectPending();
+        }
+
+        /** Remembers what a broken expression may have been about. */
+        private void passOver(String text) {
+            Matcher named = NAMED.matcher(text);
+            while (named.find()) {
+                lost.add(named.group(1));
+            }
+            if (text.contains("'include'")) {
+                loseFile();
+            }
+            if (text.contains("'pragma'")) {
+                pragmas.lose();
+            }
         }
 
         private void topLevel() {
@@ -171,7 +198,7 @@ public final class SchemaParser {
             }
             if (!(members.get("include") instanceof Node.Str name)) {
                 log.report(info, "value of 'include' must be a string");
-                complete = false;
+                loseFile();
                 return;
             }
             String target = SourceFile.beside(file.file(), name.value());
@@ -184,13 +211,13 @@ public final class SchemaParser {
                         return;
                     }
                 }
-                if (depth == DEPTH_LIMIT) {
-                    log.report(info, "includes nest more than " + DEPTH_LIMIT + " deep");
+                if (depth == INCLUDE_LIMIT) {
+                    log.report(info, "includes nest more than " + INCLUDE_LIMIT + " deep");
                     return;
                 }
                 SchemaParser.this.file(target, info, depth + 1);
             } catch (IOException e) {
-                complete = false;
+                loseFile();
                 String reason = SourceFile.reason(e);
                 log.report(info, "can't read include file '" + target + "': " + reason);
             }
@@ -202,31 +229,26 @@ public final class SchemaParser {
             }
             if (!(members.get("pragma") instanceof Node.Obj settings)) {
                 log.report(info, "value of 'pragma' must be an object");
+                pragmas.lose();
                 return;
             }
             settings.members().forEach((name, value) -> setting(name, value, info));
         }
 
         private void setting(String name, Node value, SourceInfo info) {
-            switch (name) {
-                case "doc-required" -> {
-                    if (value instanceof Node.Bool bool) {
-                        pragmas.docRequired = bool.value();
-                    } else {
-                        log.report(info, "pragma 'doc-required' must be boolean");
-                    }
-                }
-                case "command-name-exceptions" -> strings(name, value, pragmas.commandNames, info);
-                case "command-returns-exceptions" ->
-                        strings(name, value, pragmas.commandReturns, info);
-                case "documentation-exceptions" ->
-                        strings(name, value, pragmas.documentation, info);
-                case "member-name-exceptions" -> strings(name, value, pragmas.memberNames, info);
-                default -> log.report(info, "unknown pragma '" + name + "'");
+            Pragmas.Rule rule = Pragmas.Rule.of(name);
+            if (rule != null) {
+                exceptions(name, rule, value, info);
+            } else if (!name.equals("doc-required")) {
+                log.report(info, "unknown pragma '" + name + "'");
+            } else if (value instanceof Node.Bool bool) {
+                pragmas.requireDocs(bool.value());
+            } else {
+                log.report(info, "pragma 'doc-required' must be boolean");
             }
         }
 
-        private void strings(String name, Node value, Set<String> into, SourceInfo info) {
+        private void exceptions(String name, Pragmas.Rule rule, Node value, SourceInfo info) {
             Set<String> read = new HashSet<>();
             boolean good = value instanceof Node.Arr;
             if (value instanceof Node.Arr list) {
@@ -238,18 +260,18 @@ public final class SchemaParser {
                     }
                 }
             }
-            into.clear();
-            into.addAll(read);
+            pragmas.except(rule, read);
             if (!good) {
                 log.report(info, "pragma " + name + " must be a list of strings");
+                pragmas.lose();
             }
         }
 
         private Node expression() {
             switch (lexer.token) {
                 case '{', '[' -> {
-                    if (++nesting > DEPTH_LIMIT) {
-                        throw lexer.error("values nest more than " + DEPTH_LIMIT + " deep");
+                    if (++nesting > VALUE_LIMIT) {
+                        throw lexer.error("values nest more than " + VALUE_LIMIT + " deep");
                     }
                     boolean object = lexer.token == '{';
                     lexer.next();
