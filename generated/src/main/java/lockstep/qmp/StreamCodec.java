@@ -23,8 +23,8 @@ import java.util.OptionalLong;
  * JsonStreamParser} do. May be used by several threads.
  */
 public final class StreamCodec {
-    /** What QEMU's own reader admits; replies such as query-qmp-schema are large. */
-    private static final int MAX_TEXT = 64 << 20;
+    /** Replies may be large, and QEMU sets no limit to what it writes. */
+    private static final int MAX_TEXT = Integer.MAX_VALUE;
 
     private static final int MAX_NESTING = 1024;
 
@@ -90,7 +90,13 @@ public final class StreamCodec {
         return reader.read(new JsonInputVisitor(tree), null);
     }
 
-    private static JsonValue value(JsonParser parser, @Nullable JsonToken token)
+    /** A parser for a stream of JSON texts, which fails with unchecked exceptions. */
+    static JsonParser parser(InputStream stream) {
+        return JSON.createParser(ObjectReadContext.empty(), stream);
+    }
+
+    /** The value that starts with a token. */
+    static JsonValue value(JsonParser parser, @Nullable JsonToken token)
             throws QmpException {
         return switch (token) {
             case START_OBJECT -> {
