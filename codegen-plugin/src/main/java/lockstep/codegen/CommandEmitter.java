@@ -66,23 +66,16 @@ final class CommandEmitter {
 
     private void command(
             Definition.Command command, TypeSpec.Builder spec, MethodSpec.Builder register) {
-        boolean noArguments = command.generated() && command.arguments().isEmpty();
-        TypeName arguments;
+        TypeName arguments = types.arguments(command);
+        boolean noArguments = arguments.equals(Support.EMPTY);
         CodeBlock reader;
         CodeBlock writer;
-        String named = command.arguments().type();
-        if (!command.generated()) {
-            arguments = Support.JSON_OBJECT;
-            reader = CodeBlock.of("(visitor, name) -> ($T) visitor.any(name)", arguments);
-            writer = CodeBlock.of("(value, visitor, name) -> visitor.any(name, value)");
-        } else if (noArguments) {
-            arguments = Support.EMPTY;
+        if (command.generated()) {
             reader = CodeBlock.of("$T::read", arguments);
             writer = CodeBlock.of("$T::write", arguments);
         } else {
-            arguments = named != null ? types.named(named) : types.named(command);
-            reader = CodeBlock.of("$T::read", arguments);
-            writer = CodeBlock.of("$T::write", arguments);
+            reader = CodeBlock.of("(visitor, name) -> ($T) visitor.any(name)", arguments);
+            writer = CodeBlock.of("(value, visitor, name) -> visitor.any(name, value)");
         }
         TypeRef returns = command.returns();
         TypeName result = returns == null ? Support.EMPTY : types.of(returns).box();

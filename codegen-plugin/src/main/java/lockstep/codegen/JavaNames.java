@@ -48,6 +48,7 @@ final class JavaNames {
                     "Enum",
                     "Event",
                     "Introspection",
+                    "Client",
                     "Deprecated",
                     "Exception");
 

@@ -102,6 +102,7 @@ public final class SchemaGenerator {
         Docs docs = new Docs(markDeprecated);
         TypeEmitter typeEmitter = new TypeEmitter(schema, types, docs);
         CommandEmitter commandEmitter = new CommandEmitter(schema, types, docs);
+        ClientEmitter clientEmitter = new ClientEmitter(types, docs);
         List<TypeSpec.Builder> specs = new ArrayList<>();
         List<Definition.Event> events = new ArrayList<>();
         for (Schema.Module module : schema.modules()) {
@@ -117,8 +118,10 @@ public final class SchemaGenerator {
             }
             if (!commands.isEmpty()) {
                 specs.addAll(commandEmitter.emit(module, commands));
+                specs.add(clientEmitter.module(module, commands));
             }
         }
+        specs.add(clientEmitter.all(!events.isEmpty()));
         specs.addAll(new EventEmitter(schema, types, docs).emit(events));
         if (types.usesQType()) {
             specs.add(typeEmitter.emit(Schema.QTYPE));

@@ -24,5 +24,10 @@ final class Support {
     static final ClassName UNSTABLE = ClassName.get(QMP, "Unstable");
     static final ClassName FEATURES = ClassName.get(QMP, "Features");
 
+    static final ClassName ADDRESS = ClassName.get(QMP, "QmpAddress");
+    static final ClassName CALLER = ClassName.get(QMP, "QmpCaller");
+    static final ClassName CLIENT = ClassName.get(QMP, "QmpClient");
+    static final ClassName TYPED_CLIENT = ClassName.get(QMP, "TypedClient");
+
     private Support() {}
 }

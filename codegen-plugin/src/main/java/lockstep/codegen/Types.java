@@ -36,6 +36,7 @@ final class Types {
         name(Schema.QTYPE.name(), Schema.QTYPE.name());
         for (Schema.Module module : schema.modules()) {
             name(module.name() + " module", JavaNames.module(module.name()) + "Commands");
+            name(module.name() + " client", JavaNames.module(module.name()) + "Client");
         }
         schema.definitions()
                 .forEach(
@@ -70,6 +71,23 @@ final class Types {
     /** The interface of the commands of a module. */
     ClassName commands(Schema.Module module) {
         return Objects.requireNonNull(names.get(module.name() + " module"), module.name());
+    }
+
+    /** The interface of a client for the commands of a module. */
+    ClassName client(Schema.Module module) {
+        return Objects.requireNonNull(names.get(module.name() + " client"), module.name());
+    }
+
+    /** The type of a command's arguments. */
+    TypeName arguments(Definition.Command command) {
+        String named = command.arguments().type();
+        if (!command.generated()) {
+            return Support.JSON_OBJECT;
+        }
+        if (command.arguments().isEmpty()) {
+            return Support.EMPTY;
+        }
+        return named != null ? named(named) : named(command);
     }
 
     ClassName inPackage(String simpleName) {

@@ -72,10 +72,11 @@ class ArchitectureTest {
     }
 
     @Test
-    void onlyTheLinuxPackageTouchesNativeLinkage() {
+    void onlyTheLinuxPackagesTouchNativeLinkage() {
         noClasses()
                 .that()
-                .resideOutsideOfPackages("lockstep.runtime.linux..", "lockstep.linux.abi..")
+                .resideOutsideOfPackages(
+                        "lockstep.runtime.linux..", "lockstep.qmp.linux..", "lockstep.linux.abi..")
                 .should()
                 .dependOnClassesThat()
                 .haveFullyQualifiedName("java.lang.foreign.Linker")

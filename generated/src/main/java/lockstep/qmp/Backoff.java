@@ -21,7 +21,11 @@ public record Backoff(Duration first, Duration limit, double factor, double jitt
     public Backoff {
         if (first.isNegative() || limit.compareTo(first) < 0 || !(factor >= 1)) {
             throw new IllegalArgumentException(
-                    "Delays must not be negative or shrink: " + first + " to " + limit + " by "
+                    "Delays must not be negative or shrink: "
+                            + first
+                            + " to "
+                            + limit
+                            + " by "
                             + factor);
         }
         if (!(jitter >= 0 && jitter <= 1)) {
@@ -35,8 +39,7 @@ public record Backoff(Duration first, Duration limit, double factor, double jitt
      * @param attempt from 1
      */
     Duration delay(int attempt, RandomGenerator random) {
-        double full =
-                Math.min(limit.toNanos(), first.toNanos() * Math.pow(factor, attempt - 1.0));
+        double full = Math.min(limit.toNanos(), first.toNanos() * Math.pow(factor, attempt - 1.0));
         return Duration.ofNanos((long) (full * (1 - jitter * random.nextDouble())));
     }
 }

@@ -9,8 +9,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 
 /** A client with the settings of its calls. */
-record Caller(
-        QmpClient client, boolean inOutOfBand, Duration limit, List<Descriptor> descriptors)
+record Caller(QmpClient client, boolean inOutOfBand, Duration limit, List<Descriptor> descriptors)
         implements QmpCaller {
     @Override
     public QmpCaller outOfBand() {
@@ -138,7 +137,7 @@ record Caller(
         JsonInputVisitor visitor = JsonInputVisitor.lenient(value);
         try {
             R read = command.result().read(visitor, null);
-            return new QmpReply<>(read, value, visitor.unrecognized());
+            return new QmpReply<>(read, value, visitor.unrecognized(), visitor.missing());
         } catch (QmpException e) {
             throw new QmpReplyException(
                     "The reply to '"

@@ -88,7 +88,9 @@ final class EventHub {
     }
 
     <E extends QmpEvent> Subscription listen(
-            Class<E> type, Predicate<? super E> filter, Consumer<? super EventMessage<E>> listener) {
+            Class<E> type,
+            Predicate<? super E> filter,
+            Consumer<? super EventMessage<E>> listener) {
         Listener<E> made = new Listener<>(type, filter, listener);
         sinks.add(made);
         return made;

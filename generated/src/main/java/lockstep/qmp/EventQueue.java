@@ -27,7 +27,11 @@ public final class EventQueue<E extends QmpEvent> implements Subscription, Event
     private long missed;
     private long dropped;
 
-    EventQueue(int capacity, Class<E> type, Predicate<? super E> filter, Consumer<EventQueue<E>> onClose) {
+    EventQueue(
+            int capacity,
+            Class<E> type,
+            Predicate<? super E> filter,
+            Consumer<EventQueue<E>> onClose) {
         this.capacity = capacity;
         this.type = type;
         this.filter = filter;

@@ -21,7 +21,9 @@ import java.util.function.Function;
  *
  * <p>A <b>lenient</b> visitor is for what another program wrote with a newer schema: members, enum
  * values, branches and alternatives that the schema lacks are no errors but read as {@code
- * UNRECOGNIZED} and {@code Unrecognized} or passed over, and are listed by {@link #unrecognized}.
+ * UNRECOGNIZED} and {@code Unrecognized} or passed over, and are listed by {@link #unrecognized}. For
+ * one that wrote with an older schema, members that it did not have yet read as empty, zero or false,
+ * and are listed by {@link #missing}.
  */
 public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputVisitor {
     /** An object or array being read. */
@@ -37,10 +39,14 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
         }
     }
 
+    /** Stands for a member that is missing; told from others by its identity. */
+    private static final JsonObject ABSENT = new JsonObject();
+
     private final JsonValue root;
     private final boolean lenient;
     private final Deque<Frame> stack = new ArrayDeque<>();
     private final Map<String, JsonValue> unrecognized = new LinkedHashMap<>();
+    private final List<String> missing = new ArrayList<>();
 
     InputVisitor(JsonValue root, boolean lenient) {
         this.root = root;
@@ -50,6 +56,11 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     /** What a lenient visitor has met that the schema lacks, by path; always empty when strict. */
     public Map<String, JsonValue> unrecognized() {
         return Collections.unmodifiableMap(unrecognized);
+    }
+
+    /** The members that a lenient visitor has missed, by path; always empty when strict. */
+    public List<String> missing() {
+        return Collections.unmodifiableList(missing);
     }
 
     /** How an element of a list appears in the path of a member. */
@@ -110,6 +121,9 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
     /** Reads an array. */
     public <T> List<T> list(@Nullable String name, ValueReader<T> reader) throws QmpException {
         JsonValue value = take(name);
+        if (absent(value)) {
+            return List.of();
+        }
         if (!(value instanceof JsonArray array)) {
             List<T> single = single(name, value, reader);
             if (single != null) {
@@ -135,8 +149,12 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
 
     /** Reads a string. */
     public String string(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonString string) {
+        JsonValue value = take(name);
+        if (value instanceof JsonString string) {
             return string.value();
+        }
+        if (absent(value)) {
+            return "";
         }
         throw wrongType(name, "string");
     }
@@ -159,7 +177,9 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
             throw new QmpException(
                     "Parameter '" + last(name) + "' does not accept value '" + text + "'");
         }
-        unrecognized.put(path(name), new JsonString(text));
+        if (!text.isEmpty()) {
+            unrecognized.put(path(name), new JsonString(text));
+        }
         return unrecognizedValue;
     }
 
@@ -174,8 +194,10 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
             throw new QmpException(
                     "Invalid parameter type for '" + last(name) + "', expected: " + alternate);
         }
-        JsonValue value = take(name);
-        unrecognized.put(path(name), value);
+        JsonValue value = any(name);
+        if (value != JsonNull.NULL) {
+            unrecognized.put(path(name), value);
+        }
         return value;
     }
 
@@ -226,7 +248,7 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
 
     /** Reads null. */
     public JsonNull nul(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonNull value) {
+        if (any(name) instanceof JsonNull value) {
             return value;
         }
         throw wrongType(name, "null");
@@ -234,7 +256,8 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
 
     /** Reads any value. */
     public JsonValue any(@Nullable String name) throws QmpException {
-        return take(name);
+        JsonValue value = take(name);
+        return absent(value) ? JsonNull.NULL : value;
     }
 
     /** The error for a value that is not of the wanted type. */
@@ -285,17 +308,28 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
         }
         JsonValue value =
                 frame.value instanceof JsonObject object && name != null ? object.get(name) : null;
-        if (value == null) {
+        if (value != null) {
+            return value;
+        }
+        if (!lenient) {
             throw new QmpException("Parameter '" + path(name) + "' is missing");
         }
-        return value;
+        return ABSENT;
+    }
+
+    /** Whether it only stands for a member that is missing. */
+    @SuppressWarnings("ReferenceEquality")
+    static boolean absent(JsonValue value) {
+        return value == ABSENT;
     }
 
     /** The value of that name, which counts as read from now on. */
     final JsonValue take(@Nullable String name) throws QmpException {
         JsonValue value = peek(name);
         Frame frame = stack.peek();
-        if (frame != null && name != null) {
+        if (absent(value) && frame != null && !absent(frame.value)) {
+            missing.add(path(name));
+        } else if (frame != null && name != null) {
             frame.read.add(name);
         }
         return value;
@@ -319,6 +353,6 @@ public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputV
         if (text.length() > 0 && text.charAt(0) == '.') {
             return text.substring(1);
         }
-        return "<anonymous>";
+        return lenient && text.length() > 0 ? text.toString() : "<anonymous>";
     }
 }

@@ -38,38 +38,54 @@ public final class JsonInputVisitor extends InputVisitor {
 
     @Override
     public boolean bool(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonBoolean bool) {
+        JsonValue value = take(name);
+        if (value instanceof JsonBoolean bool) {
             return bool.value();
+        }
+        if (absent(value)) {
+            return false;
         }
         throw wrongType(name, "boolean");
     }
 
     @Override
     public double number(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonNumber number) {
+        JsonValue value = take(name);
+        if (value instanceof JsonNumber number) {
             return number.doubleValue();
+        }
+        if (absent(value)) {
+            return 0;
         }
         throw wrongType(name, "number");
     }
 
     @Override
     public long int64(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonNumber number) {
-            OptionalLong value = number.signed();
-            if (value.isPresent()) {
-                return value.getAsLong();
+        JsonValue value = take(name);
+        if (value instanceof JsonNumber number) {
+            OptionalLong integer = number.signed();
+            if (integer.isPresent()) {
+                return integer.getAsLong();
             }
+        }
+        if (absent(value)) {
+            return 0;
         }
         throw wrongType(name, "integer");
     }
 
     @Override
     public long uint64(@Nullable String name) throws QmpException {
-        if (take(name) instanceof JsonNumber number) {
-            OptionalLong value = unsigned(number);
-            if (value.isPresent()) {
-                return value.getAsLong();
+        JsonValue value = take(name);
+        if (value instanceof JsonNumber number) {
+            OptionalLong integer = unsigned(number);
+            if (integer.isPresent()) {
+                return integer.getAsLong();
             }
+        }
+        if (absent(value)) {
+            return 0;
         }
         throw expects(name, "uint64");
     }

@@ -32,8 +32,7 @@ final class MessageReader {
         } catch (JacksonIOException e) {
             throw e.getCause();
         } catch (JacksonException e) {
-            throw new IOException(
-                    "The server sent what is not JSON: " + e.getOriginalMessage(), e);
+            throw new IOException("The server sent what is not JSON: " + e.getOriginalMessage(), e);
         } catch (QmpException e) {
             throw new IOException("The connection ended in the middle of a message", e);
         }

@@ -169,15 +169,17 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
         if (current == null) {
             call.fail(
                     new QmpConnectionException(
-                            "'" + name + "' was not sent: the client is " + describe(), false, null));
+                            "'" + name + "' was not sent: the client is " + describe(),
+                            false,
+                            null));
             return call;
         }
         if (how.inOutOfBand() && !current.outOfBand()) {
             throw new UnsupportedOperationException(
                     "'"
                             + name
-                            + "' cannot run out of band: the server did not offer it, or the client was"
-                            + " built without it.");
+                            + "' cannot run out of band: the server did not offer it, or the client"
+                            + " was built without it.");
         }
         if (!how.descriptors().isEmpty() && !current.passesDescriptors()) {
             throw new UnsupportedOperationException(
@@ -256,7 +258,9 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
 
     /** Calls the listener for each event of a type that the filter wants; the filter is quick. */
     public <E extends QmpEvent> Subscription on(
-            Class<E> type, Predicate<? super E> filter, Consumer<? super EventMessage<E>> listener) {
+            Class<E> type,
+            Predicate<? super E> filter,
+            Consumer<? super EventMessage<E>> listener) {
         return events.listen(type, filter, listener);
     }
 
@@ -586,8 +590,7 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
     public static final class Builder {
         private final QmpAddress address;
         private EventReader events = UnknownEvent::new;
-        private Executor executor =
-                task -> Thread.ofVirtual().name("qmp-callback").start(task);
+        private Executor executor = task -> Thread.ofVirtual().name("qmp-callback").start(task);
         private QmpTimer timer = QmpTimer.system();
         private Duration timeout = Duration.ofMinutes(1);
         private Duration connectTimeout = Duration.ofSeconds(10);

@@ -51,9 +51,7 @@ public record QmpGreeting(
     }
 
     private static int number(JsonObject object, String name) {
-        return object.get(name) instanceof JsonNumber number
-                ? (int) number.signed().orElse(0)
-                : 0;
+        return object.get(name) instanceof JsonNumber number ? (int) number.signed().orElse(0) : 0;
     }
 
     /** The version, such as {@code 10.2.2}. */

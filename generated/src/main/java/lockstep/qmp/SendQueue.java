@@ -164,7 +164,10 @@ final class SendQueue {
         for (Call call : unanswered) {
             call.fail(
                     new QmpConnectionException(
-                            why + " before '" + call.name + "' was answered; its outcome is unknown",
+                            why
+                                    + " before '"
+                                    + call.name
+                                    + "' was answered; its outcome is unknown",
                             true,
                             cause));
         }

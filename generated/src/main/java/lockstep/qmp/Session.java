@@ -122,9 +122,12 @@ final class Session {
         }
         Throwable given = closing;
         Throwable reason = given != null ? given : cause;
-        close(reason);
+        closing = reason;
+        transport.close();
         ready.completeExceptionally(reason);
+        // First the client's state, so that whoever learns of it by a call finds it changed.
         owner.lost(this, reason);
+        queue.close(message(reason), reason);
     }
 
     /** Marks the end; false when it was marked before. */

@@ -96,8 +96,7 @@ public final class StreamCodec {
     }
 
     /** The value that starts with a token. */
-    static JsonValue value(JsonParser parser, @Nullable JsonToken token)
-            throws QmpException {
+    static JsonValue value(JsonParser parser, @Nullable JsonToken token) throws QmpException {
         return switch (token) {
             case START_OBJECT -> {
                 JsonObject object = new JsonObject();

@@ -16,8 +16,8 @@ import java.nio.file.Path;
 /** A QMP server that says exactly what a test wants. */
 final class FakeServer implements AutoCloseable {
     static final String GREETING =
-            "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 1, \"major\": 9}, \"package\":"
-                    + " \"p\"}, \"capabilities\": [\"oob\"]}}\r\n";
+            "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 1, \"major\": 9},"
+                    + " \"package\": \"p\"}, \"capabilities\": [\"oob\"]}}\r\n";
 
     private final Path path;
     private final ServerSocketChannel listener;

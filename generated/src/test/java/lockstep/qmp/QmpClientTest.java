@@ -75,7 +75,8 @@ class QmpClientTest {
     }
 
     private static <T extends Throwable> T failure(Class<T> type, CompletableFuture<?> future) {
-        return assertInstanceOf(type, assertThrows(ExecutionException.class, future::get).getCause());
+        return assertInstanceOf(
+                type, assertThrows(ExecutionException.class, future::get).getCause());
     }
 
     @Test
@@ -129,7 +130,8 @@ class QmpClientTest {
             CompletableFuture<JsonValue> second = pair.client.executeAsync("x", NONE);
             String ids =
                     "{\"return\":1,\"id\":%s}{\"return\":2,\"id\":%s}"
-                            .formatted(pair.peer.request().get("id"), pair.peer.request().get("id"));
+                            .formatted(
+                                    pair.peer.request().get("id"), pair.peer.request().get("id"));
             pair.peer.send(ids);
             assertEquals("1 2", first.get() + " " + second.get());
         }
@@ -167,7 +169,8 @@ class QmpClientTest {
         BlockingQueue<QmpMessage> messages = new LinkedBlockingQueue<>();
         try (Pair pair = pair(builder());
                 Subscription tap = pair.client.onMessage(messages::add)) {
-            pair.peer.send("{\"return\": 1, \"id\": 999}{\"return\": 1, \"id\": \"x\"}{\"odd\": 1}[]");
+            pair.peer.send(
+                    "{\"return\": 1, \"id\": 999}{\"return\": 1, \"id\": \"x\"}{\"odd\": 1}[]");
             CompletableFuture<JsonValue> reply = pair.client.executeAsync("x", NONE);
             pair.peer.answer(pair.peer.request(), "{}");
             reply.get();
@@ -557,7 +560,8 @@ class QmpClientTest {
         client.ready().join();
         EventQueue<StopEvent> queue = client.events(StopEvent.class);
         awaitState(changes, QmpState.CONNECTED);
-        CompletableFuture<JsonValue> lost = client.withTimeout(Duration.ZERO).executeAsync("x", NONE);
+        CompletableFuture<JsonValue> lost =
+                client.withTimeout(Duration.ZERO).executeAsync("x", NONE);
         peer.request();
         server.close();
         peer.close();
@@ -632,6 +636,21 @@ class QmpClientTest {
                     "{\"running\": true, \"status\": \"running\", \"new-member\": [1]}");
             assertEquals(RunState.RUNNING, reply.get().value().status());
             assertEquals("[1]", String.valueOf(reply.get().unrecognized().get("new-member")));
+        }
+    }
+
+    @Test
+    void anOlderServerIsUnderstood() throws Exception {
+        try (Pair pair = pair(builder())) {
+            CompletableFuture<QmpReply<List<lockstep.api.BlockInfo>>> reply =
+                    pair.client.requestAsync(
+                            lockstep.api.BlockCoreCommands.QUERY_BLOCK, Empty.EMPTY);
+            pair.peer.answer(
+                    pair.peer.request(),
+                    "[{\"device\": \"d\", \"type\": \"x\", \"removable\": true}]");
+            assertTrue(reply.get().value().getFirst().removable());
+            assertFalse(reply.get().value().getFirst().locked());
+            assertEquals(List.of("[0].locked"), reply.get().missing());
         }
     }
 

@@ -1,10 +1,10 @@
 package lockstep.qmp.linux;
 
+import static lockstep.linux.abi.LinuxAbi.*;
+
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
-import static lockstep.linux.abi.LinuxAbi.*;
 
 import lockstep.linux.abi.cmsghdr;
 import lockstep.linux.abi.iovec;
@@ -50,8 +50,7 @@ public final class LinuxDescriptors {
         static final MethodHandle CLOSE = link("close", JAVA_INT, JAVA_INT);
         static final MethodHandle RECV =
                 link("recv", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
-        static final MethodHandle SENDMSG =
-                link("sendmsg", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
+        static final MethodHandle SENDMSG = link("sendmsg", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
         static final MethodHandle OPEN =
                 LINKER.downcallHandle(
                         LINKER.defaultLookup().findOrThrow("open"),
@@ -83,8 +82,7 @@ public final class LinuxDescriptors {
             int errno = (int) ERRNO.get(state, 0L);
             try {
                 MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
-                return new IOException(
-                        what + ": " + text.reinterpret(Long.MAX_VALUE).getString(0));
+                return new IOException(what + ": " + text.reinterpret(Long.MAX_VALUE).getString(0));
             } catch (Throwable t) {
                 throw unexpected(t);
             }
@@ -224,8 +222,7 @@ public final class LinuxDescriptors {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment state = arena.allocate(Calls.STATE);
             while (true) {
-                long count =
-                        (long) Calls.RECV.invokeExact(state, fd, target, target.byteSize(), 0);
+                long count = (long) Calls.RECV.invokeExact(state, fd, target, target.byteSize(), 0);
                 if (count >= 0) {
                     return (int) count;
                 }
