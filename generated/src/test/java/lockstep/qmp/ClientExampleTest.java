@@ -56,6 +56,7 @@ class ClientExampleTest {
             try (QmpClient first =
                     QmpClient.builder(QmpAddress.unix(socket)).reconnect(Backoff.DEFAULT).start()) {
                 first.ready().join(); // it listens now
+                assertTrue(vm.process().isAlive());
             }
             System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
             ClientExample.run(socket.toString());

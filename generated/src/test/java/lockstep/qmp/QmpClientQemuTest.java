@@ -61,14 +61,15 @@ class QmpClientQemuTest {
     }
 
     /** A client that is connected as soon as the server listens. */
-    private QmpClient client(QmpClient.Builder builder) {
+    private static QmpClient client(Vm vm, QmpClient.Builder builder) {
+        assertTrue(vm.process().isAlive());
         QmpClient client = builder.events(Event::read).reconnect(QUICK).start();
         client.ready().orTimeout(60, TimeUnit.SECONDS).join();
         return client;
     }
 
-    private QmpClient client() {
-        return client(QmpClient.builder(QmpAddress.unix(socket())));
+    private QmpClient client(Vm vm) {
+        return client(vm, QmpClient.builder(QmpAddress.unix(socket())));
     }
 
     @Test
@@ -97,7 +98,7 @@ class QmpClientQemuTest {
                                         "memory-backend-ram,id=m0,size=1M",
                                         "-chardev",
                                         "ringbuf,id=r0"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             Map<String, String> outcomes = new TreeMap<>();
             for (QmpCommand<?, ?> command : queries()) {
                 outcomes.put(command.name(), outcome(client, command));
@@ -169,7 +170,7 @@ class QmpClientQemuTest {
     @Test
     void eventsComeTyped() throws Exception {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client();
+                QmpClient client = client(vm);
                 EventQueue<StopEvent> stops = client.events(StopEvent.class);
                 EventQueue<ShutdownEvent> ends = client.events(ShutdownEvent.class)) {
             BlockingQueue<EventMessage<ResumeEvent>> resumes = new LinkedBlockingQueue<>();
@@ -194,7 +195,7 @@ class QmpClientQemuTest {
     @Test
     void errorsComeWithTheirClass() throws Exception {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             QmpException unknown =
                     assertThrows(QmpException.class, () -> client.execute("nosuch", NONE));
             assertEquals(ErrorClass.COMMAND_NOT_FOUND, unknown.errorClass());
@@ -210,7 +211,7 @@ class QmpClientQemuTest {
     @Test
     void thousandsOfCommandsAtOnce() throws Exception {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             List<CompletableFuture<JsonValue>> replies = new ArrayList<>();
             for (int i = 0; i < 5000; i++) {
                 String path = i % 2 == 0 ? "/machine" : "/nonexistent" + i;
@@ -235,7 +236,7 @@ class QmpClientQemuTest {
         Path fifo = directory.resolve("fifo");
         assertEquals(0, new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor());
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             // Opening a pipe that nobody else has open keeps the main loop where it is.
             CompletableFuture<JsonValue> stuck =
                     client.executeAsync(
@@ -269,7 +270,7 @@ class QmpClientQemuTest {
         CompletableFuture<QmpGreeting> again;
         EventQueue<StopEvent> stops;
         try (Vm vm = Vm.start(arguments("-machine", "none"))) {
-            client = client();
+            client = client(vm);
             stops = client.events(StopEvent.class);
             CompletableFuture<QmpState> lost = new CompletableFuture<>();
             client.onState(
@@ -278,7 +279,7 @@ class QmpClientQemuTest {
                             lost.complete(change.state());
                         }
                     });
-            vm.close();
+            vm.process().destroyForcibly();
             lost.get(60, TimeUnit.SECONDS);
             assertThrows(
                     QmpConnectionException.class,
@@ -287,6 +288,7 @@ class QmpClientQemuTest {
         }
         try (Vm vm = Vm.start(arguments("-machine", "none"))) {
             again.get(60, TimeUnit.SECONDS);
+            assertTrue(vm.process().isAlive());
             client.execute(RunStateCommands.STOP);
             assertNotNull(stops.poll(Duration.ofSeconds(30)));
         }
@@ -299,6 +301,7 @@ class QmpClientQemuTest {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
                 QmpClient client =
                         client(
+                                vm,
                                 QmpClient.builder(QmpAddress.unix(socket()))
                                         .descriptorPassing(true));
                 Descriptor file = Descriptor.open(image)) {
@@ -339,7 +342,7 @@ class QmpClientQemuTest {
     @Test
     void descriptorsNeedToBeAskedFor() throws Exception {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             UnsupportedOperationException e =
                     assertThrows(
                             UnsupportedOperationException.class,
@@ -391,7 +394,8 @@ class QmpClientQemuTest {
                                 "none",
                                 "-qmp",
                                 "tcp:127.0.0.1:" + port + ",server=on,wait=off");
-                QmpClient client = client(QmpClient.builder(QmpAddress.tcp("127.0.0.1", port)))) {
+                QmpClient client =
+                        client(vm, QmpClient.builder(QmpAddress.tcp("127.0.0.1", port)))) {
             assertTrue(client.execute(RunStateCommands.QUERY_STATUS).running());
         }
     }
@@ -399,7 +403,7 @@ class QmpClientQemuTest {
     @Test
     void aSecondClientIsToldWhy() throws Exception {
         try (Vm vm = Vm.start(arguments("-machine", "none"));
-                QmpClient client = client()) {
+                QmpClient client = client(vm)) {
             QmpTimeoutException e =
                     assertThrows(
                             QmpTimeoutException.class,
