@@ -85,6 +85,11 @@ public final class JsonStreamParser {
         ready.clear();
     }
 
+    /** Whether all that was taken has been given, so that the next byte begins a text. */
+    public boolean isIdle() {
+        return state == State.START && tokens.isEmpty() && ready.isEmpty();
+    }
+
     /**
      * Takes bytes until a text or an error is complete and gives it; bytes after it stay in the
      * buffer. Gives null when all bytes were taken and nothing is complete. Call again until it does.

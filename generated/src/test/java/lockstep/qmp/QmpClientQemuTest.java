@@ -349,7 +349,9 @@ class QmpClientQemuTest {
                             () ->
                                     client.withDescriptors(Descriptor.of(0))
                                             .execute("getfd", new JsonObject()));
-            assertTrue(e.getMessage().contains("descriptorPassing(true)"), e.getMessage());
+            assertTrue(
+                    String.valueOf(e.getMessage()).contains("descriptorPassing(true)"),
+                    e.getMessage());
         }
     }
 
@@ -411,7 +413,9 @@ class QmpClientQemuTest {
                                     QmpClient.builder(QmpAddress.unix(socket()))
                                             .connectTimeout(Duration.ofMillis(300))
                                             .connect());
-            assertTrue(e.getMessage().contains("another client may be connected"), e.getMessage());
+            assertTrue(
+                    String.valueOf(e.getMessage()).contains("another client may be connected"),
+                    e.getMessage());
             assertTrue(client.execute(RunStateCommands.QUERY_STATUS).running());
         }
     }

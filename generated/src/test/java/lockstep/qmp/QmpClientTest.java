@@ -239,8 +239,10 @@ class QmpClientTest {
             text.append("], \"text\": \"").append("é".repeat(10_000_000)).append("\"}");
             pair.peer.answer(pair.peer.request(), text.toString());
             JsonObject value = assertInstanceOf(JsonObject.class, reply.get());
-            assertEquals(2_500_001, ((JsonArray) value.get("list")).size());
-            assertEquals(10_000_000, ((JsonString) value.get("text")).value().length());
+            assertEquals(2_500_001, assertInstanceOf(JsonArray.class, value.get("list")).size());
+            assertEquals(
+                    10_000_000,
+                    assertInstanceOf(JsonString.class, value.get("text")).value().length());
         }
     }
 
@@ -251,8 +253,8 @@ class QmpClientTest {
                     pair.client.executeAsync(RunStateCommands.QUERY_STATUS);
             pair.peer.answer(pair.peer.request(), "{\"running\": 1, \"status\": \"running\"}");
             QmpReplyException e = failure(QmpReplyException.class, reply);
-            assertTrue(e.getMessage().contains("'query-status'"), e.getMessage());
-            assertTrue(e.getMessage().contains("'running'"), e.getMessage());
+            assertTrue(String.valueOf(e.getMessage()).contains("'query-status'"), e.getMessage());
+            assertTrue(String.valueOf(e.getMessage()).contains("'running'"), e.getMessage());
             assertEquals("{\"status\": \"running\", \"running\": 1}", e.raw().toString());
         }
     }
@@ -268,7 +270,8 @@ class QmpClientTest {
         peer.close();
         QmpConnectionException e = failure(QmpConnectionException.class, reply);
         assertTrue(e.outcomeUnknown());
-        assertTrue(e.getMessage().contains("its outcome is unknown"), e.getMessage());
+        assertTrue(
+                String.valueOf(e.getMessage()).contains("its outcome is unknown"), e.getMessage());
         assertNotNull(request);
         QmpConnectionException late =
                 assertThrows(QmpConnectionException.class, () -> client.execute("x", NONE));
@@ -285,7 +288,7 @@ class QmpClientTest {
         peer.request();
         peer.send("{\"return\" 5}\n");
         QmpConnectionException e = failure(QmpConnectionException.class, reply);
-        assertTrue(e.getMessage().contains("not JSON"), e.getMessage());
+        assertTrue(String.valueOf(e.getMessage()).contains("not JSON"), e.getMessage());
         assertTrue(peer.ended());
     }
 
@@ -298,7 +301,9 @@ class QmpClientTest {
             pair.client.close();
             QmpConnectionException e = failure(QmpConnectionException.class, reply);
             assertTrue(e.outcomeUnknown());
-            assertTrue(e.getMessage().startsWith("The client was closed"), e.getMessage());
+            assertTrue(
+                    String.valueOf(e.getMessage()).startsWith("The client was closed"),
+                    e.getMessage());
         }
     }
 
@@ -457,7 +462,9 @@ class QmpClientTest {
         assertEquals(Duration.ofSeconds(4), task.delay());
         task.action().run();
         QmpTimeoutException e = failure(QmpTimeoutException.class, client.ready());
-        assertTrue(e.getMessage().startsWith("No greeting from unix:"), e.getMessage());
+        assertTrue(
+                String.valueOf(e.getMessage()).startsWith("No greeting from unix:"),
+                e.getMessage());
         assertTrue(peer.ended());
         assertEquals(QmpState.CLOSED, client.state());
     }
@@ -466,7 +473,9 @@ class QmpClientTest {
     void connectSaysWhatFailed() {
         QmpAddress nowhere = QmpAddress.unix(directory.resolve("none"));
         IOException e = assertThrows(IOException.class, () -> QmpClient.connect(nowhere));
-        assertTrue(e.getMessage().startsWith("Cannot connect to unix:"), e.getMessage());
+        assertTrue(
+                String.valueOf(e.getMessage()).startsWith("Cannot connect to unix:"),
+                e.getMessage());
     }
 
     @Test
