@@ -25,7 +25,8 @@ import java.util.function.Function;
  * one that wrote with an older schema, members that it did not have yet read as empty, zero or false,
  * and are listed by {@link #missing}.
  */
-public abstract sealed class InputVisitor permits JsonInputVisitor, KeyvalInputVisitor {
+public abstract sealed class InputVisitor
+        permits JsonInputVisitor, KeyvalInputVisitor, OutlineVisitor {
     /** An object or array being read. */
     private static final class Frame {
         final @Nullable String name;

@@ -315,6 +315,15 @@ public final class VmmProcess implements Vmm, ChardevHost {
         }
     }
 
+    /** Closes a descriptor that was kept under that name; false if there is none. */
+    public boolean closeDescriptor(String name) {
+        Integer kept = descriptors.remove(name);
+        if (kept != null) {
+            new lockstep.runtime.linux.Fd(kept).close();
+        }
+        return kept != null;
+    }
+
     @Override
     public @Nullable Integer takeDescriptor(String descriptor) {
         Integer kept = descriptors.remove(descriptor);

@@ -5,12 +5,15 @@ import lockstep.api.BlockErrorAction;
 import lockstep.api.BlockExportCommands;
 import lockstep.api.BlockExportDeletedEvent;
 import lockstep.api.BlockIoErrorEvent;
+import lockstep.api.BlockJobCommands;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.IoOperationType;
+import lockstep.api.JobCommands;
 import lockstep.api.QuorumFailureEvent;
 import lockstep.api.QuorumOpType;
 import lockstep.api.QuorumReportBadEvent;
 import lockstep.api.RunState;
+import lockstep.api.TransactionCommands;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceBlockNode;
 import lockstep.block.BlockBackend;
@@ -22,6 +25,7 @@ import lockstep.block.Errno;
 import lockstep.block.ErrorAction;
 import lockstep.block.ReplicationControl;
 import lockstep.block.drive.BlockManager;
+import lockstep.block.job.Jobs;
 import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -70,6 +74,11 @@ public final class BlockRoom implements Room {
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(vmm.commands(), qmp);
         BlockExportCommands.register(vmm.commands(), qmp);
+        Jobs jobs = new Jobs(manager.graph(), vmm::emit);
+        JobQmp jobCommands = new JobQmp(jobs);
+        JobCommands.register(vmm.commands(), jobCommands);
+        BlockJobCommands.register(vmm.commands(), jobCommands);
+        TransactionCommands.register(vmm.commands(), jobCommands);
         new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
         options(vmm, manager);
         vmm.run()
@@ -84,6 +93,7 @@ public final class BlockRoom implements Room {
                         });
         vmm.run().addStartCheck(vmm.service(DiskHandover.class)::activateAll);
         vmm.onExit(manager::close);
+        vmm.onExit(jobs::close);
     }
 
     private record Handover(BlockGraph graph) implements DiskHandover {

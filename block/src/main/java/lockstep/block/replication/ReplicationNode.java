@@ -6,6 +6,7 @@ import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.job.MirrorFilter;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
@@ -32,6 +33,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private static final long COPY_CLUSTER = 64 << 10;
+    private static final long COMMIT_GRANULE = 1 << 20;
     private static final String BLOCKER = "Block device is in use by internal backup job";
 
     private final ReplicationManager manager;
@@ -40,7 +42,7 @@ public final class ReplicationNode extends BlockNode {
     private volatile Stage stage = Stage.NONE;
     private volatile int error;
     private @Nullable CopyBeforeWrite copyBeforeWrite;
-    private @Nullable CommitFilter commit;
+    private @Nullable MirrorFilter commit;
     private @Nullable BlockNode top;
     private boolean hiddenWasReadOnly;
     private boolean secondaryWasReadOnly;
@@ -413,7 +415,8 @@ public final class ReplicationNode extends BlockNode {
             throw failed("Active disk doesn't have backing file");
         }
         BlockNode secondary = secondaryEdge.node();
-        CommitFilter filter = CommitFilter.insert(graph(), active);
+        MirrorFilter filter =
+                MirrorFilter.insert(graph(), active, graph().autoName(), COMMIT_GRANULE);
         commit = filter;
         ChildEdge target =
                 graph().attach(
@@ -428,7 +431,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void runCommit(
-            CommitFilter filter, BlockNode hidden, BlockNode secondary, ChildEdge target) {
+            MirrorFilter filter, BlockNode hidden, BlockNode secondary, ChildEdge target) {
         int failure = 0;
         try {
             int granule = filter.take(0);
@@ -454,11 +457,11 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private static void copyGranule(
-            CommitFilter filter, BlockNode hidden, BlockNode secondary, int granule)
+            MirrorFilter filter, BlockNode hidden, BlockNode secondary, int granule)
             throws BlockException {
-        BlockNode active = filter.activeDisk();
-        long offset = granule * CommitFilter.GRANULE;
-        long end = Math.min(active.length(), offset + CommitFilter.GRANULE);
+        BlockNode active = filter.disk();
+        long offset = granule * COMMIT_GRANULE;
+        long end = Math.min(active.length(), offset + COMMIT_GRANULE);
         while (offset < end) {
             BlockStatus upper = active.status(offset, end - offset);
             BlockStatus lower = hidden.status(offset, upper.length());
@@ -474,7 +477,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void finishCommit(
-            CommitFilter filter,
+            MirrorFilter filter,
             BlockNode hidden,
             BlockNode secondary,
             ChildEdge target,
@@ -515,9 +518,9 @@ public final class ReplicationNode extends BlockNode {
         }
     }
 
-    private void dropFilter(CommitFilter filter) {
+    private void dropFilter(MirrorFilter filter) {
         try {
-            graph().replaceNode(filter, filter.activeDisk(), edge -> true);
+            graph().replaceNode(filter, filter.disk(), edge -> true);
             graph().release(filter);
         } catch (BlockException e) {
             System.getLogger("lockstep.block")
@@ -533,7 +536,7 @@ public final class ReplicationNode extends BlockNode {
             stage = Stage.DONE;
             endBackup();
         }
-        CommitFilter filter = commit;
+        MirrorFilter filter = commit;
         if (stage == Stage.FAILOVER && filter != null) {
             commit = null;
             dropFilter(filter);

@@ -48,7 +48,7 @@ public final class E1000Devices {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
         try {
-            PciDevice.attach(board.pci(), card, place);
+            PciDevice.attach(board.pci(), card, place, id);
         } catch (DeviceException e) {
             card.disconnect();
             throw e;

@@ -1,11 +1,30 @@
 package lockstep.devices.pc;
 
+import lockstep.api.E1000Options;
+import lockstep.api.IdeDeviceOptions;
+import lockstep.api.IdeHdOptions;
+import lockstep.api.IsaDebugconOptions;
+import lockstep.api.ObjectPropertyInfo;
+import lockstep.api.PciCommands;
+import lockstep.api.UhciOptions;
+import lockstep.api.UiCommands;
+import lockstep.api.UsbHidOptions;
+import lockstep.api.VgaOptions;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
+import lockstep.qmp.MemberOutline;
+import lockstep.qmp.ValueReader;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.DeviceOptions;
+
+import java.util.List;
 
 /** Offers the drivers that {@code -device} can add to a PC. */
 public final class PluggableDevices {
@@ -13,11 +32,14 @@ public final class PluggableDevices {
 
     /** Registers every driver. From the room's installation. */
     public static void install(Vmm vmm) {
-        vmm.deviceType("ide-hd", IdeDrives::createDisk);
-        vmm.deviceType("ide-cd", IdeDrives::createCdrom);
-        vmm.deviceType("e1000", E1000Devices::create);
+        device(vmm, "ide-hd", IdeDrives::createDisk, IdeHdOptions::read);
+        device(vmm, "ide-cd", IdeDrives::createCdrom, IdeDeviceOptions::read);
+        device(vmm, "e1000", E1000Devices::create, E1000Options::read);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
+        BoardCommands commands = new BoardCommands(vmm, usb);
+        PciCommands.register(vmm.commands(), commands);
+        UiCommands.register(vmm.commands(), commands);
         vmm.hmp()
                 .addInfo(
                         "usb",
@@ -25,11 +47,33 @@ public final class PluggableDevices {
                         "",
                         "USB devices by port",
                         (a, out) -> out.append(usb.describe()));
-        vmm.deviceType("piix3-usb-uhci", usb::createController);
-        vmm.deviceType("usb-tablet", usb::createTablet);
-        vmm.deviceType("usb-mouse", usb::createMouse);
-        vmm.deviceType("usb-kbd", usb::createKeyboard);
-        vmm.deviceType("VGA", VgaDevices::create);
-        vmm.deviceType("isa-debugcon", DebugConsole::create);
+        device(vmm, "piix3-usb-uhci", usb::createController, UhciOptions::read);
+        device(vmm, "usb-tablet", usb::createTablet, UsbHidOptions::read);
+        device(vmm, "usb-mouse", usb::createMouse, UsbHidOptions::read);
+        device(vmm, "usb-kbd", usb::createKeyboard, UsbHidOptions::read);
+        device(vmm, "VGA", VgaDevices::create, VgaOptions::read);
+        device(vmm, "isa-debugcon", DebugConsole::create, IsaDebugconOptions::read);
+    }
+
+    private static void device(
+            Vmm vmm, String driver, DeviceFactory factory, ValueReader<?> options) {
+        vmm.deviceType(driver, new Described(factory, options));
+    }
+
+    /** A driver whose properties the schema describes. */
+    private record Described(DeviceFactory factory, ValueReader<?> options)
+            implements DeviceFactory {
+        @Override
+        public Device create(DeviceOptions given, Machine machine) throws DeviceException {
+            return factory.create(given, machine);
+        }
+
+        @Override
+        public List<ObjectPropertyInfo> properties() {
+            return MemberOutline.of(options).stream()
+                    .map(
+                            m -> new ObjectPropertyInfo(m.name(), m.type(), null, null))
+                    .toList();
+        }
     }
 }

@@ -5,6 +5,8 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.QomProperty;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
@@ -55,8 +57,10 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         return "Property '" + options.driver() + ".addr' doesn't take value '" + addr + "'";
     }
 
-    /** Puts the function on the bus. */
-    public static void attach(PciBus bus, PciFunction function, int place) throws DeviceException {
+    /** Puts the function on the bus, under the user's identifier for it, if there is one. */
+    public static void attach(PciBus bus, PciFunction function, int place, @Nullable String id)
+            throws DeviceException {
+        function.name(id);
         try {
             bus.attach(function, place);
         } catch (IllegalArgumentException e) {

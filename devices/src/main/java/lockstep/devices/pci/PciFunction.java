@@ -1,5 +1,9 @@
 package lockstep.devices.pci;
 
+import lockstep.api.PciDeviceClass;
+import lockstep.api.PciDeviceId;
+import lockstep.api.PciDeviceInfo;
+import lockstep.api.PciMemoryRegion;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
@@ -10,7 +14,9 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * One function on the PCI bus: configuration space, base address registers, interrupt pin.
@@ -44,6 +50,7 @@ public abstract class PciFunction implements StateSection {
     private final int[] irqState = new int[4];
     private @Nullable PciBus bus;
     private int devfn = -1;
+    private String id = "";
 
     /** One base address register and what it maps. */
     private static final class Bar {
@@ -400,6 +407,47 @@ public abstract class PciFunction implements StateSection {
         return (command() & PciSpec.COMMAND_INTX_DISABLE) == 0 ? irqState[pin] : 0;
     }
 
+    /** Gives the function the user's identifier. */
+    final void name(@Nullable String identifier) {
+        id = identifier == null ? "" : identifier;
+    }
+
+    /** Identity, interrupt and base address registers, as query-pci tells them. */
+    public final PciDeviceInfo describe() {
+        int classCode = get16(config, PciSpec.CLASS_DEVICE);
+        int pin = config[PciSpec.INTERRUPT_PIN];
+        List<PciMemoryRegion> regions = new ArrayList<>();
+        for (int i = 0; i < bars.length; i++) {
+            Bar bar = bars[i];
+            if (bar != null) {
+                regions.add(
+                        new PciMemoryRegion(
+                                i,
+                                bar.io ? "io" : "memory",
+                                bar.address,
+                                bar.size,
+                                bar.io ? null : bar.type == PREFETCH_TYPE,
+                                bar.io ? null : Boolean.FALSE));
+            }
+        }
+        return PciDeviceInfo.builder()
+                .bus(0)
+                .slot(devfn >> 3)
+                .function(devfn & 7)
+                .classInfo(new PciDeviceClass(PciSpec.className(classCode), classCode))
+                .id(
+                        new PciDeviceId(
+                                get16(config, PciSpec.DEVICE_ID),
+                                get16(config, PciSpec.VENDOR_ID),
+                                (long) get16(config, PciSpec.SUBSYSTEM_ID),
+                                (long) get16(config, PciSpec.SUBSYSTEM_VENDOR_ID)))
+                .irq(pin == 0 ? null : (long) (config[PciSpec.INTERRUPT_LINE] & 0xff))
+                .irqPin(pin)
+                .qdevId(id)
+                .regions(regions)
+                .build();
+    }
+
     /** Identity, interrupt and base address registers, as {@code info pci} shows them. */
     public final String describeConfig() {
         StringBuilder out = new StringBuilder();
@@ -440,7 +488,7 @@ public abstract class PciFunction implements StateSection {
                             : "      BAR%d: %s at 0x%08x [0x%08x].%n"
                                     .formatted(i, kind, bar.address, bar.address + bar.size - 1));
         }
-        return out.append("      id \"\"\n").toString();
+        return out.append("      id \"").append(id).append("\"\n").toString();
     }
 
     /** System reset: header first, then the function's own registers. */

@@ -27,6 +27,11 @@ public final class Pointer extends HidDevice {
         this.absolute = absolute;
     }
 
+    /** Whether it reports positions instead of movements. */
+    public boolean absolute() {
+        return absolute;
+    }
+
     @Override
     void resetFunction() {
         super.resetFunction();

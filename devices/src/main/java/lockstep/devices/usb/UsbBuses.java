@@ -32,6 +32,14 @@ public final class UsbBuses {
         return Optional.ofNullable(pointer);
     }
 
+    /** The mice and tablets, the oldest first: whether each takes positions instead of movements. */
+    public List<Boolean> pointers() {
+        return plugged.stream()
+                .filter(p -> p.device() instanceof Pointer)
+                .map(p -> ((Pointer) p.device()).absolute())
+                .toList();
+    }
+
     /** The newest keyboard. */
     public Optional<Keyboard> keyboard() {
         return Optional.ofNullable(keyboard);
@@ -80,7 +88,7 @@ public final class UsbBuses {
         options.finish();
         String id = options.id();
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
-        PciDevice.attach(board.pci(), controller, place);
+        PciDevice.attach(board.pci(), controller, place, options.id());
         controllers.add(controller);
         return new PciDevice(controller, List.of());
     }

@@ -35,7 +35,7 @@ public final class VgaDevices {
         options.finish();
         byte[] image = rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         StdVga vga = new StdVga((int) (megabytes << 20), image, edid);
-        PciDevice.attach(board.pci(), vga, place);
+        PciDevice.attach(board.pci(), vga, place, options.id());
         long size = megabytes;
         return new PciDevice(
                 vga,

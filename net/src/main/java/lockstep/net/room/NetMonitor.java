@@ -4,14 +4,19 @@ import lockstep.api.AnnounceParameters;
 import lockstep.api.NetCommands;
 import lockstep.api.Netdev;
 import lockstep.api.NetdevDelArguments;
+import lockstep.api.QueryRxFilterArguments;
+import lockstep.api.RxFilterInfo;
 import lockstep.api.SetLinkArguments;
 import lockstep.net.nic.NetServices;
+import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.monitor.HmpTable;
+
+import java.util.List;
 
 /** The net room's commands, of both monitors. */
 final class NetMonitor implements NetCommands {
@@ -31,6 +36,22 @@ final class NetMonitor implements NetCommands {
             throw new QmpException(
                     ErrorClass.DEVICE_NOT_FOUND, "Device '" + arguments.name() + "' not found");
         }
+    }
+
+    @Override
+    public List<RxFilterInfo> queryRxFilter(QueryRxFilterArguments arguments) throws QmpException {
+        String name = arguments.name();
+        if (name == null) {
+            return List.of(); // Adapters that cannot tell are left out, and none here can.
+        }
+        Endpoint client = network.find(name);
+        if (client == null) {
+            throw new QmpException("invalid net client name: " + name);
+        }
+        throw new QmpException(
+                client.type().equals("nic")
+                        ? "net client(" + name + ") doesn't support rx-filter querying"
+                        : "net client(" + name + ") isn't a NIC");
     }
 
     @Override

@@ -1,5 +1,6 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.EventLoop;
 
 import org.jspecify.annotations.Nullable;
@@ -53,6 +54,11 @@ abstract class Backend implements Chardev {
             if (!gone) {
                 resumeInput();
             }
+        }
+
+        @Override
+        public @Nullable Fd takeDescriptor() {
+            return Backend.this.takeDescriptor();
         }
 
         @Override
@@ -122,6 +128,11 @@ abstract class Backend implements Chardev {
     /** Bytes queued. */
     long pending() {
         return 0;
+    }
+
+    /** A file descriptor that the peer sent along, or null. Any thread. */
+    @Nullable Fd takeDescriptor() {
+        return null;
     }
 
     /** The front end can take more. Any thread. */

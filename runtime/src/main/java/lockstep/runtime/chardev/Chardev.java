@@ -1,6 +1,9 @@
 package lockstep.runtime.chardev;
 
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -25,6 +28,14 @@ public interface Chardev extends AutoCloseable {
 
         /** Tells the back end that {@link ChardevFrontend#canReceive} may have grown. Any thread. */
         void acceptInput();
+
+        /**
+         * The oldest file descriptor that came with what the peer sent last, and was not taken yet; null
+         * if there is none, as on everything but unix sockets. The caller owns it. Any thread.
+         */
+        default @Nullable Fd takeDescriptor() {
+            return null;
+        }
 
         /** Runs {@code task} once on the loop when {@link #pending} has become 0 (at once if it is). */
         void whenDrained(Runnable task);
@@ -63,6 +74,14 @@ public interface Chardev extends AutoCloseable {
 
     /** Passes a break on to the peer, where the back end knows what that is. */
     default void sendBreak() {}
+
+    /**
+     * Takes a connection over as if it had been accepted. False if the device cannot, or has one; the
+     * caller keeps the descriptor then.
+     */
+    default boolean adoptClient(Fd client) {
+        return false;
+    }
 
     /** Cuts the connection, so that nobody waits for the peer any longer. Any thread. */
     default void yank() {}

@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -50,6 +52,8 @@ final class SocketChardev extends Backend {
     private @Nullable Fd connection;
     private EventLoop.@Nullable Watch watch;
     private volatile boolean connected;
+    private final List<Fd> received = new ArrayList<>();
+    private boolean carriesDescriptors;
     private boolean reading;
     private boolean ended;
     private boolean failed;
@@ -353,6 +357,7 @@ final class SocketChardev extends Backend {
             ended = false;
             failed = false;
             filename = connectedName(fd);
+            carriesDescriptors = isUnix(fd);
             connected = true;
             reading = frontendOpen();
             watchConnection(fd);
@@ -395,7 +400,8 @@ final class SocketChardev extends Backend {
             if (connection != fd || fd.isClosed()) {
                 return;
             }
-            n = FileIo.read(fd.number(), input, 0, Math.min(room, input.length));
+            int length = Math.min(room, input.length);
+            n = carriesDescriptors ? receive(fd, length) : read(fd, length);
             if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
                 return;
             }
@@ -537,11 +543,64 @@ final class SocketChardev extends Backend {
         }
     }
 
+    private static boolean isUnix(Fd fd) {
+        try {
+            return Sockets.localName(fd.number()) instanceof SocketName.Unix;
+        } catch (IOException e) {
+            return false; // The peer is gone already; the next event tells.
+        }
+    }
+
+    @Override
+    public boolean adoptClient(Fd client) {
+        lock.lock();
+        try {
+            if (closed || connection != null) {
+                return false;
+            }
+        } finally {
+            lock.unlock();
+        }
+        established(client);
+        return true;
+    }
+
+    private int read(Fd fd, int length) {
+        return FileIo.read(fd.number(), input, 0, length);
+    }
+
+    /** Reads bytes and descriptors; new descriptors take the place of those nobody took. */
+    private int receive(Fd fd, int length) {
+        List<Fd> along = new ArrayList<>();
+        int n = Sockets.receiveDescriptors(fd.number(), input, 0, length, along);
+        if (!along.isEmpty()) {
+            forgetReceived();
+            received.addAll(along);
+        }
+        return n;
+    }
+
+    private void forgetReceived() {
+        received.forEach(Fd::close);
+        received.clear();
+    }
+
+    @Override
+    @Nullable Fd takeDescriptor() {
+        lock.lock();
+        try {
+            return received.isEmpty() ? null : received.removeFirst();
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Drops the connection. Under the lock. */
     private void release() {
         Fd fd = connection;
         connection = null;
         connected = false;
+        forgetReceived();
         filename = disconnectedName();
         queue.clear();
         if (watch != null) {

@@ -1,11 +1,13 @@
 package lockstep.runtime.command;
 
+import lockstep.api.IOThreadInfo;
 import lockstep.api.IothreadProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.Signals;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.VmClocks;
@@ -15,6 +17,7 @@ import lockstep.runtime.spi.QomProperty;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /** {@code -object iothread}: an event loop on a thread of its own, without the machine lock. */
 final class IothreadObject implements Iothread {
@@ -22,11 +25,15 @@ final class IothreadObject implements Iothread {
 
     private final EpollLoop loop;
     private final IothreadProperties settings;
+    private final int threadId;
     private int users;
 
     private IothreadObject(EpollLoop loop, IothreadProperties settings) {
         this.loop = loop;
         this.settings = settings;
+        CompletableFuture<Integer> id = new CompletableFuture<>();
+        loop.execute(() -> id.complete(Signals.currentThread()));
+        threadId = id.join();
     }
 
     /** Makes one of {@code -object} options. */
@@ -88,6 +95,18 @@ final class IothreadObject implements Iothread {
     @Override
     public void close() {
         loop.close();
+    }
+
+    /** What query-iothreads tells. */
+    IOThreadInfo describe(String id) {
+        return IOThreadInfo.builder()
+                .id(id)
+                .threadId(threadId)
+                .pollMaxNs(number(settings.pollMaxNs(), DEFAULT_POLL_NS))
+                .pollGrow(number(settings.pollGrow(), 0))
+                .pollShrink(number(settings.pollShrink(), 0))
+                .aioMaxBatch(number(settings.aioMaxBatch(), 0))
+                .build();
     }
 
     /** What {@code info iothreads} prints. */

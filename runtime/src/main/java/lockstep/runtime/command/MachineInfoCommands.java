@@ -1,15 +1,31 @@
 package lockstep.runtime.command;
 
+import lockstep.api.Accelerator;
+import lockstep.api.AcceleratorInfo;
+import lockstep.api.BalloonArguments;
+import lockstep.api.BalloonInfo;
+import lockstep.api.CpuDefinitionInfo;
 import lockstep.api.CpuInfoFast;
 import lockstep.api.CpuInstanceProperties;
+import lockstep.api.CpuModelExpansionInfo;
+import lockstep.api.CurrentMachineParams;
+import lockstep.api.GuidInfo;
+import lockstep.api.HotpluggableCPU;
 import lockstep.api.KvmInfo;
 import lockstep.api.MachineCommands;
 import lockstep.api.MachineInfo;
+import lockstep.api.Memdev;
+import lockstep.api.MemoryDeviceInfo;
+import lockstep.api.MemoryInfo;
 import lockstep.api.NameInfo;
+import lockstep.api.PmemsaveArguments;
+import lockstep.api.QemuTargetInfo;
+import lockstep.api.QueryCpuModelExpansionArguments;
 import lockstep.api.QueryMachinesArguments;
 import lockstep.api.SysEmuTarget;
-import lockstep.api.TargetInfo;
 import lockstep.api.UuidInfo;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.MachineType;
@@ -51,8 +67,8 @@ final class MachineInfoCommands implements MachineCommands {
     }
 
     @Override
-    public TargetInfo queryTarget() {
-        return new TargetInfo(SysEmuTarget.X86_64);
+    public QemuTargetInfo queryTarget() {
+        return new QemuTargetInfo(SysEmuTarget.X86_64);
     }
 
     @Override
@@ -99,27 +115,127 @@ final class MachineInfoCommands implements MachineCommands {
     }
 
     @Override
-    public List<CpuInfoFast> queryCpusFast() {
+    public AcceleratorInfo queryAccelerators() {
+        boolean kvm = kvmEnabled(vmm);
+        return new AcceleratorInfo(
+                kvm ? Accelerator.KVM : Accelerator.QTEST, List.of(Accelerator.KVM));
+    }
+
+    private List<Integer> vcpuThreads() {
         Machine machine = vmm.machine();
+        return machine == null ? List.of() : machine.vcpus().threads();
+    }
+
+    /** The type and, by index, the paths of the processors, which are the first devices of a board. */
+    private String vcpuType() {
+        return CpuModels.typeName(vmm.settings().cpuModel());
+    }
+
+    private static String vcpuPath(int index) {
+        return "/machine/unattached/device[" + index + "]";
+    }
+
+    private static CpuInstanceProperties place(int index) {
+        return CpuInstanceProperties.builder()
+                .socketId((long) index)
+                .coreId(0L)
+                .threadId(0L)
+                .build();
+    }
+
+    @Override
+    public List<CpuInfoFast> queryCpusFast() {
+        List<Integer> threads = vcpuThreads();
         List<CpuInfoFast> list = new ArrayList<>();
-        if (machine != null) {
-            List<Integer> threads = machine.vcpus().threads();
-            for (int i = 0; i < threads.size(); i++) {
-                list.add(
-                        CpuInfoFast.builder()
-                                .cpuIndex(i)
-                                .qomPath("/machine/unattached/device[" + i + "]")
-                                .threadId(threads.get(i))
-                                .props(
-                                        CpuInstanceProperties.builder()
-                                                .socketId((long) i)
-                                                .coreId(0L)
-                                                .threadId(0L)
-                                                .build())
-                                .target(SysEmuTarget.X86_64)
-                                .build());
-            }
+        for (int i = 0; i < threads.size(); i++) {
+            list.add(new CpuInfoFast.X8664(i, vcpuType(), vcpuPath(i), threads.get(i), place(i)));
         }
         return list;
+    }
+
+    @Override
+    public List<HotpluggableCPU> queryHotpluggableCpus() throws QmpException {
+        int count = vcpuThreads().size();
+        if (count == 0) {
+            throw new QmpException("machine does not support hot-plugging CPUs");
+        }
+        List<HotpluggableCPU> list = new ArrayList<>();
+        for (int i = count - 1; i >= 0; i--) {
+            list.add(new HotpluggableCPU(vcpuType(), 1, place(i), vcpuPath(i)));
+        }
+        return list;
+    }
+
+    @Override
+    public List<CpuDefinitionInfo> queryCpuDefinitions() {
+        return CpuModels.definitions();
+    }
+
+    @Override
+    public CpuModelExpansionInfo queryCpuModelExpansion(QueryCpuModelExpansionArguments arguments)
+            throws QmpException {
+        return CpuModels.expand(arguments.type(), arguments.model());
+    }
+
+    /** The RAM is the board's own; there are no objects that provide memory. */
+    @Override
+    public List<Memdev> queryMemdev() {
+        return List.of();
+    }
+
+    @Override
+    public List<MemoryDeviceInfo> queryMemoryDevices() {
+        return List.of();
+    }
+
+    @Override
+    public MemoryInfo queryMemorySizeSummary() {
+        Machine machine = vmm.machine();
+        return machine == null
+                ? new MemoryInfo(vmm.settings().ramSize(), null)
+                : new MemoryInfo(machine.ramSize(), 0L);
+    }
+
+    private static QmpException noBalloon() {
+        return new QmpException(
+                ErrorClass.DEVICE_NOT_ACTIVE, "No balloon device has been activated");
+    }
+
+    @Override
+    public void balloon(BalloonArguments arguments) throws QmpException {
+        throw noBalloon();
+    }
+
+    @Override
+    public BalloonInfo queryBalloon() throws QmpException {
+        throw noBalloon();
+    }
+
+    @Override
+    public void pmemsave(PmemsaveArguments arguments) throws QmpException {
+        Machine machine = vmm.machine();
+        if (machine == null) {
+            throw new QmpException("there is no machine whose memory could be saved");
+        }
+        MemoryFile.write(machine.dma(), arguments.val(), arguments.size(), arguments.filename());
+    }
+
+    @Override
+    public CurrentMachineParams queryCurrentMachine() {
+        return new CurrentMachineParams(false);
+    }
+
+    @Override
+    public void injectNmi() throws QmpException {
+        Machine machine = vmm.machine();
+        if (machine == null) {
+            throw new QmpException("machine does not provide NMIs");
+        }
+        machine.vcpus().injectNmi();
+    }
+
+    @Override
+    public GuidInfo queryVmGenerationId() throws QmpException {
+        throw new QmpException("VM Generation ID device not found");
     }
 }

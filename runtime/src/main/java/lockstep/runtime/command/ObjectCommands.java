@@ -4,12 +4,15 @@ import lockstep.api.DeviceDelArguments;
 import lockstep.api.DeviceListPropertiesArguments;
 import lockstep.api.ObjectDelArguments;
 import lockstep.api.ObjectOptions;
+import lockstep.api.ObjectPropertiesValues;
 import lockstep.api.ObjectPropertyInfo;
+import lockstep.api.ObjectPropertyValue;
 import lockstep.api.ObjectTypeInfo;
 import lockstep.api.QdevCommands;
 import lockstep.api.QomCommands;
 import lockstep.api.QomGetArguments;
 import lockstep.api.QomListArguments;
+import lockstep.api.QomListGetArguments;
 import lockstep.api.QomListPropertiesArguments;
 import lockstep.api.QomListTypesArguments;
 import lockstep.api.QomSetArguments;
@@ -59,6 +62,29 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         }
         for (ObjectTree.Node child : node.children()) {
             list.add(property(child.name(), "child<" + child.type() + ">"));
+        }
+        return list;
+    }
+
+    @Override
+    public List<ObjectPropertiesValues> qomListGet(QomListGetArguments arguments)
+            throws QmpException {
+        List<ObjectPropertiesValues> list = new ArrayList<>();
+        for (String path : arguments.paths()) {
+            ObjectTree.Node node = node(path);
+            List<ObjectPropertyValue> values = new ArrayList<>();
+            values.add(new ObjectPropertyValue("type", "string", new JsonString(node.type())));
+            for (QomProperty p : node.properties()) {
+                values.add(new ObjectPropertyValue(p.name(), p.type(), json(p.reader().get())));
+            }
+            for (ObjectTree.Node child : node.children()) {
+                values.add(
+                        new ObjectPropertyValue(
+                                child.name(),
+                                "child<" + child.type() + ">",
+                                new JsonString(child.path())));
+            }
+            list.add(new ObjectPropertiesValues(values));
         }
         return list;
     }

@@ -3,15 +3,19 @@ package lockstep.runtime.command;
 import lockstep.api.CommandInfo;
 import lockstep.api.ControlCommands;
 import lockstep.api.QmpCapabilitiesArguments;
+import lockstep.api.RebootAction;
 import lockstep.api.RunState;
 import lockstep.api.RunStateCommands;
+import lockstep.api.SetActionArguments;
+import lockstep.api.ShutdownAction;
 import lockstep.api.ShutdownCause;
 import lockstep.api.StatusInfo;
 import lockstep.api.VersionInfo;
 import lockstep.api.VersionTriple;
+import lockstep.api.WatchdogSetActionArguments;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.Version;
 
@@ -19,9 +23,9 @@ import java.util.List;
 
 /** control.json and run-state.json. */
 final class RunCommands implements ControlCommands, RunStateCommands {
-    private final Vmm vmm;
+    private final VmmProcess vmm;
 
-    RunCommands(Vmm vmm) {
+    RunCommands(VmmProcess vmm) {
         this.vmm = vmm;
     }
 
@@ -77,6 +81,22 @@ final class RunCommands implements ControlCommands, RunStateCommands {
     public void systemPowerdown() {
         vmm.run().pressPowerButton();
     }
+
+    @Override
+    public void setAction(SetActionArguments arguments) {
+        RebootAction reboot = arguments.reboot();
+        ShutdownAction shutdown = arguments.shutdown();
+        if (reboot != null) {
+            vmm.run().resetEnds(reboot == RebootAction.SHUTDOWN);
+        }
+        if (shutdown != null) {
+            vmm.run().stayAfterShutdown(shutdown == ShutdownAction.PAUSE);
+        }
+        // No device here reports panics, and none is a watchdog.
+    }
+
+    @Override
+    public void watchdogSetAction(WatchdogSetActionArguments arguments) {}
 
     @Override
     public void systemWakeup() throws QmpException {

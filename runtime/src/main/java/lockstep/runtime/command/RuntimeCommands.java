@@ -1,13 +1,18 @@
 package lockstep.runtime.command;
 
+import lockstep.api.AcpiCommands;
 import lockstep.api.CharCommands;
 import lockstep.api.ControlCommands;
 import lockstep.api.Introspection;
 import lockstep.api.MachineCommands;
+import lockstep.api.MiscCommands;
+import lockstep.api.MiscI386Commands;
 import lockstep.api.MonitorCommands;
 import lockstep.api.QdevCommands;
 import lockstep.api.QomCommands;
 import lockstep.api.RunStateCommands;
+import lockstep.api.StatsCommands;
+import lockstep.api.TpmCommands;
 import lockstep.api.TraceCommands;
 import lockstep.api.YankCommands;
 import lockstep.qmp.CommandTable;
@@ -43,6 +48,12 @@ public final class RuntimeCommands {
         QomCommands.register(table, objects);
         QdevCommands.register(table, objects);
         CharCommands.register(table, new ChardevCommands(vmm));
+        MiscCommands.register(table, new ProcessCommands(vmm));
+        AbsentHardware absent = new AbsentHardware();
+        AcpiCommands.register(table, absent);
+        MiscI386Commands.register(table, absent);
+        StatsCommands.register(table, absent);
+        TpmCommands.register(table, absent);
         TraceYankCommands trace = new TraceYankCommands(vmm.yank());
         TraceCommands.register(table, trace);
         YankCommands.register(table, trace);

@@ -93,6 +93,11 @@ public final class Settings {
         return List.copyOf(firmwareDirectories);
     }
 
+    /** The text of {@code -cpu} or null. */
+    public @Nullable String cpuModel() {
+        return cpuModel;
+    }
+
     /** The number of vCPUs at start. */
     public int cpus() {
         return cpus;

@@ -2,7 +2,9 @@ package lockstep.runtime.cpu;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -123,6 +125,15 @@ record CpuFeature(Word word, int bit, String name) {
     /** The feature of that name, or null. */
     static @Nullable CpuFeature named(String name) {
         return BY_NAME.get(name);
+    }
+
+    /** All features, each under its main name, in the order of names. */
+    static List<CpuFeature> all() {
+        return BY_NAME.entrySet().stream()
+                .filter(e -> e.getKey().equals(e.getValue().name))
+                .map(Map.Entry::getValue)
+                .sorted(Comparator.comparing(CpuFeature::name))
+                .toList();
     }
 
     /** The name of a bit, or null. */

@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -112,9 +113,7 @@ public final class CpuModel {
     }
 
     private static int restrict(Word w, int bits, int can, List<String> problems) {
-        // The emulated APIC and the sign of a hypervisor do not depend on the host's processor.
-        int always = w == Word.F1_ECX ? 1 << 31 | 1 << 21 : 0;
-        int missing = bits & ~(can | always);
+        int missing = bits & ~(can | always(w));
         for (int bit = 0; bit < 32; bit++) {
             if ((missing & 1 << bit) != 0) {
                 CpuFeature f = CpuFeature.at(w, bit);
@@ -126,6 +125,11 @@ public final class CpuModel {
             }
         }
         return bits & ~missing;
+    }
+
+    /** The emulated APIC and the sign of a hypervisor do not depend on the host's processor. */
+    private static int always(Word w) {
+        return w == Word.F1_ECX ? 1 << 31 | 1 << 21 : 0;
     }
 
     private static int qemu64(Word w) {
@@ -156,6 +160,31 @@ public final class CpuModel {
     /** The type name that QOM shows, such as {@code qemu64-x86_64-cpu}. */
     public String typeName() {
         return name + "-x86_64-cpu";
+    }
+
+    /** The names of all features and whether the guest sees them, in the order of names. */
+    public Map<String, Boolean> features() {
+        Map<String, Boolean> out = new LinkedHashMap<>();
+        for (CpuFeature f : CpuFeature.all()) {
+            out.put(f.name(), (word(f.word()) & 1 << f.bit()) != 0);
+        }
+        return out;
+    }
+
+    /** The features that a model has of its own and these answers of host and kernel cannot give. */
+    public static List<String> unavailable(String name, List<CpuidLeaf> supported) {
+        if (!name.equals("qemu64")) {
+            return List.of();
+        }
+        return CpuFeature.all().stream()
+                .filter(
+                        f -> {
+                            int bit = 1 << f.bit();
+                            int can = supported(supported, f.word()) | always(f.word());
+                            return (qemu64(f.word()) & bit) != 0 && (can & bit) == 0;
+                        })
+                .map(CpuFeature::name)
+                .toList();
     }
 
     private int word(Word w) {

@@ -44,13 +44,16 @@ public final class FileIo {
     }
 
     /**
-     * Opens a file; O_CLOEXEC is always added.
+     * Opens a file; O_CLOEXEC is always added. Names of {@link DescriptorSets} are taken from there.
      *
      * @param flags O_* bits
      * @param mode permissions of a file that is created
      * @return the descriptor, or the negated errno
      */
     public static int tryOpen(String path, int flags, int mode) {
+        if (path.startsWith(DescriptorSets.PREFIX)) {
+            return DescriptorSets.open(path, flags);
+        }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path);
             int fd;

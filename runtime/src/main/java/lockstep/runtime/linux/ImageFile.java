@@ -44,23 +44,16 @@ public final class ImageFile implements AutoCloseable {
 
     /** Opens an existing file. */
     public static ImageFile open(String path, boolean writable) throws Failure {
-        return open(path, (writable ? O_RDWR() : O_RDONLY()) | O_CLOEXEC());
+        return open(path, writable ? O_RDWR() : O_RDONLY());
     }
 
     /** Makes an empty file, or empties an existing one. */
     public static ImageFile create(String path) throws Failure {
-        return open(path, O_RDWR() | O_CREAT() | O_TRUNC() | O_CLOEXEC());
+        return open(path, O_RDWR() | O_CREAT() | O_TRUNC());
     }
 
     private static ImageFile open(String path, int flags) throws Failure {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment text = arena.allocateFrom(path);
-            int fd;
-            do {
-                fd = FileCalls.open(text, flags, 0644);
-            } while (fd == -Errno.EINTR);
-            return new ImageFile((int) check("open", fd));
-        }
+        return new ImageFile((int) check("open", FileIo.tryOpen(path, flags, 0644)));
     }
 
     /** The result of a call, or the failure that a negated errno says. */

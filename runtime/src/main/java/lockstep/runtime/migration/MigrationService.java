@@ -4,6 +4,7 @@ import lockstep.api.InetSocketAddress;
 import lockstep.api.MigrateArguments;
 import lockstep.api.MigrateContinueArguments;
 import lockstep.api.MigrateIncomingArguments;
+import lockstep.api.MigrateRecoverArguments;
 import lockstep.api.MigrateSetCapabilitiesArguments;
 import lockstep.api.MigrateSetParameters;
 import lockstep.api.MigrationAddress;
@@ -181,6 +182,25 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
             throw new QmpException("COLO needs a channel of two directions: tcp or unix");
         }
         outgoing.start(address);
+    }
+
+    @Override
+    public void migrateStartPostcopy() throws QmpException {
+        // The capability cannot be switched on here.
+        throw new QmpException(
+                "Enable postcopy with migrate_set_capability before the start of migration");
+    }
+
+    @Override
+    public void migrateRecover(MigrateRecoverArguments arguments) throws QmpException {
+        throw new QmpException("Migrate recover can only be run when postcopy is paused.");
+    }
+
+    @Override
+    public void migratePause() throws QmpException {
+        throw new QmpException(
+                "migrate-pause is currently only supported during postcopy-active or"
+                        + " postcopy-recover state");
     }
 
     @Override

@@ -5,6 +5,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 
@@ -23,6 +24,9 @@ import java.util.function.Supplier;
  * block device whose peer is dead for instance, can be helped by out-of-band commands.
  */
 public final class Monitors {
+    /** Whose command is being carried out. */
+    static final ScopedValue<Chardev.Attachment> CLIENT = ScopedValue.newInstance();
+
     private final EpollLoop main;
     private final Supplier<EpollLoop> readers;
     private final CommandTable commands;
@@ -48,7 +52,8 @@ public final class Monitors {
 
     /** Puts a QMP monitor on a device. */
     public void control(Chardev device, boolean pretty) throws ChardevException {
-        // A mux serves several front ends on the main loop: its clients may overtake themselves, too,
+        // A mux serves several front ends on the main loop: its clients may overtake themselves,
+        // too,
         // but not a blocked main loop.
         boolean shared = device.type().equals("chardev-mux");
         EventLoop loop = device.movable() ? reader() : main;
@@ -68,6 +73,14 @@ public final class Monitors {
     /** Puts a human monitor on a device. */
     public void readline(Chardev device, boolean editing) throws ChardevException {
         hmp.add(new HmpSession(main, interpreter, device, editing));
+    }
+
+    /**
+     * A file descriptor that came along with the command that is being carried out, or null. The caller
+     * owns it.
+     */
+    public @Nullable Fd takeDescriptor() {
+        return CLIENT.isBound() ? CLIENT.get().takeDescriptor() : null;
     }
 
     /** Runs a line of the human monitor. */

@@ -226,7 +226,9 @@ final class QmpSession implements ChardevFrontend {
         if (value == null) {
             reply = CommandTable.errorReply(String.valueOf(request.message().error()));
         } else if (known) {
-            reply = commands.dispatch(value, overtaking);
+            reply =
+                    ScopedValue.where(Monitors.CLIENT, chardev)
+                            .call(() -> commands.dispatch(value, overtaking));
         } else {
             reply = negotiate(value, request.client());
         }

@@ -1,0 +1,79 @@
+package lockstep.block.job;
+
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.node.BlockGraph;
+import lockstep.qmp.QmpEvent;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/** The jobs of a process. Main loop, machine lock held. */
+public final class Jobs {
+    private final BlockGraph graph;
+    private final Consumer<QmpEvent> events;
+    private final Map<String, Job> jobs = new LinkedHashMap<>();
+
+    /** Without jobs; {@code events} sends to the clients. */
+    public Jobs(BlockGraph graph, Consumer<QmpEvent> events) {
+        this.graph = graph;
+        this.events = events;
+    }
+
+    BlockGraph graph() {
+        return graph;
+    }
+
+    void emit(QmpEvent event) {
+        events.accept(event);
+    }
+
+    void forget(Job job) {
+        jobs.remove(job.id(), job);
+    }
+
+    /** The jobs in the order in which they began. */
+    public List<Job> all() {
+        return List.copyOf(jobs.values());
+    }
+
+    /** The job of that identifier, or null. */
+    public @Nullable Job find(String id) {
+        return jobs.get(id);
+    }
+
+    /** blockdev-mirror. */
+    public void mirror(BlockdevMirrorArguments arguments) throws BlockException {
+        String id = identifier(arguments.jobId(), arguments.device());
+        MirrorJob job = MirrorJob.prepare(this, id, arguments);
+        jobs.put(id, job);
+        job.start();
+    }
+
+    /** The identifier that the client chose, or else that of the drive. */
+    private String identifier(@Nullable String given, String device) throws BlockException {
+        BlockBackend drive = graph.findBackend(device);
+        String id = given != null ? given : drive == null ? "" : drive.name();
+        if (given == null && id.isEmpty()) {
+            graph.lookup(device); // What does not exist is the better reason.
+        }
+        if (!BlockGraph.wellFormed(id)) {
+            throw new BlockException(Errno.EINVAL, "Invalid job ID '" + id + "'");
+        }
+        if (jobs.containsKey(id)) {
+            throw new BlockException(Errno.EINVAL, "Job ID '" + id + "' already in use");
+        }
+        return id;
+    }
+
+    /** Ends all jobs, when the process does. */
+    public void close() {
+        all().forEach(Job::close);
+    }
+}

@@ -1,0 +1,434 @@
+package lockstep.block.job;
+
+import lockstep.api.BlockDeviceIoStatus;
+import lockstep.api.BlockErrorAction;
+import lockstep.api.BlockJobErrorEvent;
+import lockstep.api.BlockJobInfo;
+import lockstep.api.BlockJobInfoMirror;
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.BlockdevOnError;
+import lockstep.api.IoOperationType;
+import lockstep.api.JobType;
+import lockstep.api.MirrorCopyMode;
+import lockstep.api.MirrorSyncMode;
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.ErrorAction;
+import lockstep.block.Permission;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.Buffers;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.NodeUser;
+import lockstep.block.node.Role;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Copies a disk to another node while the guest uses it. A filter above the disk marks what is written;
+ * marked granules are copied, again and again, until none is left: then the job is ready. When it is
+ * completed the disk's users change over to the copy, in a moment in which none of them is inside.
+ */
+final class MirrorJob extends Job implements NodeUser {
+    private static final String BLOCKED = "block device is in use by block job: mirror";
+    private static final long MIN_GRANULE = 512;
+    private static final long MAX_GRANULE = 64 << 20;
+    private static final long DEFAULT_GRANULE = 64 << 10;
+    private static final long SECOND = 1_000_000_000;
+
+    /** Time to wait before a request that failed, and whose failure is ignored, is tried again. */
+    private static final long RETRY_NANOS = SECOND / 10;
+
+    private final BlockGraph graph;
+    private final MirrorSyncMode sync;
+    private final ErrorAction onSourceError;
+    private final ErrorAction onTargetError;
+    private final boolean targetIsZero;
+    private final BlockNode source;
+    private final BlockNode target;
+    private final @Nullable BlockNode replaces;
+    private final MirrorFilter filter;
+    private final ChildEdge targetEdge;
+    private volatile BlockDeviceIoStatus ioStatus = BlockDeviceIoStatus.OK;
+    private volatile boolean keepUsers;
+
+    /** When the bytes copied so far may be exceeded, by the limit of speed. Only the job's thread. */
+    private long nextTime = System.nanoTime();
+
+    private MirrorJob(
+            Jobs jobs,
+            Terms terms,
+            BlockdevMirrorArguments arguments,
+            BlockNode source,
+            BlockNode target,
+            @Nullable BlockNode replaces,
+            long granule)
+            throws BlockException {
+        super(jobs, JobType.MIRROR, terms);
+        graph = jobs.graph();
+        sync = arguments.sync();
+        onSourceError = action(arguments.onSourceError());
+        onTargetError = action(arguments.onTargetError());
+        targetIsZero = Boolean.TRUE.equals(arguments.targetIsZero());
+        this.source = source;
+        this.target = target;
+        this.replaces = replaces;
+        String name = arguments.filterNodeName();
+        filter =
+                MirrorFilter.insert(graph, source, name == null ? graph.autoName() : name, granule);
+        try {
+            targetEdge =
+                    graph.attach(
+                            this,
+                            "target",
+                            Role.ROOT,
+                            target,
+                            Permission.CONSISTENT_READ | Permission.WRITE,
+                            Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED);
+        } catch (BlockException e) {
+            filter.remove(source);
+            throw e;
+        }
+        filter.block(describe(), BLOCKED);
+        source.block(describe(), BLOCKED);
+        target.block(describe(), BLOCKED);
+        filter.onWrite(this::wake);
+    }
+
+    /** Checks what the client asked for and puts the filter in place. */
+    static MirrorJob prepare(Jobs jobs, String id, BlockdevMirrorArguments a)
+            throws BlockException {
+        BlockGraph graph = jobs.graph();
+        BlockNode source = graph.lookup(a.device());
+        BlockNode target = graph.lookup(a.target());
+        switch (a.sync()) {
+            case INCREMENTAL, BITMAP ->
+                    throw bad("Sync mode '" + a.sync().wireName() + "' not supported");
+            default -> {}
+        }
+        if (a.copyMode() == MirrorCopyMode.WRITE_BLOCKING) {
+            throw bad("Copy mode 'write-blocking' is not implemented by this program");
+        }
+        if (source == target) {
+            throw bad("Can't mirror node into itself");
+        }
+        refuse(a.device(), source);
+        refuse(a.target(), target);
+        if (source.readOnly() && a.sync() == MirrorSyncMode.NONE) {
+            throw bad("Block node is read-only");
+        }
+        if (source.length() != target.length() && source.length() > target.length()) {
+            throw bad("Target '" + a.target() + "' is smaller than the source");
+        }
+        String name = a.filterNodeName();
+        if (name != null) {
+            graph.checkNodeName(name);
+        }
+        String replaced = a.replaces();
+        BlockNode replaces = replaced == null ? null : graph.findNode(replaced);
+        if (replaced != null && replaces == null) {
+            throw bad("Failed to find node with node-name='" + replaced + "'");
+        }
+        if (replaces != null && replaces.length() != target.length()) {
+            throw bad("cannot replace image with a mirror image of different size");
+        }
+        Terms terms =
+                new Terms(
+                        id,
+                        notNegative("speed", a.speed()),
+                        !Boolean.FALSE.equals(a.autoFinalize()),
+                        !Boolean.FALSE.equals(a.autoDismiss()));
+        if (a.bufSize() != null && a.bufSize() < 0) {
+            throw bad("Invalid parameter 'buf-size'");
+        }
+        return new MirrorJob(jobs, terms, a, source, target, replaces, granule(a.granularity()));
+    }
+
+    private static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    private static void refuse(String shown, BlockNode node) throws BlockException {
+        String reason = node.blockedBecause();
+        if (reason != null) {
+            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
+        }
+    }
+
+    private static long notNegative(String name, @Nullable Long value) throws BlockException {
+        if (value != null && value < 0) {
+            throw bad("Parameter '" + name + "' expects a non-negative value");
+        }
+        return value == null ? 0 : value;
+    }
+
+    private static long granule(@Nullable Long given) throws BlockException {
+        if (given == null || given == 0) {
+            return DEFAULT_GRANULE;
+        }
+        if (given < MIN_GRANULE || given > MAX_GRANULE) {
+            throw bad("Parameter 'granularity' expects a value in range [512B, 64MB]");
+        }
+        if (Long.bitCount(given) != 1) {
+            throw bad("Parameter 'granularity' expects a power of 2");
+        }
+        return given;
+    }
+
+    private static ErrorAction action(@Nullable BlockdevOnError given) {
+        return switch (given) {
+            case null -> ErrorAction.REPORT;
+            case REPORT, AUTO -> ErrorAction.REPORT;
+            case IGNORE -> ErrorAction.IGNORE;
+            case ENOSPC -> ErrorAction.ENOSPC;
+            case STOP -> ErrorAction.STOP;
+        };
+    }
+
+    @Override
+    public String describe() {
+        return "block job '" + id() + "'";
+    }
+
+    // On the job's thread
+
+    @Override
+    void work() throws BlockException, InterruptedException {
+        if (sync != MirrorSyncMode.NONE) {
+            markWhatIsToCopy();
+        }
+        int next = 0;
+        while (true) {
+            pausePoint();
+            int granule = filter.take(next);
+            if (granule >= 0) {
+                copy(granule);
+                next = granule + 1;
+            } else if (completing()) {
+                return;
+            } else {
+                becomeReady();
+                awaitWork();
+            }
+        }
+    }
+
+    private void awaitWork() throws InterruptedException {
+        synchronized (this) {
+            // A write that comes now waits for this monitor before it wakes.
+            if (filter.dirtyGranules() == 0 && !completing()) {
+                rest(SECOND);
+            }
+        }
+    }
+
+    /** With sync=top only what the topmost image holds; and no zeroes over zeroes. */
+    private void markWhatIsToCopy() throws BlockException, InterruptedException {
+        long offset = 0;
+        long length;
+        do {
+            pausePoint();
+            graph.enter();
+            try {
+                checkPlace();
+                length = source.length();
+                if (offset < length) {
+                    BlockStatus status = source.status(offset, length - offset);
+                    boolean wanted = sync == MirrorSyncMode.FULL || status.allocated();
+                    if (wanted && !(targetIsZero && status.zero())) {
+                        filter.mark(offset, status.length());
+                    }
+                    offset += status.length();
+                }
+            } finally {
+                graph.leave();
+            }
+        } while (offset < length);
+    }
+
+    /** Inside the gate: whether the job still may do anything to its nodes. */
+    private void checkPlace() throws BlockException {
+        if (filter.closed()) {
+            throw new BlockException(Errno.ECANCELED);
+        }
+        if (!source.active() || !target.active()) {
+            throw new BlockException(Errno.EPERM, "the disk is in use elsewhere now");
+        }
+    }
+
+    private void copy(int granule) throws BlockException, InterruptedException {
+        boolean reading = true;
+        long copied = 0;
+        BlockException failure = null;
+        graph.enter();
+        try {
+            checkPlace();
+            long offset = granule * filter.granule();
+            long end = Math.min(source.length(), offset + filter.granule());
+            while (offset < end) {
+                reading = true;
+                BlockStatus status = source.status(offset, end - offset);
+                long run = status.length();
+                if (status.zero()) {
+                    reading = false;
+                    target.writeZeroes(offset, run, true);
+                } else {
+                    try (Buffers.Lease lease = Buffers.take(run)) {
+                        source.read(offset, lease.segment());
+                        reading = false;
+                        target.write(offset, lease.segment());
+                    }
+                }
+                offset += run;
+                copied += run;
+            }
+        } catch (BlockException e) {
+            filter.mark(granule * filter.granule(), 1);
+            failure = e;
+        } finally {
+            graph.leave();
+        }
+        if (failure != null) {
+            if (failure.errno() == Errno.ECANCELED) {
+                throw failure;
+            }
+            failed(reading, failure);
+            return;
+        }
+        progress(copied);
+        limit(copied);
+    }
+
+    private void failed(boolean reading, BlockException e)
+            throws BlockException, InterruptedException {
+        ErrorAction decision = (reading ? onSourceError : onTargetError).decide(e.errno());
+        post(
+                () ->
+                        emit(
+                                new BlockJobErrorEvent(
+                                        id(),
+                                        reading ? IoOperationType.READ : IoOperationType.WRITE,
+                                        switch (decision) {
+                                            case IGNORE -> BlockErrorAction.IGNORE;
+                                            case STOP -> BlockErrorAction.STOP;
+                                            default -> BlockErrorAction.REPORT;
+                                        })));
+        switch (decision) {
+            case IGNORE -> rest(RETRY_NANOS);
+            case STOP -> {
+                ioStatus =
+                        e.errno() == Errno.ENOSPC
+                                ? BlockDeviceIoStatus.NOSPACE
+                                : BlockDeviceIoStatus.FAILED;
+                stopForError();
+            }
+            default -> throw e;
+        }
+    }
+
+    private void limit(long bytes) throws InterruptedException {
+        long speed = currentSpeed();
+        if (speed == 0 || bytes == 0) {
+            nextTime = System.nanoTime();
+            return;
+        }
+        long start = Math.max(nextTime, System.nanoTime() - SECOND / 10);
+        nextTime = start + (long) ((double) bytes / speed * SECOND);
+        rest(nextTime - System.nanoTime());
+    }
+
+    // On the main loop
+
+    @Override
+    void resumed() {
+        ioStatus = BlockDeviceIoStatus.OK;
+    }
+
+    @Override
+    void endWithoutResult() {
+        keepUsers = true;
+    }
+
+    @Override
+    long remaining() {
+        return filter.dirtyGranules() * filter.granule();
+    }
+
+    @Override
+    void commit() throws BlockException {
+        graph.drained(
+                () -> {
+                    // Nobody else is inside now, so what is dirty here is the rest.
+                    for (int rest = filter.take(0); rest >= 0; rest = filter.take(0)) {
+                        copyRest(rest);
+                    }
+                    target.flush();
+                });
+        if (keepUsers) {
+            abandon();
+            return;
+        }
+        BlockNode holder = graph.retain(target);
+        try {
+            unblock();
+            graph.detach(targetEdge);
+            if (replaces == null) {
+                filter.remove(target);
+            } else {
+                graph.replaceNode(replaces, target, edge -> true);
+                filter.remove(source);
+            }
+        } finally {
+            graph.release(holder);
+        }
+    }
+
+    private void copyRest(int granule) throws BlockException {
+        long offset = granule * filter.granule();
+        long length = Math.min(source.length() - offset, filter.granule());
+        try (Buffers.Lease lease = Buffers.take(length)) {
+            source.read(offset, lease.segment());
+            target.write(offset, lease.segment());
+        }
+        progress(length);
+    }
+
+    private void unblock() {
+        source.unblock(describe());
+        target.unblock(describe());
+    }
+
+    @Override
+    void abandon() {
+        unblock();
+        try {
+            filter.remove(source);
+        } catch (BlockException e) {
+            // The users go back to the node they had, with what they were granted on it.
+            System.getLogger("lockstep.block")
+                    .log(System.Logger.Level.WARNING, "ending " + describe(), e);
+        }
+        if (targetEdge.node().parents().contains(targetEdge)) {
+            graph.detach(targetEdge);
+        }
+    }
+
+    @Override
+    BlockJobInfo blockInfo(JobState s) {
+        return new BlockJobInfo.Mirror(
+                s.id(),
+                s.length(),
+                s.offset(),
+                s.busy(),
+                s.paused(),
+                s.speed(),
+                ioStatus,
+                s.ready(),
+                s.status(),
+                s.autoFinalize(),
+                s.autoDismiss(),
+                s.error(),
+                new BlockJobInfoMirror(false));
+    }
+}

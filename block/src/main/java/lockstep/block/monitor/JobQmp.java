@@ -1,0 +1,260 @@
+package lockstep.block.monitor;
+
+import lockstep.api.BlockCommitArguments;
+import lockstep.api.BlockDirtyBitmap;
+import lockstep.api.BlockDirtyBitmapAdd;
+import lockstep.api.BlockDirtyBitmapMerge;
+import lockstep.api.BlockJobCancelArguments;
+import lockstep.api.BlockJobChangeOptions;
+import lockstep.api.BlockJobCommands;
+import lockstep.api.BlockJobCompleteArguments;
+import lockstep.api.BlockJobDismissArguments;
+import lockstep.api.BlockJobFinalizeArguments;
+import lockstep.api.BlockJobInfo;
+import lockstep.api.BlockJobPauseArguments;
+import lockstep.api.BlockJobResumeArguments;
+import lockstep.api.BlockJobSetSpeedArguments;
+import lockstep.api.BlockStreamArguments;
+import lockstep.api.BlockdevBackup;
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.BlockdevSnapshot;
+import lockstep.api.BlockdevSnapshotInternal;
+import lockstep.api.BlockdevSnapshotSync;
+import lockstep.api.DriveBackup;
+import lockstep.api.DriveMirror;
+import lockstep.api.JobCancelArguments;
+import lockstep.api.JobCommands;
+import lockstep.api.JobCompleteArguments;
+import lockstep.api.JobDismissArguments;
+import lockstep.api.JobFinalizeArguments;
+import lockstep.api.JobInfo;
+import lockstep.api.JobPauseArguments;
+import lockstep.api.JobResumeArguments;
+import lockstep.api.TransactionAction;
+import lockstep.api.TransactionArguments;
+import lockstep.api.TransactionCommands;
+import lockstep.block.BlockException;
+import lockstep.block.job.Job;
+import lockstep.block.job.Jobs;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+
+import java.util.List;
+
+/** The QMP commands of job, block-job and transaction. Main loop, machine lock held. */
+final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands {
+    private final Jobs jobs;
+
+    JobQmp(Jobs jobs) {
+        this.jobs = jobs;
+    }
+
+    private interface Action {
+        void run() throws BlockException;
+    }
+
+    private static void qmp(Action action) throws QmpException {
+        try {
+            action.run();
+        } catch (BlockException e) {
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static QmpException notImplemented(String what) {
+        return new QmpException("'" + what + "' is not implemented by this program");
+    }
+
+    private Job job(String id) throws QmpException {
+        Job job = jobs.find(id);
+        if (job == null) {
+            throw new QmpException("Job not found");
+        }
+        return job;
+    }
+
+    private Job blockJob(String id) throws QmpException {
+        Job job = jobs.find(id);
+        if (job == null) {
+            throw new QmpException(
+                    ErrorClass.DEVICE_NOT_ACTIVE, "Block job '" + id + "' not found");
+        }
+        return job;
+    }
+
+    @Override
+    public List<JobInfo> queryJobs() {
+        return jobs.all().stream().map(Job::info).toList();
+    }
+
+    @Override
+    public void jobPause(JobPauseArguments arguments) throws QmpException {
+        qmp(job(arguments.id())::pause);
+    }
+
+    @Override
+    public void jobResume(JobResumeArguments arguments) throws QmpException {
+        qmp(job(arguments.id())::resume);
+    }
+
+    @Override
+    public void jobCancel(JobCancelArguments arguments) throws QmpException {
+        Job job = job(arguments.id());
+        qmp(() -> job.cancel(true));
+    }
+
+    @Override
+    public void jobComplete(JobCompleteArguments arguments) throws QmpException {
+        qmp(job(arguments.id())::complete);
+    }
+
+    @Override
+    public void jobDismiss(JobDismissArguments arguments) throws QmpException {
+        qmp(job(arguments.id())::dismiss);
+    }
+
+    @Override
+    public void jobFinalize(JobFinalizeArguments arguments) throws QmpException {
+        qmp(job(arguments.id())::finish);
+    }
+
+    @Override
+    public List<BlockJobInfo> queryBlockJobs() {
+        return jobs.all().stream().map(Job::blockInfo).toList();
+    }
+
+    @Override
+    public void blockJobSetSpeed(BlockJobSetSpeedArguments arguments) throws QmpException {
+        Job job = blockJob(arguments.device());
+        qmp(() -> job.speed(arguments.speed()));
+    }
+
+    @Override
+    public void blockJobCancel(BlockJobCancelArguments arguments) throws QmpException {
+        Job job = blockJob(arguments.device());
+        boolean force = Boolean.TRUE.equals(arguments.force());
+        if (job.pausedByUser() && !force) {
+            throw new QmpException(
+                    "The block job for device '" + job.id() + "' is currently paused");
+        }
+        qmp(() -> job.cancel(force));
+    }
+
+    @Override
+    public void blockJobPause(BlockJobPauseArguments arguments) throws QmpException {
+        qmp(blockJob(arguments.device())::pause);
+    }
+
+    @Override
+    public void blockJobResume(BlockJobResumeArguments arguments) throws QmpException {
+        qmp(blockJob(arguments.device())::resume);
+    }
+
+    @Override
+    public void blockJobComplete(BlockJobCompleteArguments arguments) throws QmpException {
+        qmp(blockJob(arguments.device())::complete);
+    }
+
+    @Override
+    public void blockJobDismiss(BlockJobDismissArguments arguments) throws QmpException {
+        qmp(blockJob(arguments.id())::dismiss);
+    }
+
+    @Override
+    public void blockJobFinalize(BlockJobFinalizeArguments arguments) throws QmpException {
+        qmp(blockJob(arguments.id())::finish);
+    }
+
+    @Override
+    public void blockJobChange(BlockJobChangeOptions arguments) throws QmpException {
+        job(arguments.id());
+        throw notImplemented("block-job-change");
+    }
+
+    @Override
+    public void blockdevMirror(BlockdevMirrorArguments arguments) throws QmpException {
+        qmp(() -> jobs.mirror(arguments));
+    }
+
+    @Override
+    public void driveMirror(DriveMirror arguments) throws QmpException {
+        throw notImplemented("drive-mirror");
+    }
+
+    @Override
+    public void blockdevBackup(BlockdevBackup arguments) throws QmpException {
+        throw notImplemented("blockdev-backup");
+    }
+
+    @Override
+    public void driveBackup(DriveBackup arguments) throws QmpException {
+        throw notImplemented("drive-backup");
+    }
+
+    @Override
+    public void blockStream(BlockStreamArguments arguments) throws QmpException {
+        throw notImplemented("block-stream");
+    }
+
+    @Override
+    public void blockCommit(BlockCommitArguments arguments) throws QmpException {
+        throw notImplemented("block-commit");
+    }
+
+    @Override
+    public void blockdevSnapshotSync(BlockdevSnapshotSync arguments) throws QmpException {
+        throw notImplemented("blockdev-snapshot-sync");
+    }
+
+    @Override
+    public void blockdevSnapshot(BlockdevSnapshot arguments) throws QmpException {
+        throw notImplemented("blockdev-snapshot");
+    }
+
+    @Override
+    public void blockdevSnapshotInternalSync(BlockdevSnapshotInternal arguments)
+            throws QmpException {
+        throw notImplemented("blockdev-snapshot-internal-sync");
+    }
+
+    @Override
+    public void blockDirtyBitmapAdd(BlockDirtyBitmapAdd arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-add");
+    }
+
+    @Override
+    public void blockDirtyBitmapRemove(BlockDirtyBitmap arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-remove");
+    }
+
+    @Override
+    public void blockDirtyBitmapClear(BlockDirtyBitmap arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-clear");
+    }
+
+    @Override
+    public void blockDirtyBitmapEnable(BlockDirtyBitmap arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-enable");
+    }
+
+    @Override
+    public void blockDirtyBitmapDisable(BlockDirtyBitmap arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-disable");
+    }
+
+    @Override
+    public void blockDirtyBitmapMerge(BlockDirtyBitmapMerge arguments) throws QmpException {
+        throw notImplemented("block-dirty-bitmap-merge");
+    }
+
+    /** Nothing that a transaction can hold is implemented yet, so its first action refuses it. */
+    @Override
+    public void transaction(TransactionArguments arguments) throws QmpException {
+        for (TransactionAction action : arguments.actions()) {
+            if (action instanceof TransactionAction.Abort) {
+                throw new QmpException("Transaction aborted using Abort action");
+            }
+            throw notImplemented(action.type().wireName());
+        }
+    }
+}

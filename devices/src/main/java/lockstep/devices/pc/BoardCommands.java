@@ -1,0 +1,54 @@
+package lockstep.devices.pc;
+
+import lockstep.api.MouseInfo;
+import lockstep.api.PciCommands;
+import lockstep.api.PciInfo;
+import lockstep.api.UiCommands;
+import lockstep.devices.pci.PciFunction;
+import lockstep.devices.usb.UsbBuses;
+import lockstep.runtime.Vmm;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** pci.json and ui.json: what the present board, if there is one, has on its bus and for a user's hand. */
+final class BoardCommands implements PciCommands, UiCommands {
+    private final Vmm vmm;
+    private final UsbBuses usb;
+
+    BoardCommands(Vmm vmm, UsbBuses usb) {
+        this.vmm = vmm;
+        this.usb = usb;
+    }
+
+    @Override
+    public List<PciInfo> queryPci() {
+        if (!(vmm.machine() instanceof PcMachine machine)) {
+            return List.of();
+        }
+        return List.of(
+                new PciInfo(
+                        0, machine.pci().functions().stream().map(PciFunction::describe).toList()));
+    }
+
+    /** Newer devices stand first; the first one takes what the user does. */
+    @Override
+    public List<MouseInfo> queryMice() {
+        if (!(vmm.machine() instanceof PcMachine)) {
+            return List.of();
+        }
+        List<Boolean> absolute = new ArrayList<>(usb.pointers());
+        List<MouseInfo> list = new ArrayList<>();
+        for (int i = absolute.size() - 1; i >= 0; i--) {
+            boolean tablet = absolute.get(i);
+            list.add(
+                    new MouseInfo(
+                            tablet ? "QEMU HID Tablet" : "QEMU HID Mouse",
+                            i + 1,
+                            list.isEmpty(),
+                            tablet));
+        }
+        list.add(new MouseInfo("QEMU PS/2 Mouse", 0, list.isEmpty(), false));
+        return list;
+    }
+}

@@ -1,0 +1,88 @@
+package lockstep.runtime.command;
+
+import lockstep.api.ACPIOSTInfo;
+import lockstep.api.AcpiCommands;
+import lockstep.api.MiscI386Commands;
+import lockstep.api.QueryStatsSchemasArguments;
+import lockstep.api.SevCapability;
+import lockstep.api.SevInfo;
+import lockstep.api.SgxInfo;
+import lockstep.api.StatsCommands;
+import lockstep.api.StatsFilter;
+import lockstep.api.StatsResult;
+import lockstep.api.StatsSchema;
+import lockstep.api.TPMInfo;
+import lockstep.api.TpmCommands;
+import lockstep.api.TpmModel;
+import lockstep.api.TpmType;
+import lockstep.qmp.QmpException;
+
+import java.util.List;
+
+/**
+ * The commands about parts that no machine here has. They are there because management programs ask;
+ * the answers are those of a QEMU that was built without these parts.
+ */
+final class AbsentHardware implements AcpiCommands, MiscI386Commands, StatsCommands, TpmCommands {
+    @Override
+    public List<ACPIOSTInfo> queryAcpiOspmStatus() throws QmpException {
+        throw new QmpException("command is not supported, missing ACPI device");
+    }
+
+    private static QmpException noSev() {
+        return new QmpException("SEV is not available in this QEMU");
+    }
+
+    @Override
+    public SevInfo querySev() throws QmpException {
+        throw noSev();
+    }
+
+    @Override
+    public SevCapability querySevCapabilities() throws QmpException {
+        throw noSev();
+    }
+
+    private static QmpException noSgx() {
+        return new QmpException("SGX support is not compiled in");
+    }
+
+    @Override
+    public SgxInfo querySgx() throws QmpException {
+        throw noSgx();
+    }
+
+    @Override
+    public SgxInfo querySgxCapabilities() throws QmpException {
+        throw noSgx();
+    }
+
+    /** Nothing to forget: interrupts the guest was late for are never sent again. */
+    @Override
+    public void rtcResetReinjection() {}
+
+    @Override
+    public List<StatsResult> queryStats(StatsFilter arguments) {
+        return List.of();
+    }
+
+    @Override
+    public List<StatsSchema> queryStatsSchemas(QueryStatsSchemasArguments arguments) {
+        return List.of();
+    }
+
+    @Override
+    public List<TpmModel> queryTpmModels() {
+        return List.of();
+    }
+
+    @Override
+    public List<TpmType> queryTpmTypes() {
+        return List.of();
+    }
+
+    @Override
+    public List<TPMInfo> queryTpm() {
+        return List.of();
+    }
+}

@@ -1,0 +1,108 @@
+package lockstep.runtime.command;
+
+import lockstep.api.CpuDefinitionInfo;
+import lockstep.api.CpuModelExpansionInfo;
+import lockstep.api.CpuModelExpansionType;
+import lockstep.api.CpuModelInfo;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.JsonBoolean;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.cpu.CpuModel;
+import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.kvm.Kvm;
+import lockstep.runtime.kvm.KvmException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** What query-cpu-definitions and query-cpu-model-expansion tell, also without a machine. */
+final class CpuModels {
+    private static final String SUFFIX = "-x86_64-cpu";
+
+    private CpuModels() {}
+
+    /** The type of the objects of a model as {@code -cpu} names it, or of the default model. */
+    static String typeName(@Nullable String cpu) {
+        return (cpu == null ? CpuModel.DEFAULT : cpu.split(",")[0]) + SUFFIX;
+    }
+
+    /** What host and kernel can give; empty without KVM. */
+    private static List<CpuidLeaf> supported() {
+        try (Kvm kvm = Kvm.open()) {
+            return kvm.supportedCpuid();
+        } catch (KvmException e) {
+            return List.of();
+        }
+    }
+
+    static List<CpuDefinitionInfo> definitions() {
+        List<CpuidLeaf> supported = supported();
+        List<CpuDefinitionInfo> list = new ArrayList<>();
+        for (String name : CpuModel.NAMES) {
+            list.add(
+                    CpuDefinitionInfo.builder()
+                            .name(name)
+                            .typename(name + SUFFIX)
+                            .migrationSafe(name.equals(CpuModel.DEFAULT))
+                            .static_(false)
+                            .unavailableFeatures(CpuModel.unavailable(name, supported))
+                            .deprecated(false)
+                            .build());
+        }
+        return list;
+    }
+
+    static CpuModelExpansionInfo expand(CpuModelExpansionType type, CpuModelInfo wanted)
+            throws QmpException {
+        if (!CpuModel.NAMES.contains(wanted.name())) {
+            throw new QmpException("The CPU definition '" + wanted.name() + "' is unknown.");
+        }
+        List<CpuidLeaf> supported = supported();
+        if (wanted.name().equals("host") && supported.isEmpty()) {
+            throw new QmpException("CPU model 'host' requires KVM");
+        }
+        CpuModel model;
+        try {
+            model = CpuModel.parse(text(wanted), supported, new ArrayList<>());
+        } catch (IllegalArgumentException e) {
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        }
+        JsonObject properties = new JsonObject();
+        model.features().forEach((name, on) -> properties.put(name, new JsonBoolean(on)));
+        // The model without any features is what every other one is told apart from.
+        String name = type == CpuModelExpansionType.STATIC ? "base" : wanted.name();
+        return new CpuModelExpansionInfo(new CpuModelInfo(name, properties), List.of());
+    }
+
+    /** The text of {@code -cpu} that asks for the same. */
+    private static String text(CpuModelInfo model) throws QmpException {
+        StringBuilder text = new StringBuilder(model.name());
+        JsonValue given = model.props();
+        if (given == null) {
+            return model.name();
+        }
+        if (!(given instanceof JsonObject properties)) {
+            throw new QmpException("Invalid parameter type for 'model.props', expected: object");
+        }
+        for (Map.Entry<String, JsonValue> e : properties.members().entrySet()) {
+            String value =
+                    switch (e.getValue()) {
+                        case JsonBoolean b -> b.value() ? "on" : "off";
+                        case JsonString s -> s.value();
+                        default ->
+                                throw new QmpException(
+                                        "Invalid parameter type for '"
+                                                + e.getKey()
+                                                + "', expected: boolean");
+                    };
+            text.append(',').append(e.getKey()).append('=').append(value);
+        }
+        return text.toString();
+    }
+}
