@@ -178,11 +178,10 @@ final class MirrorJob extends Job implements NodeUser {
 
     private static ErrorAction action(@Nullable BlockdevOnError given) {
         return switch (given) {
-            case null -> ErrorAction.REPORT;
-            case REPORT, AUTO -> ErrorAction.REPORT;
             case IGNORE -> ErrorAction.IGNORE;
             case ENOSPC -> ErrorAction.ENOSPC;
             case STOP -> ErrorAction.STOP;
+            case null, default -> ErrorAction.REPORT;
         };
     }
 
