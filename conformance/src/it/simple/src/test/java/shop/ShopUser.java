@@ -1,0 +1,6 @@
+package shop;
+
+import shop.api.Kettle;
+
+/** Sees the generated types. */
+record ShopUser(Kettle kettle) {}
