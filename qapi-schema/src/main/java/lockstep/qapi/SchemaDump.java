@@ -45,17 +45,32 @@ public final class SchemaDump {
         SchemaDump dump = new SchemaDump(schema);
         dump.modules.put(BUILTIN_MODULE, new StringBuilder("object q_empty\n"));
         dump.definition(BUILTIN_MODULE, Schema.QTYPE);
-        for (Schema.Module module : schema.modules()) {
-            dump.modules.put(module.name(), new StringBuilder());
-            for (Definition definition : module.definitions()) {
-                dump.moduleOfType.put(definition.name(), module.name());
-            }
-        }
-        dump.module(schema.modules().get(0), new HashSet<>());
+        Schema.Module main = schema.modules().get(0);
+        dump.modules.put(main.name(), new StringBuilder());
+        dump.open(main);
+        dump.module(main, new HashSet<>());
         StringBuilder all = new StringBuilder();
         dump.modules.forEach((name, text) -> all.append("module " + name + "\n").append(text));
         schema.docs().forEach(dump::comment);
         return all.append(dump.docs).toString();
+    }
+
+    /**
+     * Makes room for modules in the order of their inclusion. One included under another name, which
+     * can only begin with a dot, stays empty.
+     */
+    private void open(Schema.Module module) {
+        for (Schema.Entry entry : module.entries()) {
+            if (entry instanceof Definition definition) {
+                moduleOfType.put(definition.name(), module.name());
+            } else if (entry instanceof Schema.Include include
+                    && modules.putIfAbsent(include.module(), new StringBuilder()) == null) {
+                Schema.Module other = byName.get(include.module());
+                if (other != null) {
+                    open(other);
+                }
+            }
+        }
     }
 
     /** Goes through the definitions in reading order, which is the order arrays appear in. */

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -119,11 +120,81 @@ class SchemaLoaderTest {
                         + "|command's 'returns' cannot take built-in type 'int'",
                 "command|foo|'data': 'int'|command's 'data' cannot take built-in type 'int'",
                 "command|foo_bar|'data': {}|name of command must not use uppercase or '_'",
+                "command|foo|'boxed': true, 'data': {}|'data' should be a type name",
+                "command|foo|'boxed': false|flag 'boxed' may only use true value",
+                "command|foo|'data': ['int']|'data' should be an object or type name",
+                "command|foo|'data': 'None'|command's 'data' uses unknown type 'None'",
+                "command|foo|'returns': 'None'|command's 'returns' uses unknown type 'None'",
+                "command|foo|'returns': ['None']|command uses unknown type 'None'",
+                "command|foo|'returns': {}|'returns' should be a type name or array",
+                "command|foo|'data': { 'a': { 'type': 'int', 'if': 'A' } }"
+                        + "|conditional command arguments require 'boxed': true",
+                "command|int|'data': {}|built-in type 'int' is already defined",
                 "event|foo|'data': {}|name of event must not use lowercase or '-'",
+                "event|FOO|'boxed': true|'boxed': true requires 'data'",
+                "event|FOO|'data': 'int'|event's 'data' cannot take built-in type 'int'",
+                "event|FOO|'data': 'None'|event's 'data' uses unknown type 'None'",
+                "event|FOO|'data': { 'a': { 'type': 'int', 'if': 'A' } }"
+                        + "|conditional event arguments require 'boxed': true",
+                "event|FOO|'data': { 'a': 'None' }|parameter 'a' uses unknown type 'None'",
+                "event|FOO|'data': { 'a': ['None'] }|event uses unknown type 'None'",
+                "event|FOO|'data': { 'a': 'int', '*a': 'int' }"
+                        + "|parameter 'a' collides with parameter 'a'",
+                "enum|QType|'data': []|enum type 'QType' is already defined",
+                "enum|Foo|'data': [ 'on', '2nd', 'a_b' ]"
+                        + "|name of 'data' member 'a_b' must not use uppercase or '_'",
+                "enum|Foo|'data': [ true ]|'data' member requires a string name",
+                "enum|Foo|'data': [ { 'name': 'a', 'type': 'b' } ]"
+                        + "|'data' member has unknown key 'type'~"
+                        + "Valid keys are 'features', 'if', 'name'.",
+                "struct|q-foo|'data': {}|struct has an invalid name",
+                "struct|__org.example_Foo|'data': {}, 'base': {}|'base' should be a type name",
+                "struct|Foo|'data': { 'u': 'int' }|'data' member 'u' uses reserved name",
+                "struct|Foo|'data': { 'q-x': 'int' }|'data' member 'q-x' has an invalid name",
+                "struct|Foo|'data': [], 'x': 'y', 'z': 'y'|struct has unknown keys 'x', 'z'~"
+                        + "Valid keys are 'base', 'data', 'features', 'if', 'struct'.",
+                "struct|Foo|'data': {}, 'features': ['unstable']"
+                        + "|feature 'unstable' is not supported for types",
+                "struct|Foo|'data': {}, 'features': ['a', 'a']"
+                        + "|feature 'a' collides with feature 'a'",
+                "struct|Foo|'data': { 'm': { 'type': 'int', 'features': ['a', 'a'] } }"
+                        + "|feature 'a' of type 'm' collides with feature 'a' of type 'm'",
+                "struct|Foo|'data': {}, 'features': [true]"
+                        + "|'features' member requires a string name",
+                "struct|Foo|'data': {}, 'if': {}"
+                        + "|'if' condition of struct has conflicting keys",
+                "struct|Foo|'data': {}, 'if': { 'not': { 'all': [] } }"
+                        + "|'if' condition [] of struct is useless",
+                "struct|Foo|'data': {}, 'if': { 'xor': 'A' }"
+                        + "|'if' condition of struct has unknown key 'xor'~"
+                        + "Valid keys are 'all', 'any', 'not'.",
+                "struct|Foo|'data': {}, 'if': { 'not': [] }"
+                        + "|'if' condition of struct must be a string or an object",
+                "alternate|Foo|'data': 'x'|'data' must be an object",
+                "alternate|Foo|'data': { 'a': 'None' }|branch 'a' uses unknown type 'None'",
+                "alternate|Foo|'data': { 'a': ['int'], 'b': ['str'] }"
+                        + "|branch 'b' can't be distinguished from 'a'",
+                "alternate|Foo|'data': { 'a': 'int', 'b': 'size' }"
+                        + "|branch 'b' can't be distinguished from 'a'",
+                "alternate|Foo|'data': { 'a': 'Foo' }|branch 'a' cannot use alternate type 'Foo'",
+                "union|Foo|'data': {}|union misses keys 'base', 'discriminator'",
+                "union|Foo|'base': 'int', 'discriminator': [], 'data': {}"
+                        + "|'discriminator' requires a string name",
+                "union|Foo|'base': true, 'discriminator': 'a', 'data': {}"
+                        + "|'base' should be an object or type name",
+                "union|Foo|'base': {}, 'discriminator': 'a', 'data': {}"
+                        + "|discriminator 'a' is not a member of 'base'",
+                "union|Foo|'base': { 'a': 'None' }, 'discriminator': 'a', 'data': {}"
+                        + "|base member 'a' uses unknown type 'None'",
+                "union|Foo|'base': { 'a': 'QType' }, 'discriminator': 'a',"
+                        + " 'data': { 'qnull': 'Foo' }|object Foo contains itself",
+                "union|Foo|'base': { 'a': 'QType' }, 'discriminator': 'a',"
+                        + " 'data': { 'qnull': ['Foo'] }"
+                        + "|'data' member 'qnull' should be a type name",
             })
     void definitions(String meta, String name, String rest, String expected) throws IOException {
         assertEquals(
-                "t.json: In " + meta + " '" + name + "':\nt.json:2: " + expected,
+                "t.json: In " + meta + " '" + name + "':\nt.json:2: " + expected.replace('~', '\n'),
                 error("# a comment\n{ '" + meta + "': '" + name + "', " + rest + " }\n"));
     }
 
@@ -138,6 +209,14 @@ class SchemaLoaderTest {
                         + "|discriminator 'typ' is not a member of 'base'",
                 "{ '*type': 'Ee' }|type|{ 'a': 'Aa' }"
                         + "|discriminator member 'type' of 'base' must not be optional",
+                "{ 'type': ['Ee'] }|type|{ 'a': 'Aa' }"
+                        + "|discriminator member 'type' of 'base' must be of enum type",
+                "{ 'type': { 'type': 'Ee', 'if': 'A' } }|type|{ 'a': 'Aa' }"
+                        + "|discriminator member 'type' of 'base' must not be conditional",
+                "'Aa'|m|{ 'a': 'Aa' }"
+                        + "|discriminator member 'm' of base type 'Aa' must be of enum type",
+                "'Ee'|m|{ 'a': 'Aa' }|'base' requires a struct type, enum type 'Ee' isn't",
+                "{ 'type': 'Ee' }|type|{ 'a': 'Bb' }|branch 'a' uses unknown type 'Bb'",
                 "{ 'type': 'Ee' }|type|{ 'x': 'Aa' }"
                         + "|branch 'x' is not a value of enum type 'Ee'",
                 "{ 'type': 'Ee' }|type|{ 'a': 'int' }|branch 'a' cannot use built-in type 'int'",
@@ -155,6 +234,108 @@ class SchemaLoaderTest {
                         + data
                         + " }";
         assertEquals("t.json: In union 'Uu':\nt.json:3: " + expected, error(text));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"command|do-it|command's", "event|DONE|event's"})
+    void unionsAsArgumentsAreBoxed(String definition) throws IOException {
+        String[] part = definition.split("\\|");
+        String text =
+                "{ 'union': 'Uu', 'base': { 't': 'QType' }, 'discriminator': 't', 'data': {} }\n"
+                        + "{ '"
+                        + part[0]
+                        + "': '"
+                        + part[1]
+                        + "', 'data': 'Uu' }";
+        assertEquals(
+                "t.json: In "
+                        + part[0]
+                        + " '"
+                        + part[1]
+                        + "':\nt.json:2: "
+                        + part[2]
+                        + " 'data' can take union type 'Uu' only with 'boxed': true",
+                error(text));
+    }
+
+    @Test
+    void aUnionWithoutBranches() throws Exception {
+        String union =
+                "{ 'union': 'Uu', 'base': { 't': 'Ee' }, 'discriminator': 't', 'data': {} }\n";
+        assertEquals(
+                "t.json: In union 'Uu':\nt.json:2: union has no branches",
+                error("{ 'enum': 'Ee', 'data': [] }\n" + union));
+        load("{ 'enum': 'Ee', 'data': ['a'] }\n" + union);
+    }
+
+    @Test
+    void branchesOfBranchesMustNotClashEither() throws IOException {
+        assertEquals(
+                "t.json: In union 'Outer':\nt.json:5: base member 'b' of type 'Inner' collides"
+                        + " with base member 'b'",
+                error(
+                        """
+                        { 'enum': 'Ee', 'data': ['a'] }
+                        { 'struct': 'Aa', 'data': {} }
+                        { 'union': 'Inner', 'base': { 'b': 'Ee' }, 'discriminator': 'b',
+                          'data': { 'a': 'Aa' } }
+                        { 'union': 'Outer', 'base': { 'b': 'Ee' }, 'discriminator': 'b',
+                          'data': { 'a': 'Inner' } }
+                        """));
+    }
+
+    @Test
+    void sixtyFourFeatures() throws Exception {
+        StringBuilder text = new StringBuilder();
+        for (int i = 1; i <= 62; i++) {
+            text.append("{ 'command': 'c%d', 'features': ['f%d', 'unstable'] }\n".formatted(i, i));
+        }
+        load(text.toString());
+        assertEquals(
+                "t.json: In command 'c63':\nt.json:63: Maximum of 64 schema features is permitted",
+                error(text + "{ 'command': 'c63', 'features': ['f63'] }"));
+    }
+
+    @Test
+    void exceptionsFromTheRulesForNames() throws Exception {
+        Schema schema =
+                load(
+                        """
+                        { 'pragma': { 'command-name-exceptions': [ 'do_it' ],
+                                      'command-returns-exceptions': [ 'do_it' ],
+                                      'member-name-exceptions': [ 'Foo', 'Ee' ] } }
+                        { 'struct': 'Foo', 'data': { 'A_b': 'int' } }
+                        { 'enum': 'Ee', 'data': [ 'B_c', '3D' ] }
+                        { 'command': 'do_it', 'returns': ['int'] }
+                        { 'command': '__org.example_do', 'data': { '__org.example_x-y': 'str' } }
+                        { 'command': 'x-do' }
+                        """);
+        assertEquals(5, schema.definitions().count());
+    }
+
+    @Test
+    void columnsCountTabsAsQemuDoes() throws IOException {
+        assertEquals("t.json:1:3: stray '!'", error("{\t !"));
+        assertEquals("t.json:1:9: stray '!'", error("{       !"));
+        assertEquals("t.json:1:1: stray '!'", error("\t!"));
+    }
+
+    @Test
+    void linesMayEndAsOnOtherSystems() throws Exception {
+        assertEquals("t.json:3:1: expected ':'", error("{ 'a'\r\n\r}"));
+        assertEquals("t.json:1:1: stray '\ufeff'", error("\ufeff{}"));
+        assertEquals("t.json:1:2: stray '\ud83d\ude80'", error("\u00a0\ud83d\ude80"));
+    }
+
+    @Test
+    void theMainFileIsMissing() {
+        InvalidSchemaException e =
+                assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load("no/such.json"));
+        assertEquals(
+                "can't read schema file 'no/such.json': No such file or directory", e.getMessage());
+        assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load(""));
+        assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load("no\0such"));
+        assertThrows(InvalidSchemaException.class, () -> SchemaLoader.load(directory.toString()));
     }
 
     @Test
