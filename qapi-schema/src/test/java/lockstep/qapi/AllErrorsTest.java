@@ -106,6 +106,50 @@ class AllErrorsTest {
     }
 
     @Test
+    void quotesLostOrDoubled() throws IOException {
+        expect(
+                """
+                { 'struct': 'One, 'data': {} }
+                { 'struct: 'Two', 'data': {} }
+                { 'struct': Three', 'data': {} }
+                { "struct": "Four", "data": {} }
+                { 'struct' 'Five', 'data': {} }
+                { 'struct': 'Six
+                { 'struct': 'Seven', 'data': { 'a': 'One', 'b': 'Two', 'c': 'Three', 'd': 'Four',
+                                               'e': 'Five', 'f': 'Six' } }
+                """,
+                "t.json:1:20: stray 'data'",
+                "t.json:2:13: stray 'Two'",
+                "t.json:3:13: stray 'Three'",
+                "t.json:4:3: stray '\"struct\"'",
+                "t.json:5:12: expected ':'",
+                "t.json:6:13: missing terminating \"'\"");
+    }
+
+    @Test
+    void marksOfDocumentationLost() throws IOException {
+        expect(
+                """
+                # @Tank:
+                #
+                # @a: x
+                ##
+                { 'struct': 'Tank', 'data': { 'a': 'int' } }
+
+                ##########
+                # Plain. Not read.
+
+                ##
+                # @Pond:
+                # @a: x
+                { 'struct': 'Pond', 'data': { 'a': 'int', 'b': 'int' } }
+                """,
+                "t.json:5:1: documentation comment must end with '##'",
+                "t.json:7:1: junk after '##' at start of documentation comment",
+                "t.json:13:1: documentation comment must end with '##'");
+    }
+
+    @Test
     void documentationIsReadToItsEnd() throws IOException {
         expect(
                 """

@@ -1,6 +1,5 @@
 package lockstep.qapi.check;
 
-import lockstep.qapi.model.Branch;
 import lockstep.qapi.model.Member;
 
 import java.util.ArrayList;
@@ -39,10 +38,8 @@ final class ObjectShape {
         }
     }
 
-    final String name;
     final Map<String, Owned> byIdentifier = new LinkedHashMap<>();
-    final Map<Branch, ObjectShape> branches = new LinkedHashMap<>();
-    private final boolean union;
+    final List<ObjectShape> branches = new ArrayList<>();
     private final Set<String> below = new HashSet<>();
 
     /** False until all is known. */
@@ -50,15 +47,6 @@ final class ObjectShape {
 
     /** False when errors have been found, so that more found with it may be none. */
     boolean sound = true;
-
-    ObjectShape(String name, boolean union) {
-        this.name = name;
-        this.union = union;
-    }
-
-    boolean isUnion() {
-        return union;
-    }
 
     /** All members but those of branches, base first. */
     List<Owned> members() {
@@ -69,7 +57,7 @@ final class ObjectShape {
     Set<String> identifiers() {
         if (below.isEmpty()) {
             below.addAll(byIdentifier.keySet());
-            branches.values().forEach(b -> below.addAll(b.identifiers()));
+            branches.forEach(b -> below.addAll(b.identifiers()));
         }
         return below;
     }

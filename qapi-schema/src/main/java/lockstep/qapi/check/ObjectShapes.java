@@ -54,8 +54,7 @@ final class ObjectShapes {
             }
             return known;
         }
-        ObjectShape shape =
-                new ObjectShape(definition.name(), definition instanceof Definition.UnionType);
+        ObjectShape shape = new ObjectShape();
         shapes.put(definition.name(), shape);
         if (depth == DEPTH_LIMIT) {
             log.report(
@@ -82,7 +81,7 @@ final class ObjectShapes {
 
     /** The shape of arguments given inline, empty if they are not. */
     ObjectShape arguments(Definition definition, Definition.Arguments arguments) {
-        ObjectShape shape = new ObjectShape(definition.name(), false);
+        ObjectShape shape = new ObjectShape();
         members(definition, arguments.members(), ObjectShape.Place.ARGUMENTS, shape);
         return shape;
     }
@@ -96,8 +95,7 @@ final class ObjectShapes {
     }
 
     private void struct(Definition.StructType struct, ObjectShape shape) {
-        Clashes.features(log, struct.head().info(), struct.head().features(), "");
-        TypeChecker.typeFeatures(log, struct);
+        Features.ofType(log, struct);
         base(struct, struct.base(), shape);
         members(struct, struct.members(), ObjectShape.Place.TYPE, shape);
     }
@@ -116,7 +114,7 @@ final class ObjectShapes {
                     member.name().equals(definition.name())
                             ? ""
                             : " of type '" + member.name() + "'";
-            Clashes.features(log, info, member.features(), of);
+            Features.check(log, info, member.features(), of);
             add(definition, owned, shape);
         }
     }
@@ -157,8 +155,7 @@ final class ObjectShapes {
     private void union(Definition.UnionType union, ObjectShape shape) {
         // An inline base comes before the union itself.
         members(union, union.baseMembers(), ObjectShape.Place.INLINE_BASE, shape);
-        Clashes.features(log, union.head().info(), union.head().features(), "");
-        TypeChecker.typeFeatures(log, union);
+        Features.ofType(log, union);
         base(union, union.base(), shape);
         Definition.EnumType tag = tag(union, shape);
         SourceInfo info = union.head().info();
@@ -181,10 +178,10 @@ final class ObjectShapes {
             if (inner == null) {
                 log.report(info, name + " cannot use " + table.describe(branch.type()));
             } else if (inner.complete) {
-                shape.branches.put(branch, inner);
+                shape.branches.add(inner);
             }
         }
-        for (ObjectShape branch : shape.branches.values()) {
+        for (ObjectShape branch : shape.branches) {
             clash(union, branch, shape.byIdentifier);
         }
     }
@@ -239,6 +236,6 @@ final class ObjectShapes {
                 return true;
             }
         }
-        return branch.branches.values().stream().anyMatch(b -> clash(union, b, outer));
+        return branch.branches.stream().anyMatch(b -> clash(union, b, outer));
     }
 }

@@ -5,7 +5,6 @@ import lockstep.qapi.model.BuiltinType;
 import lockstep.qapi.model.Condition;
 import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.EnumValue;
-import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.ErrorLog;
@@ -47,16 +46,14 @@ final class TypeChecker {
         SourceInfo info = definition.head().info();
         definition.ownMembers().forEach(m -> array(definition, m.type()));
         if (definition instanceof Definition.EnumType type) {
-            Clashes.features(log, info, type.head().features(), "");
-            typeFeatures(log, type);
+            Features.ofType(log, type);
             enumeration(type);
         } else if (definition instanceof Definition.StructType
                 || definition instanceof Definition.UnionType) {
             objects.of(definition);
         } else if (definition instanceof Definition.AlternateType type) {
             type.branches().forEach(b -> array(definition, b.type()));
-            Clashes.features(log, info, type.head().features(), "");
-            typeFeatures(log, type);
+            Features.ofType(log, type);
             alternate(type);
         } else if (definition instanceof Definition.Command command) {
             ObjectShape inline = objects.arguments(command, command.arguments());
@@ -64,12 +61,12 @@ final class TypeChecker {
             if (returns != null) {
                 array(definition, returns);
             }
-            Clashes.features(log, info, command.head().features(), "");
+            Features.check(log, info, command.head().features(), "");
             arguments(info, "command", command.arguments(), inline);
             returns(command);
         } else if (definition instanceof Definition.Event event) {
             ObjectShape inline = objects.arguments(event, event.arguments());
-            Clashes.features(log, info, event.head().features(), "");
+            Features.check(log, info, event.head().features(), "");
             arguments(info, "event", event.arguments(), inline);
         }
     }
@@ -78,17 +75,6 @@ final class TypeChecker {
     private void array(Definition definition, TypeRef type) {
         if (type.array()) {
             table.resolve(type.name(), definition.head().info(), definition.meta());
-        }
-    }
-
-    /** Features with a meaning of their own have none on types. */
-    static void typeFeatures(ErrorLog log, Definition.Type type) {
-        for (Feature feature : type.head().features()) {
-            if (feature.name().equals("deprecated") || feature.name().equals("unstable")) {
-                log.report(
-                        type.head().info(),
-                        "feature '" + feature.name() + "' is not supported for types");
-            }
         }
     }
 

@@ -31,6 +31,11 @@ final class DocParser {
         boolean junk = !lexer.value.equals("##");
         if (junk) {
             report("junk after '##' at start of documentation comment");
+            if (lexer.value.matches("####+")) {
+                // A line drawn between definitions.
+                lexer.next();
+                return broken();
+            }
         }
         lexer.next(false);
         if (junk && lexer.token != '#') {

@@ -21,8 +21,11 @@ public final class SchemaParser {
     /** Values in values, likewise. */
     private static final int VALUE_LIMIT = 400;
 
+    /** What looks like the start of a definition, also with wrong or missing punctuation. */
     private static final Pattern NAMED =
-            Pattern.compile("'(?:enum|struct|union|alternate|command|event)'\\s*:\\s*'([^'\n]*)'");
+            Pattern.compile(
+                    "\\b(?:enum|struct|union|alternate|command|event)\\b"
+                            + "['\"]?\\s*:?\\s*['\"]?([A-Za-z0-9_.-]+)");
 
     private final ErrorLog log;
     private final Pragmas pragmas = new Pragmas();
