@@ -133,13 +133,11 @@ class MonitorBenchmarkTest {
                         .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                         .start();
         try {
-            Host.await(
-                    binary + " listens", Duration.ofSeconds(20), () -> Files.exists(socket));
+            Host.await(binary + " listens", Duration.ofSeconds(20), () -> Files.exists(socket));
             try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
                 channel.connect(UnixDomainSocketAddress.of(socket));
                 BufferedReader input =
-                        new BufferedReader(
-                                Channels.newReader(channel, StandardCharsets.US_ASCII));
+                        new BufferedReader(Channels.newReader(channel, StandardCharsets.US_ASCII));
                 input.readLine();
                 send(channel, "{\"execute\": \"qmp_capabilities\"}\r\n");
                 input.readLine();
@@ -167,7 +165,8 @@ class MonitorBenchmarkTest {
                         .start(
                                 () -> {
                                     OutputStream out = Channels.newOutputStream(channel);
-                                    byte[] many = STATUS.repeat(50).getBytes(StandardCharsets.US_ASCII);
+                                    byte[] many =
+                                            STATUS.repeat(50).getBytes(StandardCharsets.US_ASCII);
                                     try {
                                         for (int i = 0; i < ROUND_TRIPS; i += 50) {
                                             out.write(many);
