@@ -30,7 +30,10 @@ final class PidFile {
         int opened = FileIo.tryOpen(wanted, O_RDWR() | O_CREAT() | O_CLOEXEC(), MODE);
         if (opened < 0) {
             throw new OptionTable.Failure(
-                    "cannot create PID file: Cannot open pid file: " + Errno.text(-opened));
+                    "cannot create PID file: Could not create '"
+                            + wanted
+                            + "': "
+                            + Errno.text(-opened));
         }
         Fd file = new Fd(opened);
         if (FileIo.lock(opened, F_WRLCK(), 0, 0) < 0) {

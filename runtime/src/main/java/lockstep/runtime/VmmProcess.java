@@ -332,7 +332,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
         }
         try {
             int number = Integer.parseInt(descriptor);
-            return number >= 0 && FileIo.isOpen(number) ? number : null;
+            return number >= 0 ? number : null;
         } catch (NumberFormatException e) {
             return null;
         }

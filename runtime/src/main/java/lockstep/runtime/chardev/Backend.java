@@ -1,21 +1,28 @@
 package lockstep.runtime.chardev;
 
+import static lockstep.linux.abi.LinuxAbi.O_APPEND;
+import static lockstep.linux.abi.LinuxAbi.O_CLOEXEC;
+import static lockstep.linux.abi.LinuxAbi.O_CREAT;
+import static lockstep.linux.abi.LinuxAbi.O_TRUNC;
+import static lockstep.linux.abi.LinuxAbi.O_WRONLY;
+
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.EventLoop;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 
 /** What all back ends with one front end share: who holds the device and when it is told what. */
 abstract class Backend implements Chardev {
+    private static final int LOG_MODE = 0666;
+
     /** One front end's hold. */
     final class Hold implements Attachment {
         private final ChardevFrontend frontend;
@@ -83,7 +90,7 @@ abstract class Backend implements Chardev {
     final EventLoop mainLoop;
     private volatile @Nullable Hold hold;
     private final List<Runnable> drainTasks = new ArrayList<>();
-    private @Nullable OutputStream log;
+    private @Nullable Fd log;
 
     Backend(String id, EventLoop mainLoop) {
         this.id = id;
@@ -93,29 +100,19 @@ abstract class Backend implements Chardev {
     /** Copies output to a file from now on. */
     final void logTo(String path, boolean append) throws ChardevException {
         try {
-            log =
-                    Files.newOutputStream(
-                            Path.of(path),
-                            StandardOpenOption.CREATE,
-                            StandardOpenOption.WRITE,
-                            append
-                                    ? StandardOpenOption.APPEND
-                                    : StandardOpenOption.TRUNCATE_EXISTING);
-        } catch (IOException e) {
-            throw new ChardevException("Unable to open logfile " + path + ": " + e.getMessage());
+            int end = append ? O_APPEND() : O_TRUNC();
+            log = FileIo.open(path, O_WRONLY() | O_CREAT() | O_CLOEXEC() | end, LOG_MODE);
+        } catch (LinuxException e) {
+            throw new ChardevException("Could not create '" + path + "': " + Errno.text(e.errno()));
         }
     }
 
     private void log(ByteBuffer data) {
-        OutputStream out = log;
+        Fd out = log;
         if (out != null) {
             byte[] copy = new byte[data.remaining()];
             data.get(data.position(), copy);
-            try {
-                out.write(copy);
-            } catch (IOException e) {
-                log = null; // A full disk must not stop the device.
-            }
+            FileIo.write(out.number(), copy, 0, copy.length); // A full disk does not stop the device.
         }
     }
 

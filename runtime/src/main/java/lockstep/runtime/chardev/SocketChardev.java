@@ -109,6 +109,10 @@ final class SocketChardev extends Backend {
                     "File descriptor named '" + descriptor.name() + "' has not been found");
         }
         Fd fd = new Fd(number);
+        if (!Sockets.isSocket(number)) {
+            throw new ChardevException(
+                    "File descriptor '" + descriptor.name() + "' is not a socket");
+        }
         try {
             FileIo.nonBlocking(number, true);
         } catch (LinuxException e) {

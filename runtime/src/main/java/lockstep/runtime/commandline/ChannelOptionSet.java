@@ -25,7 +25,7 @@ import java.util.Set;
 /** Options about character devices, monitors, ports and objects. */
 final class ChannelOptionSet {
     /** A monitor to be put on a device. */
-    private record Pending(String chardev, boolean control, boolean pretty) {}
+    private record Pending(String option, String chardev, boolean control, boolean pretty) {}
 
     private static final Set<String> EARLY_OBJECTS = Set.of("iothread", "secret", "throttle-group");
 
@@ -142,7 +142,9 @@ final class ChannelOptionSet {
                                     settings.monitorGiven = true;
                                     checkCompat(text);
                                 })
-                        .onApply(StartPhase.CHARDEVS, text -> makeMonitor(text, control, pretty))
+                        .onApply(
+                                StartPhase.CHARDEVS,
+                                text -> makeMonitor("-" + name, text, control, pretty))
                         .help(help));
     }
 
@@ -167,17 +169,19 @@ final class ChannelOptionSet {
         return new OptionException(message.substring(line + 1));
     }
 
-    private void makeMonitor(String text, boolean control, boolean pretty) throws OptionException {
+    private void makeMonitor(String option, String text, boolean control, boolean pretty)
+            throws OptionException {
+        String shown = option + " " + text;
         if (text.startsWith("none")) {
             return;
         }
         if (text.startsWith("chardev:")) {
-            monitors.add(new Pending(text.substring(8), control, pretty));
+            monitors.add(new Pending(shown, text.substring(8), control, pretty));
             return;
         }
         String id = "compat_monitor" + monitorsMade++;
         create(id, ChardevText.compat(text));
-        monitors.add(new Pending(id, control, pretty));
+        monitors.add(new Pending(shown, id, control, pretty));
     }
 
     private void checkMonitor(String text) throws OptionException {
@@ -209,13 +213,13 @@ final class ChannelOptionSet {
         if (pretty && !control) {
             throw new OptionException("'pretty' is not compatible with HMP monitors");
         }
-        attach(new Pending(chardev, control, pretty));
+        attach(new Pending("-mon " + text, chardev, control, pretty));
     }
 
     private void attach(Pending monitor) throws OptionException {
         Chardev device = vmm.chardevs().find(monitor.chardev());
         if (device == null) {
-            throw new OptionException("chardev \"" + monitor.chardev() + "\" not found");
+            throw refused(monitor, "chardev \"" + monitor.chardev() + "\" not found");
         }
         try {
             if (monitor.control()) {
@@ -224,8 +228,12 @@ final class ChannelOptionSet {
                 vmm.monitors().readline(device, true);
             }
         } catch (ChardevException e) {
-            throw new OptionException(String.valueOf(e.getMessage()));
+            throw refused(monitor, String.valueOf(e.getMessage()));
         }
+    }
+
+    private static OptionException refused(Pending monitor, String why) {
+        return new OptionException(monitor.option() + ": " + why, false);
     }
 
     private void defaults() {
@@ -252,7 +260,7 @@ final class ChannelOptionSet {
     private void defaultMonitor() throws OptionException {
         boolean serialHasIt = !settings.noMachine() && serials.contains("mon:stdio");
         if (!settings.noDefaults && settings.nographic && !settings.monitorGiven && !serialHasIt) {
-            makeMonitor("stdio", false, false);
+            makeMonitor("-monitor", "stdio", false, false);
         }
     }
 
@@ -272,6 +280,7 @@ final class ChannelOptionSet {
         if (text.equals("none")) {
             return null;
         }
+        String where = "-" + kind + " " + text + ": ";
         try {
             if (text.startsWith("chardev:")) {
                 Chardev device = vmm.chardevs().find(text.substring(8));
@@ -280,21 +289,25 @@ final class ChannelOptionSet {
                 }
                 return device;
             }
-            ChardevText.Parsed parsed;
-            try {
-                parsed = ChardevText.compat(text);
-            } catch (OptionException e) {
-                throw explained(text, e);
-            }
+            ChardevText.Parsed parsed = ChardevText.compat(text);
             Chardev device = create(kind + index, parsed);
             if (parsed.mux()) {
                 vmm.monitors().readline(device, true);
             }
             return device;
-        } catch (OptionException e) {
-            throw new OptionException("-" + kind + " " + text + ": " + e.getMessage(), false);
-        } catch (ChardevException e) {
-            throw new OptionException("-" + kind + " " + text + ": " + e.getMessage(), false);
+        } catch (OptionException | ChardevException e) {
+            String why = String.valueOf(e.getMessage());
+            if (!why.startsWith("parse error:")) {
+                vmm.report(where + why.lines().findFirst().orElse(why));
+            }
+            throw new OptionException(
+                    where
+                            + "could not connect "
+                            + kind
+                            + " device to character backend '"
+                            + text
+                            + "'",
+                    false);
         }
     }
 
@@ -319,7 +332,7 @@ final class ChannelOptionSet {
         }
         ObjectOptions options = object(text);
         if (!OptionText.isIdentifier(options.id())) {
-            throw new OptionException("Parameter 'id' expects an identifier");
+            throw new OptionException(OptionValues.NO_IDENTIFIER);
         }
         if (!objectIds.add(options.id())) {
             throw new OptionException("Duplicate ID '" + options.id() + "' for object");

@@ -22,6 +22,8 @@ import java.util.Set;
 
 /** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
 final class MachineOptionSet {
+    private static final Set<String> ACCELERATORS = Set.of("kvm", "tcg", "qtest");
+
     private final VmmProcess vmm;
     private final Settings settings;
     private final Set<String> deviceIds = new HashSet<>();
@@ -155,7 +157,7 @@ final class MachineOptionSet {
         if (name.equals("help")) {
             throw new EndOfProgram("Accelerators supported in this binary:\nkvm\n");
         }
-        if (!name.equals("kvm") && !name.equals("tcg") && !name.equals("qtest")) {
+        if (!ACCELERATORS.contains(name)) {
             throw new OptionException("invalid accelerator " + name);
         }
         settings.accelerators.add(name);
@@ -290,6 +292,7 @@ final class MachineOptionSet {
     }
 
     private void check() throws OptionException {
+        checkAccelerators();
         String name = settings.machineType;
         if ("none".equals(name)) {
             for (String property : settings.machineProperties.keySet()) {
@@ -314,6 +317,20 @@ final class MachineOptionSet {
         }
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");
+        }
+    }
+
+    /** Of a list such as {@code kvm:tcg}, unknown names are told and passed over. */
+    private void checkAccelerators() throws OptionException {
+        List<String> given = List.copyOf(settings.accelerators);
+        settings.accelerators.removeIf(name -> !ACCELERATORS.contains(name));
+        for (String name : given) {
+            if (!ACCELERATORS.contains(name)) {
+                if (settings.accelerators.isEmpty()) {
+                    throw new OptionException("invalid accelerator " + name, false);
+                }
+                vmm.report("invalid accelerator " + name);
+            }
         }
     }
 

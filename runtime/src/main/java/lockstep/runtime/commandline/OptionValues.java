@@ -17,6 +17,10 @@ import java.util.Set;
  * {@code off}, and the first word may belong to an implied key. A repeated key overrides.
  */
 public final class OptionValues {
+    static final String NO_IDENTIFIER =
+            "Parameter 'id' expects an identifier\n"
+                    + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
+
     private final OptionText text;
     private final Map<String, String> values;
 
@@ -87,6 +91,16 @@ public final class OptionValues {
         throw new OptionException("Parameter '" + key + "' expects a number");
     }
 
+    /** A number or the default. */
+    public long signed(String key, long fallback) throws OptionException {
+        String value = values.get(key);
+        try {
+            return value == null ? fallback : Long.decode(value);
+        } catch (NumberFormatException e) {
+            throw new OptionException("Parameter '" + key + "' expects a number");
+        }
+    }
+
     /** A size in bytes with suffix b, k, M, G, T, P, E; {@code unit} is the suffix when none is given. */
     public static long size(String key, String text, char unit) throws OptionException {
         OptionalLong bytes = KeyvalText.size(text, unit);
@@ -115,10 +129,7 @@ public final class OptionValues {
     public @Nullable String id() throws OptionException {
         String id = values.get("id");
         if (id != null && !OptionText.isIdentifier(id)) {
-            throw new OptionException(
-                    "Parameter 'id' expects an identifier\n"
-                        + "Identifiers consist of letters, digits, '-', '.', '_', starting with a"
-                        + " letter.");
+            throw new OptionException(NO_IDENTIFIER);
         }
         return id;
     }

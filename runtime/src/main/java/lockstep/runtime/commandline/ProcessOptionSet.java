@@ -1,6 +1,9 @@
 package lockstep.runtime.commandline;
 
 import lockstep.runtime.VmmProcess;
+import lockstep.runtime.linux.DescriptorSets;
+import lockstep.runtime.linux.Fd;
+import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.monitor.Version;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
@@ -11,10 +14,31 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /** Options about the process: name, log, trace, daemon, help. */
 final class ProcessOptionSet {
+    /** Names that scripts for QEMU may use. Most are about translated code, which does not exist here. */
+    private static final Map<String, String> LOG_ITEMS = new TreeMap<>();
+
+    static {
+        for (String translation :
+                new String[] {
+                    "out_asm", "in_asm", "op", "op_opt", "op_ind", "op_plugin", "exec", "cpu", "fpu",
+                    "mmu", "pcall", "nochain", "plugin", "strace", "tid", "vpu"
+                }) {
+            LOG_ITEMS.put(translation, "accepted; there is no translated code to tell about");
+        }
+        LOG_ITEMS.put("int", "accepted; the processor handles interrupts");
+        LOG_ITEMS.put("cpu_reset", "accepted; see the trace events");
+        LOG_ITEMS.put("page", "accepted; memory is mapped by the kernel");
+        LOG_ITEMS.put("unimp", "accepted; unknown registers read as documented");
+        LOG_ITEMS.put("guest_errors", "accepted; a guest's mistakes are not logged");
+        LOG_ITEMS.put("invalid_mem", "accepted; bad accesses are not logged");
+    }
+
     private final VmmProcess vmm;
     private final Settings settings;
     private final ProcessControl process;
@@ -116,10 +140,8 @@ final class ProcessOptionSet {
         add(
                 SimpleOption.text("add-fd")
                         .onParse(
-                                a -> {
-                                    throw new OptionException(
-                                            "fd sets are not supported by this build");
-                                }));
+                                this::addFd)
+                        .help("-add-fd fd=fd,set=set[,opaque=text]  adds a descriptor to a set"));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
     }
 
@@ -159,6 +181,34 @@ final class ProcessOptionSet {
         throw new EndOfProgram(out.toString());
     }
 
+    /** What a failed file operation said, in the C library's words where they are known. */
+    private static String reason(IOException e) {
+        return switch (e) {
+            case java.nio.file.NoSuchFileException n -> "No such file or directory";
+            case java.nio.file.AccessDeniedException n -> "Permission denied";
+            default -> String.valueOf(e.getMessage());
+        };
+    }
+
+    private void addFd(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, null).only(Set.of("fd", "set", "opaque"));
+        long fd = values.signed("fd", -1);
+        if (fd < 0) {
+            throw new OptionException("fd option is required and must be non-negative");
+        }
+        if (fd <= 2) {
+            throw new OptionException("fd cannot be a standard I/O stream");
+        }
+        if (fd > Integer.MAX_VALUE || !FileIo.isInherited((int) fd)) {
+            throw new OptionException("fd is not valid or already in use");
+        }
+        long set = values.signed("set", -1);
+        if (set < 0) {
+            throw new OptionException("set option is required and must be non-negative");
+        }
+        DescriptorSets.add(set, new Fd((int) fd), values.get("opaque"));
+    }
+
     private void name(String text) throws OptionException {
         OptionValues values =
                 OptionValues.parse(text, "guest").only(Set.of("guest", "process", "debug-threads"));
@@ -179,14 +229,16 @@ final class ProcessOptionSet {
                     Path.of(path.replace("%d", String.valueOf(ProcessHandle.current().pid()))));
         } catch (IOException e) {
             throw new OptionException(
-                    "Could not open '" + path + "': No such file or directory", false);
+                    "Error opening logfile " + path + ": " + reason(e), false);
         }
     }
 
     private void log(String items) throws OptionException {
         if (items.equals("help") || items.equals("?")) {
+            StringBuilder out = new StringBuilder("Log items (comma separated):\n");
+            LOG_ITEMS.forEach((item, what) -> out.append("%-15s %s\n".formatted(item, what)));
             throw new EndOfProgram(
-                    "Log items (comma separated):\n"
+                    out
                             + "trace:PATTERN   enable trace events\n\n"
                             + "Use \"-d trace:help\" to get a list of trace events.\n\n");
         }
@@ -197,8 +249,10 @@ final class ProcessOptionSet {
             if (item.startsWith("trace:")) {
                 enable(item.substring(6));
             }
-            // Other items are about instruction translation and guest errors, which do not exist
-            // here.
+            if (!item.startsWith("trace:") && !LOG_ITEMS.containsKey(item)) {
+                throw new OptionException(
+                        "log item '" + item + "' does not exist; -d help lists them");
+            }
         }
     }
 
@@ -231,10 +285,7 @@ final class ProcessOptionSet {
                     }
                 }
             } catch (IOException e) {
-                throw new OptionException(
-                        "Could not open trace events file '"
-                                + events
-                                + "': No such file or directory");
+                throw new OptionException(events + ": " + reason(e), false);
             }
         }
     }

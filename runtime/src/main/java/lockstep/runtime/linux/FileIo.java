@@ -13,6 +13,8 @@ import java.lang.foreign.ValueLayout;
 
 /** Files and descriptors, with errors as {@link LinuxException}. Any thread. */
 public final class FileIo {
+    private static final int CLOSE_ON_EXEC = 1; // FD_CLOEXEC
+
     private FileIo() {}
 
     /** What fstat(2) says of a descriptor. */
@@ -104,6 +106,12 @@ public final class FileIo {
         if (wanted != flags) {
             Errno.check(FileCalls.fcntl(fd, F_SETFL(), wanted), "F_SETFL");
         }
+    }
+
+    /** Whether {@code fd} was open when this process began: what it opens itself it closes on exec. */
+    public static boolean isInherited(int fd) {
+        int flags = FileCalls.fcntl(fd, F_GETFD(), 0);
+        return flags >= 0 && (flags & CLOSE_ON_EXEC) == 0;
     }
 
     /** Whether {@code fd} is an open descriptor of this process. */

@@ -116,6 +116,13 @@ public final class Sockets {
         option(socket.number(), IPPROTO_TCP(), TCP_NODELAY(), on ? 1 : 0);
     }
 
+    /** Whether the descriptor is a socket, of whatever family. */
+    public static boolean isSocket(int fd) {
+        MemorySegment address = prepared();
+        MemorySegment length = address.asSlice(SocketName.MAXIMUM, INT);
+        return SocketCalls.getsockname(fd, address, length) == 0;
+    }
+
     /** The socket's own address. */
     public static SocketName localName(int fd) throws LinuxException {
         MemorySegment address = prepared();
