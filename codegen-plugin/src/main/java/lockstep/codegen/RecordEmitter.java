@@ -71,7 +71,9 @@ final class RecordEmitter {
         }
         for (Component component : components) {
             constructor.addParameter(
-                    ParameterSpec.builder(component.type(), component.name()).build());
+                    ParameterSpec.builder(component.type(), component.name())
+                            .addAnnotations(docs.features(component.member().features(), true))
+                            .build());
             type.addJavadoc("@param $L $L\n", component.name(), component.doc());
             if (component.member().type().array()) {
                 if (component.member().optional()) {

@@ -202,6 +202,7 @@ final class TypeEmitter {
                     MethodSpec.methodBuilder(component.name())
                             .addModifiers(Modifier.PUBLIC, Modifier.ABSTRACT)
                             .addJavadoc("Gives $L\n", component.doc())
+                            .addAnnotations(docs.features(component.member().features(), true))
                             .returns(component.type())
                             .build());
         }

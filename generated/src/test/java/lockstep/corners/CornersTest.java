@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonNull;
@@ -14,11 +15,16 @@ import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.StreamCodec;
 import lockstep.qmp.ValueReader;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -116,6 +122,61 @@ class CornersTest {
     }
 
     @Test
+    void namesThatMeetInJavaAreKeptApart() throws QmpException {
+        Twins twins = read(Twins::read, "{'fooBar':1,'foo-bar':18446744073709551615}");
+        assertEquals(1, twins.fooBar());
+        assertEquals(-1, twins.fooBar_());
+        assertEquals(
+                "{'fooBar': 1, 'foo-bar': 18446744073709551615}".replace('\'', '"'),
+                new String(StreamCodec.write(twins, Twins::write), StandardCharsets.UTF_8)
+                        .replace(":", ": ")
+                        .replace(",", ", "));
+        // A type keeps its name; the event and the arguments that would have it yield.
+        assertEquals("STOP_IT", new StopItEvent_("x", null).eventName());
+        assertEquals("a", new TwinsArguments("a").a());
+        assertEquals(List.of(), new TwinsArguments_(List.of(), null).twins());
+        assertEquals(Odd.UNRECOGNIZED_, read(Odd::read, "'unrecognized'"));
+        RegisterArguments arguments =
+                read(RegisterArguments::read, "{'kind':'qnull','table':'t','handler':2}");
+        assertEquals(QType.QNULL, arguments.kind());
+    }
+
+    @Test
+    void keyvalTextFillsTheSameTypes() throws QmpException {
+        String text =
+                "kind=u,more.kind=inner,more.type=2d,more.str=x,,y,s.str=,list.0.type=k,"
+                        + "list.1.type=default";
+        Uu.U outer = assertInstanceOf(Uu.U.class, keyval(Uu::read, text, "kind"));
+        assertEquals(
+                JsonStreamParser.parse(
+                        "{'kind':'u','more':{'kind':'inner','type':'2d','str':'x,y'},"
+                                + "'s':{'str':''},'list':[{'type':'k'},{'type':'default'}]}"),
+                JsonOutputVisitor.toJson(outer, Uu::write));
+        assertEquals(
+                outer, keyval(Uu::read, text.substring("kind=".length()), "kind"), "implied key");
+        Twins twins = keyval(Twins::read, "fooBar=0x10,foo-bar=18446744073709551615", null);
+        assertEquals(new Twins(16, -1, null, null, null), twins);
+        assertEquals(
+                "Parameter 'more.kind' is missing",
+                assertThrows(
+                                QmpException.class,
+                                () -> keyval(Uu::read, "kind=u,more.type=2d", null))
+                        .description());
+    }
+
+    private static <T> T keyval(ValueReader<T> reader, String text, @Nullable String implied)
+            throws QmpException {
+        JsonObject tree = KeyvalText.parse(text, implied);
+        return reader.read(new KeyvalInputVisitor(tree, KeyvalInputVisitor.Style.KEYVAL), null);
+    }
+
+    @Test
+    void featuresAreAnnotations() throws NoSuchMethodException {
+        assertTrue(Twins.class.getMethod("old").isAnnotationPresent(Deprecated.class));
+        assertFalse(Twins.class.getMethod("fresh").isAnnotationPresent(Deprecated.class));
+    }
+
+    @Test
     void conditionsDecideWhatIsThere() {
         assertNotNull(Kk.find("gone"));
         assertThrows(ClassNotFoundException.class, () -> Class.forName("lockstep.corners.Gone"));
@@ -139,6 +200,6 @@ class CornersTest {
     void commandFlags() {
         assertFalse(CornersCommands.BOXED.successResponse());
         assertEquals("raw", CornersCommands.RAW.name());
-        assertEquals("STOP_IT", new StopItEvent("x", null).eventName());
+        assertEquals("STOP_IT", new StopItEvent_("x", null).eventName());
     }
 }
