@@ -195,6 +195,34 @@ class AllErrorsTest {
     }
 
     @Test
+    void valuesBetweenDefinitions() throws IOException {
+        expect(
+                """
+                ##
+                # @Tank:
+                ##
+                'oops' { 'struct': 'Tank', 'data': { 'a': 'int' } }
+                [ 'a' ]
+                { 'struct': 'River', 'data': {} }
+                'b' ##
+                # @Pond:
+                ##
+                { 'struct': 'Pond', 'data': {} }
+                ##
+                # @Lake:
+                ###
+                # A long lake.
+                ##
+                 'struct': 'Lake', 'data': { 'a': 'int' } }
+                { 'struct': 'Sea', 'data': { 'a': 'Tank', 'b': 'Lake' } }
+                """,
+                "t.json:4: top-level expression must be an object",
+                "t.json:7: top-level expression must be an object",
+                "t.json:13:1: junk after '##' at end of documentation comment",
+                "t.json:16: top-level expression must be an object");
+    }
+
+    @Test
     void somethingElseInADocumentationComment() throws IOException {
         expect(
                 """

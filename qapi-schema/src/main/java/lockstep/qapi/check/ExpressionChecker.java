@@ -66,7 +66,9 @@ final class ExpressionChecker {
         }
         info = info.within(meta, name);
         definitionName(name, meta);
-        documentation(name, meta);
+        if (log.count() == before) {
+            documentation(name, meta);
+        }
         Definition definition =
                 switch (meta) {
                     case "enum" -> enumeration(name);

@@ -4,6 +4,7 @@ import lockstep.qapi.model.Definition;
 import lockstep.qapi.model.Feature;
 import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
+import lockstep.qapi.syntax.DocComment;
 import lockstep.qapi.syntax.ErrorLog;
 import lockstep.qapi.syntax.Expression;
 import lockstep.qapi.syntax.Node;
@@ -82,6 +83,10 @@ public final class SchemaChecker {
     /** The names that a faulty expression may have meant to define. */
     private static List<String> possibleNames(Expression expression) {
         List<String> names = new ArrayList<>();
+        DocComment doc = expression.doc();
+        if (doc != null && doc.symbol() != null) {
+            names.add(doc.symbol());
+        }
         for (Node node : expression.members().values()) {
             if (node instanceof Node.Str string) {
                 names.add(string.value());

@@ -18,7 +18,6 @@ final class DocParser {
     private final DocLineRules rules = new DocLineRules();
     private final ErrorLog log;
     private DocComment doc;
-    private boolean closed;
 
     DocParser(Lexer lexer, ErrorLog log) {
         this.lexer = lexer;
@@ -26,21 +25,25 @@ final class DocParser {
         this.doc = new DocComment(lexer.info(), null);
     }
 
-    /** Reads the comment and the token after it. */
-    DocComment parse() {
-        boolean junk = !lexer.value.equals("##");
-        if (junk) {
+    /** What has been read so far. */
+    DocComment doc() {
+        return doc;
+    }
+
+    /**
+     * Reads up to the closing mark.
+     *
+     * @throws SchemaErrorException when something else than a comment comes before it
+     */
+    void parse() {
+        if (!lexer.value.equals("##")) {
             report("junk after '##' at start of documentation comment");
-            if (lexer.value.matches("####+")) {
+            if (!lexer.commentFollows() || lexer.value.matches("####+")) {
                 // A line drawn between definitions.
-                lexer.next();
-                return broken();
+                return;
             }
         }
         lexer.next(false);
-        if (junk && lexer.token != '#') {
-            return broken();
-        }
         String line = line();
         if (line != null && line.startsWith("@")) {
             if (!line.endsWith(":")) {
@@ -59,21 +62,10 @@ final class DocParser {
         } else {
             freeForm(line);
         }
-        if (closed) {
-            lexer.next();
-        }
-        end();
-        return doc;
     }
 
-    /** What has been read before a token that cannot be one of a comment. */
-    DocComment broken() {
-        doc.spoil();
-        doc.end();
-        return doc;
-    }
-
-    private void end() {
+    /** To be called when the token after the comment has been read. */
+    void end() {
         doc.end();
         for (DocComment.Section section : doc.sections()) {
             if (section.kind() != DocComment.Kind.PLAIN && section.written().isEmpty()) {
@@ -108,8 +100,9 @@ final class DocParser {
                 line = descriptions(DocComment.Kind.MEMBER, line);
                 noMoreMembers = true;
             } else if (tagged.lookingAt()) {
-                line = indented(tagged(tagged), line.substring(tagged.end()));
-                noMoreMembers = true;
+                DocComment.Section section = tagged(tagged);
+                noMoreMembers |= section.kind() != DocComment.Kind.PLAIN;
+                line = indented(section, line.substring(tagged.end()));
             } else {
                 line = paragraph(doc.plain(lexer.info()), line);
             }
@@ -259,15 +252,16 @@ final class DocParser {
 
     private @Nullable String line() {
         if (lexer.token != '#') {
-            report("documentation comment must end with '##'");
-            return null;
+            throw lexer.error("documentation comment must end with '##'");
         }
         String value = lexer.value;
         if (value.startsWith("##")) {
             if (!value.equals("##")) {
                 report("junk after '##' at end of documentation comment");
+                if (lexer.commentFollows()) {
+                    return "";
+                }
             }
-            closed = true;
             return null;
         }
         if (value.equals("#")) {

@@ -151,10 +151,9 @@ final class Lexer {
      * @param start position of the broken expression's first token
      */
     String skipExpression(int start) {
-        boolean startsHere =
-                position > start
-                        && position == lineStart
-                        && (token == '{' || text.startsWith("##", position));
+        boolean expressionHere = token == '{' && position == lineStart;
+        boolean commentHere = token == '#' && value.equals("##");
+        boolean startsHere = position > start && (expressionHere || commentHere);
         if (startsHere) {
             cursor = position;
         } else {
@@ -167,8 +166,17 @@ final class Lexer {
         return text.substring(start, cursor);
     }
 
-    /** After an error in a documentation comment: goes on after its end. */
+    /** Whether the line below a comment is one, too. */
+    boolean commentFollows() {
+        return text.startsWith("\n#", cursor);
+    }
+
+    /** After an error in a documentation comment: goes on after its end, or at an expression. */
     void skipDocumentation() {
+        if (token == '{' && position == lineStart) {
+            cursor = position;
+            return;
+        }
         while (true) {
             nextLine();
             if (cursor >= text.length() || text.charAt(cursor) == '{') {

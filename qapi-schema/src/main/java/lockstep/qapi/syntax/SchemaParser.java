@@ -21,10 +21,15 @@ public final class SchemaParser {
     /** Values in values, likewise. */
     private static final int VALUE_LIMIT = 400;
 
+    private static final Set<String> DEFINITIONS =
+            Set.of("enum", "struct", "union", "alternate", "command", "event");
+
     /** What looks like the start of a definition, also with wrong or missing punctuation. */
     private static final Pattern NAMED =
             Pattern.compile(
-                    "\\b(?:enum|struct|union|alternate|command|event)\\b"
+                    "\\b(?:"
+                            + String.join("|", DEFINITIONS)
+                            + ")\\b"
                             + "['\"]?\\s*:?\\s*['\"]?([A-Za-z0-9_.-]+)");
 
     private final ErrorLog log;
@@ -112,7 +117,6 @@ public final class SchemaParser {
                 } catch (SchemaErrorException e) {
                     log.report(e.error());
                     passOver(lexer.skipExpression(start));
-                    pending = null;
                     expectNext = true;
                 }
             } while (expectNext || lexer.token != Lexer.END);
@@ -125,11 +129,18 @@ public final class SchemaParser {
             while (named.find()) {
                 lost.add(named.group(1));
             }
-            if (text.contains("'include'")) {
+            if (text.contains("include")) {
                 loseFile();
             }
-            if (text.contains("'pragma'")) {
+            if (text.contains("pragma")) {
                 pragmas.lose();
+            }
+            if (pending != null) {
+                pending.spoil();
+                String symbol = pending.symbol();
+                if (symbol != null) {
+                    lost.add(symbol);
+                }
             }
         }
 
@@ -143,14 +154,14 @@ public final class SchemaParser {
                 return;
             }
             SourceInfo info = lexer.info();
-            DocComment doc = pending;
             nesting = 0;
             Node node = expression();
-            pending = null;
             if (!(node instanceof Node.Obj object)) {
-                log.report(info, "top-level expression must be an object");
-                return;
+                String message = "top-level expression must be an object";
+                throw new SchemaErrorException(new SchemaError(info, 0, message));
             }
+            DocComment doc = pending;
+            pending = null;
             Map<String, Node> members = object.members();
             if (members.containsKey("include")) {
                 reject(doc);
@@ -164,20 +175,27 @@ public final class SchemaParser {
                     doc.spoil();
                 }
                 items.add(new Expression(members, info, doc));
+                if (members.keySet().stream().noneMatch(DEFINITIONS::contains)) {
+                    // It may have been meant as an include.
+                    complete = false;
+                }
             }
         }
 
         private void documentation() {
             DocParser parser = new DocParser(lexer, log);
+            pending = parser.doc();
             try {
-                pending = parser.parse();
-                docs.add(pending);
+                parser.parse();
             } catch (SchemaErrorException e) {
                 log.report(e.error());
-                pending = parser.broken();
+                parser.doc().spoil();
                 lexer.skipDocumentation();
-                lexer.next();
             }
+            pending = parser.doc();
+            docs.add(pending);
+            lexer.next();
+            parser.end();
         }
 
         private void rejectPending() {
@@ -186,7 +204,7 @@ public final class SchemaParser {
         }
 
         private void reject(@Nullable DocComment doc) {
-            if (doc != null && doc.symbol() != null) {
+            if (doc != null && doc.symbol() != null && doc.sound()) {
                 log.report(
                         doc.info(),
                         "documentation for '"
@@ -244,6 +262,7 @@ public final class SchemaParser {
                 exceptions(name, rule, value, info);
             } else if (!name.equals("doc-required")) {
                 log.report(info, "unknown pragma '" + name + "'");
+                pragmas.lose();
             } else if (value instanceof Node.Bool bool) {
                 pragmas.requireDocs(bool.value());
             } else {
