@@ -3,6 +3,8 @@ package lockstep.shell;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import lockstep.qmp.JsonStreamParser;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -36,7 +38,7 @@ class RequestTest {
                     | {"arguments": {"path": "/x", "value": 5, "property": "p"}, "execute": "qom-set"}
                     """)
     void aLineBecomesARequest(String line, String request) throws Exception {
-        assertEquals(request, new Request(SCHEMA).of(Words.of(line)).toString());
+        assertEquals(JsonStreamParser.parse(request), new Request(SCHEMA).of(Words.of(line)));
     }
 
     @ParameterizedTest

@@ -24,8 +24,8 @@ class SchemaCompleterTest {
 
     @Test
     void commandsAreOffered() {
-        assertEquals(List.of("query-status"), offers("query-sta"));
-        assertEquals(List.of("query-status"), offers("help query-sta"));
+        assertEquals(List.of("query-status"), offers("query-statu"));
+        assertEquals(List.of("query-status"), offers("help query-statu"));
         assertEquals(List.of("query-yank"), offers("exec-oob query-ya"));
         assertEquals(List.of("hmp"), offers("hm"));
     }
