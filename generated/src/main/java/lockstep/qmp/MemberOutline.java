@@ -19,6 +19,16 @@ public record MemberOutline(String name, String type, boolean optional) {
      * @param reader the struct's {@code read} method
      */
     public static List<MemberOutline> of(ValueReader<?> reader) {
-        return OutlineVisitor.outline(reader);
+        return OutlineVisitor.outline(reader, "");
+    }
+
+    /**
+     * The members of a union, the common ones first and then those of one branch.
+     *
+     * @param reader the union's {@code read} method
+     * @param branch the value of the discriminator; an unknown one has no members of its own
+     */
+    public static List<MemberOutline> of(ValueReader<?> reader, String branch) {
+        return OutlineVisitor.outline(reader, branch);
     }
 }

@@ -23,15 +23,17 @@ final class OutlineVisitor extends InputVisitor {
     }
 
     private final Map<String, MemberOutline> members = new LinkedHashMap<>();
+    private final String branch;
     private @Nullable String wanted;
     private boolean inside;
 
-    private OutlineVisitor() {
+    private OutlineVisitor(String branch) {
         super(new JsonObject(), false);
+        this.branch = branch;
     }
 
-    static List<MemberOutline> outline(ValueReader<?> reader) {
-        OutlineVisitor visitor = new OutlineVisitor();
+    static List<MemberOutline> outline(ValueReader<?> reader, String branch) {
+        OutlineVisitor visitor = new OutlineVisitor(branch);
         visitor.read(reader);
         for (MemberOutline member : List.copyOf(visitor.members.values())) {
             if (member.optional()) {
@@ -107,7 +109,9 @@ final class OutlineVisitor extends InputVisitor {
                 unrecognizedValue instanceof Enum<?> e
                         ? e.getDeclaringClass().getSimpleName()
                         : "enum");
-        return unrecognizedValue;
+        // Where a value must be given it may be a union's discriminator.
+        E chosen = find.apply(branch);
+        return chosen == null ? unrecognizedValue : chosen;
     }
 
     @Override

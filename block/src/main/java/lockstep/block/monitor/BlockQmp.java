@@ -155,9 +155,9 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         String description = arguments.description();
         qmp(
                 () -> {
-                    manager.requireServer();
                     BlockBackend backend = manager.graph().findBackend(device);
                     BlockNode node = manager.graph().lookup(device);
+                    manager.requireServer();
                     boolean writable =
                             Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
                     manager.addExport(
@@ -202,7 +202,6 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                 String description = nbd.data().description();
                 qmp(
                         () -> {
-                            manager.requireServer();
                             BlockNode node = manager.graph().findNode(nbd.nodeName());
                             if (node == null) {
                                 throw new BlockException(
@@ -211,6 +210,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                                                 + nbd.nodeName()
                                                 + "'");
                             }
+                            manager.requireServer();
                             manager.addExport(
                                     new NbdServer.Request(
                                             nbd.id(),

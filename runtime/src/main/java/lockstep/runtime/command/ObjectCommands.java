@@ -2,6 +2,7 @@ package lockstep.runtime.command;
 
 import lockstep.api.DeviceDelArguments;
 import lockstep.api.DeviceListPropertiesArguments;
+import lockstep.api.MachineOptions;
 import lockstep.api.ObjectDelArguments;
 import lockstep.api.ObjectOptions;
 import lockstep.api.ObjectPropertiesValues;
@@ -23,25 +24,28 @@ import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.MemberOutline;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.QomProperty;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** qom.json and qdev.json. */
 final class ObjectCommands implements QomCommands, QdevCommands {
     private final VmmProcess vmm;
+    private final ObjectTypes types;
 
     ObjectCommands(VmmProcess vmm) {
         this.vmm = vmm;
+        this.types = new ObjectTypes(vmm);
     }
 
     private ObjectTree.Node node(String path) throws QmpException {
@@ -125,8 +129,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             if (p.name().equals(name)) {
                 QomProperty.Writer writer = p.writer();
                 if (writer == null) {
-                    throw new QmpException(
-                            "Property '" + node.type() + "." + name + "' is not writable");
+                    throw notWritable(node, name);
                 }
                 try {
                     writer.set(java(name, p.type(), arguments.value()));
@@ -137,7 +140,12 @@ final class ObjectCommands implements QomCommands, QdevCommands {
                 return;
             }
         }
-        throw noProperty(node, name);
+        boolean child = node.children().stream().anyMatch(c -> c.name().equals(name));
+        throw child || name.equals("type") ? notWritable(node, name) : noProperty(node, name);
+    }
+
+    private static QmpException notWritable(ObjectTree.Node node, String name) {
+        return new QmpException("Property '" + node.type() + "." + name + "' is not writable");
     }
 
     /** The JSON of a property's value. */
@@ -182,51 +190,48 @@ final class ObjectCommands implements QomCommands, QdevCommands {
 
     @Override
     public List<ObjectTypeInfo> qomListTypes(QomListTypesArguments arguments) {
-        String base = arguments.implements_();
-        List<ObjectTypeInfo> list = new ArrayList<>();
-        if (base == null || base.equals("object") || base.equals("user-creatable")) {
-            vmm.objects().types().forEach(t -> list.add(type(t, "object")));
-        }
-        if (base == null || base.equals("object") || base.equals("device")) {
-            vmm.devices().drivers().forEach(t -> list.add(type(t, "device")));
-        }
-        if (base == null || base.equals("object") || base.equals("machine")) {
-            for (MachineType t : vmm.machineTypes()) {
-                list.add(type(t.name() + "-machine", "machine"));
-            }
-            list.add(type("none-machine", "machine"));
-        }
-        return list;
-    }
-
-    private static ObjectTypeInfo type(String name, String parent) {
-        return new ObjectTypeInfo(name, null, parent);
+        return types.list(arguments.implements_(), Boolean.TRUE.equals(arguments.abstract_()));
     }
 
     @Override
     public List<ObjectPropertyInfo> qomListProperties(QomListPropertiesArguments arguments)
             throws QmpException {
         String type = arguments.typename();
-        boolean machine =
-                type.equals("none-machine")
-                        || vmm.machineTypes().stream()
-                                .anyMatch(t -> type.equals(t.name() + "-machine"));
-        if (!machine
-                && !vmm.objects().types().contains(type)
-                && !vmm.devices().drivers().contains(type)) {
+        if (!types.exists(type)) {
             throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Class '" + type + "' not found");
         }
-        return List.of(property("type", "string"));
+        List<ObjectPropertyInfo> list = new ArrayList<>();
+        list.add(property("type", "string"));
+        if (types.isA(type, "machine")) {
+            addMembers(list, MemberOutline.of(MachineOptions::read), Set.of("type", "accel"));
+        } else if (types.isA(type, "user-creatable")) {
+            addMembers(list, MemberOutline.of(ObjectOptions::read, type), Set.of("qom-type", "id"));
+        } else {
+            list.addAll(vmm.devices().properties(type));
+        }
+        return list;
+    }
+
+    private static void addMembers(
+            List<ObjectPropertyInfo> list, List<MemberOutline> members, Set<String> without) {
+        for (MemberOutline m : members) {
+            if (!without.contains(m.name())) {
+                list.add(property(m.name(), m.type().equals("str") ? "string" : m.type()));
+            }
+        }
     }
 
     @Override
     public List<ObjectPropertyInfo> deviceListProperties(DeviceListPropertiesArguments arguments)
             throws QmpException {
         String type = arguments.typename();
-        if (!vmm.devices().drivers().contains(type)) {
-            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + type + "' not found");
+        if (vmm.devices().drivers().contains(type)) {
+            return vmm.devices().properties(type);
         }
-        return vmm.devices().properties(type);
+        if (types.exists(type)) {
+            throw new QmpException("Parameter 'typename' expects a non-abstract device type");
+        }
+        throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + type + "' not found");
     }
 
     @Override
