@@ -19,7 +19,8 @@ import java.util.concurrent.TimeUnit;
 final class MonitorProcess implements AutoCloseable {
     private static final byte[] NEGOTIATION = bytes("{\"execute\":\"qmp_capabilities\"}");
     // The byte FF brings a parser that is in the middle of something into a clean state.
-    private static final byte[] LAST = bytes("\n\u00ff\n{\"execute\":\"query-name\",\"id\":\"end\"}\n");
+    private static final byte[] LAST =
+            bytes("\n\u00ff\n{\"execute\":\"query-name\",\"id\":\"end\"}\n");
     private static final byte[] LAST_ANSWER = bytes("{\"return\": {}, \"id\": \"end\"}\r\n");
 
     private final Process process;

@@ -51,7 +51,8 @@ final class QmpInputTest {
     private static List<byte[]> rows() throws IOException {
         try (InputStream in = QmpInputTest.class.getResourceAsStream("qmp-input.txt")) {
             String text =
-                    new String(Objects.requireNonNull(in).readAllBytes(), StandardCharsets.US_ASCII);
+                    new String(
+                            Objects.requireNonNull(in).readAllBytes(), StandardCharsets.US_ASCII);
             List<byte[]> list = new ArrayList<>();
             text.lines().filter(l -> !l.startsWith("#")).forEach(l -> list.add(unescaped(l)));
             return list;

@@ -232,8 +232,7 @@ public final class JsonStreamParser {
             case SINGLE_ESCAPE -> c >= 0x20 && c <= 0xFD ? to(State.SINGLE_QUOTED) : Step.WRONG;
             case SIGN -> digit(c) ? to(c == '0' ? State.ZERO : State.DIGITS) : Step.WRONG;
             // No exponent behind a lone zero: QEMU's lexer ends the number there.
-            case ZERO ->
-                    digit(c) ? Step.WRONG : c == '.' ? to(State.POINT) : Step.COMPLETE_BEFORE;
+            case ZERO -> digit(c) ? Step.WRONG : c == '.' ? to(State.POINT) : Step.COMPLETE_BEFORE;
             case DIGITS -> digit(c) ? Step.TAKEN : integer(c);
             case POINT -> digit(c) ? to(State.FRACTION) : Step.WRONG;
             case FRACTION -> {

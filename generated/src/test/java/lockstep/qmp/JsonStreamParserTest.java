@@ -172,21 +172,28 @@ class JsonStreamParserTest {
         byte[] endless = string(limit + 1);
         endless[limit] = 'x';
         assertEquals(error, parser.next(ByteBuffer.wrap(endless)).error());
-        assertEquals("{}", JsonPrinter.compact(parser.next(ByteBuffer.wrap("{}".getBytes(StandardCharsets.UTF_8))).value()));
+        assertEquals(
+                "{}",
+                JsonPrinter.compact(
+                        parser.next(ByteBuffer.wrap("{}".getBytes(StandardCharsets.UTF_8)))
+                                .value()));
     }
 
     @Test
     void tokensOfOneTextTogether() {
         String half = "\"" + "x".repeat((32 << 20) - 2) + "\"";
         assertEquals(
-                List.of("JSON token size limit exceeded", VALUE), read("[" + half + "," + half + "]"));
+                List.of("JSON token size limit exceeded", VALUE),
+                read("[" + half + "," + half + "]"));
     }
 
     @Test
     void noExponentBehindALoneZero() {
-        assertEquals(List.of("JSON parse error, invalid keyword 'e'"), read("[0.5e1] e ").subList(1, 2));
         assertEquals(
-                List.of("JSON parse error, expected separator in list"), read("[0e5]").subList(0, 1));
+                List.of("JSON parse error, invalid keyword 'e'"), read("[0.5e1] e ").subList(1, 2));
+        assertEquals(
+                List.of("JSON parse error, expected separator in list"),
+                read("[0e5]").subList(0, 1));
     }
 
     /** Whatever the bytes are and however they are cut: the same messages, and no exception. */
@@ -212,9 +219,7 @@ class JsonStreamParserTest {
                 for (var m = parser.next(piece); m != null; m = parser.next(piece)) {
                     JsonValue value = m.value();
                     pieces.add(
-                            value == null
-                                    ? String.valueOf(m.error())
-                                    : JsonPrinter.compact(value));
+                            value == null ? String.valueOf(m.error()) : JsonPrinter.compact(value));
                 }
                 at += length;
             }

@@ -9,6 +9,8 @@ import lockstep.api.PciCommands;
 import lockstep.api.UhciOptions;
 import lockstep.api.UiCommands;
 import lockstep.api.UsbHidOptions;
+import lockstep.api.UsbKeyboardOptions;
+import lockstep.api.UsbTabletOptions;
 import lockstep.api.VgaOptions;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
@@ -48,9 +50,9 @@ public final class PluggableDevices {
                         "USB devices by port",
                         (a, out) -> out.append(usb.describe()));
         device(vmm, "piix3-usb-uhci", usb::createController, UhciOptions::read);
-        device(vmm, "usb-tablet", usb::createTablet, UsbHidOptions::read);
+        device(vmm, "usb-tablet", usb::createTablet, UsbTabletOptions::read);
         device(vmm, "usb-mouse", usb::createMouse, UsbHidOptions::read);
-        device(vmm, "usb-kbd", usb::createKeyboard, UsbHidOptions::read);
+        device(vmm, "usb-kbd", usb::createKeyboard, UsbKeyboardOptions::read);
         device(vmm, "VGA", VgaDevices::create, VgaOptions::read);
         device(vmm, "isa-debugcon", DebugConsole::create, IsaDebugconOptions::read);
     }
@@ -71,8 +73,7 @@ public final class PluggableDevices {
         @Override
         public List<ObjectPropertyInfo> properties() {
             return MemberOutline.of(options).stream()
-                    .map(
-                            m -> new ObjectPropertyInfo(m.name(), m.type(), null, null))
+                    .map(m -> new ObjectPropertyInfo(m.name(), m.type(), null, null))
                     .toList();
         }
     }

@@ -78,11 +78,6 @@ public final class UsbBuses {
     public Device createController(DeviceOptions options, Machine machine) throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
         int place = PciDevice.place(options);
-        if (options.string("masterbus") != null) {
-            throw new DeviceException(
-                    "Property '" + options.driver() + ".masterbus' is not available");
-        }
-        options.integer("firstport", 0, 0, Integer.MAX_VALUE);
         options.integer("bandwidth", 1280, 0, Integer.MAX_VALUE);
         options.integer("maxframes", 128, 0, Integer.MAX_VALUE);
         options.finish();
@@ -129,8 +124,12 @@ public final class UsbBuses {
             throws DeviceException {
         String port = options.string("port");
         options.string("serial");
-        options.string("display");
-        options.integer("head", 0, 0, Integer.MAX_VALUE);
+        if (!options.driver().equals("usb-mouse")) {
+            options.string("display");
+        }
+        if (options.driver().equals("usb-tablet")) {
+            options.integer("head", 0, 0, Integer.MAX_VALUE);
+        }
         options.integer("usb_version", 2, 1, 2);
         options.bool("full-path", true);
         options.bool("msos-desc", true);

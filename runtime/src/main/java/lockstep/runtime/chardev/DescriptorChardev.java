@@ -122,7 +122,8 @@ class DescriptorChardev extends Backend {
     private void readable() {
         int room = room();
         if (room == 0) {
-            // Not watched at all meanwhile: a pipe without a writer reports that without being asked,
+            // Not watched at all meanwhile: a pipe without a writer reports that without being
+            // asked,
             // and its end must not be seen before what is in front of it.
             lock.lock();
             try {

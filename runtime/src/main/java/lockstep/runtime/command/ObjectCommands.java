@@ -202,7 +202,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         }
         List<ObjectPropertyInfo> list = new ArrayList<>();
         list.add(property("type", "string"));
-        if (types.isA(type, "machine")) {
+        if (types.isA(type, "generic-pc-machine")) {
             addMembers(list, MemberOutline.of(MachineOptions::read), Set.of("type", "accel"));
         } else if (types.isA(type, "user-creatable")) {
             addMembers(list, MemberOutline.of(ObjectOptions::read, type), Set.of("qom-type", "id"));

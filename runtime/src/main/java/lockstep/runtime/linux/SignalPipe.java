@@ -36,7 +36,8 @@ public final class SignalPipe {
      */
     public record Arrival(int number, int sender) {}
 
-    // siginfo_t begins with the number, an errno, a code, padding and, if a process sent it, its id.
+    // siginfo_t begins with the number, an errno, a code, padding and, if a process sent it, its
+    // id.
     private static final int RECORD = 24;
     private static final int SENDER = 16;
 
