@@ -19,6 +19,7 @@ import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,6 +38,7 @@ final class HumanCommands {
         h.control(t);
         h.devices(t);
         h.infos(t);
+        new InspectionCommands(vmm).register(t);
     }
 
     private void control(HmpTable t) {
@@ -67,9 +69,11 @@ final class HumanCommands {
                 "inject an NMI",
                 (a, out) -> {
                     Machine machine = vmm.machine();
-                    if (machine != null) {
-                        machine.vcpus().injectNmi();
+                    if (machine == null) {
+                        throw new QmpException(
+                                "this feature or command is not currently supported");
                     }
+                    machine.vcpus().injectNmi();
                 });
         t.add(
                 "system_powerdown",
@@ -77,15 +81,6 @@ final class HumanCommands {
                 "",
                 "press the power button",
                 (a, out) -> run.systemPowerdown());
-        t.add(
-                "print|p",
-                "val:e",
-                "expr",
-                "work out an expression",
-                (a, out) ->
-                        out.append("0x")
-                                .append(Long.toHexString(a.integer("val", 0)))
-                                .append('\n'));
         t.add(
                 "trace-event",
                 "name:s,option:b",
@@ -333,11 +328,31 @@ final class HumanCommands {
     }
 
     private void tree(StringBuilder out) {
-        if (vmm.machine() == null) {
-            return;
-        }
-        out.append("bus: main-system-bus\n  type System\n");
+        Map<String, List<DeviceManager.Made>> buses = new LinkedHashMap<>();
+        buses.put("main-system-bus", new ArrayList<>());
         for (DeviceManager.Made made : vmm.devices().all()) {
+            buses.computeIfAbsent(made.device().bus(), none -> new ArrayList<>()).add(made);
+        }
+        buses.forEach(
+                (bus, devices) -> {
+                    out.append("bus: ").append(bus).append('\n');
+                    out.append("  type ").append(busType(bus)).append('\n');
+                    devices.forEach(made -> device(made, out));
+                });
+    }
+
+    private static String busType(String bus) {
+        return switch (bus.replaceAll("[.0-9].*", "")) {
+            case "main-system-bus" -> "System";
+            case "pci" -> "PCI";
+            case "isa" -> "ISA";
+            case "ide" -> "IDE";
+            case "usb-bus" -> "usb-bus";
+            default -> bus;
+        };
+    }
+
+    private static void device(DeviceManager.Made made, StringBuilder out) {
             String id = made.id();
             out.append("  dev: ")
                     .append(made.driver())
@@ -354,7 +369,6 @@ final class HumanCommands {
                 }
                 out.append('\n');
             }
-        }
     }
 
     private static void composition(ObjectTree.Node node, int depth, StringBuilder out) {

@@ -81,4 +81,9 @@ public final class RuntimeCommands {
         var machine = vmm.machine();
         return machine == null ? 0 : machine.vcpus().threads().size();
     }
+
+    /** Adds the topics of the human monitor that a board would bring. With {@code -machine none}. */
+    public static void withoutBoard(VmmProcess vmm) {
+        InspectionCommands.withoutBoard(vmm.hmp());
+    }
 }

@@ -4,6 +4,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
+import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.DeviceException;
@@ -339,6 +340,7 @@ final class MachineOptionSet {
                 .add("/machine", (type == null ? "none" : type.name()) + "-machine", List.of());
         MachineType chosen = type;
         if (chosen == null) {
+            RuntimeCommands.withoutBoard(vmm);
             return;
         }
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {

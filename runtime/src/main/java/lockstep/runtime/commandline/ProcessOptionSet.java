@@ -14,31 +14,10 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 
 /** Options about the process: name, log, trace, daemon, help. */
 final class ProcessOptionSet {
-    /** Names that scripts for QEMU may use. Most are about translated code, which does not exist here. */
-    private static final Map<String, String> LOG_ITEMS = new TreeMap<>();
-
-    static {
-        for (String translation :
-                new String[] {
-                    "out_asm", "in_asm", "op", "op_opt", "op_ind", "op_plugin", "exec", "cpu", "fpu",
-                    "mmu", "pcall", "nochain", "plugin", "strace", "tid", "vpu"
-                }) {
-            LOG_ITEMS.put(translation, "accepted; there is no translated code to tell about");
-        }
-        LOG_ITEMS.put("int", "accepted; the processor handles interrupts");
-        LOG_ITEMS.put("cpu_reset", "accepted; see the trace events");
-        LOG_ITEMS.put("page", "accepted; memory is mapped by the kernel");
-        LOG_ITEMS.put("unimp", "accepted; unknown registers read as documented");
-        LOG_ITEMS.put("guest_errors", "accepted; a guest's mistakes are not logged");
-        LOG_ITEMS.put("invalid_mem", "accepted; bad accesses are not logged");
-    }
-
     private final VmmProcess vmm;
     private final Settings settings;
     private final ProcessControl process;
@@ -235,11 +214,8 @@ final class ProcessOptionSet {
 
     private void log(String items) throws OptionException {
         if (items.equals("help") || items.equals("?")) {
-            StringBuilder out = new StringBuilder("Log items (comma separated):\n");
-            LOG_ITEMS.forEach((item, what) -> out.append("%-15s %s\n".formatted(item, what)));
             throw new EndOfProgram(
-                    out
-                            + "trace:PATTERN   enable trace events\n\n"
+                    LogItems.help()
                             + "Use \"-d trace:help\" to get a list of trace events.\n\n");
         }
         for (String item : items.split(",")) {
@@ -249,7 +225,7 @@ final class ProcessOptionSet {
             if (item.startsWith("trace:")) {
                 enable(item.substring(6));
             }
-            if (!item.startsWith("trace:") && !LOG_ITEMS.containsKey(item)) {
+            if (!item.startsWith("trace:") && !LogItems.known(item)) {
                 throw new OptionException(
                         "log item '" + item + "' does not exist; -d help lists them");
             }

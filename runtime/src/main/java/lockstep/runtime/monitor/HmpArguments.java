@@ -32,6 +32,11 @@ public final class HmpArguments {
         return values.get(name) instanceof Long number ? number : fallback;
     }
 
+    /** Whether an argument is given. */
+    public boolean has(String name) {
+        return values.containsKey(name);
+    }
+
     /** A flag such as {@code -n}, or an on/off argument. */
     public boolean flag(String name) {
         return Boolean.TRUE.equals(values.get(name));

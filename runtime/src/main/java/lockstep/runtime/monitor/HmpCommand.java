@@ -7,7 +7,8 @@ import java.util.List;
  *
  * <p>The pattern lists {@code name:type} pairs, comma separated. Types: {@code s} text, {@code F} file
  * name, {@code B} block device name, {@code O} option list, {@code S} the rest of the line, {@code i}
- * and {@code l} integers, {@code o} a size in MiB or with suffix, {@code b} on or off, {@code -x} a flag
+ * and {@code l} integers as expressions, {@code /} a format such as {@code /4xb} (as {@code count}, {@code
+ * format} and {@code size} in bytes), {@code o} a size in MiB or with suffix, {@code b} on or off, {@code -x} a flag
  * spelled so. A {@code ?} behind the type makes the argument optional.
  *
  * @param names the name and its aliases

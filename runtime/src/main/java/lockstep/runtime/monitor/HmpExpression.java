@@ -1,6 +1,9 @@
 package lockstep.runtime.monitor;
 
-/** The integer expressions of the human monitor: decimal, 0x, 0 octal, {@code + - * / % & | ^ ~ ( )}. */
+/**
+ * The integer expressions of the human monitor: decimal, 0x, 0 octal, {@code + - * / % & | ^ ~ ( )}. One
+ * ends where no operator follows, so that another argument can stand behind it.
+ */
 final class HmpExpression {
     private static final int MAXIMUM_DEPTH = 64;
 
@@ -8,18 +11,22 @@ final class HmpExpression {
     private int at;
     private int depth;
 
-    private HmpExpression(String text) {
+    /** Reads {@code text} from {@code at}. */
+    HmpExpression(String text, int at) {
         this.text = text;
+        this.at = at;
     }
 
     /** The value; an IllegalArgumentException says what is wrong. */
-    static long evaluate(String text) {
-        HmpExpression e = new HmpExpression(text);
-        long value = e.sum();
-        if (e.peek() != 0) {
-            throw new IllegalArgumentException("invalid char '" + e.peek() + "' in expression");
-        }
+    long evaluate() {
+        long value = sum();
+        peek();
         return value;
+    }
+
+    /** Where the expression ended. */
+    int end() {
+        return at;
     }
 
     private char peek() {
@@ -98,6 +105,7 @@ final class HmpExpression {
                     at += 3;
                     return value;
                 }
+                case '$' -> throw new IllegalArgumentException("unknown register");
                 case 0 -> throw new IllegalArgumentException("unexpected end of expression");
                 default -> {
                     return number();
@@ -109,21 +117,26 @@ final class HmpExpression {
     }
 
     private long number() {
-        int start = at;
-        while (at < text.length() && Character.isLetterOrDigit(text.charAt(at))) {
-            at++;
+        boolean hex = text.startsWith("0x", at) || text.startsWith("0X", at);
+        int radix = hex ? 16 : text.charAt(at) == '0' ? 8 : 10;
+        int start = hex ? at + 2 : at;
+        int end = start;
+        while (end < text.length() && Character.digit(text.charAt(end), radix) >= 0) {
+            end++;
         }
-        String digits = text.substring(start, at);
-        try {
-            if (digits.startsWith("0x") || digits.startsWith("0X")) {
-                return Long.parseUnsignedLong(digits.substring(2), 16);
+        if (end == start) {
+            if (!hex) {
+                throw new IllegalArgumentException(
+                        "invalid char '" + text.charAt(at) + "' in expression");
             }
-            return digits.length() > 1 && digits.startsWith("0")
-                    ? Long.parseUnsignedLong(digits, 8)
-                    : Long.parseUnsignedLong(digits);
+            at++; // The 0 of an 0x that no digit follows.
+            return 0;
+        }
+        at = end;
+        try {
+            return Long.parseUnsignedLong(text.substring(start, end), radix);
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException(
-                    "invalid char '" + text.charAt(start) + "' in expression");
+            throw new IllegalArgumentException("number too large", e);
         }
     }
 }

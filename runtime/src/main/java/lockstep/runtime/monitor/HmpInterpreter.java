@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /** Runs command lines of the human monitor. Under the machine lock. */
 public final class HmpInterpreter {
@@ -58,6 +59,7 @@ public final class HmpInterpreter {
                 }
             }
         }
+        String typed = path + (path.isEmpty() ? word : command.names().getFirst());
         HmpArguments arguments = new HmpArguments();
         String names = String.join("|", command.names());
         try {
@@ -65,8 +67,7 @@ public final class HmpInterpreter {
         } catch (SyntaxException e) {
             return e.getMessage()
                     + "\nTry \"help "
-                    + path
-                    + command.names().getFirst()
+                    + typed
                     + "\" for more information\n";
         }
         try {
@@ -104,7 +105,14 @@ public final class HmpInterpreter {
                 flag(p, names, cursor, arguments);
                 continue;
             }
+            if (p.type().equals("/")) {
+                cursor.format(arguments);
+                continue;
+            }
             if (cursor.done()) {
+                if (isNumber(p) && !p.optional()) {
+                    throw new SyntaxException("unexpected end of expression");
+                }
                 if (p.optional()) {
                     continue;
                 }
@@ -112,10 +120,9 @@ public final class HmpInterpreter {
             }
             switch (p.type()) {
                 case "S" -> arguments.put(p.name(), cursor.rest());
-                case "i", "l", "M" -> arguments.put(p.name(), number(names, cursor.token(names)));
+                case "i", "l", "M" -> arguments.put(p.name(), cursor.expression());
                 case "o" -> arguments.put(p.name(), size(names, cursor.token(names)));
                 case "b" -> arguments.put(p.name(), onOff(names, cursor.token(names)));
-                case "e" -> arguments.put(p.name(), expression(names, cursor.rest()));
                 default -> arguments.put(p.name(), cursor.token(names));
             }
         }
@@ -143,15 +150,14 @@ public final class HmpInterpreter {
         return switch (type) {
             case "F" -> "filename expected";
             case "B" -> "block device name expected";
-            case "i", "l", "M", "e" -> "expression expected";
             case "o" -> "size expected";
             case "b" -> "'on' or 'off' expected";
             default -> "string expected";
         };
     }
 
-    private static Long number(String names, String text) throws SyntaxException {
-        return expression(names, text);
+    private static boolean isNumber(Parameter p) {
+        return Set.of("i", "l", "M").contains(p.type());
     }
 
     private static Long size(String names, String text) throws SyntaxException {
@@ -168,14 +174,6 @@ public final class HmpInterpreter {
             case "off" -> Boolean.FALSE;
             default -> throw new SyntaxException(names + ": Expected 'on' or 'off'");
         };
-    }
-
-    private static Long expression(String names, String text) throws SyntaxException {
-        try {
-            return HmpExpression.evaluate(text);
-        } catch (IllegalArgumentException e) {
-            throw new SyntaxException(names + ": " + e.getMessage());
-        }
     }
 
     /** The names that begin with {@code prefix}, of commands or of {@code info} topics; sorted. */
@@ -222,6 +220,48 @@ public final class HmpInterpreter {
             while (!done() && Character.isWhitespace(line.charAt(at))) {
                 at++;
             }
+        }
+
+        Long expression() throws SyntaxException {
+            HmpExpression expression = new HmpExpression(line, at);
+            try {
+                long value = expression.evaluate();
+                at = expression.end();
+                return value;
+            } catch (IllegalArgumentException e) {
+                throw new SyntaxException(e.getMessage());
+            }
+        }
+
+        /** {@code /4xb}: how many, in which base, of which size; 1, hexadecimal and 4 bytes if not given. */
+        void format(HmpArguments arguments) throws SyntaxException {
+            long count = 1;
+            char format = 'x';
+            long size = 4;
+            if (peek(0) == '/') {
+                at++;
+                int digits = at;
+                while (Character.isDigit(peek(0))) {
+                    at++;
+                }
+                if (at > digits) {
+                    count = Math.min(Long.parseLong(line.substring(digits, Math.min(at, digits + 9))), 1 << 20);
+                }
+                while (!done() && !Character.isWhitespace(peek(0))) {
+                    char c = line.charAt(at++);
+                    switch (c) {
+                        case 'o', 'd', 'u', 'x', 'i', 'c' -> format = c;
+                        case 'b' -> size = 1;
+                        case 'h' -> size = 2;
+                        case 'w' -> size = 4;
+                        case 'g', 'L' -> size = 8;
+                        default -> throw new SyntaxException("invalid char in format: '" + c + "'");
+                    }
+                }
+            }
+            arguments.put("count", count);
+            arguments.put("format", String.valueOf(format));
+            arguments.put("size", size);
         }
 
         String rest() {
@@ -283,12 +323,13 @@ public final class HmpInterpreter {
             table.all().forEach(c -> describe(out, "", c));
             return out.toString();
         }
-        if (name.equals("info")) {
+        if (name.strip().equals("info")) {
             table.allInfo().forEach(c -> describe(out, "info ", c));
             return out.toString();
         }
-        boolean info = name.startsWith("info ");
-        HmpCommand c = info ? table.findInfo(name.substring(5).strip()) : table.find(name);
+        String[] words = name.strip().split("\\s+");
+        boolean info = words[0].equals("info");
+        HmpCommand c = info ? table.findInfo(words[1]) : table.find(words[0]);
         if (c == null) {
             return "unknown command: '" + name + "'\n";
         }

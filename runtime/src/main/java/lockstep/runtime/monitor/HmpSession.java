@@ -104,7 +104,8 @@ final class HmpSession implements ChardevFrontend {
     }
 
     private void entered(String line) {
-        print(interpreter.run(line));
+        boolean history = line.strip().replaceAll("\\s+", " ").equals("info history");
+        print(history ? editor.history() : interpreter.run(line));
         prompt();
     }
 

@@ -57,6 +57,15 @@ final class LineEditor {
         historyAt = history.size();
     }
 
+    /** The lines entered before, numbered, the oldest first. */
+    String history() {
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < history.size(); i++) {
+            out.append(i).append(": '").append(history.get(i)).append("'\n");
+        }
+        return out.toString();
+    }
+
     /** One byte from the keyboard. */
     void key(int b) {
         switch (mode) {

@@ -1,0 +1,522 @@
+package lockstep.runtime.command;
+
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonBoolean;
+import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonPrinter;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.VmmProcess;
+import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.commandline.LogItems;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.monitor.HmpArguments;
+import lockstep.runtime.monitor.HmpCommand;
+import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.trace.Trace;
+
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Commands of the human monitor that look at the machine: numbers, memory and ports, and the {@code info}
+ * topics that say in words what a QMP query answers.
+ */
+final class InspectionCommands {
+    private static final int PORTS = 0xffff;
+
+    private final VmmProcess vmm;
+
+    InspectionCommands(VmmProcess vmm) {
+        this.vmm = vmm;
+    }
+
+    void register(HmpTable t) {
+        t.add(
+                "print|p",
+                "fmt:/,val:l",
+                "/fmt expr",
+                "work out an expression",
+                (a, out) ->
+                        out.append(shown(a.string("format"), a.integer("val", 0))).append('\n'));
+        t.add(
+                "xp",
+                "fmt:/,addr:l",
+                "/fmt addr",
+                "physical memory from 'addr'",
+                this::physicalMemory);
+        t.add("x", "fmt:/,addr:l", "/fmt addr", "virtual memory from 'addr'", this::virtualMemory);
+        t.add(
+                "sum",
+                "start:i,size:i",
+                "addr size",
+                "checksum of a range of physical memory",
+                this::checksum);
+        t.add("i", "fmt:/,addr:i,index:i?", "/fmt addr", "read an I/O port", this::readPort);
+        t.add("o", "fmt:/,addr:i,val:i", "/fmt addr value", "write an I/O port", this::writePort);
+        t.add("log", "items:s", "item1[,...]", "log these items", this::log);
+        t.add(
+                "logfile",
+                "filename:F",
+                "filename",
+                "write log and trace lines to a file",
+                this::logFile);
+        forwarded(t);
+        topics(t);
+    }
+
+    // ---- numbers, memory, ports
+
+    private static String shown(String format, long value) {
+        return switch (format) {
+            case "o" -> value == 0 ? "0" : "0" + Long.toOctalString(value);
+            case "x" -> value == 0 ? "0" : "0x" + Long.toHexString(value);
+            case "u" -> Long.toUnsignedString(value);
+            case "c" -> character((int) value & 0xff);
+            default -> Long.toString(value);
+        };
+    }
+
+    private static String character(int c) {
+        return switch (c) {
+            case '\'' -> "'\\''";
+            case '\\' -> "'\\\\'";
+            case '\n' -> "'\\n'";
+            case '\r' -> "'\\r'";
+            default -> c >= 32 && c <= 126 ? "'" + (char) c + "'" : "'\\x%02x'".formatted(c);
+        };
+    }
+
+    private void physicalMemory(HmpArguments a, StringBuilder out) throws QmpException {
+        String format = a.string("format");
+        if (format.equals("i")) {
+            throw new QmpException("this build has no disassembler");
+        }
+        int size = format.equals("c") ? 1 : (int) a.integer("size", 4);
+        int perLine = size == 1 ? 8 : 16;
+        long address = a.integer("addr", 0);
+        long left = a.integer("count", 1) * size;
+        Machine machine = vmm.machine();
+        while (left > 0) {
+            out.append("%016x:".formatted(address));
+            if (machine == null) {
+                out.append(" Cannot access memory\n");
+                return;
+            }
+            int length = (int) Math.min(left, perLine);
+            for (int at = 0; at < length; at += size) {
+                long value = machine.memory().read(address + at, size);
+                out.append(' ').append(cell(format, value, size));
+            }
+            out.append('\n');
+            address += length;
+            left -= length;
+        }
+    }
+
+    /** A value as wide as the widest of its size. */
+    private static String cell(String format, long value, int size) {
+        int bits = size * 8;
+        long unsigned = size == 8 ? value : value & (1L << bits) - 1;
+        String text =
+                switch (format) {
+                    case "x" -> "0x%0" + size * 2 + "x";
+                    case "o", "u", "d", "c" -> "";
+                    default -> throw new IllegalArgumentException(format);
+                };
+        if (!text.isEmpty()) {
+            return text.formatted(unsigned);
+        }
+        if (format.equals("c")) {
+            return character((int) unsigned);
+        }
+        boolean octal = format.equals("o");
+        int width = octal ? (bits + 2) / 3 : (bits * 10 + 32) / 33;
+        long signed = size == 8 ? value : value << 64 - bits >> 64 - bits;
+        return ("%" + width + "s").formatted(shown(format, format.equals("d") ? signed : unsigned));
+    }
+
+    private void virtualMemory(HmpArguments a, StringBuilder out) {
+        out.append(
+                vmm.machine() == null
+                        ? "Can not dump without CPU\n"
+                        : "virtual addresses cannot be read by this build; use xp and a physical"
+                                + " address\n");
+    }
+
+    private void checksum(HmpArguments a, StringBuilder out) {
+        long start = a.integer("start", 0);
+        int sum = 0;
+        Machine machine = vmm.machine();
+        for (long i = 0; i < (a.integer("size", 0) & 0xffffffffL); i++) {
+            int value = machine == null ? 0 : (int) machine.memory().read(start + i, 1);
+            sum = (sum >> 1 | sum << 15) + value & 0xffff;
+        }
+        out.append("%05d\n".formatted(sum));
+    }
+
+    private static char suffix(long size) {
+        return size == 1 ? 'b' : size == 2 ? 'w' : 'l';
+    }
+
+    private void readPort(HmpArguments a, StringBuilder out) {
+        int size = (int) Math.min(4, a.integer("size", 4));
+        long port = a.integer("addr", 0) & PORTS;
+        Machine machine = vmm.machine();
+        if (machine != null && a.has("index")) {
+            machine.ports().write(port++, 1, a.integer("index", 0) & 0xff);
+        }
+        long value = machine == null ? -1 : machine.ports().read(port, size);
+        out.append("port%c[0x%04x] = 0x".formatted(suffix(size), port))
+                .append(("%0" + size * 2 + "x").formatted(value & (1L << size * 8) - 1))
+                .append('\n');
+    }
+
+    private void writePort(HmpArguments a, StringBuilder out) {
+        int size = (int) Math.min(4, a.integer("size", 4));
+        Machine machine = vmm.machine();
+        if (machine != null) {
+            AddressSpace ports = machine.ports();
+            ports.write(a.integer("addr", 0) & PORTS, size, a.integer("val", 0));
+        }
+    }
+
+    // ---- the log
+
+    private void log(HmpArguments a, StringBuilder out) {
+        for (String item : a.string("items").split(",")) {
+            boolean event = item.startsWith("trace:");
+            if (event) {
+                Trace.enable(item.substring("trace:".length()), true);
+            } else if (!item.equals("none") && !LogItems.known(item)) {
+                out.append(LogItems.help());
+                return;
+            }
+        }
+    }
+
+    private void logFile(HmpArguments a, StringBuilder out) throws QmpException {
+        String name = a.string("filename");
+        try {
+            Trace.openFile(Path.of(name));
+        } catch (NoSuchFileException e) {
+            String text = "Error opening logfile " + name + ": No such file or directory";
+            throw new QmpException(ErrorClass.GENERIC_ERROR, text, e);
+        } catch (IOException e) {
+            String text = "Error opening logfile " + name + ": " + e.getMessage();
+            throw new QmpException(ErrorClass.GENERIC_ERROR, text, e);
+        }
+    }
+
+    // ---- commands that QMP has as well
+
+    private JsonValue query(String command, JsonObject arguments) throws QmpException {
+        JsonObject request = new JsonObject().put("execute", new JsonString(command));
+        JsonObject reply = vmm.commands().dispatch(request.put("arguments", arguments), false);
+        if (reply == null) {
+            return new JsonObject();
+        }
+        if (reply.get("error") instanceof JsonObject error) {
+            throw new QmpException(text(error, "desc"));
+        }
+        JsonValue result = reply.get("return");
+        return result == null ? new JsonObject() : result;
+    }
+
+    private List<JsonObject> list(String command) throws QmpException {
+        List<JsonObject> found = new ArrayList<>();
+        if (query(command, new JsonObject()) instanceof JsonArray all) {
+            all.forEach(
+                    v -> {
+                        if (v instanceof JsonObject o) {
+                            found.add(o);
+                        }
+                    });
+        }
+        return found;
+    }
+
+    private static String text(JsonObject object, String member) {
+        JsonValue value = object.get(member);
+        if (value instanceof JsonString s) {
+            return s.value();
+        }
+        return value == null ? "" : JsonPrinter.compact(value);
+    }
+
+    private static boolean flag(JsonObject object, String member) {
+        return object.get(member) instanceof JsonBoolean b && b.value();
+    }
+
+    /** A command whose arguments are those of the QMP command, and which prints nothing. */
+    private HmpCommand.Handler same(String command, String... members) {
+        return (a, out) -> {
+            JsonObject arguments = new JsonObject();
+            for (String member : members) {
+                String name = member.substring(member.indexOf(':') + 1);
+                switch (member.charAt(0)) {
+                    case 'i' -> arguments.put(name, JsonNumber.of(a.integer(name, 0)));
+                    case 'b' -> {
+                        if (a.flag(name)) {
+                            arguments.put(name, new JsonBoolean(true));
+                        }
+                    }
+                    default -> arguments.put(name, new JsonString(a.string(name)));
+                }
+            }
+            query(command, arguments);
+        };
+    }
+
+    private void forwarded(HmpTable t) {
+        t.add("system_wakeup", "", "", "wake the guest up", same("system_wakeup"));
+        t.add("balloon", "value:M", "target", "give the guest another size", same("balloon", "i:value"));
+        t.add(
+                "getfd",
+                "fdname:s",
+                "name",
+                "keep a descriptor that came over the monitor's socket",
+                same("getfd", "s:fdname"));
+        t.add("closefd", "fdname:s", "name", "close a kept descriptor", same("closefd", "s:fdname"));
+        t.add(
+                "ringbuf_write",
+                "device:s,data:s",
+                "device data",
+                "write to a ring buffer",
+                same("ringbuf-write", "s:device", "s:data"));
+        t.add(
+                "ringbuf_read",
+                "device:s,size:i",
+                "device size",
+                "take bytes out of a ring buffer",
+                this::readRing);
+        t.add(
+                "pmemsave",
+                "val:l,size:i,filename:s",
+                "addr size file",
+                "write physical memory to a file",
+                same("pmemsave", "i:val", "i:size", "s:filename"));
+        for (String[] job :
+                new String[][] {
+                    {"pause", "pause"}, {"resume", "resume"}, {"complete", "switch over"}
+                }) {
+            t.add(
+                    "block_job_" + job[0],
+                    "device:B",
+                    "device",
+                    job[1] + " a block job",
+                    same("block-job-" + job[0], "s:device"));
+        }
+        t.add(
+                "block_job_cancel",
+                "force:-f,device:B",
+                "[-f] device",
+                "cancel a block job (-f: even when it is ready)",
+                same("block-job-cancel", "b:force", "s:device"));
+        t.add(
+                "block_job_set_speed",
+                "device:B,speed:o",
+                "device speed",
+                "limit a block job's bytes a second",
+                same("block-job-set-speed", "s:device", "i:speed"));
+        t.add(
+                "chardev-change",
+                "id:s,args:s",
+                "id args",
+                "put another device in place of a character device",
+                (a, out) -> {
+                    ChardevText.Parsed parsed = ChardevText.option(a.string("args"), w -> {});
+                    vmm.chardevs().change(a.string("id"), parsed.config(), vmm::notice);
+                });
+        t.add(
+                "qom-get",
+                "path:s,property:s",
+                "path property",
+                "print a property of an object",
+                (a, out) -> {
+                    JsonObject arguments =
+                            new JsonObject()
+                                    .put("path", new JsonString(a.string("path")))
+                                    .put("property", new JsonString(a.string("property")));
+                    JsonValue value = query("qom-get", arguments);
+                    out.append(JsonPrinter.pretty(value)).append('\n');
+                });
+        t.add(
+                "cpu",
+                "index:i",
+                "index",
+                "choose the processor that commands are about",
+                (a, out) -> {
+                    Machine machine = vmm.machine();
+                    int count = machine == null ? 0 : machine.vcpus().threads().size();
+                    long index = a.integer("index", 0);
+                    if (index < 0 || index >= count) {
+                        out.append("invalid CPU index\n");
+                    }
+                });
+    }
+
+    private void readRing(HmpArguments a, StringBuilder out) throws QmpException {
+        JsonObject arguments =
+                new JsonObject()
+                        .put("device", new JsonString(a.string("device")))
+                        .put("size", JsonNumber.of(a.integer("size", 0)));
+        String data = query("ringbuf-read", arguments) instanceof JsonString s ? s.value() : "";
+        for (char c : data.toCharArray()) {
+            if (c == '\\') {
+                out.append("\\\\");
+            } else if (c < 0x20 && c != '\n' && c != '\t' || c == 0x7f) {
+                out.append("\\u%04X".formatted((int) c));
+            } else {
+                out.append(c);
+            }
+        }
+        out.append('\n');
+    }
+
+    // ---- topics
+
+    private void topics(HmpTable t) {
+        t.addInfo(
+                "balloon",
+                "",
+                "",
+                "the guest's size",
+                (a, out) -> {
+                    if (query("query-balloon", new JsonObject()) instanceof JsonObject o
+                            && o.get("actual") instanceof JsonNumber actual) {
+                        out.append("balloon: actual=%d\n".formatted(actual.signed().orElse(0) >> 20));
+                    }
+                });
+        t.addInfo("tpm", "", "", "TPM devices (this build has none)", (a, out) -> {});
+        t.addInfo("memdev", "", "", "memory backends", this::memoryBackends);
+        t.addInfo("mice", "", "", "pointing devices", this::mice);
+        t.addInfo("block-jobs", "", "", "block jobs and how far they are", this::blockJobs);
+        t.addInfo(
+                "snapshots",
+                "",
+                "",
+                "snapshots in images (this build makes none)",
+                (a, out) -> out.append("no block device can store vmstate for snapshot\n"));
+        t.addInfo("history", "", "", "lines entered before", (a, out) -> {});
+        t.addInfo("numa", "", "", "NUMA nodes", (a, out) -> out.append("0 nodes\n"));
+        t.addInfo(
+                "memory_size_summary",
+                "",
+                "",
+                "bytes of guest memory",
+                (a, out) -> {
+                    Machine machine = vmm.machine();
+                    long size = machine == null ? 0 : machine.ramSize();
+                    out.append("base memory: ").append(size).append("\nplugged memory: 0\n");
+                });
+        t.addInfo(
+                "hotpluggable-cpus",
+                "",
+                "",
+                "processors that can be plugged in",
+                (a, out) -> {
+                    List<JsonObject> cpus = list("query-hotpluggable-cpus");
+                    out.append("Hotpluggable CPUs:\n");
+                    for (JsonObject cpu : cpus) {
+                        out.append("  type: \"").append(text(cpu, "type")).append("\"\n");
+                        out.append("  vcpus_count: \"")
+                                .append(text(cpu, "vcpus-count"))
+                                .append("\"\n");
+                    }
+                });
+        t.addInfo(
+                "vm-generation-id",
+                "",
+                "",
+                "the VM generation id",
+                (a, out) -> {
+                    if (query("query-vm-generation-id", new JsonObject())
+                            instanceof JsonObject o) {
+                        out.append(text(o, "guid")).append('\n');
+                    }
+                });
+    }
+
+    /** The topics that a board brings, for a process without one. */
+    static void withoutBoard(HmpTable t) {
+        for (String topic : List.of("pci", "pic", "irq", "roms")) {
+            if (t.findInfo(topic) == null) {
+                t.addInfo(topic, "", "", "nothing without a board", (a, out) -> {});
+            }
+        }
+        if (t.findInfo("mtree") == null) {
+            t.addInfo(
+                    "mtree",
+                    "",
+                    "",
+                    "address spaces",
+                    (a, out) ->
+                            out.append("address-space: I/O\n  ")
+                                    .append("0000000000000000-000000000000ffff")
+                                    .append(" (prio 0, i/o): io\n\naddress-space: memory\n  ")
+                                    .append("0000000000000000-ffffffffffffffff")
+                                    .append(" (prio 0, i/o): system\n\n"));
+        }
+    }
+
+    private void memoryBackends(HmpArguments a, StringBuilder out) throws QmpException {
+        for (JsonObject m : list("query-memdev")) {
+            out.append("memory backend: ").append(text(m, "id")).append('\n');
+            for (String member : List.of("size", "merge", "dump", "prealloc", "share", "reserve")) {
+                if (m.has(member)) {
+                    out.append("  ")
+                            .append(member)
+                            .append(": ")
+                            .append(member.equals("size") ? " " : "")
+                            .append(text(m, member))
+                            .append('\n');
+                }
+            }
+            out.append("  policy: ").append(text(m, "policy")).append("\n  host nodes: \n");
+        }
+        out.append('\n');
+    }
+
+    private void mice(HmpArguments a, StringBuilder out) throws QmpException {
+        List<JsonObject> mice = list("query-mice");
+        for (JsonObject m : mice) {
+            out.append(flag(m, "current") ? '*' : ' ')
+                    .append(" Mouse #")
+                    .append(text(m, "index"))
+                    .append(": ")
+                    .append(text(m, "name"))
+                    .append(flag(m, "absolute") ? " (absolute)" : "")
+                    .append('\n');
+        }
+        if (mice.isEmpty()) {
+            out.append("No mouse devices connected\n");
+        }
+    }
+
+    private void blockJobs(HmpArguments a, StringBuilder out) throws QmpException {
+        List<JsonObject> jobs = list("query-block-jobs");
+        for (JsonObject j : jobs) {
+            boolean stream = text(j, "type").equals("stream");
+            out.append(stream ? "Streaming device " : "Type " + text(j, "type") + ", device ")
+                    .append(text(j, "device"))
+                    .append(": Completed ")
+                    .append(text(j, "offset"))
+                    .append(" of ")
+                    .append(text(j, "len"))
+                    .append(" bytes, speed limit ")
+                    .append(text(j, "speed"))
+                    .append(" bytes/s\n");
+        }
+        if (jobs.isEmpty()) {
+            out.append("No active jobs\n");
+        }
+    }
+}
