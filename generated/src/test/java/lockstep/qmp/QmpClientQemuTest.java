@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.Client;
 import lockstep.api.ControlCommands;
 import lockstep.api.Event;
 import lockstep.api.ResumeEvent;
@@ -37,7 +38,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 
 /** The client against real QEMU. */
 @Tag("qemu")
@@ -145,22 +145,14 @@ class QmpClientQemuTest {
 
     /** The query commands among the constants of the generated interfaces. */
     private static List<QmpCommand<?, ?>> queries() throws Exception {
-        Path api =
-                Path.of(Event.class.getProtectionDomain().getCodeSource().getLocation().toURI())
-                        .resolve("lockstep/api");
         List<QmpCommand<?, ?>> result = new ArrayList<>();
-        try (Stream<Path> files = Files.list(api)) {
-            for (Path file : files.toList()) {
-                String name = file.getFileName().toString();
-                if (!name.endsWith("Commands.class")) {
-                    continue;
-                }
-                Class<?> type = Class.forName("lockstep.api." + name.replace(".class", ""));
-                for (Field field : type.getFields()) {
-                    if (field.get(null) instanceof QmpCommand<?, ?> command
-                            && command.name().startsWith("query-")) {
-                        result.add(command);
-                    }
+        for (Class<?> module : Client.class.getInterfaces()) {
+            Class<?> constants =
+                    Class.forName(module.getName().replaceFirst("Client$", "Commands"));
+            for (Field field : constants.getFields()) {
+                if (field.get(null) instanceof QmpCommand<?, ?> command
+                        && command.name().startsWith("query-")) {
+                    result.add(command);
                 }
             }
         }
