@@ -3,7 +3,6 @@ package lockstep.codegen;
 import lockstep.qapi.InvalidSchemaException;
 import lockstep.qapi.SchemaLoader;
 import lockstep.qapi.model.Schema;
-import lockstep.qapi.syntax.SchemaError;
 
 import org.apache.maven.plugin.AbstractMojo;
 import org.apache.maven.plugin.MojoExecution;
@@ -75,10 +74,12 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
     private boolean skip;
 
     private final BuildContext editor;
+    private final EditorMarkers markers;
 
     /** Made by Maven, which fills the fields. */
     AbstractGenerateMojo(BuildContext editor) {
         this.editor = editor;
+        this.markers = new EditorMarkers(editor);
     }
 
     abstract File outputDirectory();
@@ -101,7 +102,7 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
         try {
             generate(output);
         } catch (InvalidSchemaException e) {
-            e.errors().forEach(this::mark);
+            markers.mark(e.errors());
             throw new MojoFailureException(
                     schema + " has " + e.errors().size() + " error(s):\n" + e.getMessage(), e);
         } catch (IOException e) {
@@ -126,8 +127,8 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
             getLog().info("Nothing changed since the last generation.");
             return;
         }
-        unmark(note.inputs());
-        unmark(List.of(schema.toPath()));
+        markers.clear(note.inputs());
+        markers.clear(List.of(schema.toPath()));
         long start = System.nanoTime();
         Schema loaded = SchemaLoader.load(schema.getPath());
         Set<Path> written =
@@ -137,7 +138,7 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
         stale.removeAll(written);
         SchemaGenerator.remove(stale);
         List<Path> inputs = loaded.modules().stream().map(Schema.Module::path).toList();
-        unmark(inputs);
+        markers.clear(inputs);
         note.write(configuration, inputs, written);
         editor.refresh(output.toFile());
         long millis = (System.nanoTime() - start) / 1_000_000;
@@ -149,21 +150,6 @@ abstract class AbstractGenerateMojo extends AbstractMojo {
                                 + " schema files in "
                                 + millis
                                 + " ms.");
-    }
-
-    private void unmark(List<Path> files) {
-        files.forEach(file -> editor.removeMessages(file.toFile()));
-    }
-
-    /** An error marker in an editor; on the command line it is logged. */
-    private void mark(SchemaError error) {
-        editor.addMessage(
-                new File(error.info().file()),
-                error.info().line(),
-                error.column(),
-                error.message(),
-                BuildContext.SEVERITY_ERROR,
-                null);
     }
 
     private Path pluginFile() {

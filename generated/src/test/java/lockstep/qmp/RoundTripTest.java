@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.stream.Stream;
 
@@ -38,21 +39,25 @@ class RoundTripTest {
         }
 
         JsonObject info(String name) {
-            return infos.get(name);
+            return Objects.requireNonNull(infos.get(name), name);
+        }
+
+        private static JsonValue present(JsonObject object, String member) {
+            return Objects.requireNonNull(object.get(member), member);
         }
 
         static String string(JsonObject object, String member) {
-            return ((JsonString) object.get(member)).value();
+            return ((JsonString) present(object, member)).value();
         }
 
         private static List<JsonObject> objects(JsonObject object, String member) {
             List<JsonObject> list = new ArrayList<>();
-            ((JsonArray) object.get(member)).forEach(o -> list.add((JsonObject) o));
+            ((JsonArray) present(object, member)).forEach(o -> list.add((JsonObject) o));
             return list;
         }
 
         JsonValue value(String type, int depth) {
-            JsonObject info = infos.get(type);
+            JsonObject info = info(type);
             return switch (string(info, "meta-type")) {
                 case "builtin" -> builtin(string(info, "json-type"));
                 case "enum" -> new JsonString(string(pick(objects(info, "members")), "name"));
@@ -93,7 +98,7 @@ class RoundTripTest {
                 // The last is one without members, if there is any.
                 JsonObject chosen = depth > DEEP ? variants.getLast() : pick(variants);
                 object.put(string(info, "tag"), string(chosen, "case"));
-                members(infos.get(string(chosen, "type")), object, depth + 1);
+                members(info(string(chosen, "type")), object, depth + 1);
             }
         }
 
