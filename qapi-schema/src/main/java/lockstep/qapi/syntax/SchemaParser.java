@@ -184,7 +184,6 @@ public final class SchemaParser {
 
         private void documentation() {
             DocParser parser = new DocParser(lexer, log);
-            pending = parser.doc();
             try {
                 parser.parse();
             } catch (SchemaErrorException e) {
