@@ -40,6 +40,12 @@ find_java() {
     exit 1
 }
 
+# The JVM reads arguments and names files in the locale's character set; names of files are UTF-8 all the same.
+case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in
+*.UTF-8 | *.utf8) ;;
+*) export LC_ALL=C.UTF-8 ;;
+esac
+
 # launch CACHE ARGUMENTS...: becomes a JVM with these arguments, started from the AOT cache lib/CACHE.aot if there
 # is one. The serial collector has the shortest start and the smallest footprint for heaps as small as ours.
 launch() {
