@@ -37,7 +37,11 @@ public interface QmpCaller {
     /** Runs a command by its name, which need not be in any schema, and waits. */
     JsonValue execute(String command, JsonObject arguments) throws QmpException, IOException;
 
-    /** Runs commands that its server's main loop need not be free for. */
+    /**
+     * Runs commands that the server's main loop need not be free for. Each throws {@link
+     * UnsupportedOperationException} where this was not negotiated; a command that cannot run so is
+     * refused by the server.
+     */
     QmpCaller outOfBand();
 
     /**
@@ -49,7 +53,8 @@ public interface QmpCaller {
 
     /**
      * Runs commands that take file descriptors, such as {@code getfd}, with these. The descriptors may
-     * be closed when the command is answered. Needs {@link QmpClient.Builder#descriptorPassing}.
+     * be closed when the command is answered. Each throws {@link UnsupportedOperationException} where
+     * the client was not built with {@link QmpClient.Builder#descriptorPassing}.
      */
     QmpCaller withDescriptors(Descriptor... descriptors);
 

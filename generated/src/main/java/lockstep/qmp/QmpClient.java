@@ -6,17 +6,14 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.time.Duration;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
-import java.util.random.RandomGenerator;
 
 /**
  * A client of a QMP server: commands, events and the life of the connection. The typed methods for all
@@ -38,23 +35,13 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
     private final Builder settings;
     private final EventHub events;
     private final Caller caller;
-    private final RandomGenerator random;
+    private final Connector connector;
     private final AtomicLong ids = new AtomicLong();
     private final List<Mailbox<QmpMessage>> taps = new CopyOnWriteArrayList<>();
     private final List<Mailbox<QmpStateChange>> stateListeners = new CopyOnWriteArrayList<>();
 
-    private final ReentrantLock lock = new ReentrantLock();
-    private QmpState state = QmpState.CONNECTING;
-    private @Nullable Transport transport;
-    private @Nullable Session session;
-    private @Nullable QmpGreeting greeting;
-    private CompletableFuture<QmpGreeting> ready = new CompletableFuture<>();
-    private Runnable cancelRetry = () -> {};
-    private int attempt;
-
     private QmpClient(Builder settings) {
         this.settings = settings;
-        this.random = new Random(settings.seed);
         this.events =
                 new EventHub(
                         settings.events,
@@ -62,6 +49,7 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
                         settings.queueCapacity,
                         settings.executor);
         this.caller = new Caller(this, false, settings.timeout, List.of());
+        this.connector = new Connector(settings, new Connection(), this::changed);
     }
 
     /** A client with the defaults for that server; its events are {@link UnknownEvent}s. */
@@ -159,13 +147,7 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
     Call start(Caller how, String name, boolean answered, Consumer<OutputVisitor> members) {
         long id = ids.incrementAndGet();
         Call call = call(id, how, name, answered, members);
-        Session current;
-        lock.lock();
-        try {
-            current = state == QmpState.CONNECTED ? session : null;
-        } finally {
-            lock.unlock();
-        }
+        Session current = connector.session();
         if (current == null) {
             call.fail(
                     new QmpConnectionException(
@@ -223,7 +205,7 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
     }
 
     void withdraw(Call call) {
-        Session current = session();
+        Session current = connector.session();
         if (current != null) {
             current.withdraw(call);
         }
@@ -317,22 +299,12 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
 
     /** Where the connection stands. */
     public QmpState state() {
-        lock.lock();
-        try {
-            return state;
-        } finally {
-            lock.unlock();
-        }
+        return connector.state();
     }
 
     /** What the server said of itself last; null before the first connection. */
     public @Nullable QmpGreeting greeting() {
-        lock.lock();
-        try {
-            return greeting;
-        } finally {
-            lock.unlock();
-        }
+        return connector.greeting();
     }
 
     /**
@@ -340,31 +312,12 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
      * future for each caller.
      */
     public CompletableFuture<QmpGreeting> ready() {
-        lock.lock();
-        try {
-            return ready.copy();
-        } finally {
-            lock.unlock();
-        }
+        return connector.ready();
     }
 
     /** The program of a {@link QmpAddress.Program}; null for other addresses and before the start. */
     public @Nullable Process process() {
-        lock.lock();
-        try {
-            return transport instanceof StreamTransport streams ? streams.process() : null;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private @Nullable Session session() {
-        lock.lock();
-        try {
-            return session;
-        } finally {
-            lock.unlock();
-        }
+        return connector.process();
     }
 
     private String describe() {
@@ -379,168 +332,14 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
     /** Ends the connection, and the program where there is one. Commands under way fail. */
     @Override
     public void close() {
-        finish(new QmpConnectionException("The client was closed", false, null), null);
+        connector.close(new QmpConnectionException("The client was closed", false, null));
     }
 
-    private void change(QmpState next, @Nullable Throwable cause, Duration delay) {
-        state = next;
-        QmpStateChange change = new QmpStateChange(next, cause, attempt, delay);
+    private void changed(QmpStateChange change) {
         stateListeners.forEach(listener -> listener.post(change));
-    }
-
-    private void finish(Throwable reason, @Nullable Throwable cause) {
-        Session current;
-        Transport open;
-        CompletableFuture<QmpGreeting> waiting;
-        lock.lock();
-        try {
-            if (state == QmpState.CLOSED) {
-                return;
-            }
-            change(QmpState.CLOSED, cause, Duration.ZERO);
-            cancelRetry.run();
-            current = session;
-            open = transport;
-            if (ready.isDone()) {
-                ready = new CompletableFuture<>();
-            }
-            waiting = ready;
-        } finally {
-            lock.unlock();
+        if (change.state() == QmpState.CLOSED) {
+            events.end();
         }
-        if (current != null) {
-            current.close(reason);
-        }
-        if (open != null) {
-            open.close();
-        }
-        waiting.completeExceptionally(reason);
-        events.end();
-    }
-
-    /** Connects once, on a thread of its own. */
-    private void attempt() {
-        lock.lock();
-        try {
-            if (state == QmpState.CLOSED) {
-                return;
-            }
-            attempt++;
-            change(QmpState.CONNECTING, null, Duration.ZERO);
-        } finally {
-            lock.unlock();
-        }
-        Thread.ofVirtual().name("qmp-connect " + settings.address).start(this::open);
-    }
-
-    private void open() {
-        Transport opened;
-        try {
-            opened = settings.transport();
-        } catch (IOException | RuntimeException e) {
-            failed(null, e);
-            return;
-        }
-        lock.lock();
-        try {
-            transport = opened;
-            if (state == QmpState.CLOSED) {
-                opened.close();
-                return;
-            }
-        } finally {
-            lock.unlock();
-        }
-        QmpTimeoutException late =
-                new QmpTimeoutException(
-                        "No greeting from "
-                                + settings.address
-                                + " within "
-                                + settings.connectTimeout
-                                + "; another client may be connected");
-        Connection connection = new Connection();
-        Session made = new Session(connection, opened, settings.outOfBand);
-        Runnable cancel =
-                settings.connectTimeout.isPositive()
-                        ? settings.timer.after(
-                                settings.connectTimeout, () -> expire(made, opened, late))
-                        : () -> {};
-        made.ready()
-                .whenComplete(
-                        (greeted, failure) -> {
-                            cancel.run();
-                            if (failure == null) {
-                                connected(made, greeted);
-                            }
-                        });
-        try {
-            opened.connect();
-            lock.lock();
-            try {
-                session = made;
-            } finally {
-                lock.unlock();
-            }
-            made.start(settings.address.toString());
-        } catch (IOException | RuntimeException e) {
-            cancel.run();
-            opened.close();
-            failed(made, e);
-        }
-    }
-
-    private void expire(Session made, Transport opened, QmpTimeoutException late) {
-        // Closing a program may take a moment, and the timer has other tasks.
-        settings.executor.execute(
-                () -> {
-                    if (made.ready().completeExceptionally(late)) {
-                        made.close(late);
-                        failed(made, late);
-                    }
-                });
-    }
-
-    private void connected(Session made, QmpGreeting greeted) {
-        CompletableFuture<QmpGreeting> waiting;
-        lock.lock();
-        try {
-            if (state != QmpState.CONNECTING || session != made) {
-                return;
-            }
-            greeting = greeted;
-            change(QmpState.CONNECTED, null, Duration.ZERO);
-            attempt = 0;
-            waiting = ready;
-        } finally {
-            lock.unlock();
-        }
-        waiting.completeAsync(() -> greeted, settings.executor);
-    }
-
-    /** A connection was lost, or could not be made. */
-    private void failed(@Nullable Session lost, Throwable cause) {
-        lock.lock();
-        try {
-            if (state == QmpState.CLOSED || (lost != null && !lost.end())) {
-                return;
-            }
-            session = null;
-            Backoff backoff = settings.backoff;
-            if (backoff != null && (settings.retryFirst || greeting != null)) {
-                if (ready.isDone()) {
-                    ready = new CompletableFuture<>();
-                }
-                Duration delay = backoff.delay(attempt + 1, random);
-                attempt++;
-                change(QmpState.WAITING, cause, delay);
-                attempt--;
-                cancelRetry = settings.timer.after(delay, this::attempt);
-                return;
-            }
-        } finally {
-            lock.unlock();
-        }
-        finish(cause, cause);
     }
 
     /** What a session sees of this client. */
@@ -582,22 +381,22 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
 
         @Override
         public void lost(Session lost, Throwable cause) {
-            failed(lost, cause);
+            connector.failed(lost, cause);
         }
     }
 
     /** How a client is set up. Not for use by several threads. */
     public static final class Builder {
-        private final QmpAddress address;
+        final QmpAddress address;
         private EventReader events = UnknownEvent::new;
-        private Executor executor = task -> Thread.ofVirtual().name("qmp-callback").start(task);
-        private QmpTimer timer = QmpTimer.system();
+        Executor executor = task -> Thread.ofVirtual().name("qmp-callback").start(task);
+        QmpTimer timer = QmpTimer.system();
         private Duration timeout = Duration.ofMinutes(1);
-        private Duration connectTimeout = Duration.ofSeconds(10);
-        private @Nullable Backoff backoff;
-        private boolean retryFirst;
-        private long seed = System.nanoTime();
-        private boolean outOfBand = true;
+        Duration connectTimeout = Duration.ofSeconds(10);
+        @Nullable Backoff backoff;
+        boolean retryFirst;
+        long seed = System.nanoTime();
+        boolean outOfBand = true;
         private boolean descriptorPassing;
         private int historyLength = 256;
         private int queueCapacity = 4096;
@@ -689,7 +488,7 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
         public QmpClient connect() throws IOException {
             QmpClient client = new QmpClient(this);
             CompletableFuture<QmpGreeting> ready = client.ready();
-            client.attempt();
+            client.connector.attempt();
             try {
                 ready.get();
                 return client;
@@ -710,11 +509,12 @@ public final class QmpClient implements QmpCaller, AutoCloseable {
         public QmpClient start() {
             retryFirst = true;
             QmpClient client = new QmpClient(this);
-            client.attempt();
+            client.connector.attempt();
             return client;
         }
 
-        private Transport transport() throws IOException {
+        /** A new transport that is not connected yet. */
+        Transport transport() throws IOException {
             if (descriptorPassing) {
                 if (address instanceof QmpAddress.Unix unix) {
                     return new DescriptorTransport(unix.path());
