@@ -40,6 +40,10 @@ final class SocketChardev extends Backend {
     private final ChardevHost host;
     private final ChardevConfig.Socket config;
     private final Address address;
+
+    /** The address as users see it: of a descriptor that was handed over, that of its socket. */
+    private final Address named;
+
     private final boolean telnetText;
     private final TelnetFilter telnet = new TelnetFilter();
     private final byte[] input = new byte[INPUT_BYTES];
@@ -79,6 +83,7 @@ final class SocketChardev extends Backend {
         } else {
             address = config.address();
         }
+        named = address instanceof Address.Descriptor d ? nameOf(d) : address;
         dialer =
                 reconnectMs() > 0
                         ? new SocketDialer(id, address, reconnectMs(), host, this::established)
@@ -124,6 +129,22 @@ final class SocketChardev extends Backend {
         } else {
             connection = fd;
         }
+    }
+
+    private Address nameOf(Address.Descriptor descriptor) {
+        Fd fd = listener != null ? listener : connection;
+        try {
+            if (fd != null) {
+                SocketName name = Sockets.localName(fd.number());
+                if (name instanceof SocketName.Unix u) {
+                    return new Address.Unix(u.path(), false, true);
+                }
+                return bound(new Address.Inet("", "", null, null), fd);
+            }
+        } catch (IOException e) {
+            // Its number serves as well.
+        }
+        return descriptor;
     }
 
     private static Address bound(Address wanted, Fd fd) {
@@ -181,7 +202,7 @@ final class SocketChardev extends Backend {
 
     private String plainName() {
         String tail = config.server() ? ",server=on" : "";
-        return switch (address) {
+        return switch (named) {
             case Address.Inet i ->
                     protocol()
                             + ":"
