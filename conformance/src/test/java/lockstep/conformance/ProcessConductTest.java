@@ -156,8 +156,7 @@ final class ProcessConductTest {
 
     @Test
     void thousandsOfClientsLeaveNothingBehind() throws Exception {
-        try (MonitorProcess monitor =
-                new MonitorProcess(Host.binary().toString(), directory)) {
+        try (MonitorProcess monitor = new MonitorProcess(Host.binary().toString(), directory)) {
             monitor.answers(new byte[0], 1);
             long before = descriptors(monitor);
             for (int i = 0; i < 3000; i++) {

@@ -10,7 +10,6 @@ import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.Settings;
-import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SignalPipe;

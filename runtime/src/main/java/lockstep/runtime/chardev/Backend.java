@@ -112,7 +112,8 @@ abstract class Backend implements Chardev {
         if (out != null) {
             byte[] copy = new byte[data.remaining()];
             data.get(data.position(), copy);
-            FileIo.write(out.number(), copy, 0, copy.length); // A full disk does not stop the device.
+            FileIo.write(
+                    out.number(), copy, 0, copy.length); // A full disk does not stop the device.
         }
     }
 

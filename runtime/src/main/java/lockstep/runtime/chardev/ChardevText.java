@@ -195,8 +195,7 @@ public final class ChardevText {
     private static ChardevConfig device(OptionValues o) throws OptionException {
         String backend = o.get("backend");
         if (backend == null) {
-            throw new OptionException(
-                    "chardev: \"" + o.get("id", "(null)") + "\" missing backend");
+            throw new OptionException("chardev: \"" + o.get("id", "(null)") + "\" missing backend");
         }
         String path = o.get("path");
         ChardevConfig config =

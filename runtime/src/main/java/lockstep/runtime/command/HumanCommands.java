@@ -353,22 +353,22 @@ final class HumanCommands {
     }
 
     private static void device(DeviceManager.Made made, StringBuilder out) {
-            String id = made.id();
-            out.append("  dev: ")
-                    .append(made.driver())
-                    .append(", id \"")
-                    .append(id == null ? "" : id)
-                    .append("\"\n");
-            for (QomProperty p : made.device().properties()) {
-                Object value = p.reader().get();
-                out.append("    ").append(p.name()).append(" = ");
-                if (value instanceof String s) {
-                    out.append('"').append(s).append('"');
-                } else {
-                    out.append(value);
-                }
-                out.append('\n');
+        String id = made.id();
+        out.append("  dev: ")
+                .append(made.driver())
+                .append(", id \"")
+                .append(id == null ? "" : id)
+                .append("\"\n");
+        for (QomProperty p : made.device().properties()) {
+            Object value = p.reader().get();
+            out.append("    ").append(p.name()).append(" = ");
+            if (value instanceof String s) {
+                out.append('"').append(s).append('"');
+            } else {
+                out.append(value);
             }
+            out.append('\n');
+        }
     }
 
     private static void composition(ObjectTree.Node node, int depth, StringBuilder out) {

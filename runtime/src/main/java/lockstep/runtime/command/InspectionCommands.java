@@ -277,14 +277,24 @@ final class InspectionCommands {
 
     private void forwarded(HmpTable t) {
         t.add("system_wakeup", "", "", "wake the guest up", same("system_wakeup"));
-        t.add("balloon", "value:M", "target", "give the guest another size", same("balloon", "i:value"));
+        t.add(
+                "balloon",
+                "value:M",
+                "target",
+                "give the guest another size",
+                same("balloon", "i:value"));
         t.add(
                 "getfd",
                 "fdname:s",
                 "name",
                 "keep a descriptor that came over the monitor's socket",
                 same("getfd", "s:fdname"));
-        t.add("closefd", "fdname:s", "name", "close a kept descriptor", same("closefd", "s:fdname"));
+        t.add(
+                "closefd",
+                "fdname:s",
+                "name",
+                "close a kept descriptor",
+                same("closefd", "s:fdname"));
         t.add(
                 "ringbuf_write",
                 "device:s,data:s",
@@ -392,7 +402,8 @@ final class InspectionCommands {
                 (a, out) -> {
                     if (query("query-balloon", new JsonObject()) instanceof JsonObject o
                             && o.get("actual") instanceof JsonNumber actual) {
-                        out.append("balloon: actual=%d\n".formatted(actual.signed().orElse(0) >> 20));
+                        out.append(
+                                "balloon: actual=%d\n".formatted(actual.signed().orElse(0) >> 20));
                     }
                 });
         t.addInfo("tpm", "", "", "TPM devices (this build has none)", (a, out) -> {});
@@ -438,8 +449,7 @@ final class InspectionCommands {
                 "",
                 "the VM generation id",
                 (a, out) -> {
-                    if (query("query-vm-generation-id", new JsonObject())
-                            instanceof JsonObject o) {
+                    if (query("query-vm-generation-id", new JsonObject()) instanceof JsonObject o) {
                         out.append(text(o, "guid")).append('\n');
                     }
                 });

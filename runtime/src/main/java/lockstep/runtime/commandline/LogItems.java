@@ -13,8 +13,22 @@ public final class LogItems {
     static {
         for (String translation :
                 List.of(
-                        "out_asm", "in_asm", "op", "op_opt", "op_ind", "op_plugin", "exec", "cpu",
-                        "fpu", "mmu", "pcall", "nochain", "plugin", "strace", "tid", "vpu")) {
+                        "out_asm",
+                        "in_asm",
+                        "op",
+                        "op_opt",
+                        "op_ind",
+                        "op_plugin",
+                        "exec",
+                        "cpu",
+                        "fpu",
+                        "mmu",
+                        "pcall",
+                        "nochain",
+                        "plugin",
+                        "strace",
+                        "tid",
+                        "vpu")) {
             ITEMS.put(translation, "accepted; there is no translated code to tell about");
         }
         ITEMS.put("int", "accepted; the processor handles interrupts");

@@ -19,7 +19,7 @@ import java.util.Set;
 public final class OptionValues {
     static final String NO_IDENTIFIER =
             "Parameter 'id' expects an identifier\n"
-                    + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
+                + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
 
     private final OptionText text;
     private final Map<String, String> values;

@@ -118,8 +118,7 @@ final class ProcessOptionSet {
                                 }));
         add(
                 SimpleOption.text("add-fd")
-                        .onParse(
-                                this::addFd)
+                        .onParse(this::addFd)
                         .help("-add-fd fd=fd,set=set[,opaque=text]  adds a descriptor to a set"));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
     }
@@ -207,16 +206,14 @@ final class ProcessOptionSet {
             Trace.openFile(
                     Path.of(path.replace("%d", String.valueOf(ProcessHandle.current().pid()))));
         } catch (IOException e) {
-            throw new OptionException(
-                    "Error opening logfile " + path + ": " + reason(e), false);
+            throw new OptionException("Error opening logfile " + path + ": " + reason(e), false);
         }
     }
 
     private void log(String items) throws OptionException {
         if (items.equals("help") || items.equals("?")) {
             throw new EndOfProgram(
-                    LogItems.help()
-                            + "Use \"-d trace:help\" to get a list of trace events.\n\n");
+                    LogItems.help() + "Use \"-d trace:help\" to get a list of trace events.\n\n");
         }
         for (String item : items.split(",")) {
             if (item.equals("trace:help")) {

@@ -65,10 +65,7 @@ public final class HmpInterpreter {
         try {
             parse(command.pattern(), names, cursor, arguments);
         } catch (SyntaxException e) {
-            return e.getMessage()
-                    + "\nTry \"help "
-                    + typed
-                    + "\" for more information\n";
+            return e.getMessage() + "\nTry \"help " + typed + "\" for more information\n";
         }
         try {
             command.handler().run(arguments, out);
@@ -245,7 +242,11 @@ public final class HmpInterpreter {
                     at++;
                 }
                 if (at > digits) {
-                    count = Math.min(Long.parseLong(line.substring(digits, Math.min(at, digits + 9))), 1 << 20);
+                    count =
+                            Math.min(
+                                    Long.parseLong(
+                                            line.substring(digits, Math.min(at, digits + 9))),
+                                    1 << 20);
                 }
                 while (!done() && !Character.isWhitespace(peek(0))) {
                     char c = line.charAt(at++);
