@@ -226,7 +226,7 @@ public final class HmpInterpreter {
                 at = expression.end();
                 return value;
             } catch (IllegalArgumentException e) {
-                throw new SyntaxException(e.getMessage());
+                throw new SyntaxException(String.valueOf(e.getMessage()));
             }
         }
 
