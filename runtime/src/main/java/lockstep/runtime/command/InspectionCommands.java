@@ -232,6 +232,9 @@ final class InspectionCommands {
 
     private List<JsonObject> list(String command) throws QmpException {
         List<JsonObject> found = new ArrayList<>();
+        if (vmm.commands().find(command) == null) {
+            return found; // A room that is not there has nothing to list.
+        }
         if (query(command, new JsonObject()) instanceof JsonArray all) {
             all.forEach(
                     v -> {
