@@ -83,6 +83,11 @@ final class OutlineVisitor extends InputVisitor {
     public void endStruct() {}
 
     @Override
+    public JsonObject object() {
+        return new JsonObject();
+    }
+
+    @Override
     public <T> List<T> list(@Nullable String name, ValueReader<T> reader) throws QmpException {
         tell(name, "list");
         return List.of();

@@ -388,8 +388,11 @@ public final class BlockGraph implements AutoCloseable {
                     }
                     moved.forEach(edge -> move(edge, replacement));
                     try {
-                        Grants.refresh(replacement);
-                        Grants.refresh(old);
+                        // A filter that is taken out must no longer need on the node below it
+                        // what its users, who are there now, do not share.
+                        boolean above = reaches(old, replacement);
+                        Grants.refresh(above ? old : replacement);
+                        Grants.refresh(above ? replacement : old);
                         for (ChildEdge edge : moved) {
                             edge.user().childChanged(edge);
                         }

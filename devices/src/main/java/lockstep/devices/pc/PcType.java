@@ -5,6 +5,7 @@ import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.kvm.KvmException;
 import lockstep.runtime.kvm.KvmMachine;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
@@ -74,6 +75,7 @@ record PcType(PcVersion version) implements MachineType {
             }
         }
         checkProperties(config.properties());
+        useMemoryBackend(config, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
             KvmMachine kvm = new KvmMachine(vmm, name(), config.ramSize(), config.cpus(), model);
@@ -81,6 +83,23 @@ record PcType(PcVersion version) implements MachineType {
         } catch (KvmException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    /** The RAM may be told by an object, of the size that {@code -m} says. */
+    private static void useMemoryBackend(MachineConfig config, Vmm vmm) throws DeviceException {
+        String id = config.properties().get("memory-backend");
+        if (id == null) {
+            return;
+        }
+        MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
+        if (backend == null) {
+            throw new DeviceException("Memory backend '" + id + "' not found");
+        }
+        if (backend.size() != config.ramSize()) {
+            throw new DeviceException(
+                    "Machine memory size does not match the size of the memory backend");
+        }
+        backend.use();
     }
 
     private void checkProperties(Map<String, String> properties) throws DeviceException {

@@ -135,10 +135,11 @@ final class MachineInfoCommands implements MachineCommands {
         return "/machine/unattached/device[" + index + "]";
     }
 
+    /** All processors are cores of one socket, as CPUID tells the guest. */
     private static CpuInstanceProperties place(int index) {
         return CpuInstanceProperties.builder()
-                .socketId((long) index)
-                .coreId(0L)
+                .socketId(0L)
+                .coreId((long) index)
                 .threadId(0L)
                 .build();
     }
@@ -177,10 +178,16 @@ final class MachineInfoCommands implements MachineCommands {
         return CpuModels.expand(arguments.type(), arguments.model());
     }
 
-    /** The RAM is the board's own; there are no objects that provide memory. */
     @Override
     public List<Memdev> queryMemdev() {
-        return List.of();
+        List<Memdev> list = new ArrayList<>();
+        for (String id : vmm.objects().ids(RamObject.class)) {
+            RamObject ram = vmm.objects().object(id, RamObject.class);
+            if (ram != null) {
+                list.add(ram.describe(id));
+            }
+        }
+        return list;
     }
 
     @Override

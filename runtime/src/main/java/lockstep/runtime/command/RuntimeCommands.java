@@ -49,7 +49,7 @@ public final class RuntimeCommands {
         QdevCommands.register(table, objects);
         CharCommands.register(table, new ChardevCommands(vmm));
         MiscCommands.register(table, new ProcessCommands(vmm));
-        AbsentHardware absent = new AbsentHardware();
+        AbsentHardware absent = new AbsentHardware(vmm);
         AcpiCommands.register(table, absent);
         MiscI386Commands.register(table, absent);
         StatsCommands.register(table, absent);
@@ -72,6 +72,9 @@ public final class RuntimeCommands {
         // The answer is data that the build made from the schema; it is printed as it is.
         table.register(SCHEMA, none -> Introspection.schemaInfo());
         HumanCommands.register(vmm);
+        vmm.objectType(
+                "secret", (options, context) -> SecretObject.create(options, context.objects()));
+        vmm.objectType("memory-backend-ram", (options, context) -> RamObject.create(options));
         vmm.objectType(
                 "iothread",
                 (options, context) -> IothreadObject.create(options, context, vmm.clocks()));

@@ -1,0 +1,222 @@
+package lockstep.block.job;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import static java.util.Objects.requireNonNull;
+
+import lockstep.api.BlockJobCompletedEvent;
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.BlockdevOnError;
+import lockstep.api.JobStatusChangeEvent;
+import lockstep.api.MirrorSyncMode;
+import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
+import lockstep.block.BlockHost;
+import lockstep.block.FaultyNode;
+import lockstep.block.Images;
+import lockstep.block.Permission;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.qmp.QmpEvent;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+/** The test's thread is the main loop. */
+@Timeout(value = 60, unit = TimeUnit.SECONDS)
+class MirrorJobTest {
+    private static final long SIZE = 8 << 20;
+
+    @TempDir Path dir;
+    private final BlockingQueue<Runnable> loop = new LinkedBlockingQueue<>();
+    private final BlockGraph graph =
+            new BlockGraph(
+                    new BlockHost() {
+                        @Override
+                        public void post(Runnable task) {
+                            loop.add(task);
+                        }
+                    });
+    private final List<QmpEvent> events = new ArrayList<>();
+    private final Jobs jobs = new Jobs(graph, events::add);
+
+    @AfterEach
+    void close() {
+        jobs.close();
+        graph.close();
+    }
+
+    /** Runs the main loop until an event of that text has come. */
+    private void await(String text) throws InterruptedException {
+        while (events.stream().noneMatch(e -> text(e).equals(text))) {
+            loop.take().run();
+        }
+    }
+
+    private static String text(QmpEvent event) {
+        return event instanceof JobStatusChangeEvent change
+                ? change.status().wireName()
+                : event.eventName();
+    }
+
+    private List<String> texts() {
+        return events.stream().map(MirrorJobTest::text).toList();
+    }
+
+    private BlockNode disk(String name) throws Exception {
+        BlockNode node = Images.raw(graph, dir.resolve(name), SIZE);
+        graph.giveToMonitor(node);
+        return node;
+    }
+
+    private BlockBackend drive(BlockNode node) throws BlockException {
+        BlockBackend drive = new BlockBackend(graph, "drive0");
+        graph.addBackend(drive);
+        drive.insert(node);
+        drive.setPermissions(
+                Permission.CONSISTENT_READ | Permission.WRITE, Permission.CONSISTENT_READ);
+        return drive;
+    }
+
+    private static BlockdevMirrorArguments.Builder to(BlockNode target) {
+        return BlockdevMirrorArguments.builder()
+                .jobId("j")
+                .device("drive0")
+                .target(target.name())
+                .sync(MirrorSyncMode.FULL);
+    }
+
+    private static byte[] content(BlockNode node) throws BlockException {
+        byte[] all = new byte[(int) node.length()];
+        node.read(0, MemorySegment.ofArray(all));
+        return all;
+    }
+
+    private Job job() {
+        return requireNonNull(jobs.find("j"));
+    }
+
+    @Test
+    void followsWritesAndChangesOverWhenCompleted() throws Exception {
+        BlockNode source = disk("source");
+        BlockNode target = disk("target");
+        BlockBackend drive = drive(source);
+        Random random = new Random(7);
+        byte[] expected = new byte[(int) SIZE];
+        jobs.mirror(to(target).granularity(4096L).speed(64L << 20).build());
+        for (int i = 0; i < 200; i++) {
+            byte[] piece = new byte[1 + random.nextInt(20_000)];
+            random.nextBytes(piece);
+            int offset = random.nextInt((int) SIZE - piece.length);
+            System.arraycopy(piece, 0, expected, offset, piece.length);
+            drive.writeBlocking(offset, MemorySegment.ofArray(piece));
+            if (i == 100) {
+                await("BLOCK_JOB_READY");
+            }
+        }
+        job().complete();
+        await("null");
+        assertSame(target, drive.root());
+        assertTrue(Arrays.equals(expected, content(target)), "the copy differs");
+        assertEquals(
+                List.of(
+                        "created",
+                        "running",
+                        "ready",
+                        "BLOCK_JOB_READY",
+                        "waiting",
+                        "pending",
+                        "BLOCK_JOB_COMPLETED",
+                        "concluded",
+                        "null"),
+                texts());
+        assertNull(jobs.find("j"));
+        assertNull(target.blockedBecause());
+    }
+
+    @Test
+    void aCancelledJobLeavesTheDiskAsItWas() throws Exception {
+        BlockNode source = disk("source");
+        BlockNode target = disk("target");
+        BlockBackend drive = drive(source);
+        jobs.mirror(to(target).speed(65536L).build());
+        assertEquals("mirror_top", requireNonNull(drive.root()).driver());
+        assertThrows(BlockException.class, () -> jobs.mirror(to(target).jobId("k").build()));
+        job().cancel(true);
+        await("null");
+        assertSame(source, drive.root());
+        assertEquals(1, source.references() - 1, "the drive and the monitor hold it");
+        assertTrue(texts().contains("BLOCK_JOB_CANCELLED"), texts().toString());
+    }
+
+    @Test
+    void aFailedWriteEndsTheJobWithTheReason() throws Exception {
+        BlockBackend drive = drive(disk("source"));
+        drive.writeBlocking(0, Images.pattern(1, 4096));
+        BlockNode target = FaultyNode.over(Images.raw(graph, dir.resolve("target"), SIZE), 0);
+        graph.giveToMonitor(target);
+        jobs.mirror(to(target).autoDismiss(false).build());
+        await("concluded");
+        assertTrue(texts().contains("BLOCK_JOB_ERROR"), texts().toString());
+        assertEquals("Input/output error", job().info().error());
+        BlockJobCompletedEvent end =
+                events.stream()
+                        .filter(BlockJobCompletedEvent.class::isInstance)
+                        .map(BlockJobCompletedEvent.class::cast)
+                        .findFirst()
+                        .orElseThrow();
+        assertEquals("Input/output error", end.error());
+        job().dismiss();
+        assertNull(jobs.find("j"));
+    }
+
+    @Test
+    void aJobThatStoppedForAnErrorGoesOn() throws Exception {
+        BlockBackend drive = drive(disk("source"));
+        drive.writeBlocking(0, Images.pattern(1, 4096));
+        FaultyNode target = FaultyNode.over(Images.raw(graph, dir.resolve("target"), SIZE), 0);
+        graph.giveToMonitor(target);
+        jobs.mirror(to(target).onTargetError(BlockdevOnError.STOP).build());
+        await("paused");
+        target.allowWrites(10_000);
+        job().resume();
+        await("BLOCK_JOB_READY");
+        job().cancel(false);
+        await("null");
+        assertEquals(1, Images.byteAt(target, 0));
+        assertTrue(texts().contains("BLOCK_JOB_COMPLETED"), texts().toString());
+    }
+
+    @Test
+    void refusesWhatItCannotDo() throws Exception {
+        drive(disk("source"));
+        BlockNode target = disk("target");
+        BlockNode small = Images.raw(graph, dir.resolve("small"), SIZE / 2);
+        assertThrows(BlockException.class, () -> jobs.mirror(to(small).build()));
+        assertThrows(
+                BlockException.class,
+                () -> jobs.mirror(to(target).sync(MirrorSyncMode.BITMAP).build()));
+        assertThrows(
+                BlockException.class, () -> jobs.mirror(to(target).granularity(1000L).build()));
+        assertThrows(BlockException.class, () -> jobs.mirror(to(target).speed(-1L).build()));
+        assertEquals(List.of(), jobs.all());
+        assertEquals(List.of(), events);
+        graph.release(small);
+    }
+}

@@ -1,0 +1,137 @@
+package lockstep.runtime.command;
+
+import lockstep.api.ObjectOptions;
+import lockstep.api.QCryptoSecretFormat;
+import lockstep.api.SecretProperties;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.UserObject;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+
+import javax.crypto.Cipher;
+import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.SecretKeySpec;
+
+/**
+ * {@code -object secret}: a password or key, given as text or file, plain or in base64, and perhaps encrypted
+ * with another secret (AES-256 in CBC mode, padded as PKCS #7 says).
+ */
+final class SecretObject implements UserObject {
+    private static final int KEY_BYTES = 32;
+    private static final int IV_BYTES = 16;
+
+    private final byte[] secret;
+    private final List<QomProperty> properties;
+
+    private SecretObject(byte[] secret, SecretProperties given) {
+        this.secret = secret;
+        QCryptoSecretFormat format = given.format();
+        String shown = format == null ? QCryptoSecretFormat.RAW.wireName() : format.wireName();
+        properties = List.of(QomProperty.of("format", "QCryptoSecretFormat", () -> shown));
+    }
+
+    /** Makes one of {@code -object} options. */
+    static SecretObject create(ObjectOptions options, ObjectTree objects) throws QmpException {
+        if (!(options instanceof ObjectOptions.Secret given)) {
+            throw new IllegalArgumentException("not a secret: " + options);
+        }
+        SecretProperties p = given.data();
+        byte[] content = content(p);
+        String key = p.keyid();
+        String iv = p.iv();
+        if (key == null) {
+            if (p.format() == QCryptoSecretFormat.BASE64) {
+                content = decoded(content);
+            }
+            return new SecretObject(content, p);
+        }
+        SecretObject master = objects.object(key, SecretObject.class);
+        if (master == null) {
+            throw new QmpException("No secret with id '" + key + "'");
+        }
+        if (iv == null) {
+            throw new QmpException("IV is required to decrypt secret");
+        }
+        if (p.format() == QCryptoSecretFormat.BASE64) {
+            content = decoded(content);
+        }
+        return new SecretObject(master.decrypt(content, decoded(bytes(iv))), p);
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static byte[] content(SecretProperties p) throws QmpException {
+        String data = p.data();
+        String file = p.file();
+        if (file == null) {
+            if (data == null) {
+                throw new QmpException("Must provide 'file' or 'data' property");
+            }
+            return bytes(data);
+        }
+        if (data != null) {
+            throw new QmpException("'file' and 'data' are mutually exclusive");
+        }
+        try {
+            return Files.readAllBytes(Path.of(file));
+        } catch (NoSuchFileException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR,
+                    "Unable to read " + file + ": No such file or directory",
+                    e);
+        } catch (IOException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR, "Unable to read " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static byte[] decoded(byte[] base64) throws QmpException {
+        try {
+            return Base64.getMimeDecoder().decode(base64);
+        } catch (IllegalArgumentException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR, "Base64 data of the secret is not valid", e);
+        }
+    }
+
+    private byte[] decrypt(byte[] encrypted, byte[] iv) throws QmpException {
+        if (secret.length != KEY_BYTES) {
+            throw new QmpException("Key should be 32 bytes in length");
+        }
+        if (iv.length != IV_BYTES) {
+            throw new QmpException("IV should be 16 bytes in length not " + iv.length);
+        }
+        try {
+            Cipher cipher = Cipher.getInstance("AES/CBC/PKCS5Padding");
+            cipher.init(
+                    Cipher.DECRYPT_MODE, new SecretKeySpec(secret, "AES"), new IvParameterSpec(iv));
+            return cipher.doFinal(encrypted);
+        } catch (GeneralSecurityException e) {
+            throw new QmpException(
+                    ErrorClass.GENERIC_ERROR, "Unable to decrypt the secret: " + e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return properties;
+    }
+
+    @Override
+    public void close() {
+        Arrays.fill(secret, (byte) 0);
+    }
+}
