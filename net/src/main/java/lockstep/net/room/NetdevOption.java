@@ -10,6 +10,7 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.commandline.EndOfProgram;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.StartPhase;
@@ -45,6 +46,10 @@ final class NetdevOption implements OptionHandler {
 
     @Override
     public void parse(String argument) throws OptionException {
+        if (argument.equals("help") || argument.equals("?")) {
+            throw new EndOfProgram(
+                    "Available netdev backend types:\n" + String.join("\n", Netdevs.TYPES) + "\n");
+        }
         try {
             Netdev netdev = read(argument);
             if (!OptionText.isIdentifier(netdev.id())) {

@@ -14,10 +14,14 @@ import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 
+import java.util.List;
 import java.util.Locale;
 
 /** Makes and removes backends. Under the machine lock. */
 final class Netdevs {
+    /** The types that can be made, for {@code -netdev help}. */
+    static final List<String> TYPES = List.of("socket", "stream", "dgram", "hubport", "tap");
+
     private final Vmm vmm;
     private final Network network;
     private final Hubs hubs;

@@ -3,6 +3,7 @@ package lockstep.runtime.command;
 import lockstep.api.AcpiCommands;
 import lockstep.api.CharCommands;
 import lockstep.api.ControlCommands;
+import lockstep.api.CpuDefinitionInfo;
 import lockstep.api.Introspection;
 import lockstep.api.MachineCommands;
 import lockstep.api.MiscCommands;
@@ -21,6 +22,8 @@ import lockstep.qmp.JsonArray;
 import lockstep.qmp.QmpCommand;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
+
+import java.util.List;
 
 /** Registers the runtime's own commands. */
 public final class RuntimeCommands {
@@ -88,5 +91,10 @@ public final class RuntimeCommands {
     /** Adds the topics of the human monitor that a board would bring. With {@code -machine none}. */
     public static void withoutBoard(VmmProcess vmm) {
         InspectionCommands.withoutBoard(vmm.hmp());
+    }
+
+    /** The names of the processor models, in order. */
+    public static List<String> cpuModels() {
+        return CpuModels.definitions().stream().map(CpuDefinitionInfo::name).sorted().toList();
     }
 }

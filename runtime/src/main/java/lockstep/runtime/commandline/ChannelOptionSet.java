@@ -330,6 +330,12 @@ final class ChannelOptionSet {
             vmm.objects().types().forEach(t -> out.append("  ").append(t).append('\n'));
             throw new EndOfProgram(out.toString());
         }
+        if (!text.startsWith("{")) {
+            OptionValues values = OptionValues.parse(text, "qom-type");
+            if (TypeHelp.asked(values)) {
+                throw help(values.get("qom-type", ""));
+            }
+        }
         ObjectOptions options = object(text);
         if (!OptionText.isIdentifier(options.id())) {
             throw new OptionException(OptionValues.NO_IDENTIFIER);
@@ -338,6 +344,17 @@ final class ChannelOptionSet {
             throw new OptionException("Duplicate ID '" + options.id() + "' for object");
         }
         objects.add(options);
+    }
+
+    private OptionException help(String type) throws OptionException {
+        if (!vmm.objects().types().contains(type)) {
+            return new OptionException("invalid object type: " + type);
+        }
+        try {
+            return TypeHelp.object(type);
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
+        }
     }
 
     private static ObjectOptions object(String text) throws OptionException {

@@ -50,7 +50,7 @@ final class MachineOptionSet {
                         .help("-enable-kvm  the same as -accel kvm"));
         add(
                 SimpleOption.text("cpu")
-                        .onParse(a -> settings.cpuModel = a)
+                        .onParse(this::processor)
                         .help("-cpu model[,feature=on|off]  selects the CPU"));
         add(
                 SimpleOption.text("m")
@@ -164,6 +164,15 @@ final class MachineOptionSet {
         settings.accelerators.add(name);
     }
 
+    private void processor(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            StringBuilder out = new StringBuilder("Available CPUs:\n");
+            RuntimeCommands.cpuModels().forEach(m -> out.append("  ").append(m).append('\n'));
+            throw new EndOfProgram(out.toString());
+        }
+        settings.cpuModel = text;
+    }
+
     private void memory(String text) throws OptionException {
         OptionValues values =
                 OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
@@ -252,6 +261,13 @@ final class MachineOptionSet {
             return;
         }
         OptionValues values = OptionValues.parse(text, "driver");
+        if (TypeHelp.asked(values)) {
+            String driver = values.get("driver", "");
+            if (!vmm.devices().drivers().contains(driver)) {
+                throw new OptionException("'" + driver + "' is not a valid device model name");
+            }
+            throw TypeHelp.device(driver, vmm.devices().properties(driver));
+        }
         values.warnings().forEach(vmm::warnOption);
         String id = values.id();
         if (id != null && !deviceIds.add(id)) {

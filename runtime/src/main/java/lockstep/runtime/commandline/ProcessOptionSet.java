@@ -93,14 +93,8 @@ final class ProcessOptionSet {
         add(
                 SimpleOption.text("audio", "audiodev")
                         .onParse(
-                                a -> {
-                                    if (!OptionValues.parse(a, "driver")
-                                            .get("driver", "")
-                                            .equals("none")) {
-                                        throw new OptionException(
-                                                "this build has no sound; only 'none' is possible");
-                                    }
-                                }));
+                                this::audio)
+                        .help("-audio none  no sound; there is no other driver"));
         add(
                 SimpleOption.text("overcommit")
                         .onParse(
@@ -166,6 +160,17 @@ final class ProcessOptionSet {
             case java.nio.file.AccessDeniedException n -> "Permission denied";
             default -> String.valueOf(e.getMessage());
         };
+    }
+
+    private void audio(String text) throws OptionException {
+        if (text.equals("help") || text.equals("?")) {
+            throw new EndOfProgram("Available audio drivers:\nnone\n");
+        }
+        String driver = OptionValues.parse(text, "driver").get("driver", "");
+        if (!driver.equals("none") && !text.startsWith("{")) {
+            throw new OptionException(
+                    "Parameter 'driver' does not accept value '" + driver + "'");
+        }
     }
 
     private void addFd(String text) throws OptionException {
