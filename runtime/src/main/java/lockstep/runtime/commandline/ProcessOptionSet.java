@@ -92,8 +92,7 @@ final class ProcessOptionSet {
                         .help("-no-reboot  ends instead of resetting"));
         add(
                 SimpleOption.text("audio", "audiodev")
-                        .onParse(
-                                this::audio)
+                        .onParse(this::audio)
                         .help("-audio none  no sound; there is no other driver"));
         add(
                 SimpleOption.text("overcommit")
@@ -168,8 +167,7 @@ final class ProcessOptionSet {
         }
         String driver = OptionValues.parse(text, "driver").get("driver", "");
         if (!driver.equals("none") && !text.startsWith("{")) {
-            throw new OptionException(
-                    "Parameter 'driver' does not accept value '" + driver + "'");
+            throw new OptionException("Parameter 'driver' does not accept value '" + driver + "'");
         }
     }
 

@@ -4,7 +4,6 @@ import lockstep.api.ObjectOptions;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.MemberOutline;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.spi.OptionException;
 
 import java.util.Comparator;
 import java.util.List;
