@@ -97,9 +97,17 @@ class ColoBenchmarkTest {
 
     private void compareCheckpoints(int pages) throws IOException {
         Measured ours = measure(directory.resolve("ours"), pages, Host.binary());
-        Measured theirs = measure(directory.resolve("theirs"), pages, qemu());
-        new Result("checkpoint pause, %d MiB dirty".formatted(pages >> 8), ours.pause, theirs.pause)
-                .print();
+        String pause = "checkpoint pause, %d MiB dirty".formatted(pages >> 8);
+        Measured theirs;
+        try {
+            theirs = measure(directory.resolve("theirs"), pages, qemu());
+        } catch (AssertionError e) {
+            // A QEMU pair hangs in failover now and then, more so on a busy machine.
+            System.out.printf(
+                    "BENCH %-34s lockstep %9.1f ms   qemu: none, %s%n", pause, ours.pause, e);
+            return;
+        }
+        new Result(pause, ours.pause, theirs.pause).print();
         new Result("failover to the primary", ours.failover, theirs.failover).print();
     }
 
