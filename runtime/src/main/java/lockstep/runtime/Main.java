@@ -75,7 +75,10 @@ public final class Main {
         RuntimeOptions.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
         RuntimeCommands.register(vmm);
         List<Room> rooms = new ArrayList<>();
-        ServiceLoader.load(Room.class).forEach(rooms::add);
+        // The layer alone where there is one: a search of the class path costs as much as all rooms.
+        ModuleLayer layer = Main.class.getModule().getLayer();
+        (layer == null ? ServiceLoader.load(Room.class) : ServiceLoader.load(layer, Room.class))
+                .forEach(rooms::add);
         rooms.sort(Comparator.comparingInt(Room::order));
         rooms.forEach(room -> room.install(vmm));
         RuntimeOptions.registerLaunch(vmm);
