@@ -75,7 +75,7 @@ public final class Main {
         RuntimeOptions.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
         RuntimeCommands.register(vmm);
         List<Room> rooms = new ArrayList<>();
-        // The layer alone where there is one: a search of the class path costs as much as all rooms.
+        // Not the class path where there is a layer: its search costs as much as all rooms.
         ModuleLayer layer = Main.class.getModule().getLayer();
         (layer == null ? ServiceLoader.load(Room.class) : ServiceLoader.load(layer, Room.class))
                 .forEach(rooms::add);
