@@ -202,16 +202,20 @@ final class InspectionCommands {
         }
     }
 
-    private void logFile(HmpArguments a, StringBuilder out) throws QmpException {
+    private void logFile(HmpArguments a, StringBuilder out) {
         String name = a.string("filename");
         try {
             Trace.openFile(Path.of(name));
         } catch (NoSuchFileException e) {
-            String text = "Error opening logfile " + name + ": No such file or directory";
-            throw new QmpException(ErrorClass.GENERIC_ERROR, text, e);
+            out.append("Error opening logfile ")
+                    .append(name)
+                    .append(": No such file or directory\n");
         } catch (IOException e) {
-            String text = "Error opening logfile " + name + ": " + e.getMessage();
-            throw new QmpException(ErrorClass.GENERIC_ERROR, text, e);
+            out.append("Error opening logfile ")
+                    .append(name)
+                    .append(": ")
+                    .append(e.getMessage())
+                    .append('\n');
         }
     }
 
@@ -428,7 +432,7 @@ final class InspectionCommands {
                 "bytes of guest memory",
                 (a, out) -> {
                     Machine machine = vmm.machine();
-                    long size = machine == null ? 0 : machine.ramSize();
+                    long size = machine == null ? vmm.settings().ramSize() : machine.ramSize();
                     out.append("base memory: ").append(size).append("\nplugged memory: 0\n");
                 });
         t.addInfo(

@@ -198,9 +198,8 @@ final class MachineInfoCommands implements MachineCommands {
     @Override
     public MemoryInfo queryMemorySizeSummary() {
         Machine machine = vmm.machine();
-        return machine == null
-                ? new MemoryInfo(vmm.settings().ramSize(), null)
-                : new MemoryInfo(machine.ramSize(), 0L);
+        return new MemoryInfo(
+                machine == null ? vmm.settings().ramSize() : machine.ramSize(), 0L);
     }
 
     private static QmpException noBalloon() {

@@ -180,9 +180,6 @@ final class MachineOptionSet {
         if (size != null) {
             settings.ramSize = OptionValues.size("size", size, 'M');
         }
-        if (settings.ramSize <= 0) {
-            settings.ramSize = Settings.DEFAULT_RAM;
-        }
         if (values.get("slots") != null || values.get("maxmem") != null) {
             throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
         }
@@ -331,6 +328,9 @@ final class MachineOptionSet {
         }
         if (settings.accelerators.isEmpty()) {
             settings.accelerators.add("kvm");
+        }
+        if (settings.ramSize <= 0) {
+            settings.ramSize = Settings.DEFAULT_RAM;
         }
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");

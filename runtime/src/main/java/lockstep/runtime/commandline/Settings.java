@@ -26,7 +26,7 @@ public final class Settings {
     @Nullable String machineType;
     final Map<String, String> machineProperties = new LinkedHashMap<>();
     final List<String> accelerators = new ArrayList<>();
-    long ramSize = DEFAULT_RAM;
+    long ramSize;
     int cpus = 1;
     @Nullable String cpuModel;
     @Nullable String bios;
@@ -103,7 +103,7 @@ public final class Settings {
         return cpus;
     }
 
-    /** Bytes of guest RAM. */
+    /** Bytes of guest RAM; 0 when {@code -m} gave none and there is no machine that needs some. */
     public long ramSize() {
         return ramSize;
     }

@@ -96,10 +96,12 @@ public final class HmpInterpreter {
 
     private static void parse(String pattern, String names, Cursor cursor, HmpArguments arguments)
             throws SyntaxException {
-        for (Parameter p : parameters(pattern)) {
+        List<Parameter> parameters = parameters(pattern);
+        for (int i = 0; i < parameters.size(); i++) {
+            Parameter p = parameters.get(i);
             cursor.space();
             if (p.isFlag()) {
-                flag(p, names, cursor, arguments);
+                flag(parameters.subList(i, parameters.size()), names, cursor, arguments);
                 continue;
             }
             if (p.type().equals("/")) {
@@ -113,13 +115,17 @@ public final class HmpInterpreter {
                 if (p.optional()) {
                     continue;
                 }
+                if (p.type().equals("O")) {
+                    arguments.put(p.name(), ""); // The options' reader says which one is missing.
+                    continue;
+                }
                 throw new SyntaxException(names + ": " + expected(p.type()));
             }
             switch (p.type()) {
                 case "S" -> arguments.put(p.name(), cursor.rest());
                 case "i", "l", "M" -> arguments.put(p.name(), cursor.expression());
                 case "o" -> arguments.put(p.name(), size(names, cursor.token(names)));
-                case "b" -> arguments.put(p.name(), onOff(names, cursor.token(names)));
+                case "b" -> arguments.put(p.name(), onOff(cursor.token(names)));
                 default -> arguments.put(p.name(), cursor.token(names));
             }
         }
@@ -129,17 +135,21 @@ public final class HmpInterpreter {
         }
     }
 
-    private static void flag(Parameter p, String names, Cursor cursor, HmpArguments arguments)
+    /** Takes the first of the expected parameters, a flag; one that a later flag is stays for that. */
+    private static void flag(
+            List<Parameter> expected, String names, Cursor cursor, HmpArguments arguments)
             throws SyntaxException {
         if (cursor.peek(0) != '-') {
             return;
         }
         char given = cursor.peek(1);
-        if (given == p.type().charAt(1)) {
+        String flag = given == 0 ? "-" : "-" + given;
+        Parameter p = expected.getFirst();
+        if (p.type().equals(flag)) {
             cursor.skip(2);
             arguments.put(p.name(), Boolean.TRUE);
-        } else if (given != 0 && !Character.isWhitespace(given)) {
-            throw new SyntaxException(names + ": unsupported option -" + given);
+        } else if (expected.stream().noneMatch(later -> later.type().equals(flag))) {
+            throw new SyntaxException(names + ": unsupported option " + flag);
         }
     }
 
@@ -165,11 +175,11 @@ public final class HmpInterpreter {
         return size.getAsLong();
     }
 
-    private static Boolean onOff(String names, String text) throws SyntaxException {
+    private static Boolean onOff(String text) throws SyntaxException {
         return switch (text) {
             case "on" -> Boolean.TRUE;
             case "off" -> Boolean.FALSE;
-            default -> throw new SyntaxException(names + ": Expected 'on' or 'off'");
+            default -> throw new SyntaxException("Expected 'on' or 'off'");
         };
     }
 

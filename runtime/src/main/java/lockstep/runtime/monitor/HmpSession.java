@@ -9,11 +9,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** One human monitor: a prompt, an edited line, its answer. On the main loop, under the machine lock. */
 final class HmpSession implements ChardevFrontend {
-    private static final String PROMPT = "(qemu) ";
+    private static final Set<String> QUIT = Set.of("quit", "q");
     private static final int CHUNK = 256;
     private static final long BUSY_OUTPUT = 1 << 20;
 
@@ -99,14 +100,18 @@ final class HmpSession implements ChardevFrontend {
     private void prompt() {
         if (editing) {
             editor.restart();
-            print(PROMPT);
+            print(LineEditor.PROMPT);
         }
     }
 
     private void entered(String line) {
         boolean history = line.strip().replaceAll("\\s+", " ").equals("info history");
-        print(history ? editor.history() : interpreter.run(line));
-        prompt();
+        String answer = history ? editor.history() : interpreter.run(line);
+        print(answer);
+        boolean ending = answer.isEmpty() && QUIT.contains(line.strip());
+        if (!ending) {
+            prompt();
+        }
     }
 
     private String complete(String before, Consumer<String> listing) {
@@ -132,14 +137,15 @@ final class HmpSession implements ChardevFrontend {
             return shared.substring(prefix.length());
         }
         StringBuilder text = new StringBuilder();
-        int column = 0;
-        for (String name : found) {
-            text.append("%-16s".formatted(name));
-            if (++column % 5 == 0) {
+        int width = Math.clamp(found.stream().mapToInt(String::length).max().orElse(0) + 2, 10, 80);
+        int columns = 80 / width;
+        for (int i = 0; i < found.size(); i++) {
+            text.append(found.get(i)).append(" ".repeat(Math.max(0, width - found.get(i).length())));
+            if ((i + 1) % columns == 0 || i + 1 == found.size()) {
                 text.append('\n');
             }
         }
-        listing.accept(text + (column % 5 == 0 ? "" : "\n") + PROMPT);
+        listing.accept(text + LineEditor.PROMPT);
         return "";
     }
 

@@ -10,11 +10,15 @@ import java.util.function.Consumer;
  * Pure: keys go in, text for the terminal comes out.
  */
 final class LineEditor {
+    /** What stands in front of the line. */
+    static final String PROMPT = "(qemu) ";
+
     private static final int MAXIMUM = 4095;
     private static final int HISTORY = 64;
     private static final String LEFT = "\u001b[D";
     private static final String RIGHT = "\u001b[C";
     private static final String ERASE = "\u001b[K";
+    private static final String CLEAR = "\u001b[2J\u001b[1;1H";
 
     private enum Mode {
         TEXT,
@@ -109,6 +113,7 @@ final class LineEditor {
             case 9 -> complete();
             case 10, 13 -> entered();
             case 11 -> line.setLength(cursor);
+            case 12 -> redrawAfter(CLEAR + PROMPT);
             case 14 -> recall(1);
             case 16 -> recall(-1);
             case 21 -> {
@@ -187,16 +192,16 @@ final class LineEditor {
 
     private void complete() {
         String before = line.substring(0, cursor);
-        String insert = completer.apply(before, this::listing);
+        String insert = completer.apply(before, choices -> redrawAfter("\n" + choices));
         if (line.length() + insert.length() <= MAXIMUM) {
             line.insert(cursor, insert);
             cursor += insert.length();
         }
     }
 
-    /** Prints choices under the line; the whole line has to be drawn again afterwards. */
-    private void listing(String text) {
-        terminal.accept("\n" + text);
+    /** Prints a text that ends in a prompt; the whole line has to be drawn again behind it. */
+    private void redrawAfter(String text) {
+        terminal.accept(text);
         shown = "";
         shownCursor = 0;
     }
