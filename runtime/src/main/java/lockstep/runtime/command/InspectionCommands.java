@@ -1,6 +1,5 @@
 package lockstep.runtime.command;
 
-import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonNumber;

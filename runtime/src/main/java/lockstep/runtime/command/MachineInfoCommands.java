@@ -198,8 +198,7 @@ final class MachineInfoCommands implements MachineCommands {
     @Override
     public MemoryInfo queryMemorySizeSummary() {
         Machine machine = vmm.machine();
-        return new MemoryInfo(
-                machine == null ? vmm.settings().ramSize() : machine.ramSize(), 0L);
+        return new MemoryInfo(machine == null ? vmm.settings().ramSize() : machine.ramSize(), 0L);
     }
 
     private static QmpException noBalloon() {

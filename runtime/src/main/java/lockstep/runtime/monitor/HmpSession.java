@@ -140,7 +140,8 @@ final class HmpSession implements ChardevFrontend {
         int width = Math.clamp(found.stream().mapToInt(String::length).max().orElse(0) + 2, 10, 80);
         int columns = 80 / width;
         for (int i = 0; i < found.size(); i++) {
-            text.append(found.get(i)).append(" ".repeat(Math.max(0, width - found.get(i).length())));
+            text.append(found.get(i))
+                    .append(" ".repeat(Math.max(0, width - found.get(i).length())));
             if ((i + 1) % columns == 0 || i + 1 == found.size()) {
                 text.append('\n');
             }
