@@ -208,22 +208,32 @@ public final class BlockRoom implements Room {
             this.vmm = vmm;
         }
 
-        private static YankInstance instance(BlockNode node) {
-            return new YankInstance.BlockNode(new YankInstanceBlockNode(node.name()));
+        private static YankInstance instance(String node) {
+            return new YankInstance.BlockNode(new YankInstanceBlockNode(node));
+        }
+
+        @Override
+        public void connecting(String node, Runnable cut) {
+            vmm.yank().add(instance(node), cut);
+        }
+
+        @Override
+        public void connected(String node) {
+            vmm.yank().unregister(instance(node));
         }
 
         @Override
         public void added(BlockNode node) {
             if (node instanceof NbdNode nbd) {
-                vmm.yank().register(instance(node));
-                vmm.yank().add(instance(node), nbd::yank);
+                vmm.yank().register(instance(node.name()));
+                vmm.yank().add(instance(node.name()), nbd::yank);
             }
         }
 
         @Override
         public void removed(BlockNode node) {
             if (node instanceof NbdNode) {
-                vmm.yank().unregister(instance(node));
+                vmm.yank().unregister(instance(node.name()));
             }
         }
     }

@@ -9,6 +9,7 @@ import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 
 /** Where a server listens. */
@@ -38,13 +39,14 @@ public sealed interface NbdAddress {
     }
 
     /** A blocking channel to the server. */
-    default SocketChannel connect() throws BlockException {
+    default SocketChannel connect(NbdAttempt attempt) throws BlockException {
         SocketChannel channel = null;
         try {
             channel =
                     this instanceof Unix
                             ? SocketChannel.open(StandardProtocolFamily.UNIX)
                             : SocketChannel.open();
+            attempt.on(channel);
             SocketAddress address = resolve();
             if (address instanceof InetSocketAddress inet) {
                 if (inet.isUnresolved()) {
@@ -60,7 +62,8 @@ public sealed interface NbdAddress {
             return channel;
         } catch (IOException e) {
             close(channel);
-            String reason = e.getMessage();
+            String reason =
+                    e instanceof ClosedChannelException ? "Operation canceled" : e.getMessage();
             throw new BlockException(
                     Errno.ECONNREFUSED, "Failed to connect to '" + this + "': " + reason, e);
         } catch (BlockException e) {
@@ -69,7 +72,7 @@ public sealed interface NbdAddress {
         }
     }
 
-    private static void close(@org.jspecify.annotations.Nullable SocketChannel channel) {
+    static void close(@org.jspecify.annotations.Nullable SocketChannel channel) {
         if (channel != null) {
             try {
                 channel.close();

@@ -5,9 +5,11 @@ import lockstep.block.Errno;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -72,9 +74,10 @@ final class NbdConnection {
     }
 
     /** Connects and negotiates. */
-    static NbdConnection open(NbdAddress address, String export, String name, Runnable onLoss)
+    static NbdConnection open(
+            NbdAddress address, String export, String name, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
-        NbdStream stream = new NbdStream(address.connect());
+        NbdStream stream = new NbdStream(address.connect(attempt));
         try {
             NbdHandshake.Result agreed = new NbdHandshake(stream, export).negotiate();
             NbdConnection connection = new NbdConnection(stream, agreed, onLoss);
@@ -82,8 +85,11 @@ final class NbdConnection {
             return connection;
         } catch (IOException e) {
             stream.close();
-            throw new BlockException(
-                    Errno.EIO, "Failed to read initial magic: " + e.getMessage(), e);
+            String reason =
+                    e instanceof EOFException || e instanceof ClosedChannelException
+                            ? "Unexpected end-of-file before all data were read"
+                            : e.getMessage();
+            throw new BlockException(Errno.EIO, "Failed to read initial magic: " + reason, e);
         } catch (BlockException e) {
             stream.close();
             throw e;

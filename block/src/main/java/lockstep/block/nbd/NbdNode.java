@@ -66,7 +66,14 @@ public final class NbdNode extends BlockNode {
                         node.connectionLost();
                     }
                 };
-        NbdConnection connection = firstConnection(name, options, onLoss);
+        NbdAttempt attempt = new NbdAttempt();
+        NbdConnection connection;
+        graph.connecting(name, attempt::cut);
+        try {
+            connection = firstConnection(name, options, onLoss, attempt);
+        } finally {
+            graph.connected(name);
+        }
         boolean serverReadOnly = (connection.agreed().flags() & Nbd.TRANSMIT_READ_ONLY) != 0;
         if (serverReadOnly && !readOnly && !autoReadOnly) {
             connection.disconnect();
@@ -77,15 +84,17 @@ public final class NbdNode extends BlockNode {
         return node;
     }
 
-    private static NbdConnection firstConnection(String name, Options options, Runnable onLoss)
+    private static NbdConnection firstConnection(
+            String name, Options options, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
         long deadline = System.nanoTime() + options.openTimeoutSeconds() * 1_000_000_000L;
         Object pause = new Object();
         while (true) {
             try {
-                return NbdConnection.open(options.address(), options.export(), name, onLoss);
+                return NbdConnection.open(
+                        options.address(), options.export(), name, onLoss, attempt);
             } catch (BlockException e) {
-                if (System.nanoTime() >= deadline) {
+                if (attempt.isCut() || System.nanoTime() >= deadline) {
                     throw e;
                 }
                 synchronized (pause) {
@@ -145,7 +154,11 @@ public final class NbdNode extends BlockNode {
             try {
                 made =
                         NbdConnection.open(
-                                options.address(), options.export(), name(), this::connectionLost);
+                                options.address(),
+                                options.export(),
+                                name(),
+                                this::connectionLost,
+                                new NbdAttempt());
                 if (made.agreed().size() < agreed.size()) {
                     made.disconnect();
                     made = null;

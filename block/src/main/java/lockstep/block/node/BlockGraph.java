@@ -76,6 +76,12 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Hears of nodes that come and go. Machine lock held. */
     public interface Observer {
+        /** A node of that name waits for its peer; {@code cut} ends that, from any thread. */
+        void connecting(String node, Runnable cut);
+
+        /** It does so no longer. */
+        void connected(String node);
+
         void added(BlockNode node);
 
         void removed(BlockNode node);
@@ -84,6 +90,20 @@ public final class BlockGraph implements AutoCloseable {
     /** Sets who hears of nodes that come and go. */
     public void setObserver(Observer observer) {
         this.observer = observer;
+    }
+
+    /** Tells the observer that a node waits for its peer; {@code cut} ends that, from any thread. */
+    public void connecting(String node, Runnable cut) {
+        if (observer != null) {
+            observer.connecting(node, cut);
+        }
+    }
+
+    /** Tells the observer that the wait is over. */
+    public void connected(String node) {
+        if (observer != null) {
+            observer.connected(node);
+        }
     }
 
     public BlockHost host() {

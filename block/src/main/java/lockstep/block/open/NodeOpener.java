@@ -368,6 +368,9 @@ public final class NodeOpener {
                         export,
                         seconds(nbd.reconnectDelay()),
                         seconds(nbd.openTimeout()));
+        if (!settings.name().startsWith("#")) {
+            graph.checkNodeName(settings.name()); // before the wait for the peer takes that name
+        }
         return enter(
                 NbdNode.open(
                         graph,

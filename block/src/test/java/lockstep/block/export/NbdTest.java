@@ -21,12 +21,17 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 
@@ -65,6 +70,54 @@ class NbdTest {
                         false,
                         false,
                         new NbdNode.Options(address, export, 0, 0)));
+    }
+
+    @Test
+    void anAttemptThatHangsCanBeCutWithoutTheGraph() throws Exception {
+        try (ServerSocket silent = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            BlockingQueue<Runnable> cuts = new ArrayBlockingQueue<>(1);
+            graph.setObserver(
+                    new BlockGraph.Observer() {
+                        @Override
+                        public void connecting(String node, Runnable cut) {
+                            cuts.add(cut);
+                        }
+
+                        @Override
+                        public void connected(String node) {}
+
+                        @Override
+                        public void added(BlockNode node) {}
+
+                        @Override
+                        public void removed(BlockNode node) {}
+                    });
+            Thread yank =
+                    Thread.ofPlatform()
+                            .name("yank")
+                            .start(
+                                    () -> {
+                                        try {
+                                            Socket peer = silent.accept();
+                                            cuts.take().run();
+                                            peer.close();
+                                        } catch (IOException | InterruptedException e) {
+                                            throw new AssertionError(e);
+                                        }
+                                    });
+            BlockException failure =
+                    assertThrows(
+                            BlockException.class,
+                            () ->
+                                    client(
+                                            new NbdAddress.Inet("127.0.0.1", silent.getLocalPort()),
+                                            "disk"));
+            yank.join();
+            assertEquals(
+                    "Failed to read initial magic: Unexpected end-of-file before all data were"
+                            + " read",
+                    failure.getMessage());
+        }
     }
 
     private static void exercise(BlockGraph graph, BlockNode node) throws Exception {

@@ -122,7 +122,10 @@ record CommandLine(
         for (Option option : Option.values()) {
             text.append(String.format("  %-16s%s%n", option.shown(), option.purpose));
         }
-        return text.append("\nExit status: 0; 1 for errors in the schema; 2 for wrong usage.\n")
+        return text.append(
+                        "\n"
+                            + "Exit status: 0; 1 for errors in the schema or output that cannot be"
+                            + " written; 2 for wrong usage.\n")
                 .toString();
     }
 
@@ -179,6 +182,14 @@ record CommandLine(
             }
             if (given.containsKey(Option.PACKAGE) && !SourceVersion.isName(last(Option.PACKAGE))) {
                 throw new UsageException("not a package name: '" + last(Option.PACKAGE) + "'");
+            }
+            for (String condition : given.getOrDefault(Option.CONDITION, List.of())) {
+                if (!condition.matches("[A-Z][A-Z0-9_]*")) {
+                    throw new UsageException(
+                            "not the name of a condition: '"
+                                    + condition
+                                    + "'; what is given is defined, what is not is undefined");
+                }
             }
             return result(command, false);
         }

@@ -13,6 +13,10 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /**
@@ -32,9 +36,14 @@ public final class Main {
     /** Runs and ends the process. */
     public static void main(String[] args) {
         PrintStream out = utf8(FileDescriptor.out);
-        int status = run(args, out, utf8(FileDescriptor.err));
-        out.flush();
-        System.exit(out.checkError() && status == 0 ? 1 : status);
+        PrintStream err = utf8(FileDescriptor.err);
+        int status = run(args, out, err);
+        if (out.checkError()) {
+            err.print(CommandLine.program() + ": error: cannot write to standard output\n");
+            err.flush();
+            status = 1;
+        }
+        System.exit(status);
     }
 
     private static PrintStream utf8(FileDescriptor descriptor) {
@@ -82,10 +91,27 @@ public final class Main {
                             + ": error: cannot write to '"
                             + line.output()
                             + "': "
-                            + e
+                            + reason(e)
                             + "\n");
             return 1;
         }
+    }
+
+    /** What Java's exceptions say by their type, with the file in the place of a reason. */
+    private static String reason(IOException e) {
+        if (!(e instanceof FileSystemException)) {
+            return String.valueOf(e.getMessage());
+        }
+        FileSystemException failure = (FileSystemException) e;
+        String text = failure.getReason();
+        if (e instanceof NoSuchFileException) {
+            text = "No such file or directory";
+        } else if (e instanceof FileAlreadyExistsException) {
+            text = "Not a directory";
+        } else if (e instanceof AccessDeniedException) {
+            text = "Permission denied";
+        }
+        return failure.getFile() + ": " + text;
     }
 
     private static Schema load(CommandLine line) throws InvalidSchemaException {
