@@ -145,6 +145,11 @@ class QmpShellTest {
         assertTrue(lines.get(2).contains("UUID"), run.out());
         assertTrue(run.out().contains("\"event\": \"STOP\""), run.out());
         assertTrue(lines.getLast().startsWith("{\"return\": ["), run.out());
+        // On the wire the event stands in front of the answer of the command that caused it.
+        List<String> alone = shell("", "-e", socket.toString(), "cont").out().lines().toList();
+        assertEquals(2, alone.size(), alone.toString());
+        assertTrue(alone.get(0).contains("\"event\": \"RESUME\""), alone.toString());
+        assertEquals("{\"return\": {}}", alone.get(1));
         Path file = Files.writeString(directory.resolve("script"), "query-name\n");
         assertEquals(
                 "{\"return\": {\"name\": \"shell\"}}\n",
@@ -166,6 +171,13 @@ class QmpShellTest {
         assertEquals(
                 new Run(2, "", "lockstep-qmp: line 2: the JSON text ends early\n"),
                 shell("\n{\"execute\":\n", socket.toString()));
+    }
+
+    @Test
+    void aFileThatIsMissingIsNamedWithTheReason() throws Exception {
+        assertEquals(
+                new Run(2, "", "lockstep-qmp: cannot read 'nofile': No such file or directory\n"),
+                shell("", "-f", "nofile", "/nosuch.sock"));
     }
 
     private void human(Path socket) throws Exception {

@@ -5,15 +5,16 @@ import lockstep.qmp.Backoff;
 import lockstep.qmp.QmpClient;
 import lockstep.qmp.QmpGreeting;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.BufferedReader;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
+import java.io.FileInputStream;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.io.PrintStream;
 import java.lang.module.ModuleDescriptor;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -29,22 +30,20 @@ public final class Main {
 
     /** Runs the program and ends the process with its status. */
     public static void main(String[] arguments) {
-        PrintStream out =
-                new PrintStream(
-                        new java.io.BufferedOutputStream(new FileOutputStream(FileDescriptor.out)),
-                        false,
-                        StandardCharsets.UTF_8);
+        Output out = new Output();
         int status;
         try {
             status = run(arguments, out);
+            out.check();
         } catch (UsageException e) {
             System.err.println(name() + ": " + e.getMessage());
             status = 2;
         } catch (IOException e) {
-            System.err.println(name() + ": " + message(e));
+            if (!out.isBroken()) {
+                System.err.println(name() + ": " + message(e));
+            }
             status = 2;
         }
-        out.flush();
         System.exit(status);
     }
 
@@ -62,22 +61,22 @@ public final class Main {
         return text == null ? e.toString() : text;
     }
 
-    private static int run(String[] arguments, PrintStream out) throws IOException, UsageException {
+    private static int run(String[] arguments, Output out) throws IOException, UsageException {
         if (Options.wants("--help", arguments)) {
             out.print(Options.HELP);
             return 0;
         }
         if (Options.wants("--version", arguments)) {
-            out.println("lockstep-qmp " + version());
+            out.print("lockstep-qmp " + version() + "\n");
             return 0;
         }
         Options options = Options.parse(arguments);
-        try (QmpClient client = connect(options)) {
+        try (InputStream file = open(options.file());
+                QmpClient client = connect(options)) {
             Session session = new Session(client, options);
             if (!options.words().isEmpty()) {
                 return new Script(session, out).run(options.words());
             }
-            Path file = options.file();
             if (file == null && Boolean.getBoolean("lockstep.terminal")) {
                 return new Terminal(session).run();
             }
@@ -85,16 +84,33 @@ public final class Main {
                     file == null
                             ? new BufferedReader(
                                     new InputStreamReader(System.in, StandardCharsets.UTF_8))
-                            : Files.newBufferedReader(file)) {
+                            : new BufferedReader(
+                                    new InputStreamReader(
+                                            file, StandardCharsets.UTF_8.newDecoder()))) {
                 return new Script(session, out).run(input);
             }
+        }
+    }
+
+    /** Opens the file of commands, if one is given. */
+    private static @Nullable InputStream open(@Nullable Path file) throws IOException {
+        if (file == null) {
+            return null;
+        }
+        try {
+            return new FileInputStream(file.toFile());
+        } catch (FileNotFoundException e) {
+            // Its message is the name and, in brackets, the system's reason.
+            String reason = message(e).replaceFirst("(?s).*\\((.*)\\)$", "$1");
+            throw new IOException("cannot read '" + file + "': " + reason, e);
         }
     }
 
     private static QmpClient connect(Options options) throws IOException {
         Duration timeout = options.timeout();
         Duration limit = timeout == null ? CONNECT : timeout;
-        QmpClient.Builder builder = Client.builder(options.address()).connectTimeout(limit);
+        QmpClient.Builder builder =
+                Client.builder(options.address()).connectTimeout(limit).executor(Runnable::run);
         if (timeout != null) {
             builder.timeout(timeout);
         }

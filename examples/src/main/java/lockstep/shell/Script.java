@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -17,10 +16,10 @@ import java.util.List;
 /** Runs commands one after the other and writes their answers. */
 final class Script {
     private final Session session;
-    private final PrintStream out;
+    private final Output out;
     private boolean failed;
 
-    Script(Session session, PrintStream out) {
+    Script(Session session, Output out) {
         this.session = session;
         this.out = out;
     }
@@ -29,7 +28,7 @@ final class Script {
     int run(List<String> words) throws IOException, UsageException {
         showEvents();
         String text = String.join(" ", words);
-        if (!session.options().hmp() && text.startsWith("{")) {
+        if (!session.options().hmp() && Session.isJson(text)) {
             run(text);
         } else {
             answer(session.request(words));
@@ -51,7 +50,7 @@ final class Script {
             try {
                 if (session.options().hmp()) {
                     answer(session.request(List.of(line)));
-                } else if (text.startsWith("{")) {
+                } else if (Session.isJson(text)) {
                     number += json(line, input);
                 } else {
                     answer(session.request(Words.of(line)));
@@ -123,19 +122,21 @@ final class Script {
     }
 
     private void answer(JsonObject request) throws IOException {
-        JsonObject answer = session.send(request);
+        JsonObject answer = session.send(request, this::show);
         failed |= answer.has("error");
+        out.check();
+    }
+
+    private void show(JsonObject answer) {
         String human = session.options().hmp() ? Session.human(answer) : null;
         if (human == null) {
             print(session.text(answer));
         } else {
             out.print(human.replace("\r\n", "\n"));
-            out.flush();
         }
     }
 
     private void print(String line) {
-        out.println(line);
-        out.flush();
+        out.print(line + "\n");
     }
 }

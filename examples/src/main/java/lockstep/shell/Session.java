@@ -8,6 +8,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpClient;
 import lockstep.qmp.QmpEvent;
+import lockstep.qmp.Subscription;
 
 import org.jspecify.annotations.Nullable;
 
@@ -16,12 +17,14 @@ import java.io.InterruptedIOException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 
 /** A connection with what the shell does over it. */
 final class Session {
     private final QmpClient client;
     private final Options options;
+    private final ReentrantLock order = new ReentrantLock();
     private @Nullable CompletableFuture<Schema> schema;
 
     Session(QmpClient client, Options options) {
@@ -65,10 +68,27 @@ final class Session {
                 .put("arguments", new JsonObject().put("command-line", line));
     }
 
-    /** Sends a request and waits for the answer. */
-    JsonObject send(JsonObject request) throws IOException {
+    /**
+     * Sends a request and waits until its answer was shown. Events and answers are shown by the client's
+     * reader, so in the order in which they came.
+     */
+    JsonObject send(JsonObject request, Consumer<JsonObject> show) throws IOException {
+        CompletableFuture<JsonObject> shown;
+        // What comes after the answer waits until it is known where the answer goes.
+        order.lock();
         try {
-            return client.send(request).get();
+            shown =
+                    client.send(request)
+                            .thenApply(
+                                    answer -> {
+                                        ordered(() -> show.accept(answer));
+                                        return answer;
+                                    });
+        } finally {
+            order.unlock();
+        }
+        try {
+            return shown.get();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
@@ -78,8 +98,24 @@ final class Session {
     }
 
     /** Has each event written as it comes. */
-    void events(Consumer<String> writer) {
-        client.on(QmpEvent.class, (EventMessage<QmpEvent> m) -> writer.accept(text(m.raw())));
+    Subscription events(Consumer<String> writer) {
+        return client.on(
+                QmpEvent.class,
+                (EventMessage<QmpEvent> m) -> ordered(() -> writer.accept(text(m.raw()))));
+    }
+
+    private void ordered(Runnable output) {
+        order.lock();
+        try {
+            output.run();
+        } finally {
+            order.unlock();
+        }
+    }
+
+    /** Whether an input is JSON rather than a command's name. */
+    static boolean isJson(String text) {
+        return text.startsWith("{") || text.startsWith("[");
     }
 
     /** JSON in the form that is wanted. */

@@ -7,15 +7,20 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.QmpGreeting;
 import lockstep.qmp.QmpState;
+import lockstep.qmp.Subscription;
 
+import org.jline.keymap.KeyMap;
+import org.jline.reader.Binding;
 import org.jline.reader.EOFError;
 import org.jline.reader.EndOfFileException;
 import org.jline.reader.LineReader;
 import org.jline.reader.LineReaderBuilder;
 import org.jline.reader.ParsedLine;
 import org.jline.reader.Parser;
+import org.jline.reader.Reference;
 import org.jline.reader.UserInterruptException;
 import org.jline.reader.impl.DefaultParser;
+import org.jline.terminal.Size;
 import org.jline.terminal.TerminalBuilder;
 import org.jspecify.annotations.Nullable;
 
@@ -47,6 +52,9 @@ final class Terminal {
         session.schema().thenAccept(schema -> {});
         try (org.jline.terminal.Terminal terminal =
                 TerminalBuilder.builder().nativeSignals(true).build()) {
+            if (terminal.getWidth() <= 0 || terminal.getHeight() <= 0) {
+                terminal.setSize(new Size(80, 24)); // such as a serial console, which does not know
+            }
             LineReader reader =
                     LineReaderBuilder.builder()
                             .terminal(terminal)
@@ -57,6 +65,7 @@ final class Terminal {
                             .variable(LineReader.SECONDARY_PROMPT_PATTERN, "...> ")
                             .option(LineReader.Option.DISABLE_EVENT_EXPANSION, true)
                             .build();
+            bindCursorKeys(reader);
             QmpGreeting greeting = session.client().greeting();
             if (greeting != null) {
                 reader.printAbove(
@@ -66,24 +75,50 @@ final class Terminal {
                                 + greeting.version()
                                 + ". Type help for help.");
             }
-            session.events(reader::printAbove);
-            session.client()
-                    .onState(
-                            change -> {
-                                if (change.state() == QmpState.CLOSED) {
-                                    reader.printAbove("The connection is closed.");
-                                }
-                            });
-            return converse(reader);
+            Subscription events = session.events(reader::printAbove);
+            Subscription states =
+                    session.client()
+                            .onState(
+                                    change -> {
+                                        if (change.state() == QmpState.CLOSED) {
+                                            reader.printAbove("The connection is closed.");
+                                        }
+                                    });
+            try {
+                return converse(reader);
+            } finally {
+                // Before the terminal is closed, on which they write.
+                events.close();
+                states.close();
+            }
+        }
+    }
+
+    /** Cursor keys have two codes; a terminal may send the one that its description does not name. */
+    private static void bindCursorKeys(LineReader reader) {
+        KeyMap<Binding> keys = reader.getKeyMaps().get(LineReader.MAIN);
+        if (keys != null) {
+            for (String lead : List.of("\033[", "\033O")) {
+                keys.bind(new Reference(LineReader.UP_LINE_OR_SEARCH), lead + "A");
+                keys.bind(new Reference(LineReader.DOWN_LINE_OR_SEARCH), lead + "B");
+                keys.bind(new Reference(LineReader.FORWARD_CHAR), lead + "C");
+                keys.bind(new Reference(LineReader.BACKWARD_CHAR), lead + "D");
+            }
         }
     }
 
     /** Where the history is kept between runs. */
     private static Path history() throws IOException {
         String state = System.getenv("XDG_STATE_HOME");
+        String home = System.getenv("HOME");
         Path directory =
                 state == null || state.isEmpty()
-                        ? Path.of(System.getProperty("user.home"), ".local", "state")
+                        ? Path.of(
+                                home == null || home.isEmpty()
+                                        ? System.getProperty("user.home")
+                                        : home,
+                                ".local",
+                                "state")
                         : Path.of(state);
         return Files.createDirectories(directory.resolve("lockstep")).resolve("qmp-history");
     }
@@ -120,18 +155,22 @@ final class Terminal {
     }
 
     private int run(String line, LineReader reader) throws IOException, UsageException {
-        if (!session.options().hmp() && line.startsWith("{")) {
-            return show(session.send(json(line)), reader);
+        if (!session.options().hmp() && Session.isJson(line)) {
+            return answer(json(line), reader);
         }
         if (session.options().hmp()) {
-            return show(session.send(session.request(List.of(line))), reader);
+            return answer(session.request(List.of(line)), reader);
         }
         List<String> words = Words.of(line);
         if (words.getFirst().equals("help")) {
             help(words, reader);
             return 0;
         }
-        return show(session.send(session.request(words)), reader);
+        return answer(session.request(words), reader);
+    }
+
+    private int answer(JsonObject request, LineReader reader) throws IOException {
+        return session.send(request, answer -> show(answer, reader)).has("error") ? 1 : 0;
     }
 
     private void help(List<String> words, LineReader reader) {
@@ -155,11 +194,11 @@ final class Terminal {
         }
     }
 
-    private static int show(JsonObject answer, LineReader reader) {
+    private static void show(JsonObject answer, LineReader reader) {
         String error = Session.error(answer);
         if (error != null) {
             print(reader, "Error: " + error);
-            return 1;
+            return;
         }
         String human = Session.human(answer);
         if (human != null) {
@@ -167,7 +206,6 @@ final class Terminal {
         } else if (answer.get("return") instanceof JsonValue value) {
             print(reader, value.equals(new JsonObject()) ? "{}" : JsonPrinter.pretty(value));
         }
-        return 0;
     }
 
     private static void print(LineReader reader, String text) {
@@ -190,7 +228,7 @@ final class Terminal {
 
         @Override
         public @Nullable ParsedLine parse(String line, int cursor, ParseContext context) {
-            if (context == ParseContext.ACCEPT_LINE && !human && line.strip().startsWith("{")) {
+            if (context == ParseContext.ACCEPT_LINE && !human && Session.isJson(line.strip())) {
                 try {
                     Words.of(line);
                 } catch (UsageException e) {
