@@ -90,6 +90,11 @@ public final class VmmProcess implements Vmm, ChardevHost {
         failure.printStackTrace();
     }
 
+    /** The name that the program was called by. */
+    public String program() {
+        return program;
+    }
+
     /** The loop, for the main program to run. */
     public EpollLoop loop() {
         return loop;

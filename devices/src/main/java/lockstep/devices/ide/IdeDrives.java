@@ -123,6 +123,11 @@ public final class IdeDrives {
         }
     }
 
+    /** The bus that a drive with these options would go to. */
+    public static String bus(DeviceOptions options, Machine machine) throws DeviceException {
+        return "ide." + place(options, machine.vmm().service(PcBoard.class).ide()).bus();
+    }
+
     private static Place place(DeviceOptions options, Piix3Ide ide) throws DeviceException {
         int unit = (int) options.integer("unit", -1, 0, 0xffff);
         String name = options.bus();

@@ -15,6 +15,7 @@ import lockstep.api.VgaOptions;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.qmp.MemberOutline;
@@ -34,9 +35,9 @@ public final class PluggableDevices {
 
     /** Registers every driver. From the room's installation. */
     public static void install(Vmm vmm) {
-        device(vmm, "ide-hd", IdeDrives::createDisk, IdeHdOptions::read);
-        device(vmm, "ide-cd", IdeDrives::createCdrom, IdeDeviceOptions::read);
-        device(vmm, "e1000", E1000Devices::create, E1000Options::read);
+        device(vmm, "ide-hd", IdeDrives::createDisk, IdeHdOptions::read, IdeDrives::bus);
+        device(vmm, "ide-cd", IdeDrives::createCdrom, IdeDeviceOptions::read, IdeDrives::bus);
+        device(vmm, "e1000", E1000Devices::create, E1000Options::read, (o, m) -> PciDevice.bus(o));
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
         BoardCommands commands = new BoardCommands(vmm, usb);
@@ -49,22 +50,47 @@ public final class PluggableDevices {
                         "",
                         "USB devices by port",
                         (a, out) -> out.append(usb.describe()));
-        device(vmm, "piix3-usb-uhci", usb::createController, UhciOptions::read);
-        device(vmm, "usb-tablet", usb::createTablet, UsbTabletOptions::read);
-        device(vmm, "usb-mouse", usb::createMouse, UsbHidOptions::read);
-        device(vmm, "usb-kbd", usb::createKeyboard, UsbKeyboardOptions::read);
-        device(vmm, "VGA", VgaDevices::create, VgaOptions::read);
-        device(vmm, "isa-debugcon", DebugConsole::create, IsaDebugconOptions::read);
+        device(
+                vmm,
+                "piix3-usb-uhci",
+                usb::createController,
+                UhciOptions::read,
+                (o, m) -> PciDevice.bus(o));
+        device(vmm, "usb-tablet", usb::createTablet, UsbTabletOptions::read, (o, m) -> usb.bus(o));
+        device(vmm, "usb-mouse", usb::createMouse, UsbHidOptions::read, (o, m) -> usb.bus(o));
+        device(vmm, "usb-kbd", usb::createKeyboard, UsbKeyboardOptions::read, (o, m) -> usb.bus(o));
+        device(vmm, "VGA", VgaDevices::create, VgaOptions::read, (o, m) -> PciDevice.bus(o));
+        device(
+                vmm,
+                "isa-debugcon",
+                DebugConsole::create,
+                IsaDebugconOptions::read,
+                (o, m) -> "isa.0");
     }
 
     private static void device(
-            Vmm vmm, String driver, DeviceFactory factory, ValueReader<?> options) {
-        vmm.deviceType(driver, new Described(factory, options));
+            Vmm vmm,
+            String driver,
+            DeviceFactory factory,
+            ValueReader<?> options,
+            Placement placement) {
+        vmm.deviceType(driver, new Described(factory, options, placement));
+    }
+
+    /** Says which bus a device goes to. */
+    @FunctionalInterface
+    private interface Placement {
+        String bus(DeviceOptions options, Machine machine) throws DeviceException;
     }
 
     /** A driver whose properties the schema describes. */
-    private record Described(DeviceFactory factory, ValueReader<?> options)
+    private record Described(DeviceFactory factory, ValueReader<?> options, Placement placement)
             implements DeviceFactory {
+        @Override
+        public String bus(DeviceOptions given, Machine machine) throws DeviceException {
+            return placement.bus(given, machine);
+        }
+
         @Override
         public Device create(DeviceOptions given, Machine machine) throws DeviceException {
             return factory.create(given, machine);

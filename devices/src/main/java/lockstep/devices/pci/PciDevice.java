@@ -11,6 +11,8 @@ import java.util.List;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {
+    private static final String ROOT = "pci.0";
+
     /** A copy of the list. */
     public PciDevice {
         properties = List.copyOf(properties);
@@ -18,7 +20,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
 
     @Override
     public String bus() {
-        return "pci.0";
+        return ROOT;
     }
 
     /**
@@ -28,10 +30,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
      * @return the place on the bus, or {@link PciBus#ANY}
      */
     public static int place(DeviceOptions options) throws DeviceException {
-        String bus = options.bus();
-        if (bus != null && !bus.equals("pci.0")) {
-            throw new DeviceException("Bus '" + bus + "' not found");
-        }
+        bus(options);
         options.bool("multifunction", false);
         options.bool("x-pcie-lnksta-dllla", true);
         options.bool("x-pcie-extcap-init", true);
@@ -51,6 +50,15 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
             throw new DeviceException(refusal(options, addr), e);
         }
         throw new DeviceException(refusal(options, addr));
+    }
+
+    /** The bus that a device with these options goes to; there is one. */
+    public static String bus(DeviceOptions options) throws DeviceException {
+        String bus = options.bus();
+        if (bus != null && !bus.equals(ROOT)) {
+            throw new DeviceException("Bus '" + bus + "' not found");
+        }
+        return ROOT;
     }
 
     private static String refusal(DeviceOptions options, String addr) {

@@ -143,6 +143,11 @@ public final class UsbBuses {
                 controller.busName(), List.of(QomProperty.of("port", "str", () -> shown)));
     }
 
+    /** The bus that a device with these options would go to. */
+    public String bus(DeviceOptions options) throws DeviceException {
+        return controller(options).busName();
+    }
+
     private Uhci controller(DeviceOptions options) throws DeviceException {
         String bus = options.bus();
         if (bus != null) {

@@ -158,7 +158,7 @@ final class HumanCommands {
                 (a, out) -> {
                     Map<String, String> options =
                             OptionText.parse(a.string("device"), "driver").toMap();
-                    vmm.devices().create(new LinkedHashMap<>(options));
+                    vmm.devices().plug(options);
                 });
         t.add(
                 "device_del",

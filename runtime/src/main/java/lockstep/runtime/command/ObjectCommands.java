@@ -250,7 +250,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     @Override
     public void deviceAdd(JsonObject arguments) throws QmpException {
         try {
-            vmm.devices().create(DeviceManager.flatten(arguments));
+            vmm.devices().plug(DeviceManager.flatten(arguments));
         } catch (DeviceException e) {
             throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }

@@ -1,5 +1,8 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.BootConfiguration;
+import lockstep.api.MachineOptions;
+import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.QmpException;
@@ -15,6 +18,8 @@ import lockstep.runtime.spi.StartPhase;
 
 import org.jspecify.annotations.Nullable;
 
+import java.time.DateTimeException;
+import java.time.LocalDateTime;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
@@ -24,6 +29,23 @@ import java.util.Set;
 /** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
 final class MachineOptionSet {
     private static final Set<String> ACCELERATORS = Set.of("kvm", "tcg", "qtest");
+
+    /** What QEMU lets users set on an accelerator. */
+    private static final Map<String, Set<String>> ACCELERATOR_PROPERTIES =
+            Map.of(
+                    "kvm",
+                    Set.of(
+                            "device",
+                            "dirty-ring-size",
+                            "kernel-irqchip",
+                            "kvm-shadow-mem",
+                            "notify-vmexit",
+                            "notify-window",
+                            "xen-evtchn-max-pirq",
+                            "xen-gnttab-max-frames",
+                            "xen-version"),
+                    "tcg",
+                    Set.of("one-insn-per-tb", "split-wx", "tb-size", "thread"));
 
     private final VmmProcess vmm;
     private final Settings settings;
@@ -65,28 +87,25 @@ final class MachineOptionSet {
         add(
                 SimpleOption.text("boot")
                         .onParse(
-                                a ->
-                                        settings.boot.putAll(
-                                                OptionValues.parse(a, "order")
-                                                        .only(
-                                                                Set.of(
-                                                                        "order",
-                                                                        "once",
-                                                                        "menu",
-                                                                        "splash",
-                                                                        "splash-time",
-                                                                        "reboot-timeout",
-                                                                        "strict"))
-                                                        .values()))
+                                a -> {
+                                    TypeHelp.group(a, "boot-opts", BootConfiguration::read);
+                                    settings.boot.putAll(
+                                            OptionValues.parse(a, "order")
+                                                    .only(
+                                                            Set.of(
+                                                                    "order",
+                                                                    "once",
+                                                                    "menu",
+                                                                    "splash",
+                                                                    "splash-time",
+                                                                    "reboot-timeout",
+                                                                    "strict"))
+                                                    .values());
+                                })
                         .help("-boot [order=]drives[,menu=on|off]  boot order"));
         add(
                 SimpleOption.text("rtc")
-                        .onParse(
-                                a ->
-                                        settings.rtc.putAll(
-                                                OptionValues.parse(a, null)
-                                                        .only(Set.of("base", "clock", "driftfix"))
-                                                        .values()))
+                        .onParse(this::wallClock)
                         .help("-rtc base=utc|localtime|date  the guest's wall clock"));
         add(SimpleOption.text("vga").onParse(a -> settings.vga = a).help("-vga std|none"));
         add(SimpleOption.text("uuid").onParse(this::uuid).help("-uuid uuid  the machine's id"));
@@ -116,6 +135,7 @@ final class MachineOptionSet {
 
     private void machine(String text) throws OptionException {
         OptionValues values = OptionValues.parse(text, "type");
+        boolean describe = TypeHelp.asked(values);
         for (Map.Entry<String, String> e : values.values().entrySet()) {
             switch (e.getKey()) {
                 case "type" -> {
@@ -128,8 +148,48 @@ final class MachineOptionSet {
                     settings.accelerators.clear();
                     settings.accelerators.addAll(List.of(e.getValue().split(":")));
                 }
+                case "help", "?" -> {}
                 default -> settings.machineProperties.put(e.getKey(), e.getValue());
             }
+        }
+        if (describe) {
+            throw describeMachine();
+        }
+    }
+
+    private OptionException describeMachine() {
+        String name = settings.machineType;
+        if ("none".equals(name)) {
+            return new EndOfProgram("There are no options for none-machine.\n");
+        }
+        MachineType found = name == null ? defaultType() : find(name);
+        return found == null
+                ? unsupported(name)
+                : TypeHelp.machine(found.name() + "-machine", MachineOptions::read);
+    }
+
+    private void wallClock(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, null).only(Set.of("base", "clock", "driftfix"));
+        oneOf(values.get("clock"), Set.of("host", "rt", "vm"));
+        oneOf(values.get("driftfix"), Set.of("slew", "none"));
+        String base = values.get("base");
+        if (base != null && !base.equals("utc") && !base.equals("localtime")) {
+            try {
+                LocalDateTime.parse(base.contains("T") ? base : base + "T00:00:00");
+            } catch (DateTimeException e) {
+                throw new OptionException(
+                        "invalid datetime format\n"
+                                + "valid formats: '2006-06-17T16:01:21' or '2006-06-17'",
+                        false);
+            }
+        }
+        settings.rtc.putAll(values.values());
+    }
+
+    private static void oneOf(@Nullable String value, Set<String> known) throws OptionException {
+        if (value != null && !known.contains(value)) {
+            throw new OptionException("invalid option value '" + value + "'", false);
         }
     }
 
@@ -161,6 +221,13 @@ final class MachineOptionSet {
         if (!ACCELERATORS.contains(name)) {
             throw new OptionException("invalid accelerator " + name);
         }
+        for (String property : values.values().keySet()) {
+            if (!property.equals("accel")
+                    && !ACCELERATOR_PROPERTIES.getOrDefault(name, Set.of()).contains(property)) {
+                throw new OptionException(
+                        "Property '" + name + "-accel." + property + "' not found");
+            }
+        }
         settings.accelerators.add(name);
     }
 
@@ -186,6 +253,7 @@ final class MachineOptionSet {
     }
 
     private void smp(String text) throws OptionException {
+        TypeHelp.group(text, "smp-opts", SMPConfiguration::read);
         OptionValues values =
                 OptionValues.parse(text, "cpus")
                         .only(
@@ -313,18 +381,12 @@ final class MachineOptionSet {
                 throw new OptionException(
                         "Property 'none-machine." + property + "' not found", false);
             }
+            checkProcessor();
             return;
         }
         type = name == null ? defaultType() : find(name);
         if (type == null) {
-            throw new OptionException(
-                    name == null
-                            ? "No machine specified, and there is no default\n"
-                                    + "Use -machine help to list supported machines"
-                            : "unsupported machine type: \""
-                                    + name
-                                    + "\"\nUse -machine help to list supported machines",
-                    false);
+            throw unsupported(name);
         }
         if (settings.accelerators.isEmpty()) {
             settings.accelerators.add("kvm");
@@ -334,6 +396,28 @@ final class MachineOptionSet {
         }
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");
+        }
+    }
+
+    private static OptionException unsupported(@Nullable String name) {
+        return new OptionException(
+                name == null
+                        ? "No machine specified, and there is no default\n"
+                                + "Use -machine help to list supported machines"
+                        : "unsupported machine type: \""
+                                + name
+                                + "\"\nUse -machine help to list supported machines",
+                false);
+    }
+
+    /** Without a board nobody else would read the text of {@code -cpu}. */
+    private void checkProcessor() throws OptionException {
+        String model = settings.cpuModel;
+        if (model != null) {
+            String name = model.split(",", 2)[0];
+            if (!RuntimeCommands.cpuModels().contains(name)) {
+                throw new OptionException("unable to find CPU model '" + name + "'", false);
+            }
         }
     }
 

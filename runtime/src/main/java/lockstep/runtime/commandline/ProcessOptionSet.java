@@ -91,7 +91,18 @@ final class ProcessOptionSet {
                         .onParse(a -> vmm.run().resetEnds(true))
                         .help("-no-reboot  ends instead of resetting"));
         add(
-                SimpleOption.text("audio", "audiodev")
+                SimpleOption.text("audiodev")
+                        .onParse(
+                                a -> {
+                                    audio(a);
+                                    if (!a.startsWith("{")
+                                            && OptionValues.parse(a, "driver").id() == null) {
+                                        throw new OptionException("Parameter 'id' is missing");
+                                    }
+                                })
+                        .help("-audiodev none,id=id  no sound; there is no other driver"));
+        add(
+                SimpleOption.text("audio")
                         .onParse(this::audio)
                         .help("-audio none  no sound; there is no other driver"));
         add(
@@ -130,19 +141,23 @@ final class ProcessOptionSet {
         }
     }
 
-    private void version() throws EndOfProgram {
-        throw new EndOfProgram(
-                "QEMU emulator version "
-                        + Version.text()
-                        + "\n"
-                        + "Lockstep, a virtual machine monitor with the interface of that"
-                        + " version\n");
+    private static String versionLines() {
+        return "QEMU emulator version "
+                + Version.text()
+                + "\nLockstep, a virtual machine monitor with the interface of that version\n";
+    }
+
+    private static void version() throws EndOfProgram {
+        throw new EndOfProgram(versionLines());
     }
 
     private void help() throws EndOfProgram {
         StringBuilder out =
                 new StringBuilder(
-                        "usage: lockstep-system-x86_64 [options] [disk_image]\n\n"
+                        versionLines()
+                                + "usage: "
+                                + vmm.program()
+                                + " [options] [disk_image]\n\n"
                                 + "'disk_image' is a raw hard disk image for IDE hard disk 0\n\n");
         for (OptionHandler option : vmm.options().all()) {
             if (!option.help().isEmpty()) {

@@ -4,6 +4,7 @@ import lockstep.api.ObjectOptions;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.MemberOutline;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
 
 import java.util.Comparator;
 import java.util.List;
@@ -36,6 +37,26 @@ final class TypeHelp {
                             out.append('\n');
                         });
         return new EndOfProgram(out.toString());
+    }
+
+    static EndOfProgram machine(String type, ValueReader<?> reader) {
+        return new EndOfProgram(type + " options:\n" + members(reader, Set.of("type", "accel")));
+    }
+
+    /** Ends the program with the names of a group of options if the text asks for them. */
+    static void group(String text, String name, ValueReader<?> reader) throws EndOfProgram {
+        if (text.equals("help") || text.equals("?")) {
+            throw new EndOfProgram(name + " options:\n" + members(reader, Set.of()));
+        }
+    }
+
+    private static String members(ValueReader<?> reader, Set<String> without) {
+        StringBuilder out = new StringBuilder();
+        MemberOutline.of(reader).stream()
+                .filter(m -> !without.contains(m.name()))
+                .sorted(Comparator.comparing(MemberOutline::name))
+                .forEach(m -> out.append("  %s=<%s>\n".formatted(m.name(), m.type())));
+        return out.toString();
     }
 
     static EndOfProgram object(String type) throws QmpException {

@@ -65,8 +65,34 @@ public final class DeviceManager {
         globals.put(driver + "." + property, value);
     }
 
-    /** Makes a device from flat properties, among them {@code driver}, {@code id} and {@code bus}. */
+    /** A device that can be made, as far as is known before its factory has looked at it. */
+    private record Request(DeviceFactory factory, DeviceOptions options, Machine machine) {}
+
+    /**
+     * Makes a device of the command line from flat properties, among them {@code driver}, {@code id} and
+     * {@code bus}.
+     */
     public void create(Map<String, String> properties) throws DeviceException {
+        Request request = request(properties);
+        DeviceOptions options = request.options();
+        String id = options.id();
+        Device device = request.factory().create(options, request.machine());
+        String path =
+                id != null
+                        ? "/machine/peripheral/" + id
+                        : "/machine/peripheral-anon/device[" + anonymous++ + "]";
+        byPath.put(path, new Made(options.driver(), id, path, device));
+        vmm.objects().add(path, options.driver(), device.properties());
+    }
+
+    /** device_add: refuses, as no bus here takes devices once the machine is complete. */
+    public void plug(Map<String, String> properties) throws DeviceException {
+        Request request = request(properties);
+        String bus = request.factory().bus(request.options(), request.machine());
+        throw new DeviceException("Bus '" + bus + "' does not support hotplugging");
+    }
+
+    private Request request(Map<String, String> properties) throws DeviceException {
         Map<String, String> rest = new LinkedHashMap<>(properties);
         String driver = rest.remove("driver");
         String id = rest.remove("id");
@@ -92,13 +118,7 @@ public final class DeviceManager {
                         rest.putIfAbsent(key.substring(driver.length() + 1), value);
                     }
                 });
-        Device device = factory.create(new DeviceOptions(driver, id, bus, rest), machine);
-        String path =
-                id != null
-                        ? "/machine/peripheral/" + id
-                        : "/machine/peripheral-anon/device[" + anonymous++ + "]";
-        byPath.put(path, new Made(driver, id, path, device));
-        vmm.objects().add(path, driver, device.properties());
+        return new Request(factory, new DeviceOptions(driver, id, bus, rest), machine);
     }
 
     /** The device of that id or path, or null. */
