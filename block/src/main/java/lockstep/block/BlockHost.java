@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import lockstep.block.node.BlockNode;
+
 /**
  * What the block room needs from the machine around it; tests and tools bring their own small one.
  */
@@ -12,6 +14,16 @@ public interface BlockHost {
 
     /** Stops the machine with run state io-error. Called on the main loop. */
     default void stopForIoError() {}
+
+    /**
+     * An image turned out to be damaged. Any thread.
+     *
+     * @param offset of the damage in the image's file; negative when there is no such place
+     * @param size bytes; negative when that is not known
+     * @param fatal the image cannot be written any more
+     */
+    default void imageCorrupted(
+            BlockNode image, String message, long offset, long size, boolean fatal) {}
 
     /** A host that runs completions at once on the thread that finished the request. */
     static BlockHost direct() {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.raw.RawNode;
@@ -72,7 +73,9 @@ public final class Images {
             Qcow2Creator.create(path.toString(), Qcow2Creator.Options.of(size));
         }
         FileNode file = file(graph, path, readOnly);
-        Qcow2Node node = Qcow2Node.open(graph, graph.autoName(), readOnly, file, true);
+        Qcow2Node node =
+                Qcow2Node.open(
+                        graph, graph.autoName(), readOnly, file, true, OverlapChecks.DEFAULT);
         graph.release(file);
         return node;
     }

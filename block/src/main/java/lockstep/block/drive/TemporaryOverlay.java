@@ -5,6 +5,7 @@ import lockstep.block.Errno;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
 
@@ -41,7 +42,9 @@ final class TemporaryOverlay {
                                             path.toString(), false, false, false, true, true)));
             Qcow2Node overlay;
             try {
-                overlay = Qcow2Node.open(graph, graph.autoName(), false, file, true);
+                overlay =
+                        Qcow2Node.open(
+                                graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
             } finally {
                 graph.release(file);
             }

@@ -4,6 +4,7 @@ import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockErrorAction;
 import lockstep.api.BlockExportCommands;
 import lockstep.api.BlockExportDeletedEvent;
+import lockstep.api.BlockImageCorruptedEvent;
 import lockstep.api.BlockIoErrorEvent;
 import lockstep.api.BlockJobCommands;
 import lockstep.api.BlockdevOptions;
@@ -155,6 +156,36 @@ public final class BlockRoom implements Room {
         }
 
         @Override
+        public void imageCorrupted(
+                BlockNode image, String message, long offset, long size, boolean fatal) {
+            vmm.warn(
+                    fatal
+                            ? "qcow2: Marking image as corrupt: "
+                                    + message
+                                    + "; further corruption events will be suppressed"
+                            : "qcow2: Image is corrupt: "
+                                    + message
+                                    + "; further non-fatal corruption events will be suppressed");
+            vmm.emit(
+                    new BlockImageCorruptedEvent(
+                            deviceName(image),
+                            image.name(),
+                            message,
+                            offset < 0 ? null : Long.valueOf(offset),
+                            size < 0 ? null : Long.valueOf(size),
+                            fatal));
+        }
+
+        private static String deviceName(BlockNode node) {
+            for (var edge : node.parents()) {
+                if (edge.user() instanceof BlockBackend backend && !backend.name().isEmpty()) {
+                    return backend.name();
+                }
+            }
+            return "";
+        }
+
+        @Override
         public void stopForIoError() {
             vmm.run().requestStop(RunState.IO_ERROR);
         }
@@ -191,12 +222,8 @@ public final class BlockRoom implements Room {
 
         @Override
         public void failure(QuorumNode node, long offset, long length) {
-            String reference = node.name();
-            for (var edge : node.parents()) {
-                if (edge.user() instanceof BlockBackend backend && !backend.name().isEmpty()) {
-                    reference = backend.name();
-                }
-            }
+            String device = Host.deviceName(node);
+            String reference = device.isEmpty() ? node.name() : device;
             vmm.emit(new QuorumFailureEvent(reference, offset / 512, sectors(offset, length)));
         }
     }

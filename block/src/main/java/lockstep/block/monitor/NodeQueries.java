@@ -142,7 +142,7 @@ final class NodeQueries {
         if (node instanceof Qcow2Node qcow2) {
             Qcow2Header header = qcow2.header();
             long cluster = 1L << header.clusterBits();
-            image.clusterSize(cluster).dirtyFlag(false).formatSpecific(specific(header));
+            image.clusterSize(cluster).dirtyFlag(false).formatSpecific(specific(qcow2));
             limits.discardAlignment(cluster).writeZeroesAlignment(cluster);
             if (header.backingFile() != null) {
                 image.backingFilename(header.backingFile())
@@ -168,7 +168,8 @@ final class NodeQueries {
         return image.build();
     }
 
-    private static ImageInfoSpecific specific(Qcow2Header header) {
+    private static ImageInfoSpecific specific(Qcow2Node node) {
+        Qcow2Header header = node.header();
         boolean v3 = header.version() >= 3;
         return new ImageInfoSpecific.Qcow2(
                 new ImageInfoSpecificQCow2Wrapper(
@@ -178,7 +179,7 @@ final class NodeQueries {
                                 null,
                                 v3 ? Boolean.FALSE : null,
                                 v3 ? Boolean.valueOf((header.compatible() & 1) != 0) : null,
-                                v3 ? Boolean.valueOf((header.incompatible() & 2) != 0) : null,
+                                v3 ? Boolean.valueOf(node.corrupt()) : null,
                                 1L << header.refcountOrder(),
                                 null,
                                 header.compressionType() == 0

@@ -7,6 +7,7 @@ import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsFile;
 import lockstep.api.BlockdevOptionsNbd;
 import lockstep.api.BlockdevOptionsNull;
+import lockstep.api.BlockdevOptionsQcow2;
 import lockstep.api.BlockdevOptionsQuorum;
 import lockstep.api.BlockdevOptionsRaw;
 import lockstep.api.BlockdevRef;
@@ -25,6 +26,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.NodeInfo;
 import lockstep.block.nullco.NullNode;
+import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
@@ -227,7 +229,7 @@ public final class NodeOpener {
                     case BlockdevOptions.Raw raw -> raw(raw.data(), given, settings);
                     case BlockdevOptions.Qcow2 qcow2 -> {
                         overridden = qcow2.data().backing() != null;
-                        yield qcow2(qcow2.data().file(), qcow2.data().backing(), given, settings);
+                        yield qcow2(qcow2.data(), given, settings);
                     }
                     case BlockdevOptions.Quorum quorum -> quorum(quorum.data(), given, settings);
                     case BlockdevOptions.Replication r -> {
@@ -430,22 +432,21 @@ public final class NodeOpener {
         }
     }
 
-    private BlockNode qcow2(
-            BlockdevRef fileRef,
-            @Nullable BlockdevRefOrNull backing,
-            JsonObject given,
-            Settings settings)
+    private BlockNode qcow2(BlockdevOptionsQcow2 qcow2, JsonObject given, Settings settings)
             throws BlockException {
-        BlockNode file = child(fileRef, given.get("file"), settings.child());
+        OverlapChecks checks = OverlapChecks.of(qcow2.overlapCheck());
+        BlockNode file = child(qcow2.file(), given.get("file"), settings.child());
         Qcow2Node node;
         try {
             boolean readOnly = settings.readOnly() || file.readOnly() && settings.autoReadOnly();
-            node = Qcow2Node.open(graph, settings.name(), readOnly, file, settings.active());
+            node =
+                    Qcow2Node.open(
+                            graph, settings.name(), readOnly, file, settings.active(), checks);
         } finally {
             graph.release(file);
         }
         try {
-            BlockNode below = backing(node, backing, given, settings);
+            BlockNode below = backing(node, qcow2.backing(), given, settings);
             if (below != null) {
                 try {
                     node.attachBacking(below);

@@ -2,7 +2,6 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
 
 import java.lang.foreign.MemorySegment;
 import java.util.zip.DataFormatException;
@@ -37,7 +36,7 @@ final class Decompressor {
     }
 
     /** Fills {@code destination} from byte {@code inCluster} of a compressed cluster on. */
-    synchronized void read(BlockNode file, long entry, long inCluster, MemorySegment destination)
+    synchronized void read(Guard file, long entry, long inCluster, MemorySegment destination)
             throws BlockException {
         if (cachedEntry != entry) {
             cached = inflate(file, entry);
@@ -47,7 +46,7 @@ final class Decompressor {
                 MemorySegment.ofArray(cached), inCluster, destination, 0, destination.byteSize());
     }
 
-    private byte[] inflate(BlockNode file, long entry) throws BlockException {
+    private byte[] inflate(Guard file, long entry) throws BlockException {
         if (compressionType != 0) {
             throw new BlockException(
                     Errno.ENOTSUP, "qcow2: reading zstd-compressed clusters is not supported");
@@ -58,7 +57,15 @@ final class Decompressor {
             throw new BlockException(
                     Errno.EIO, "qcow2: compressed cluster beyond the end of the image");
         }
-        Qcow2Header.readUpTo(file, start, MemorySegment.ofArray(packed), file.length());
+        int other = file.overlap(0, start, packed.length);
+        if (other != 0) {
+            throw file.damaged(
+                    "Compressed cluster offset "
+                            + Guard.hex(start)
+                            + " overlaps with "
+                            + MetadataMap.name(other));
+        }
+        file.readUpTo(start, MemorySegment.ofArray(packed));
         byte[] plain = new byte[1 << clusterBits];
         try (Inflater inflater = new Inflater(true)) {
             inflater.setInput(packed);

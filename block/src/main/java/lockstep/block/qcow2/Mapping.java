@@ -1,8 +1,6 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
 
 import org.jspecify.annotations.Nullable;
 
@@ -22,7 +20,7 @@ final class Mapping {
     private static final long L2_CACHE_BYTES = 32L << 20;
     private static final int PENDING_FREES_MAX = 1 << 16;
 
-    private final BlockNode file;
+    private final Guard file;
     private final Qcow2Header header;
     private final long clusterSize;
     private final int clusterBits;
@@ -34,10 +32,11 @@ final class Mapping {
     private int l1DirtyFrom = Integer.MAX_VALUE;
     private int l1DirtyTo;
     private boolean anyRefcountsSinceSync;
+    private final SnapshotTable snapshots;
     private long dataEnd;
 
-    /** Reads the L1 and the refcount table. */
-    Mapping(BlockNode file, Qcow2Header header) throws BlockException {
+    /** Reads the L1 and the refcount table, and makes all tables known to the guard. */
+    Mapping(Guard file, Qcow2Header header) throws BlockException {
         this.file = file;
         this.header = header;
         this.clusterBits = header.clusterBits();
@@ -45,20 +44,40 @@ final class Mapping {
         this.l2Bits = clusterBits - 3;
         this.l1Offset = header.l1Offset();
         this.dataEnd = file.length();
-        this.tables = new TableCache(clusterSize, L2_CACHE_BYTES);
+        this.tables = new TableCache(file, MetadataMap.ACTIVE_L2, clusterSize, L2_CACHE_BYTES);
         this.refcounts = new Refcounts(file, header);
         int entries = header.l1Size();
         MemorySegment bytes = Arena.ofAuto().allocate(Math.max(8, entries * 8L));
-        Qcow2Header.readUpTo(file, l1Offset, bytes, dataEnd);
+        file.readUpTo(l1Offset, bytes);
+        MetadataMap metadata = file.metadata();
+        metadata.addRange(MetadataMap.ACTIVE_L1, l1Offset, entries * 8L);
+        snapshots = SnapshotTable.read(file, header);
+        snapshots.enter(metadata, header.snapshotsOffset());
+        metadata.addRange(
+                MetadataMap.BITMAP_DIRECTORY,
+                header.bitmapDirectoryOffset(),
+                header.bitmapDirectoryBytes());
+        metadata.index();
         l1 = new long[entries];
         for (int i = 0; i < entries; i++) {
             l1[i] = bytes.get(Qcow2Header.BE64, i * 8L);
+            if ((l1[i] & OFFSET_MASK) != 0) {
+                metadata.add(MetadataMap.ACTIVE_L2, l1[i] & OFFSET_MASK);
+            }
         }
     }
 
     /** The L1 table's entries. */
     long[] l1() {
         return l1;
+    }
+
+    long l1Offset() {
+        return l1Offset;
+    }
+
+    SnapshotTable snapshots() {
+        return snapshots;
     }
 
     Refcounts refcounts() {
@@ -87,27 +106,133 @@ final class Mapping {
         return (int) (offset >>> clusterBits) & (1 << l2Bits) - 1;
     }
 
-    BlockException corrupt(String what) {
-        return new BlockException(
-                Errno.EIO, "qcow2 image on node " + file.name() + " is corrupt: " + what);
-    }
-
-    /** The L2 table of an L1 entry, null when it is not allocated. */
-    TableCache.@Nullable Table l2(int index) throws BlockException {
+    /**
+     * The L2 table of an L1 entry, null when it is not allocated.
+     *
+     * @param writing whether it shall be changed, so that it must be nothing else
+     */
+    TableCache.@Nullable Table l2(int index, boolean writing) throws BlockException {
         long offset = l1[index] & OFFSET_MASK;
         if (offset == 0) {
             return null;
         }
         if ((offset & clusterSize - 1) != 0) {
-            throw corrupt("L2 table offset 0x" + Long.toHexString(offset) + " unaligned");
+            throw file.fatal(l2Table(index) + " unaligned (L1 index: " + Guard.hex(index) + ")");
         }
-        return tables.get(file, offset);
+        int other = file.overlap(MetadataMap.ACTIVE_L2, offset, clusterSize);
+        if (other != 0 && !writing) {
+            throw file.damaged(
+                    l2Table(index)
+                            + " overlaps with "
+                            + MetadataMap.name(other)
+                            + " (L1 index: "
+                            + Guard.hex(index)
+                            + ")");
+        }
+        if (writing && other == 0 && file.metadata().shared(offset)) {
+            other = MetadataMap.ACTIVE_L2;
+        }
+        if (other != 0) {
+            throw file.overwrite(other, offset, clusterSize);
+        }
+        TableCache.Table table = tables.get(offset);
+        if (table == null) {
+            throw file.fatal(
+                    l2Table(index) + " outside the image (L1 index: " + Guard.hex(index) + ")");
+        }
+        return table;
     }
 
-    /** The L2 entry of a guest offset, 0 when there is no table. */
+    private String l2Table(int index) {
+        return "L2 table offset " + Guard.hex(l1[index] & OFFSET_MASK);
+    }
+
+    /** The L2 entry of a guest offset to be read through, 0 when there is no table. */
     long entry(long offset) throws BlockException {
-        TableCache.Table table = l2(l1Index(offset));
-        return table == null ? 0 : table.entry(l2Index(offset));
+        int index = l1Index(offset);
+        TableCache.Table table = l2(index, false);
+        if (table == null) {
+            return 0;
+        }
+        long entry = table.entry(l2Index(offset));
+        if (isCompressed(entry)) {
+            return entry;
+        }
+        if ((entry & ZERO) != 0 && header.version() < 3) {
+            throw file.fatal("Zero cluster entry found in pre-v3 image" + place(table, offset));
+        }
+        if ((entry & OFFSET_MASK & clusterSize - 1) != 0) {
+            throw file.fatal(
+                    "Cluster allocation offset "
+                            + Guard.hex(entry & OFFSET_MASK)
+                            + " unaligned"
+                            + place(table, offset));
+        }
+        return entry;
+    }
+
+    private String place(TableCache.Table table, long offset) {
+        return " (L2 offset: "
+                + Guard.hex(table.offset)
+                + ", L2 index: "
+                + Guard.hex(l2Index(offset))
+                + ")";
+    }
+
+    /** The L2 entry of a guest offset to be written in place, 0 when there is no table. */
+    long entryForWriting(long offset) throws BlockException {
+        TableCache.Table table = l2(l1Index(offset), true);
+        if (table == null) {
+            return 0;
+        }
+        long entry = table.entry(l2Index(offset));
+        if (isCompressed(entry)) {
+            return entry;
+        }
+        long host = entry & OFFSET_MASK;
+        if ((entry & ZERO) != 0 && header.version() < 3) {
+            throw file.fatal("Zero cluster entry found in pre-v3 image" + place(table, offset));
+        }
+        if ((entry & COPIED) != 0 && (host & clusterSize - 1) != 0) {
+            throw file.fatal(
+                    (isZero(entry) ? "Preallocated zero" : "Data")
+                            + " cluster offset "
+                            + Guard.hex(host)
+                            + " unaligned (guest offset: "
+                            + Guard.hex(offset)
+                            + ")");
+        }
+        if (isInPlace(entry) && !isInside(host)) {
+            throw file.damaged(
+                    "Data cluster offset "
+                            + Guard.hex(host)
+                            + " outside the image (guest offset: "
+                            + Guard.hex(offset)
+                            + ")");
+        }
+        return entry;
+    }
+
+    /** Errors when a data cluster cannot be read because it is no data of this image. */
+    void checkReadable(long entry, long offset) throws BlockException {
+        long host = entry & OFFSET_MASK;
+        int other = file.overlap(0, host, clusterSize);
+        if (other != 0 || !isInside(host)) {
+            throw file.damaged(
+                    "Cluster allocation offset "
+                            + Guard.hex(host)
+                            + (other == 0
+                                    ? " outside the image"
+                                    : " overlaps with " + MetadataMap.name(other))
+                            + " (guest offset: "
+                            + Guard.hex(offset & -clusterSize)
+                            + ")");
+        }
+    }
+
+    private boolean isInside(long host) throws BlockException {
+        // The file may have grown when another process writes the image.
+        return host < dataEnd || host < file.length();
     }
 
     static boolean isCompressed(long entry) {
@@ -118,17 +243,20 @@ final class Mapping {
         return header.version() >= 3 && !isCompressed(entry) && (entry & ZERO) != 0;
     }
 
-    long hostOffset(long entry) throws BlockException {
-        long host = entry & OFFSET_MASK;
-        if ((host & clusterSize - 1) != 0) {
-            throw corrupt("data cluster offset 0x" + Long.toHexString(host) + " unaligned");
-        }
-        return host;
-    }
-
     /** Whether the cluster is the active table's alone, so that it can be overwritten. */
     boolean isInPlace(long entry) {
-        return (entry & COPIED) != 0 && !isCompressed(entry) && !isZero(entry);
+        return (entry & COPIED) != 0
+                && (entry & OFFSET_MASK) != 0
+                && !isCompressed(entry)
+                && !isZero(entry);
+    }
+
+    /** Whether an entry's cluster can be one, so that it may be kept for later. */
+    boolean isSound(long entry) throws BlockException {
+        long host = entry & OFFSET_MASK;
+        return (host & clusterSize - 1) == 0
+                && isInside(host)
+                && file.metadata().parts(host, clusterSize) == 0;
     }
 
     boolean isUnallocated(long entry) {
@@ -138,15 +266,17 @@ final class Mapping {
     /** The L2 table of an L1 entry, made or copied so that it belongs to the active table alone. */
     TableCache.Table l2ForWriting(int index) throws BlockException {
         long old = l1[index];
-        TableCache.Table table = l2(index);
+        TableCache.Table table = l2(index, true);
         if (table != null && (old & COPIED) != 0) {
             return table;
         }
         long offset = refcounts.allocate(1).offset();
         TableCache.Table made = tables.fresh(offset);
+        file.metadata().add(MetadataMap.ACTIVE_L2, offset);
         dataEnd = Math.max(dataEnd, offset + clusterSize);
         if (table != null) {
             MemorySegment.copy(table.data, 0, made.data, 0, clusterSize);
+            file.metadata().remove(old & OFFSET_MASK);
             refcounts.free(old & OFFSET_MASK, clusterSize);
         }
         l1[index] = offset | COPIED;
@@ -155,14 +285,26 @@ final class Mapping {
         return made;
     }
 
-    /** Lets go of what an entry pointed to. */
-    void freeMapping(long entry) {
+    /** Lets go of what an entry pointed to; what cannot have been in use is left alone. */
+    void freeMapping(long entry) throws BlockException {
         if (isCompressed(entry)) {
-            refcounts.free(
-                    Decompressor.start(entry, clusterBits),
-                    Decompressor.length(entry, clusterBits));
-        } else if ((entry & OFFSET_MASK) != 0) {
-            refcounts.free(entry & OFFSET_MASK, clusterSize);
+            long start = Decompressor.start(entry, clusterBits);
+            long length = Decompressor.length(entry, clusterBits);
+            if (isInside(start)) {
+                refcounts.free(start, length);
+            } else {
+                file.report("Cannot free compressed cluster " + Guard.hex(start));
+            }
+            return;
+        }
+        long host = entry & OFFSET_MASK;
+        if (host == 0) {
+            return;
+        }
+        if ((host & clusterSize - 1) != 0) {
+            file.report("Cannot free unaligned cluster " + Guard.hex(host));
+        } else {
+            refcounts.free(host, clusterSize);
         }
     }
 
@@ -186,7 +328,7 @@ final class Mapping {
                 file.flush();
                 anyRefcountsSinceSync = false;
             }
-            tables.write(file);
+            tables.write();
         }
         if (l1DirtyTo > 0) {
             file.flush();
@@ -195,7 +337,7 @@ final class Mapping {
             for (int i = 0; i < count; i++) {
                 bytes.set(Qcow2Header.BE64, i * 8L, l1[l1DirtyFrom + i]);
             }
-            file.write(l1Offset + l1DirtyFrom * 8L, bytes);
+            file.write(MetadataMap.ACTIVE_L1, l1Offset + l1DirtyFrom * 8L, bytes);
             l1DirtyFrom = Integer.MAX_VALUE;
             l1DirtyTo = 0;
         }
@@ -204,22 +346,6 @@ final class Mapping {
             refcounts.applyFrees(tables::drop);
             refcounts.write();
             anyRefcountsSinceSync = true;
-        }
-    }
-
-    /** A wrong refcount must not make a table a data cluster. */
-    void checkNotMetadata(Refcounts.Run run) throws BlockException {
-        long end = run.offset() + ((long) run.clusters() << clusterBits);
-        long l1End = l1Offset + l1.length * 8L;
-        long table = refcounts.tableOffset();
-        long tableEnd = table + ((long) refcounts.tableClusters() << clusterBits);
-        if (run.offset() < clusterSize
-                || run.offset() < l1End && l1Offset < end
-                || run.offset() < tableEnd && table < end) {
-            throw corrupt(
-                    "a metadata cluster at 0x"
-                            + Long.toHexString(run.offset())
-                            + " counts as free");
         }
     }
 
@@ -235,19 +361,20 @@ final class Mapping {
     void growL1(int entries) throws BlockException {
         int clusters = (int) (entries * 8L + clusterSize - 1 >>> clusterBits);
         long offset = refcounts.allocateExactly(clusters);
-        long[] grown = java.util.Arrays.copyOf(l1, entries);
+        long[] grown = Arrays.copyOf(l1, entries);
         MemorySegment bytes = Arena.ofAuto().allocate((long) clusters << clusterBits);
         for (int i = 0; i < entries; i++) {
             bytes.set(Qcow2Header.BE64, i * 8L, grown[i]);
         }
-        file.write(offset, bytes);
+        file.write(MetadataMap.ACTIVE_L1, offset, bytes);
         refcounts.write();
         file.flush();
         MemorySegment fields = MemorySegment.ofArray(new byte[12]);
         fields.set(Qcow2Header.BE32, 0, entries);
         fields.set(Qcow2Header.BE64, 4, offset);
-        file.write(Qcow2Header.L1_SIZE_AT, fields);
+        file.write(MetadataMap.HEADER, Qcow2Header.L1_SIZE_AT, fields);
         file.flush();
+        file.metadata().setRange(MetadataMap.ACTIVE_L1, offset, entries * 8L);
         if (l1.length > 0) {
             refcounts.free(l1Offset, l1.length * 8L);
         }
@@ -280,8 +407,12 @@ final class Mapping {
             // With the L1 table empty everything else is unused, so each further step only turns
             // leaks into nothing.
             Arrays.fill(l1, 0);
-            file.write(l1Offset, Arena.ofAuto().allocate(Math.max(8, l1.length * 8L)));
             tables.clear();
+            file.metadata().clearClusters();
+            file.write(
+                    MetadataMap.ACTIVE_L1,
+                    l1Offset,
+                    Arena.ofAuto().allocate(Math.max(8, l1.length * 8L)));
             l1DirtyFrom = Integer.MAX_VALUE;
             l1DirtyTo = 0;
             refcounts.reset(used);
@@ -306,6 +437,7 @@ final class Mapping {
     private void freeAll() throws BlockException {
         for (int i = 0; i < l1.length; i++) {
             if ((l1[i] & OFFSET_MASK) != 0) {
+                tidy();
                 TableCache.Table table = l2ForWriting(i);
                 for (int j = 0; j < 1 << l2Bits; j++) {
                     long old = table.entry(j);
@@ -315,7 +447,6 @@ final class Mapping {
                     }
                 }
                 tables.markDirty();
-                tidy();
             }
         }
         writeBack();

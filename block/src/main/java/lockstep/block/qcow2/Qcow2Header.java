@@ -39,7 +39,9 @@ public record Qcow2Header(
         long autoclear,
         int refcountOrder,
         int compressionType,
-        boolean bitmaps) {
+        boolean bitmaps,
+        long bitmapDirectoryOffset,
+        long bitmapDirectoryBytes) {
 
     static final ValueLayout.OfInt BE32 =
             ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
@@ -245,7 +247,9 @@ public record Qcow2Header(
                 autoclear,
                 refcountOrder,
                 compression,
-                extensions.bitmaps);
+                extensions.bitmaps,
+                extensions.bitmapDirectoryOffset,
+                extensions.bitmapDirectoryBytes);
     }
 
     private static void checkTable(
@@ -272,6 +276,8 @@ public record Qcow2Header(
         @Nullable String backingFormat;
         @Nullable MemorySegment features;
         boolean bitmaps;
+        long bitmapDirectoryOffset;
+        long bitmapDirectoryBytes;
 
         static Extensions read(MemorySegment first, long start, long end) throws BlockException {
             Extensions found = new Extensions();
@@ -301,7 +307,13 @@ public record Qcow2Header(
                                         StandardCharsets.US_ASCII);
                     }
                     case EXT_FEATURES -> found.features = data;
-                    case EXT_BITMAPS -> found.bitmaps = true;
+                    case EXT_BITMAPS -> {
+                        found.bitmaps = true;
+                        if (length == 24) {
+                            found.bitmapDirectoryBytes = data.get(BE64, 8);
+                            found.bitmapDirectoryOffset = data.get(BE64, 16);
+                        }
+                    }
                     default -> {
                         // Unknown extensions stay where they are: the header is only ever patched
                         // in place.

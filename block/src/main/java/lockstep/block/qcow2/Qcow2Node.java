@@ -25,6 +25,8 @@ public final class Qcow2Node extends BlockNode {
     private static final int ALLOCATION_MAX_BYTES = 8 << 20;
 
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
+    private final Guard guard;
+    private final BlockNode opening;
     private Qcow2Header header;
     private Mapping map;
     private volatile long size;
@@ -33,11 +35,28 @@ public final class Qcow2Node extends BlockNode {
     private @Nullable Decompressor decompressor;
 
     private Qcow2Node(
-            BlockGraph graph, String name, boolean readOnly, BlockNode file, Qcow2Header h)
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            OverlapChecks checks,
+            BlockNode file,
+            Qcow2Header h)
             throws BlockException {
         super(graph, "qcow2", name, readOnly);
+        opening = file;
+        guard =
+                new Guard(
+                        this::file,
+                        checks.parts(),
+                        () -> !readOnly() && active(),
+                        (message, offset, size, fatal) ->
+                                graph.host().imageCorrupted(this, message, offset, size, fatal));
         header = h;
-        map = new Mapping(file, h);
+        clusterBits = h.clusterBits();
+        clusterSize = h.clusterSize();
+        size = h.size();
+        guard.opened(h);
+        map = new Mapping(guard, h);
     }
 
     /**
@@ -45,19 +64,24 @@ public final class Qcow2Node extends BlockNode {
      *
      * @param file the node the image is stored in; this node takes its own reference
      * @param active false while another process may still write the image
+     * @param checks what is protected from wrong writes
      */
     public static Qcow2Node open(
-            BlockGraph graph, String name, boolean readOnly, BlockNode file, boolean active)
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            BlockNode file,
+            boolean active,
+            OverlapChecks checks)
             throws BlockException {
         Qcow2Header header = Qcow2Header.read(file, !readOnly && active);
-        Qcow2Node node = new Qcow2Node(graph, name, readOnly, file, header);
+        Qcow2Node node = new Qcow2Node(graph, name, readOnly, checks, file, header);
         if (!active) {
             BlockGraph.startInactive(node);
         }
         graph.add(node);
         try {
             graph.attach(node, "file", Role.STORAGE, file);
-            node.load();
             if (!readOnly && active) {
                 node.prepareForWriting();
             }
@@ -73,6 +97,11 @@ public final class Qcow2Node extends BlockNode {
         graph().attach(this, "backing", Role.BACKING, backing);
     }
 
+    /** Whether the image is marked as corrupt. Any thread. */
+    public boolean corrupt() {
+        return guard.corrupt();
+    }
+
     /** The header as it was read when the image was opened or activated. */
     public Qcow2Header header() {
         return header;
@@ -86,28 +115,25 @@ public final class Qcow2Node extends BlockNode {
     /** The node that the image is stored in. */
     private BlockNode file() {
         ChildEdge edge = child("file");
-        if (edge == null) {
-            throw new IllegalStateException(name() + " has no file");
-        }
-        return edge.node();
+        return edge == null ? opening : edge.node();
     }
 
     private void load() throws BlockException {
-        BlockNode file = file();
-        header = Qcow2Header.read(file, !readOnly() && active());
+        header = Qcow2Header.read(file(), !readOnly() && active());
         clusterBits = header.clusterBits();
         clusterSize = header.clusterSize();
         size = header.size();
-        map = new Mapping(file, header);
+        guard.opened(header);
+        map = new Mapping(guard, header);
         decompressor = null;
     }
 
     private void prepareForWriting() throws BlockException {
         if (header.has(Qcow2Header.DIRTY)) {
             // Refcounts cannot be trusted: the last writer postponed them and did not come back.
-            new Qcow2Repair(file(), header, map.l1()).rebuildRefcounts();
+            new Qcow2Repair(guard, header, map).rebuildRefcounts();
             patchHeader(Qcow2Header.INCOMPATIBLE_AT, header.incompatible() & ~Qcow2Header.DIRTY);
-            file().flush();
+            guard.flush();
             load();
         }
         if (header.autoclear() != 0) {
@@ -120,7 +146,7 @@ public final class Qcow2Node extends BlockNode {
     private void patchHeader(int at, long value) throws BlockException {
         MemorySegment field = MemorySegment.ofArray(new byte[8]);
         field.set(Qcow2Header.BE64, 0, value);
-        file().write(at, field);
+        guard.write(MetadataMap.HEADER, at, field);
     }
 
     @Override
@@ -154,7 +180,7 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     protected void close() throws BlockException {
-        if (!readOnly() && active() && child("file") != null && size != 0) {
+        if (!readOnly() && active() && child("file") != null && size != 0 && !guard.stopped()) {
             flush();
         }
     }
@@ -186,11 +212,12 @@ public final class Qcow2Node extends BlockNode {
             long inCluster = position & clusterSize - 1;
             long run = Math.min(total - done, clusterSize - inCluster);
             if (Mapping.isCompressed(entry)) {
-                decompressor().read(file(), entry, inCluster, destination.asSlice(done, run));
+                decompressor().read(guard, entry, inCluster, destination.asSlice(done, run));
             } else if (map.isZero(entry)) {
                 destination.asSlice(done, run).fill((byte) 0);
             } else if ((entry & Mapping.OFFSET_MASK) != 0) {
-                long host = map.hostOffset(entry);
+                long host = entry & Mapping.OFFSET_MASK;
+                map.checkReadable(entry, position);
                 while (run < total - done) {
                     long next = map.entry(offset + done + run);
                     if (Mapping.isCompressed(next)
@@ -198,6 +225,7 @@ public final class Qcow2Node extends BlockNode {
                             || (next & Mapping.OFFSET_MASK) != host + inCluster + run) {
                         break;
                     }
+                    map.checkReadable(next, position + run);
                     run += Math.min(total - done - run, clusterSize);
                 }
                 readHost(host + inCluster, destination.asSlice(done, run));
@@ -250,6 +278,7 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public void write(long offset, MemorySegment source) throws BlockException {
+        guard.checkUsable();
         checkRange(offset, source.byteSize(), size);
         long done = 0;
         long total = source.byteSize();
@@ -271,22 +300,22 @@ public final class Qcow2Node extends BlockNode {
             long total = source.byteSize();
             while (done < total) {
                 long position = offset + done;
-                long entry = map.entry(position);
+                long entry = map.entryForWriting(position);
                 if (!map.isInPlace(entry)) {
                     break;
                 }
-                long host = map.hostOffset(entry);
+                long host = entry & Mapping.OFFSET_MASK;
                 long inCluster = position & clusterSize - 1;
                 long run = Math.min(total - done, clusterSize - inCluster);
                 while (run < total - done) {
-                    long next = map.entry(position + run);
+                    long next = map.entryForWriting(position + run);
                     if (!map.isInPlace(next)
                             || (next & Mapping.OFFSET_MASK) != host + inCluster + run) {
                         break;
                     }
                     run += Math.min(total - done - run, clusterSize);
                 }
-                file().write(host + inCluster, source.asSlice(done, run));
+                guard.write(0, host + inCluster, source.asSlice(done, run));
                 done += run;
             }
             return done;
@@ -308,26 +337,24 @@ public final class Qcow2Node extends BlockNode {
             long most = Math.min(source.byteSize(), ALLOCATION_MAX_BYTES);
             int wanted = (int) (inCluster + most + clusterSize - 1 >>> clusterBits);
             wanted = Math.min(wanted, (int) (map.l2Span() >>> clusterBits) - map.l2Index(offset));
+            TableCache.Table table = map.l2ForWriting(map.l1Index(offset));
+            int index = map.l2Index(offset);
             int count = 0;
-            while (count < wanted
-                    && !map.isInPlace(map.entry(first + ((long) count << clusterBits)))) {
+            while (count < wanted && !map.isInPlace(table.entry(index + count))) {
                 count++;
             }
             if (count == 0) {
                 return 0;
             }
-            TableCache.Table table = map.l2ForWriting(map.l1Index(offset));
             Refcounts.Run run = map.refcounts().allocate(count);
             long bytes =
                     Math.min(source.byteSize(), ((long) run.clusters() << clusterBits) - inCluster);
             try {
-                map.checkNotMetadata(run);
                 fill(first, run, inCluster, source.asSlice(0, bytes));
             } catch (BlockException e) {
                 map.refcounts().release(run.offset(), run.clusters());
                 throw e;
             }
-            int index = map.l2Index(offset);
             for (int i = 0; i < run.clusters(); i++) {
                 long old = table.entry(index + i);
                 table.entry(index + i, run.offset() + ((long) i << clusterBits) | Mapping.COPIED);
@@ -343,12 +370,11 @@ public final class Qcow2Node extends BlockNode {
     /** Writes data into new clusters, with the old content around it. */
     private void fill(long first, Refcounts.Run run, long inCluster, MemorySegment data)
             throws BlockException {
-        BlockNode file = file();
         long end = inCluster + data.byteSize();
         long clusterEnd = end + clusterSize - 1 & -clusterSize;
         boolean fresh = run.offset() >= map.dataEnd();
         copyOld(first, inCluster, run.offset(), fresh);
-        file.write(run.offset() + inCluster, data);
+        guard.write(0, run.offset() + inCluster, data);
         copyOld(first + end, clusterEnd - end, run.offset() + end, fresh);
         map.wroteUpTo(run.offset() + clusterEnd);
     }
@@ -368,7 +394,7 @@ public final class Qcow2Node extends BlockNode {
             }
             buffer.asSlice(there).fill((byte) 0);
             if (!fresh || !Zeroes.isZero(buffer)) {
-                file().write(host, buffer);
+                guard.write(0, host, buffer);
             }
         }
     }
@@ -388,13 +414,14 @@ public final class Qcow2Node extends BlockNode {
         } finally {
             lock.writeLock().unlock();
         }
-        file().flush();
+        guard.flush();
     }
 
     // Zeroes, discard, status
 
     @Override
     public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        guard.checkUsable();
         checkRange(offset, length, size);
         long position = offset;
         long end = offset + length;
@@ -451,7 +478,7 @@ public final class Qcow2Node extends BlockNode {
                 if (map.isUnallocated(old) && backing() == null) {
                     continue;
                 }
-                if (plain && !mayUnmap && map.isInPlace(old)) {
+                if (plain && !mayUnmap && map.isInPlace(old) && map.isSound(old)) {
                     table.entry(i, old | Mapping.ZERO);
                 } else {
                     table.entry(i, plain ? Mapping.ZERO : 0);
@@ -467,6 +494,7 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public void discard(long offset, long length) throws BlockException {
+        guard.checkUsable();
         checkRange(offset, length, size);
         long position = offset + clusterSize - 1 & -clusterSize;
         long end = offset + length == size ? size : offset + length & -clusterSize;
@@ -508,6 +536,7 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public void truncate(long length) throws BlockException {
+        guard.checkUsable();
         if (length % 512 != 0) {
             throw new BlockException(Errno.EINVAL, "The new size must be a multiple of 512");
         }
@@ -529,7 +558,7 @@ public final class Qcow2Node extends BlockNode {
                 map.growL1((int) needed);
             }
             patchHeader(Qcow2Header.SIZE_AT, length);
-            file().flush();
+            guard.flush();
             size = length;
         } finally {
             lock.writeLock().unlock();
@@ -543,6 +572,7 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public void makeEmpty() throws BlockException {
+        guard.checkUsable();
         lock.writeLock().lock();
         try {
             map.makeEmpty();

@@ -2,179 +2,227 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
+import java.lang.foreign.ValueLayout;
 
 /**
  * Counts the references to every cluster from scratch. Used for images whose last writer postponed
  * refcount updates (the dirty bit): every refcount that is wrong is set right. Snapshots' tables
  * count as well.
+ *
+ * <p>All is counted and found consistent before anything is written: an image that is damaged
+ * beyond its refcounts is refused and stays as it is.
  */
 final class Qcow2Repair {
-    private static final long OFFSET_MASK = 0x00fffffffffffe00L;
-    private static final long COPIED = 1L << 63;
-    private static final long COMPRESSED = 1L << 62;
-    private static final long CLUSTERS_MAX = 1L << 30;
+    private static final long CLUSTERS_MAX = 1L << 26;
+    private static final String ADVICE = "; run qemu-img check -r all";
 
-    private final BlockNode file;
+    private final Guard file;
     private final Qcow2Header header;
-    private final long[] l1;
+    private final Mapping map;
+    private final Refcounts refcounts;
     private final long clusterSize;
     private final int clusterBits;
-    private final int[] counts;
+    private final int clusters;
 
-    Qcow2Repair(BlockNode file, Qcow2Header header, long[] l1) throws BlockException {
+    Qcow2Repair(Guard file, Qcow2Header header, Mapping map) throws BlockException {
         this.file = file;
         this.header = header;
-        this.l1 = l1;
+        this.map = map;
+        this.refcounts = map.refcounts();
         this.clusterSize = header.clusterSize();
         this.clusterBits = header.clusterBits();
-        long clusters = (file.length() + clusterSize - 1 >>> clusterBits) + 1;
-        if (clusters > CLUSTERS_MAX) {
-            throw new BlockException(Errno.EFBIG, "qcow2: image too large to repair");
+        long count = (file.length() + clusterSize - 1 >>> clusterBits) + 1;
+        if (count > CLUSTERS_MAX) {
+            throw refused("it is too large");
         }
-        counts = new int[(int) clusters];
+        clusters = (int) count;
     }
 
-    private void count(long offset, long length) throws BlockException {
-        if (length == 0) {
-            return;
-        }
-        long first = offset >>> clusterBits;
-        long last = offset + length - 1 >>> clusterBits;
-        if (last < first || last >= counts.length) {
-            throw new BlockException(
-                    Errno.EIO,
-                    "qcow2: cannot repair: a reference points beyond the end of the image (0x"
-                            + Long.toHexString(offset)
-                            + "); run qemu-img check");
-        }
-        for (long cluster = first; cluster <= last; cluster++) {
-            counts[(int) cluster]++;
-        }
-    }
-
-    private void countTable(long l1Entry) throws BlockException {
-        long offset = l1Entry & OFFSET_MASK;
-        if (offset == 0) {
-            return;
-        }
-        count(offset, clusterSize);
-        MemorySegment table = MemorySegment.ofArray(new byte[(int) clusterSize]);
-        Qcow2Header.readUpTo(file, offset, table, file.length());
-        for (long at = 0; at < clusterSize; at += 8) {
-            long entry = table.get(Qcow2Header.BE64, at);
-            if ((entry & COMPRESSED) != 0) {
-                count(
-                        Decompressor.start(entry, clusterBits),
-                        Decompressor.length(entry, clusterBits));
-            } else if ((entry & OFFSET_MASK) != 0) {
-                count(entry & OFFSET_MASK, clusterSize);
-            }
-        }
-    }
-
-    private void countSnapshots() throws BlockException {
-        long at = header.snapshotsOffset();
-        for (int i = 0; i < header.snapshots(); i++) {
-            MemorySegment fixed = MemorySegment.ofArray(new byte[40]);
-            Qcow2Header.readUpTo(file, at, fixed, file.length());
-            long offset = fixed.get(Qcow2Header.BE64, 0);
-            long entries = Integer.toUnsignedLong(fixed.get(Qcow2Header.BE32, 8));
-            int ids = fixed.get(Qcow2Header.BE32, 12);
-            long extra = Integer.toUnsignedLong(fixed.get(Qcow2Header.BE32, 36));
-            if (entries * 8 > 32L << 20 || extra > 1024) {
-                throw new BlockException(Errno.EIO, "qcow2: damaged snapshot table");
-            }
-            count(offset, entries * 8);
-            MemorySegment table = MemorySegment.ofArray(new byte[(int) entries * 8]);
-            Qcow2Header.readUpTo(file, offset, table, file.length());
-            for (int j = 0; j < entries; j++) {
-                countTable(table.get(Qcow2Header.BE64, j * 8L));
-            }
-            at += 40 + extra + (ids >>> 16) + (ids & 0xffff) + 7 & ~7L;
-        }
-        if (header.snapshots() != 0) {
-            count(header.snapshotsOffset(), at - header.snapshotsOffset());
-        }
+    private static BlockException refused(String why) {
+        return new BlockException(Errno.ENOTSUP, "qcow2: cannot repair the image: " + why + ADVICE);
     }
 
     /** Sets every refcount to the number of references found. COPIED flags follow. */
     void rebuildRefcounts() throws BlockException {
         if (header.bitmaps()) {
-            throw new BlockException(
-                    Errno.ENOTSUP,
-                    "qcow2: cannot repair an image with persistent bitmaps; run qemu-img check -r"
-                            + " all");
+            throw refused("it has persistent bitmaps");
         }
-        Arrays.fill(counts, 0);
-        Refcounts refcounts = new Refcounts(file, header);
-        count(0, clusterSize);
-        count(header.l1Offset(), l1.length * 8L);
-        for (long entry : l1) {
-            countTable(entry);
-        }
-        countSnapshots();
-        count(header.refcountTableOffset(), (long) header.refcountTableClusters() << clusterBits);
-        for (long block : refcounts.blocks()) {
-            if (block != 0) {
-                count(block, clusterSize);
+        try (Arena arena = Arena.ofConfined()) {
+            Counts counts = new Counts(arena.allocate(ValueLayout.JAVA_INT, clusters), clusterSize);
+            counts.all();
+            check(counts);
+            for (int cluster = 0; cluster < clusters; cluster++) {
+                if (refcounts.get(cluster) != counts.get(cluster)) {
+                    refcounts.correct(cluster, counts.get(cluster));
+                }
             }
+            refcounts.write();
+            file.flush();
+            fixCopied(counts);
+            file.flush();
         }
-        long most = refcounts.entriesPerBlock();
-        for (int cluster = 0; cluster < counts.length; cluster++) {
-            if (refcounts.get(cluster) == counts[cluster]) {
-                continue;
-            }
-            if (refcounts.blocks().length <= cluster / most
-                    || refcounts.blocks()[(int) (cluster / most)] == 0) {
-                throw new BlockException(
-                        Errno.ENOTSUP,
-                        "qcow2: cannot repair: refcount blocks are missing; run qemu-img check -r"
-                                + " all");
-            }
-            refcounts.force(cluster, counts[cluster]);
-        }
-        refcounts.write();
-        file.flush();
-        fixCopied();
-        file.flush();
     }
 
-    private boolean alone(long offset) {
-        return counts[(int) (offset >>> clusterBits)] == 1;
+    /** Errors when what was counted cannot be written as refcounts, or contradicts itself. */
+    private void check(Counts counts) throws BlockException {
+        for (int cluster = 0; cluster < clusters; cluster++) {
+            int count = counts.get(cluster);
+            int parts = file.metadata().parts((long) cluster << clusterBits, 1);
+            boolean tables = (parts & ~(MetadataMap.ACTIVE_L2 | MetadataMap.INACTIVE_L2)) == 0;
+            if (Integer.bitCount(parts) > (tables ? 2 : 1) || !tables && count != 1) {
+                throw refused(
+                        "its "
+                                + MetadataMap.name(parts)
+                                + " at "
+                                + Guard.hex((long) cluster << clusterBits)
+                                + " is used for something else as well");
+            }
+            if (Long.compareUnsigned(count, refcounts.most()) > 0) {
+                throw refused("its refcounts are too narrow");
+            }
+            if (refcounts.get(cluster) != count && !refcounts.has(cluster)) {
+                throw refused("refcount blocks are missing");
+            }
+        }
     }
 
-    private void fixCopied() throws BlockException {
+    /** How often each cluster is referred to. */
+    private final class Counts {
+        private final MemorySegment counts;
+        private final MemorySegment table;
+
+        Counts(MemorySegment counts, long clusterSize) {
+            this.counts = counts;
+            this.table = MemorySegment.ofArray(new byte[(int) clusterSize]);
+        }
+
+        int get(long cluster) {
+            return counts.getAtIndex(ValueLayout.JAVA_INT, cluster);
+        }
+
+        private void count(long offset, long length) throws BlockException {
+            if (length == 0) {
+                return;
+            }
+            long first = offset >>> clusterBits;
+            long last = offset + length - 1 >>> clusterBits;
+            if (offset < 0 || last < first || last >= clusters) {
+                throw refused(
+                        "a reference points beyond the end of the image ("
+                                + Guard.hex(offset)
+                                + ")");
+            }
+            for (long cluster = first; cluster <= last; cluster++) {
+                counts.setAtIndex(ValueLayout.JAVA_INT, cluster, get(cluster) + 1);
+            }
+        }
+
+        private void countCluster(long offset, String what) throws BlockException {
+            if ((offset & clusterSize - 1) != 0) {
+                throw refused(what + " offset " + Guard.hex(offset) + " is unaligned");
+            }
+            count(offset, clusterSize);
+        }
+
+        private void countTable(long l1Entry) throws BlockException {
+            long offset = l1Entry & Mapping.OFFSET_MASK;
+            if (offset == 0) {
+                return;
+            }
+            countCluster(offset, "L2 table");
+            table.fill((byte) 0);
+            file.readUpTo(offset, table);
+            for (long at = 0; at < clusterSize; at += 8) {
+                long entry = table.get(Qcow2Header.BE64, at);
+                if (Mapping.isCompressed(entry)) {
+                    count(
+                            Decompressor.start(entry, clusterBits),
+                            Decompressor.length(entry, clusterBits));
+                } else if ((entry & Mapping.OFFSET_MASK) != 0) {
+                    countData(entry & Mapping.OFFSET_MASK);
+                }
+            }
+        }
+
+        private void countData(long offset) throws BlockException {
+            int parts = file.metadata().parts(offset, 1);
+            if (parts != 0) {
+                throw refused(
+                        "a data cluster at "
+                                + Guard.hex(offset)
+                                + " is the image's "
+                                + MetadataMap.name(parts));
+            }
+            countCluster(offset, "data cluster");
+        }
+
+        private void countSnapshots() throws BlockException {
+            SnapshotTable snapshots = map.snapshots();
+            count(header.snapshotsOffset(), snapshots.length());
+            for (SnapshotTable.L1 l1 : snapshots.tables()) {
+                count(l1.offset(), l1.bytes());
+                MemorySegment entries = MemorySegment.ofArray(new byte[(int) l1.bytes()]);
+                file.readUpTo(l1.offset(), entries);
+                for (long at = 0; at < l1.bytes(); at += 8) {
+                    countTable(entries.get(Qcow2Header.BE64, at));
+                }
+            }
+        }
+
+        void all() throws BlockException {
+            count(0, clusterSize);
+            count(map.l1Offset(), map.l1().length * 8L);
+            for (long entry : map.l1()) {
+                countTable(entry);
+            }
+            countSnapshots();
+            count(
+                    header.refcountTableOffset(),
+                    (long) header.refcountTableClusters() << clusterBits);
+            for (long block : refcounts.blocks()) {
+                if (block != 0) {
+                    countCluster(block, "refcount block");
+                }
+            }
+        }
+    }
+
+    private static long copied(long entry, boolean alone) {
+        return alone ? entry | Mapping.COPIED : entry & ~Mapping.COPIED;
+    }
+
+    private void fixCopied(Counts counts) throws BlockException {
+        long[] l1 = map.l1();
+        MemorySegment table = MemorySegment.ofArray(new byte[(int) clusterSize]);
+        MemorySegment field = MemorySegment.ofArray(new byte[8]);
         for (int i = 0; i < l1.length; i++) {
-            long offset = l1[i] & OFFSET_MASK;
+            long offset = l1[i] & Mapping.OFFSET_MASK;
             if (offset == 0) {
                 continue;
             }
-            MemorySegment table = MemorySegment.ofArray(new byte[(int) clusterSize]);
-            Qcow2Header.readUpTo(file, offset, table, file.length());
+            table.fill((byte) 0);
+            file.readUpTo(offset, table);
             boolean changed = false;
             for (long at = 0; at < clusterSize; at += 8) {
                 long entry = table.get(Qcow2Header.BE64, at);
-                if ((entry & COMPRESSED) == 0 && (entry & OFFSET_MASK) != 0) {
-                    long right = entry & ~COPIED | (alone(entry & OFFSET_MASK) ? COPIED : 0);
-                    if (right != entry) {
-                        table.set(Qcow2Header.BE64, at, right);
-                        changed = true;
-                    }
+                long host = entry & Mapping.OFFSET_MASK;
+                if (!Mapping.isCompressed(entry) && host != 0) {
+                    long right = copied(entry, counts.get(host >>> clusterBits) == 1);
+                    changed |= right != entry;
+                    table.set(Qcow2Header.BE64, at, right);
                 }
             }
             if (changed) {
-                file.write(offset, table);
+                file.write(MetadataMap.ACTIVE_L2, offset, table);
             }
-            long right = l1[i] & ~COPIED | (alone(offset) ? COPIED : 0);
+            long right = copied(l1[i], counts.get(offset >>> clusterBits) == 1);
             if (right != l1[i]) {
                 l1[i] = right;
-                MemorySegment field = MemorySegment.ofArray(new byte[8]);
                 field.set(Qcow2Header.BE64, 0, right);
-                file.write(header.l1Offset() + i * 8L, field);
+                file.write(MetadataMap.ACTIVE_L1, map.l1Offset() + i * 8L, field);
             }
         }
     }

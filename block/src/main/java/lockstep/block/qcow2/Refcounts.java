@@ -2,13 +2,13 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.BitSet;
 
 /**
  * The reference counts of an image's clusters, and the allocator over them. Everything is called
@@ -23,7 +23,7 @@ final class Refcounts {
     private static final long TABLE_BYTES_MAX = 8L << 20;
     private static final long CACHE_BYTES = 4L << 20;
 
-    private final BlockNode file;
+    private final Guard file;
     private final int clusterBits;
     private final long clusterSize;
     private final int order;
@@ -32,29 +32,41 @@ final class Refcounts {
 
     private long tableOffset;
     private long[] table;
+    private final BitSet sound = new BitSet();
     private long freeHint;
     private long[] pending = new long[64];
     private int pendingCount;
 
-    Refcounts(BlockNode file, Qcow2Header header) throws BlockException {
+    /** Reads the table, and makes it and its blocks known to the guard. */
+    Refcounts(Guard file, Qcow2Header header) throws BlockException {
         this.file = file;
         this.clusterBits = header.clusterBits();
         this.clusterSize = header.clusterSize();
         this.order = header.refcountOrder();
         this.entriesPerBlock = (int) (clusterSize * 8 >>> order);
-        this.cache = new TableCache(clusterSize, CACHE_BYTES);
+        this.cache = new TableCache(file, MetadataMap.REFCOUNT_BLOCK, clusterSize, CACHE_BYTES);
         this.tableOffset = header.refcountTableOffset();
         int entries = (int) ((long) header.refcountTableClusters() << clusterBits - 3);
         this.table = new long[entries];
         MemorySegment bytes = MemorySegment.ofArray(new byte[entries * 8]);
-        Qcow2Header.readUpTo(file, tableOffset, bytes, file.length());
+        file.readUpTo(tableOffset, bytes);
+        MetadataMap metadata = file.metadata();
+        metadata.addRange(MetadataMap.REFCOUNT_TABLE, tableOffset, entries * 8L);
         for (int i = 0; i < entries; i++) {
             table[i] = bytes.get(Qcow2Header.BE64, i * 8L) & OFFSET_MASK;
+            if (table[i] != 0) {
+                metadata.add(MetadataMap.REFCOUNT_BLOCK, table[i]);
+            }
         }
     }
 
     int entriesPerBlock() {
         return entriesPerBlock;
+    }
+
+    /** The greatest value a refcount can have, as an unsigned number. */
+    long most() {
+        return -1L >>> 64 - (1 << order);
     }
 
     long tableOffset() {
@@ -70,22 +82,76 @@ final class Refcounts {
         return table;
     }
 
+    /** A refcount block that exists; where it cannot be one, the image is damaged. */
     private TableCache.Table block(int index) throws BlockException {
         long offset = table[index];
-        if ((offset & clusterSize - 1) != 0) {
-            throw new BlockException(
-                    Errno.EIO, "Refblock offset 0x" + Long.toHexString(offset) + " unaligned");
+        if (!sound.get(index)) {
+            check(index, offset);
+            sound.set(index);
         }
-        return cache.get(file, offset);
+        TableCache.Table block = cache.get(offset);
+        if (block == null) {
+            throw outside(index);
+        }
+        return block;
+    }
+
+    private void check(int index, long offset) throws BlockException {
+        if ((offset & clusterSize - 1) != 0) {
+            throw file.fatal("Refblock offset " + at(index) + " unaligned" + in(index));
+        }
+        if (offset <= 0) {
+            throw outside(index);
+        }
+        int other = file.overlap(MetadataMap.REFCOUNT_BLOCK, offset, clusterSize);
+        if (other == 0 && file.metadata().shared(offset)) {
+            other = MetadataMap.REFCOUNT_BLOCK;
+        }
+        if (other != 0) {
+            throw file.overwrite(other, offset, clusterSize);
+        }
+    }
+
+    /** What the block would count is not free because the block is not there. */
+    private BlockException outside(int index) {
+        long first = (long) index * entriesPerBlock;
+        long known = file.metadata().firstIn(first, first + entriesPerBlock);
+        return known < 0
+                ? file.fatal("Refblock offset " + at(index) + " outside the image" + in(index))
+                : notFree(known);
+    }
+
+    private String at(int index) {
+        return Guard.hex(table[index]);
+    }
+
+    private static String in(int index) {
+        return " (reftable index: " + Guard.hex(index) + ")";
+    }
+
+    /** Metadata counts as free: its cluster would be given away and overwritten. */
+    private BlockException notFree(long cluster) {
+        long offset = cluster << clusterBits;
+        return file.overwrite(file.metadata().parts(offset, clusterSize), offset, clusterSize);
+    }
+
+    private boolean isMetadata(long cluster) {
+        return file.metadata().parts(cluster << clusterBits, 1) != 0;
+    }
+
+    /** Whether there is a block that counts a cluster. */
+    boolean has(long cluster) {
+        long index = cluster / entriesPerBlock;
+        return index < table.length && table[(int) index] != 0;
     }
 
     /** The refcount of a cluster number. */
     long get(long cluster) throws BlockException {
-        long index = cluster / entriesPerBlock;
-        if (index >= table.length || table[(int) index] == 0) {
+        if (!has(cluster)) {
             return 0;
         }
-        return read(block((int) index).data, (int) (cluster % entriesPerBlock));
+        return read(
+                block((int) (cluster / entriesPerBlock)).data, (int) (cluster % entriesPerBlock));
     }
 
     private long read(MemorySegment data, int entry) {
@@ -139,10 +205,13 @@ final class Refcounts {
         cache.markDirty();
     }
 
-    /** Sets a refcount wherever it is, making the block that holds it. */
-    void force(long cluster, long value) throws BlockException {
-        ensureBlock(cluster);
+    /** Sets a refcount; false when no block holds it. */
+    boolean correct(long cluster, long value) throws BlockException {
+        if (!has(cluster)) {
+            return false;
+        }
         set(cluster, value);
+        return true;
     }
 
     /** Where a run of new clusters is. */
@@ -154,102 +223,119 @@ final class Refcounts {
      * @return at least one cluster
      */
     Run allocate(int most) throws BlockException {
-        long cluster = freeHint;
-        while (true) {
-            if (ensureBlock(cluster)) {
-                continue;
-            }
-            if (get(cluster) == 0) {
-                break;
-            }
-            cluster++;
-        }
+        long cluster = nextFree(freeHint);
         int count = 0;
-        while (count < most) {
-            long next = cluster + count;
-            long index = next / entriesPerBlock;
-            if (index >= table.length || table[(int) index] == 0 || get(next) != 0) {
-                break;
-            }
-            set(next, 1);
+        while (count < most
+                && has(cluster + count)
+                && get(cluster + count) == 0
+                && !isMetadata(cluster + count)) {
             count++;
         }
+        take(cluster, count);
         freeHint = cluster + count;
-        if (cluster == 0) {
-            release(0, count);
-            freeHint = 1;
-            throw new BlockException(Errno.EIO, "qcow2: the header's cluster has refcount 0");
-        }
         return new Run(cluster << clusterBits, count);
     }
 
     /** Takes exactly {@code count} free clusters in a row. */
     long allocateExactly(int count) throws BlockException {
-        long cluster = freeHint;
-        int run = 0;
+        long cluster = nextFree(freeHint);
+        int run = 1;
         while (run < count) {
-            if (ensureBlock(cluster + run)) {
-                continue;
-            }
-            if (get(cluster + run) == 0) {
+            long next = nextFree(cluster + run);
+            if (next == cluster + run) {
                 run++;
             } else {
-                cluster += run + 1;
-                run = 0;
+                cluster = next;
+                run = 1;
             }
         }
+        take(cluster, count);
+        return cluster << clusterBits;
+    }
+
+    private void take(long cluster, int count) throws BlockException {
         for (int i = 0; i < count; i++) {
             set(cluster + i, 1);
         }
-        return cluster << clusterBits;
+    }
+
+    /**
+     * The next cluster that is free and counted by a block. Each block is looked at once, and
+     * blocks are made only where none was, so this comes to an end.
+     */
+    private long nextFree(long from) throws BlockException {
+        long cluster = from;
+        while (true) {
+            ensureBlock(cluster);
+            TableCache.Table block = block((int) (cluster / entriesPerBlock));
+            for (int i = (int) (cluster % entriesPerBlock); i < entriesPerBlock; i++, cluster++) {
+                if (read(block.data, i) == 0) {
+                    if (isMetadata(cluster)) {
+                        throw notFree(cluster);
+                    }
+                    return cluster;
+                }
+            }
+        }
     }
 
     /** Takes clusters back that nothing on disk refers to. */
     void release(long offset, int clusters) throws BlockException {
         long first = offset >>> clusterBits;
         for (int i = 0; i < clusters; i++) {
-            set(first + i, 0);
+            correct(first + i, 0);
         }
         freeHint = Math.min(freeHint, Math.max(1, first));
     }
 
-    /**
-     * Makes the block that counts a cluster. Returns whether something was made, so the cluster may
-     * be taken now.
-     */
-    private boolean ensureBlock(long cluster) throws BlockException {
+    /** Makes the block that counts a cluster where there is none. */
+    private void ensureBlock(long cluster) throws BlockException {
         long index = cluster / entriesPerBlock;
         if (index >= table.length) {
             growTable(index);
-            return true;
         }
         if (table[(int) index] != 0) {
-            return false;
+            return;
         }
         // Nothing in this block's range is in use, so the block can take the range's first cluster
         // and count itself.
         long self = index * entriesPerBlock;
+        checkUnused(self, cluster + 1);
         long offset = self << clusterBits;
         checkOffset(offset);
         TableCache.Table block = cache.fresh(offset);
         table[(int) index] = offset;
+        file.metadata().add(MetadataMap.REFCOUNT_BLOCK, offset);
         set(self, 1);
-        file.write(offset, block.data);
+        file.write(MetadataMap.REFCOUNT_BLOCK, offset, block.data);
         file.flush();
-        writeTableEntry((int) index);
-        return true;
+        MemorySegment entry = MemorySegment.ofArray(new byte[8]);
+        entry.set(Qcow2Header.BE64, 0, offset);
+        file.write(MetadataMap.REFCOUNT_TABLE, tableOffset + index * 8L, entry);
+    }
+
+    /**
+     * Errors when metadata lies where no block counts it: its block was lost, and who knows what
+     * else is in use there.
+     *
+     * @param named from here on metadata is named first
+     */
+    private void checkUnused(long first, long named) throws BlockException {
+        long end = first + entriesPerBlock;
+        MetadataMap metadata = file.metadata();
+        long known = metadata.firstIn(named, end);
+        if (known < 0) {
+            known = metadata.firstIn(first, end);
+        }
+        if (known >= 0) {
+            throw notFree(known);
+        }
     }
 
     private static void checkOffset(long offset) throws BlockException {
         if (offset < 0 || offset >= 1L << 56) {
             throw new BlockException(Errno.EFBIG);
         }
-    }
-
-    private void writeTableEntry(int index) throws BlockException {
-        MemorySegment entry = MemorySegment.ofArray(new byte[8]);
-        entry.set(Qcow2Header.BE64, 0, table[index]);
-        file.write(tableOffset + index * 8L, entry);
     }
 
     private void growTable(long index) throws BlockException {
@@ -264,40 +350,45 @@ final class Refcounts {
         // block covers yet.
         int blockIndex = table.length;
         long first = (long) blockIndex * entriesPerBlock;
+        checkUnused(first, first);
         long blockOffset = first << clusterBits;
         checkOffset(blockOffset);
         long newOffset = first + 1 << clusterBits;
         long oldOffset = tableOffset;
         int oldClusters = tableClusters();
-        long[] grown = Arrays.copyOf(table, (int) entries);
-        grown[blockIndex] = blockOffset;
         long[] old = table;
-        table = grown;
+        table = Arrays.copyOf(old, (int) entries);
+        table[blockIndex] = blockOffset;
         TableCache.Table block = cache.fresh(blockOffset);
+        file.metadata().add(MetadataMap.REFCOUNT_BLOCK, blockOffset);
         try {
-            for (int i = 0; i <= clusters; i++) {
-                set(first + i, 1);
-            }
-            cache.write(file);
-            file.write(blockOffset, block.data);
-            MemorySegment bytes = Arena.ofAuto().allocate(entries * 8);
-            for (int i = 0; i < table.length; i++) {
-                bytes.set(Qcow2Header.BE64, i * 8L, table[i]);
-            }
-            file.write(newOffset, bytes);
+            take(first, clusters + 1);
+            cache.write();
+            file.write(MetadataMap.REFCOUNT_BLOCK, blockOffset, block.data);
+            file.write(MetadataMap.REFCOUNT_TABLE, newOffset, tableBytes());
             file.flush();
             MemorySegment header = MemorySegment.ofArray(new byte[12]);
             header.set(Qcow2Header.BE64, 0, newOffset);
             header.set(Qcow2Header.BE32, 8, clusters);
-            file.write(Qcow2Header.REFCOUNT_TABLE_AT, header);
+            file.write(MetadataMap.HEADER, Qcow2Header.REFCOUNT_TABLE_AT, header);
             file.flush();
         } catch (BlockException e) {
             table = old;
             cache.drop(blockOffset);
+            file.metadata().remove(blockOffset);
             throw e;
         }
         tableOffset = newOffset;
+        file.metadata().setRange(MetadataMap.REFCOUNT_TABLE, newOffset, entries * 8);
         release(oldOffset, oldClusters);
+    }
+
+    private MemorySegment tableBytes() {
+        MemorySegment bytes = Arena.ofAuto().allocate(table.length * 8L);
+        for (int i = 0; i < table.length; i++) {
+            bytes.set(Qcow2Header.BE64, i * 8L, table[i]);
+        }
+        return bytes;
     }
 
     /** Remembers that one reference to each cluster of a byte range goes away. */
@@ -323,7 +414,10 @@ final class Refcounts {
         void freed(long offset) throws BlockException;
     }
 
-    /** Counts the remembered references down; the tables without them must be on disk. */
+    /**
+     * Counts the remembered references down; the tables without them must be on disk. What cannot
+     * be counted down stays as it is: at worst the cluster is never used again.
+     */
     void applyFrees(Freed freed) throws BlockException {
         int count = pendingCount;
         pendingCount = 0;
@@ -331,14 +425,17 @@ final class Refcounts {
             long cluster = pending[i];
             long value = get(cluster);
             if (value == 0) {
-                throw new BlockException(
-                        Errno.EIO,
-                        "qcow2: refcount of cluster " + cluster + " would become negative");
-            }
-            set(cluster, value - 1);
-            if (value == 1) {
-                freeHint = Math.min(freeHint, Math.max(1, cluster));
-                freed.freed(cluster << clusterBits);
+                file.report("Cannot free unused cluster " + Guard.hex(cluster << clusterBits));
+            } else if (value == 1 && isMetadata(cluster)) {
+                file.report(
+                        "Preventing invalid free of metadata cluster "
+                                + Guard.hex(cluster << clusterBits));
+            } else {
+                set(cluster, value - 1);
+                if (value == 1) {
+                    freeHint = Math.min(freeHint, Math.max(1, cluster));
+                    freed.freed(cluster << clusterBits);
+                }
             }
         }
     }
@@ -348,7 +445,7 @@ final class Refcounts {
     }
 
     void write() throws BlockException {
-        cache.write(file);
+        cache.write();
     }
 
     /** Writes back when the cache is full of changes. */
@@ -358,7 +455,7 @@ final class Refcounts {
 
     /**
      * Starts over for an image whose only clusters are the first {@code used} ones, with the table
-     * at cluster 1 and one block at cluster 2.
+     * at cluster 1 and one block at cluster 2. The guard knows of no table any more.
      */
     void reset(int used) throws BlockException {
         cache.clear();
@@ -367,13 +464,10 @@ final class Refcounts {
         TableCache.Table block = cache.fresh(blockOffset);
         Arrays.fill(table, 0);
         table[0] = blockOffset;
-        for (int i = 0; i < used; i++) {
-            set(i, 1);
-        }
-        file.write(blockOffset, block.data);
-        MemorySegment bytes = Arena.ofAuto().allocate(table.length * 8L);
-        bytes.set(Qcow2Header.BE64, 0, blockOffset);
-        file.write(tableOffset, bytes);
+        file.metadata().add(MetadataMap.REFCOUNT_BLOCK, blockOffset);
+        take(0, used);
+        file.write(MetadataMap.REFCOUNT_BLOCK, blockOffset, block.data);
+        file.write(MetadataMap.REFCOUNT_TABLE, tableOffset, tableBytes());
         cache.clear();
         freeHint = used;
     }

@@ -1,7 +1,8 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
-import lockstep.block.node.BlockNode;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -45,24 +46,39 @@ final class TableCache {
         }
     }
 
+    private final Guard file;
+    private final int part;
     private final long clusterSize;
     private final int capacity;
     private final LinkedHashMap<Long, Table> tables = new LinkedHashMap<>(16, 0.75f, true);
     private boolean dirty;
 
-    TableCache(long clusterSize, long bytes) {
+    /**
+     * An empty cache.
+     *
+     * @param part the part of the metadata that its tables are
+     */
+    TableCache(Guard file, int part, long clusterSize, long bytes) {
+        this.file = file;
+        this.part = part;
         this.clusterSize = clusterSize;
         this.capacity = (int) Math.max(8, bytes / clusterSize);
     }
 
-    /** The table at a host offset, read when it is not in memory. */
-    synchronized Table get(BlockNode file, long offset) throws BlockException {
+    /**
+     * The table at a host offset, read when it is not in memory; null when it lies behind the end
+     * of the file.
+     */
+    synchronized @Nullable Table get(long offset) throws BlockException {
         Table table = tables.get(offset);
         if (table == null) {
+            if (offset >= file.length()) {
+                return null;
+            }
             // Freed by the collector: a reader may still look at a table that was evicted
             // meanwhile.
             MemorySegment data = Arena.ofAuto().allocate(clusterSize, 4096);
-            Qcow2Header.readUpTo(file, offset, data, file.length());
+            file.readUpTo(offset, data);
             table = new Table(offset, data);
             enter(table);
         }
@@ -107,13 +123,14 @@ final class TableCache {
     }
 
     /** Writes all changed ranges. */
-    synchronized void write(BlockNode file) throws BlockException {
+    synchronized void write() throws BlockException {
         if (!dirty) {
             return;
         }
         for (Table table : tables.values()) {
             if (table.isDirty()) {
                 file.write(
+                        part,
                         table.offset + table.dirtyFrom,
                         table.data.asSlice(table.dirtyFrom, table.dirtyTo - table.dirtyFrom));
                 table.dirtyFrom = Long.MAX_VALUE;

@@ -70,7 +70,8 @@ class Qcow2CrashTest {
         boolean[] touched = new boolean[SIZE];
         Random random = new Random(limit);
         FaultyNode faulty = FaultyNode.over(Images.file(graph, image, false), limit);
-        Qcow2Node node = Qcow2Node.open(graph, graph.autoName(), false, faulty, true);
+        Qcow2Node node =
+                Qcow2Node.open(graph, graph.autoName(), false, faulty, true, OverlapChecks.DEFAULT);
         try {
             for (int step = 0; step < 400; step++) {
                 int length = 1 + random.nextInt(6000);
@@ -122,7 +123,8 @@ class Qcow2CrashTest {
     private void verify(Path image, byte[] durable) throws Exception {
         BlockGraph graph = new BlockGraph(BlockHost.direct());
         FileNode file = Images.file(graph, image, false);
-        Qcow2Node node = Qcow2Node.open(graph, graph.autoName(), false, file, true);
+        Qcow2Node node =
+                Qcow2Node.open(graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
         graph.release(file);
         byte[] now = new byte[SIZE];
         node.read(0, MemorySegment.ofArray(now));
@@ -144,7 +146,9 @@ class Qcow2CrashTest {
             BlockGraph graph = new BlockGraph(BlockHost.direct());
             Qcow2Creator.create(image.toString(), Qcow2Creator.Options.of(8 << 20));
             FaultyNode faulty = FaultyNode.over(Images.file(graph, image, false), 1000);
-            Qcow2Node node = Qcow2Node.open(graph, graph.autoName(), false, faulty, true);
+            Qcow2Node node =
+                    Qcow2Node.open(
+                            graph, graph.autoName(), false, faulty, true, OverlapChecks.DEFAULT);
             node.write(0, Images.pattern(1, 3 << 20));
             node.flush();
             faulty.allowWrites(limit);

@@ -60,7 +60,8 @@ class Qcow2ModelTest {
                                 "file",
                                 graph.autoName(),
                                 FileNode.Options.of(path.toString(), false)));
-        Qcow2Node node = Qcow2Node.open(graph, graph.autoName(), false, file, true);
+        Qcow2Node node =
+                Qcow2Node.open(graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
         graph.release(file);
         return node;
     }
