@@ -2,6 +2,9 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import static java.nio.file.StandardOpenOption.READ;
+import static java.nio.file.StandardOpenOption.WRITE;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -35,9 +38,14 @@ final class Host {
                 .normalize();
     }
 
-    /** Skips the test on a machine without KVM. */
+    /** Skips the test on a machine without KVM. Opened, because root may write to any mode. */
     static void assumeKvm() {
-        assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "needs a writable /dev/kvm");
+        Path kvm = Path.of("/dev/kvm");
+        try (var channel = Files.newByteChannel(kvm, READ, WRITE)) {
+            assumeTrue(channel.isOpen());
+        } catch (IOException e) {
+            assumeTrue(false, "needs " + kvm + ": " + e);
+        }
     }
 
     /** Skips the test where taps and network namespaces cannot be made. */
