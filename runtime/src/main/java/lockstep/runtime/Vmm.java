@@ -3,6 +3,7 @@ package lockstep.runtime;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardevs;
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Machine;
@@ -44,6 +45,9 @@ public interface Vmm {
 
     /** Sends an event to the QMP clients, at once. Any thread. */
     void emit(QmpEvent event);
+
+    /** Takes over the descriptor that a monitor was handed under that name (getfd); null if there is none. */
+    @Nullable Fd takeNamedDescriptor(String name);
 
     /** The human monitor's commands. */
     HmpTable hmp();

@@ -10,6 +10,7 @@ import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.Settings;
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SignalPipe;
@@ -61,7 +62,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     private final OptionTable options = new OptionTable();
     private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
-    private final Map<String, Integer> descriptors = new HashMap<>();
+    private final Map<String, Fd> descriptors = new HashMap<>();
     private final List<Runnable> exitTasks = new ArrayList<>();
     private @Nullable Machine machine;
     private boolean started;
@@ -312,27 +313,26 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     /** Keeps a descriptor that a monitor was handed; one of the same name is closed. */
-    public void keepDescriptor(String name, int fd) {
-        Integer old = descriptors.put(name, fd);
+    public void keepDescriptor(String name, Fd fd) {
+        Fd old = descriptors.put(name, fd);
         if (old != null) {
-            new lockstep.runtime.linux.Fd(old).close();
+            old.close();
         }
     }
 
-    /** Closes a descriptor that was kept under that name; false if there is none. */
-    public boolean closeDescriptor(String name) {
-        Integer kept = descriptors.remove(name);
-        if (kept != null) {
-            new lockstep.runtime.linux.Fd(kept).close();
-        }
-        return kept != null;
+    @Override
+    public @Nullable Fd takeNamedDescriptor(String name) {
+        return descriptors.remove(name);
     }
 
     @Override
     public @Nullable Integer takeDescriptor(String descriptor) {
-        Integer kept = descriptors.remove(descriptor);
-        if (kept != null || started) {
-            return kept;
+        Fd kept = descriptors.remove(descriptor);
+        if (kept != null) {
+            return kept.release();
+        }
+        if (started) {
+            return null;
         }
         try {
             int number = Integer.parseInt(descriptor);

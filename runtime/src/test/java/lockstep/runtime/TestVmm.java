@@ -27,10 +27,21 @@ final class TestVmm implements AutoCloseable {
 
     /** Starts {@code -machine none} with further options. */
     static TestVmm start(String... options) throws Exception {
+        return start("none", options);
+    }
+
+    /** Starts a {@link TestBoard} with further options. */
+    static TestVmm startBoard(String... options) throws Exception {
+        return start("test", options);
+    }
+
+    private static TestVmm start(String machine, String... options) throws Exception {
         List<String> all =
-                new ArrayList<>(List.of("-machine", "none", "-nodefaults", "-nographic"));
+                new ArrayList<>(List.of("-machine", machine, "-nodefaults", "-nographic"));
         all.addAll(List.of(options));
-        return new TestVmm(new VmmProcess("prog"), all);
+        VmmProcess vmm = new VmmProcess("prog");
+        vmm.machineType(TestBoard.TYPE);
+        return new TestVmm(vmm, all);
     }
 
     VmmProcess vmm() {

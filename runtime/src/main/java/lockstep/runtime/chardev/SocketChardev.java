@@ -382,7 +382,7 @@ final class SocketChardev extends Backend {
             ended = false;
             failed = false;
             filename = connectedName(fd);
-            carriesDescriptors = isUnix(fd);
+            carriesDescriptors = !isInet(fd);
             connected = true;
             reading = frontendOpen();
             watchConnection(fd);
@@ -568,11 +568,12 @@ final class SocketChardev extends Backend {
         }
     }
 
-    private static boolean isUnix(Fd fd) {
+    /** Whether descriptors cannot come along; a unix socket need not have a name. */
+    private static boolean isInet(Fd fd) {
         try {
-            return Sockets.localName(fd.number()) instanceof SocketName.Unix;
+            return Sockets.localName(fd.number()) instanceof SocketName.Inet;
         } catch (IOException e) {
-            return false; // The peer is gone already; the next event tells.
+            return true; // The peer is gone already; the next event tells.
         }
     }
 

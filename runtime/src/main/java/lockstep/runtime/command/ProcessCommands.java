@@ -48,14 +48,16 @@ final class ProcessCommands implements MiscCommands {
             fd.close();
             throw new QmpException("Parameter 'fdname' expects a name not starting with a digit");
         }
-        vmm.keepDescriptor(name, fd.release());
+        vmm.keepDescriptor(name, fd);
     }
 
     @Override
     public void closefd(ClosefdArguments arguments) throws QmpException {
-        if (!vmm.closeDescriptor(arguments.fdname())) {
+        Fd kept = vmm.takeNamedDescriptor(arguments.fdname());
+        if (kept == null) {
             throw new QmpException("File descriptor named '" + arguments.fdname() + "' not found");
         }
+        kept.close();
     }
 
     @Override

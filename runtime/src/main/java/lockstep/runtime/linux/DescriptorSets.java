@@ -7,7 +7,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.TreeMap;
 
 /**
@@ -22,12 +21,12 @@ public final class DescriptorSets {
     /** A descriptor in a set; {@code opaque} is the owner's remark. */
     public record Member(int number, @Nullable String opaque) {}
 
-    /** A set, the newest member first. */
+    /** A set, the oldest member first. */
     public record Contents(long id, List<Member> members) {}
 
     private record Held(Fd fd, @Nullable String opaque) {}
 
-    private static final Map<Long, List<Held>> SETS = new TreeMap<>();
+    private static final TreeMap<Long, List<Held>> SETS = new TreeMap<>();
 
     private DescriptorSets() {}
 
@@ -69,17 +68,22 @@ public final class DescriptorSets {
         return true;
     }
 
-    /** All sets, by number. */
+    /** All sets in the order in which QEMU lists them: the highest number first. */
     public static synchronized List<Contents> all() {
         List<Contents> out = new ArrayList<>();
-        SETS.forEach(
-                (id, set) ->
-                        out.add(
-                                new Contents(
-                                        id,
-                                        set.stream()
-                                                .map(h -> new Member(h.fd.number(), h.opaque))
-                                                .toList())));
+        SETS.descendingMap()
+                .forEach(
+                        (id, set) ->
+                                out.add(
+                                        new Contents(
+                                                id,
+                                                set.reversed().stream()
+                                                        .map(
+                                                                h ->
+                                                                        new Member(
+                                                                                h.fd.number(),
+                                                                                h.opaque))
+                                                        .toList())));
         return out;
     }
 

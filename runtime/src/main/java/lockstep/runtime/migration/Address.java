@@ -1,5 +1,7 @@
 package lockstep.runtime.migration;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 
 /** Where a migration goes to or comes from. */
@@ -30,15 +32,22 @@ sealed interface Address {
         String rest = uri.substring(colon + 1);
         return switch (scheme) {
             case "tcp" -> tcp(rest);
-            case "unix" -> new Unix(rest);
+            case "unix" -> new Unix(present(rest, "Unix socket"));
             case "exec" -> new Exec(List.of("/bin/sh", "-c", rest), rest);
             case "file" -> file(rest);
-            case "fd" -> new Descriptor(rest);
+            case "fd" -> new Descriptor(present(rest, "file descriptor"));
             case "rdma", "vsock" ->
                     throw new IllegalArgumentException(
                             "migration over " + scheme + " is not supported; use tcp or unix");
             default -> throw new IllegalArgumentException("unknown migration protocol: " + uri);
         };
+    }
+
+    private static String present(String name, String what) {
+        if (name.isEmpty()) {
+            throw new IllegalArgumentException("invalid " + what + " address");
+        }
+        return name;
     }
 
     private static Address tcp(String text) {
@@ -81,8 +90,13 @@ sealed interface Address {
                 return new File(text.substring(0, at), offset);
             }
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("file URI has bad offset " + number, e);
+            throw badOffset(number, e);
         }
-        throw new IllegalArgumentException("file URI has bad offset " + number);
+        throw badOffset(number, null);
+    }
+
+    private static IllegalArgumentException badOffset(String number, @Nullable Throwable cause) {
+        return new IllegalArgumentException(
+                "file URI has bad offset " + number + ": Invalid argument", cause);
     }
 }

@@ -71,7 +71,7 @@ final class Incoming {
      * @throws IOException with a sentence for the user
      */
     void start(Address address, boolean exit) throws IOException {
-        Transport.Listener listener = Transport.listen(address);
+        Transport.Listener listener = Transport.listen(address, host::takeDescriptor);
         exitOnError = exit;
         error = null;
         globalState.forget();

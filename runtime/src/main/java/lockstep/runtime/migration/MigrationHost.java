@@ -2,11 +2,14 @@ package lockstep.runtime.migration;
 
 import lockstep.api.Event;
 import lockstep.api.RunState;
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
@@ -59,6 +62,11 @@ public interface MigrationHost {
 
     /** Tells the network where the guest is now. */
     void announce();
+
+    /** Takes over the descriptor that a monitor keeps under that name; null if there is none. */
+    default @Nullable Fd takeDescriptor(String name) {
+        return null;
+    }
 
     /** Sends an event to the monitors. Any thread. */
     void emit(Event event);

@@ -118,7 +118,7 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
     private static Address address(
             @Nullable String uri, @Nullable List<lockstep.api.MigrationChannel> channels)
             throws QmpException {
-        if ((uri == null) == (channels == null)) {
+        if ((uri == null) == (channels == null || channels.isEmpty())) {
             throw new QmpException("need either 'uri' or 'channels' argument");
         }
         if (uri != null) {
@@ -181,7 +181,11 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
                 && !(address instanceof Address.Tcp || address instanceof Address.Unix)) {
             throw new QmpException("COLO needs a channel of two directions: tcp or unix");
         }
-        outgoing.start(address);
+        try {
+            outgoing.start(address);
+        } catch (IOException e) {
+            throw new QmpException(String.valueOf(e.getMessage()));
+        }
     }
 
     @Override

@@ -115,8 +115,12 @@ final class Outgoing {
         return expectedDowntimeMillis;
     }
 
-    /** Begins a migration; the caller has checked that none is under way. */
-    void start(Address address) {
+    /**
+     * Begins a migration; the caller has checked that none is under way.
+     *
+     * @throws IOException what cannot be opened, where that is known without waiting for a peer
+     */
+    void start(Address address) throws IOException {
         error = null;
         stats = new RamStats();
         setupMillis = 0;
@@ -132,7 +136,18 @@ final class Outgoing {
         stateBefore = null;
         disksInactive = false;
         status.set(MigrationStatus.SETUP);
-        Thread.ofPlatform().daemon().name("mig/src/main").start(() -> run(address));
+        MigrationChannel open = null;
+        if (Transport.connectsAtOnce(address)) {
+            try {
+                open = Transport.connect(address, attempt, host::takeDescriptor);
+            } catch (IOException e) {
+                error = e.getMessage();
+                status.set(MigrationStatus.FAILED);
+                throw e;
+            }
+        }
+        MigrationChannel opened = open;
+        Thread.ofPlatform().daemon().name("mig/src/main").start(() -> run(address, opened));
     }
 
     /** Asks the migration to end; the guest goes on here. */
@@ -172,10 +187,10 @@ final class Outgoing {
         return status.get() == MigrationStatus.CANCELLING;
     }
 
-    private void run(Address address) {
+    private void run(Address address, @Nullable MigrationChannel opened) {
         MigrationChannel c;
         try {
-            c = Transport.connect(address, attempt);
+            c = opened != null ? opened : Transport.connect(address, attempt, host::takeDescriptor);
         } catch (IOException e) {
             CONNECT_ERROR.log("error=" + e.getMessage());
             fail(String.valueOf(e.getMessage()));

@@ -1,5 +1,19 @@
 package lockstep.runtime.migration;
 
+import static lockstep.linux.abi.LinuxAbi.O_CREAT;
+import static lockstep.linux.abi.LinuxAbi.O_NONBLOCK;
+import static lockstep.linux.abi.LinuxAbi.O_RDONLY;
+import static lockstep.linux.abi.LinuxAbi.O_WRONLY;
+import static lockstep.linux.abi.LinuxAbi.SEEK_SET;
+
+import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.Fd;
+import lockstep.runtime.linux.FileCalls;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.LinuxException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.ConnectException;
@@ -8,18 +22,21 @@ import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.UnresolvedAddressException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.util.Locale;
+import java.util.List;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Opens the channels that migrations travel on. Blocking; any thread. */
 final class Transport {
+    /** How the JDK tells why a command cannot be started. */
+    private static final Pattern ERRNO = Pattern.compile("error[:=] ?([0-9]+)");
+
     private Transport() {}
 
     /** Something that is being opened and that {@link #close} of another thread gives up. */
@@ -42,8 +59,14 @@ final class Transport {
         }
     }
 
-    /** Opens the source's end. Throws with a sentence for error-desc. */
-    static MigrationChannel connect(Address address, Attempt attempt) throws IOException {
+    /**
+     * Opens the source's end. Throws with a sentence for error-desc.
+     *
+     * @param kept takes the descriptor that a monitor keeps under a name; null for none
+     */
+    static MigrationChannel connect(
+            Address address, Attempt attempt, Function<String, @Nullable Fd> kept)
+            throws IOException {
         return switch (address) {
             case Address.Tcp tcp ->
                     socket(
@@ -57,32 +80,15 @@ final class Transport {
                             UnixDomainSocketAddress.of(unix.path()),
                             unix.path(),
                             attempt);
-            case Address.Exec exec -> {
-                Process process =
-                        new ProcessBuilder(exec.command())
-                                .redirectOutput(ProcessBuilder.Redirect.INHERIT)
-                                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                                .start();
-                yield new PipeLink(
-                        "command", null, Channels.newChannel(process.getOutputStream()), process);
-            }
-            case Address.File file -> {
-                Path path = Path.of(file.path());
-                try {
-                    FileChannel channel =
-                            FileChannel.open(
-                                    path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-                    if (file.offset() == 0) {
-                        channel.truncate(0);
-                    }
-                    channel.position(file.offset());
-                    yield new PipeLink("file", null, channel, null);
-                } catch (IOException e) {
-                    throw new IOException(
-                            "Unable to open " + file.path() + ": " + fileReason(e), e);
+            case Address.Exec exec -> spawn(exec.command());
+            case Address.File file -> outputFile(file);
+            case Address.Descriptor d -> {
+                Fd fd = kept.apply(d.name());
+                if (fd == null) {
+                    throw unknown(d.name());
                 }
+                yield DescriptorLink.of(fd, true);
             }
-            case Address.Descriptor fd -> descriptor(fd, true);
         };
     }
 
@@ -112,8 +118,14 @@ final class Transport {
         MigrationChannel accept() throws IOException;
     }
 
-    /** Opens the destination's end. Throws with a sentence for the user. */
-    static Listener listen(Address address) throws IOException {
+    /** Whether {@link #connect} does not wait for anybody. */
+    static boolean connectsAtOnce(Address address) {
+        return !(address instanceof Address.Tcp || address instanceof Address.Unix);
+    }
+
+    /** Opens the destination's end likewise. Throws with a sentence for the user. */
+    static Listener listen(Address address, Function<String, @Nullable Fd> kept)
+            throws IOException {
         return switch (address) {
             case Address.Tcp tcp -> {
                 ServerSocketChannel server = ServerSocketChannel.open();
@@ -131,32 +143,9 @@ final class Transport {
                         UnixDomainSocketAddress.of(unix.path()),
                         unix.path());
             }
-            case Address.Exec exec -> {
-                Process process =
-                        new ProcessBuilder(exec.command())
-                                .redirectInput(
-                                        ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
-                                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                                .start();
-                yield ready(
-                        new PipeLink(
-                                "command",
-                                Channels.newChannel(process.getInputStream()),
-                                null,
-                                process));
-            }
-            case Address.File file -> {
-                try {
-                    FileChannel channel =
-                            FileChannel.open(Path.of(file.path()), StandardOpenOption.READ);
-                    channel.position(file.offset());
-                    yield ready(new PipeLink("file", channel, null, null));
-                } catch (IOException e) {
-                    throw new IOException(
-                            "Unable to open " + file.path() + ": " + fileReason(e), e);
-                }
-            }
-            case Address.Descriptor fd -> ready(descriptor(fd, false));
+            case Address.Exec exec -> ready(spawn(exec.command()));
+            case Address.File file -> ready(inputFile(file));
+            case Address.Descriptor d -> ready(inherited(d.name(), kept));
         };
     }
 
@@ -196,31 +185,123 @@ final class Transport {
         };
     }
 
-    /** A pipe or file that this process inherited; the kernel opens it again by its number. */
-    private static MigrationChannel descriptor(Address.Descriptor fd, boolean write)
+    private static IOException unknown(String name) {
+        return new IOException("File descriptor named '" + name + "' has not been found");
+    }
+
+    /** What begins with a digit is the number of a descriptor, of whomever; anything else is a name. */
+    private static MigrationChannel inherited(String name, Function<String, @Nullable Fd> kept)
             throws IOException {
-        int number;
-        try {
-            number = Integer.parseInt(fd.name());
-        } catch (NumberFormatException e) {
-            throw new IOException(
-                    "File descriptor named '" + fd.name() + "' has not been found", e);
-        }
-        Path path = Path.of("/proc/self/fd/" + number);
-        try {
-            if (write) {
-                return new PipeLink(
-                        "file", null, FileChannel.open(path, StandardOpenOption.WRITE), null);
+        Fd fd;
+        if (name.isEmpty() || !Character.isDigit(name.charAt(0))) {
+            fd = kept.apply(name);
+        } else {
+            int number;
+            try {
+                number = Integer.parseInt(name);
+            } catch (NumberFormatException e) {
+                throw new IOException("Invalid file descriptor number '" + name + "'", e);
             }
-            return new PipeLink(
-                    "file", FileChannel.open(path, StandardOpenOption.READ), null, null);
-        } catch (IOException e) {
-            throw new IOException("cannot use file descriptor " + number + ": " + fileReason(e), e);
+            if (!FileIo.isOpen(number)) {
+                throw new IOException(
+                        "Invalid file descriptor number '"
+                                + name
+                                + "': "
+                                + Errno.text(Errno.EBADF));
+            }
+            // What this process opened itself, or was handed for a set, has an owner already.
+            fd = FileIo.isInherited(number) ? new Fd(number) : FileIo.duplicate(number);
         }
+        if (fd == null) {
+            throw unknown(name);
+        }
+        return DescriptorLink.of(fd, false);
+    }
+
+    private static MigrationChannel outputFile(Address.File file) throws IOException {
+        Fd fd = open(file, O_CREAT() | O_WRONLY() | O_NONBLOCK(), "create");
+        try {
+            Errno.check(
+                    FileCalls.ftruncate(fd.number(), file.offset()),
+                    "failed to truncate migration file to offset "
+                            + Long.toHexString(file.offset()));
+            return positioned(fd, file, true);
+        } catch (IOException e) {
+            fd.close();
+            throw e;
+        }
+    }
+
+    private static MigrationChannel inputFile(Address.File file) throws IOException {
+        Fd fd = open(file, O_RDONLY() | O_NONBLOCK(), "open");
+        try {
+            return positioned(fd, file, false);
+        } catch (IOException e) {
+            fd.close();
+            throw e;
+        }
+    }
+
+    /** O_NONBLOCK is for a FIFO, whose opening would wait for the other end. */
+    private static Fd open(Address.File file, int flags, String verb) throws LinuxException {
+        return new Fd(
+                Errno.check(
+                        FileIo.tryOpen(file.path(), flags, 0600),
+                        "Could not " + verb + " '" + file.path() + "'"));
+    }
+
+    private static MigrationChannel positioned(Fd fd, Address.File file, boolean write)
+            throws LinuxException {
+        if (file.offset() > 0) {
+            Errno.check(
+                    FileCalls.lseek(fd.number(), file.offset(), SEEK_SET()),
+                    "Unable to seek to offset " + file.offset() + " whence 0 in file");
+        }
+        return DescriptorLink.of(fd, write);
+    }
+
+    /** Starts a command whose input and output are ours; the JDK opens our ends of the pipes by their names. */
+    private static MigrationChannel spawn(List<String> command) throws IOException {
+        if (command.isEmpty()) {
+            throw new IOException("The command to be executed is missing");
+        }
+        Fd[] input = FileIo.pipe();
+        Fd[] output = FileIo.pipe();
+        try {
+            Process process =
+                    new ProcessBuilder(command)
+                            .redirectInput(file(input[0]))
+                            .redirectOutput(file(output[1]))
+                            .redirectError(ProcessBuilder.Redirect.INHERIT)
+                            .start();
+            return DescriptorLink.of(process, output[0], input[1]);
+        } catch (IOException e) {
+            output[0].close();
+            input[1].close();
+            Matcher errno = ERRNO.matcher(String.valueOf(e.getMessage()));
+            throw new IOException(
+                    "Failed to execute child process “%s” (%s)"
+                            .formatted(
+                                    command.getFirst(),
+                                    errno.find()
+                                            ? Errno.text(Integer.parseInt(errno.group(1)))
+                                            : e.getMessage()),
+                    e);
+        } finally {
+            input[0].close();
+            output[1].close();
+        }
+    }
+
+    private static java.io.File file(Fd fd) {
+        return new java.io.File("/proc/self/fd/" + fd.number());
     }
 
     /** What the C library says about an error where Java says the same in other words. */
     static String reason(IOException e) {
+        if (e instanceof LinuxException linux) {
+            return linux.reason();
+        }
         String text = String.valueOf(e.getMessage());
         if (e instanceof ConnectException && text.contains("timed out")) {
             return "Connection timed out";
@@ -232,17 +313,5 @@ final class Transport {
             return "Broken pipe";
         }
         return text;
-    }
-
-    private static String fileReason(IOException e) {
-        if (e instanceof java.nio.file.NoSuchFileException) {
-            return "No such file or directory";
-        }
-        if (e instanceof java.nio.file.AccessDeniedException) {
-            return "Permission denied";
-        }
-        String text = String.valueOf(e.getMessage());
-        String lower = text.toLowerCase(Locale.ROOT);
-        return lower.contains("is a directory") ? "Is a directory" : text;
     }
 }

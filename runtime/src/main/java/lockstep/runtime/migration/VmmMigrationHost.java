@@ -6,6 +6,7 @@ import lockstep.api.RunState;
 import lockstep.api.YankInstance;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.linux.Fd;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
@@ -14,6 +15,8 @@ import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.NetworkAnnouncer;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
@@ -134,6 +137,11 @@ final class VmmMigrationHost implements MigrationHost {
                                         MigrationSettings.value(p.announceMax(), 550),
                                         MigrationSettings.value(p.announceRounds(), 5),
                                         MigrationSettings.value(p.announceStep(), 100)));
+    }
+
+    @Override
+    public @Nullable Fd takeDescriptor(String name) {
+        return vmm.takeNamedDescriptor(name);
     }
 
     @Override
