@@ -408,6 +408,17 @@ public final class BlockBackend implements NodeUser {
         }
     }
 
+    /**
+     * How many submitted requests are not completed; completions that are due run first, on this thread, with the
+     * machine lock held.
+     */
+    public int underWay() {
+        runCompletions();
+        synchronized (monitor) {
+            return inFlight;
+        }
+    }
+
     private void runCompletions() {
         for (Request request = finished.poll(); request != null; request = finished.poll()) {
             try {

@@ -62,6 +62,7 @@ public final class CommandTable {
      *
      * @param request the text as parsed
      * @param allowOob whether the client has enabled out-of-band execution
+     * @throws TryLater only where {@link TryLater#FIRST} is bound
      */
     public @Nullable JsonObject dispatch(JsonValue request, boolean allowOob) {
         JsonValue id = request instanceof JsonObject object ? object.get("id") : null;
@@ -119,6 +120,8 @@ public final class CommandTable {
         JsonValue result;
         try {
             result = entry.run(arguments);
+        } catch (TryLater e) {
+            throw e;
         } catch (RuntimeException e) {
             // Made here, because the first logger costs a fifth of a start.
             System.getLogger(CommandTable.class.getName())

@@ -45,6 +45,7 @@ public final class Main {
         }
         int status = 0;
         PidFile pidFile = new PidFile();
+        vmm.lastly(pidFile::remove);
         try {
             if (start(vmm, arguments, pidFile)) {
                 vmm.endOn(new SignalPipe(SIGHUP, SIGINT, SIGTERM));
@@ -63,7 +64,10 @@ public final class Main {
             e.printStackTrace();
             status = 1;
         }
-        vmm.shutDown();
+        if (status != 0) {
+            vmm.leave(status);
+        }
+        status = vmm.shutDown();
         pidFile.remove();
         return status;
     }

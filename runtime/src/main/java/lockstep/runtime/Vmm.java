@@ -13,6 +13,7 @@ import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
@@ -91,8 +92,14 @@ public interface Vmm {
     /** What can be cut off by yank, of this process. */
     YankRegistry yank();
 
-    /** Has {@code task} run when the process ends, before what was registered earlier. Under the lock. */
-    void onExit(Runnable task);
+    /** Gives a room a part in the end of the process, before those that were registered earlier. */
+    void onExit(Ending ending);
+
+    /**
+     * Ends the process with this status, as after an error that leaves nothing to go on with: the main loop ends, and
+     * everything is taken down in order. Returns at once. Any thread.
+     */
+    void leave(int status);
 
     /** Prints a message for the user on standard error, with the program's name in front. */
     void report(String message);

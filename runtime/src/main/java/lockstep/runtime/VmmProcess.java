@@ -26,6 +26,7 @@ import lockstep.runtime.monitor.Monitors;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
@@ -36,7 +37,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -63,7 +63,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final Map<String, Fd> descriptors = new HashMap<>();
-    private final List<Runnable> exitTasks = new ArrayList<>();
+    private final Shutdown shutdown = new Shutdown(this);
     private @Nullable Machine machine;
     private boolean started;
 
@@ -74,7 +74,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
         chardevs = new ChardevTable(this);
         monitors = new Monitors(loop, this::monitorLoop, commands, hmp);
         objects = new ObjectRegistry(this);
-        run = new RunController(this, clocks, loop::stop);
+        run = new RunController(this, clocks, () -> leave(0));
         devices = new DeviceManager(this);
     }
 
@@ -131,20 +131,27 @@ public final class VmmProcess implements Vmm, ChardevHost {
         machine = board;
     }
 
-    /** Has the process end orderly, with exit status 0, when one of the signals arrives. */
+    /**
+     * Has the process end orderly, with exit status 0, when one of the signals arrives, and at once when another one
+     * follows. They are read on a thread of their own: the main loop may be stuck.
+     */
     void endOn(SignalPipe signals) {
-        loop.watch(
-                signals.number(),
-                EventLoop.READ,
-                events -> {
-                    SignalPipe.Arrival signal = signals.take();
-                    if (signal != null) {
-                        terminated(signal);
-                    }
-                });
+        Thread.ofPlatform()
+                .daemon()
+                .name("signals")
+                .start(
+                        () -> {
+                            while (true) {
+                                terminated(signals.await());
+                            }
+                        });
     }
 
     private void terminated(SignalPipe.Arrival signal) {
+        if (shutdown.hurry()) {
+            return;
+        }
+        shutdown.begin(0);
         String sender =
                 signal.sender() == 0
                         ? ""
@@ -155,6 +162,18 @@ public final class VmmProcess implements Vmm, ChardevHost {
                                 + ")";
         report("terminating on signal " + signal.number() + sender);
         run.requestShutdown(ShutdownCause.HOST_SIGNAL);
+    }
+
+    /** Ends the main loop and with it the process. Any thread. */
+    public void leave(int status) {
+        shutdown.begin(status);
+        loop.stop();
+    }
+
+    /** The process is about to end, and nobody should wait for a peer any more. Any thread. */
+    @Override
+    public boolean ending() {
+        return shutdown.begun();
     }
 
     /** Says that start-up is over: descriptors are now only those that a monitor was handed. */
@@ -271,8 +290,13 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     @Override
-    public void onExit(Runnable task) {
-        exitTasks.add(task);
+    public void onExit(Ending ending) {
+        shutdown.add(ending);
+    }
+
+    @Override
+    public void lastly(Runnable task) {
+        shutdown.lastly(task);
     }
 
     @Override
@@ -386,34 +410,26 @@ public final class VmmProcess implements Vmm, ChardevHost {
         return settings.daemonize();
     }
 
-    /** Stops the guest and takes everything down, in reverse order of start. After the main loop. */
-    public void shutDown() {
-        lock.run(
-                () -> {
-                    clocks.stopVirtual();
-                    Machine board = machine;
-                    if (board != null) {
-                        guarded(() -> board.vcpus().pauseAll());
-                    }
-                    for (Runnable task : List.copyOf(exitTasks).reversed()) {
-                        guarded(task);
-                    }
-                    guarded(objects::closeAll);
-                    guarded(monitors::close);
-                    guarded(chardevs::closeAll);
-                });
-        guarded(monitors::join);
+    /** Takes everything down in order, on the main thread, behind the main loop; gives the exit status. */
+    public int shutDown() {
+        shutdown.run();
+        return shutdown.status();
+    }
+
+    /** The guest does not run any more. Under the machine lock. */
+    void pauseGuest() {
+        clocks.stopVirtual();
         Machine board = machine;
         if (board != null) {
-            guarded(() -> lock.run(() -> board.vcpus().close()));
+            board.vcpus().pauseAll();
         }
     }
 
-    private void guarded(Runnable task) {
-        try {
-            task.run();
-        } catch (RuntimeException e) {
-            report("internal error while ending: " + e);
+    /** The guest's processors are given back. Under the machine lock. */
+    void endGuest() {
+        Machine board = machine;
+        if (board != null) {
+            board.vcpus().close();
         }
     }
 }

@@ -24,23 +24,32 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.TryLater;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** What the monitors and the command line do to drives, nodes and exports. Machine lock held. */
 public final class BlockManager implements BlockLayer {
+    /** How long a command waits for what ends by itself as a rule. */
+    private static final long MOMENT = TimeUnit.MILLISECONDS.toNanos(100);
+
+    /** How long a command waits for what may not end at all. */
+    private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
+
     private final BlockGraph graph;
     private final ReplicationManager replication = new ReplicationManager();
     private final NodeOpener opener;
     private final List<DriveInfo> drives = new ArrayList<>();
     private final List<DriveInfo> claimed = new ArrayList<>();
     private final List<NbdExport> exports = new ArrayList<>();
+    private final Consumer<String> warn;
     private final Consumer<String> exportDeleted;
     private @Nullable NbdServer server;
     private boolean snapshots;
@@ -59,6 +68,7 @@ public final class BlockManager implements BlockLayer {
             Consumer<String> exportDeleted) {
         this.graph = new BlockGraph(host);
         this.opener = new NodeOpener(graph, replication, quorumEvents, startInactive, warn);
+        this.warn = warn;
         this.exportDeleted = exportDeleted;
     }
 
@@ -540,21 +550,32 @@ public final class BlockManager implements BlockLayer {
         if (!hard && export.hasClients()) {
             throw new BlockException(Errno.EBUSY, "export '" + id + "' still in use");
         }
-        remove(export);
+        shutDown(export);
+        // Clients without requests are gone in no time; what others wait for may take for ever.
+        finish(export, MOMENT);
     }
 
-    private void remove(NbdExport export) {
-        exports.remove(export);
+    private void shutDown(NbdExport export) {
         if (server != null) {
-            server.remove(export);
+            server.shutDown(export, () -> graph.host().post(() -> finish(export, 0)));
         }
+    }
+
+    /** Forgets an export whose last request is over. */
+    private boolean finish(NbdExport export, long patienceNanos) {
+        if (!exports.contains(export) || !export.finish(patienceNanos)) {
+            return false;
+        }
+        exports.remove(export);
         exportDeleted.accept(export.id());
+        return true;
     }
 
     private void removeExportsOf(BlockBackend source) {
         for (NbdExport export : List.copyOf(exports)) {
             if (export.source() == source) {
-                remove(export);
+                shutDown(export);
+                finish(export, MOMENT);
             }
         }
     }
@@ -563,15 +584,39 @@ public final class BlockManager implements BlockLayer {
         return List.copyOf(exports);
     }
 
-    /** QMP nbd-server-stop. */
+    /** QMP nbd-server-stop. Exports with requests that do not end stay behind, and go when these do. */
     public void stopServer() throws BlockException {
         NbdServer running = server();
-        running.stop(
-                export -> {
-                    exports.remove(export);
-                    exportDeleted.accept(export.id());
-                });
-        server = null;
+        stopExporting();
+        long patience = TryLater.possible() ? MOMENT : PATIENCE;
+        for (NbdExport export : List.copyOf(exports)) {
+            if (!finish(export, patience) && exports.contains(export)) {
+                TryLater.within(PATIENCE);
+                warn.accept("gave up waiting for " + describe(export));
+            }
+        }
+        if (server == running) {
+            server = null;
+        }
+    }
+
+    /** Nobody can connect any more, and those who are connected are cut off. Returns at once. */
+    public void stopExporting() {
+        NbdServer running = server;
+        if (running != null) {
+            running.stop();
+            exports.forEach(this::shutDown);
+        }
+    }
+
+    /** What an export is called in messages. */
+    static String describe(NbdExport export) {
+        return "export '" + export.id() + "' (" + inFlight(export.underWay()) + ")";
+    }
+
+    /** A number of requests in words. */
+    static String inFlight(int requests) {
+        return requests + (requests == 1 ? " request" : " requests") + " in flight";
     }
 
     /** The machine runs again: requests that a full disk held up are tried again. */
@@ -595,13 +640,9 @@ public final class BlockManager implements BlockLayer {
         }
     }
 
-    /** The process ends. */
+    /** The process ends and nothing is under way. */
     public void close() {
-        NbdServer running = server;
-        if (running != null) {
-            running.stop(exports::remove);
-            server = null;
-        }
+        exports.forEach(export -> export.finish(0));
         graph.close();
     }
 }

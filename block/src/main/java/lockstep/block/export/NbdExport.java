@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /** One exported node. */
 public final class NbdExport {
@@ -25,6 +26,7 @@ public final class NbdExport {
     private final long size;
     private final List<NbdSession> sessions = new ArrayList<>();
     private boolean shuttingDown;
+    private @Nullable Runnable whenGone;
 
     NbdExport(
             String id,
@@ -132,9 +134,16 @@ public final class NbdExport {
         return true;
     }
 
-    synchronized void leave(NbdSession session) {
-        sessions.remove(session);
-        notifyAll();
+    void leave(NbdSession session) {
+        Runnable told;
+        synchronized (this) {
+            sessions.remove(session);
+            notifyAll();
+            told = sessions.isEmpty() ? whenGone : null;
+        }
+        if (told != null) {
+            told.run();
+        }
     }
 
     public synchronized boolean shuttingDown() {
@@ -146,30 +155,55 @@ public final class NbdExport {
         return !sessions.isEmpty();
     }
 
+    /** Requests of all clients that have no reply yet. Any thread. */
+    public synchronized int underWay() {
+        return sessions.stream().mapToInt(NbdSession::underWay).sum();
+    }
+
     /**
-     * Disconnects all clients, waits until none of their requests is under way, and lets the node
-     * go.
+     * Takes no more clients and cuts those off that there are; {@code gone} is told, on any thread, when the last of
+     * their requests is over. Then the node can be let go.
      */
-    void close() {
+    void shutDown(Runnable gone) {
         List<NbdSession> open;
         synchronized (this) {
+            if (shuttingDown) {
+                return;
+            }
             shuttingDown = true;
+            whenGone = gone;
             open = List.copyOf(sessions);
         }
         open.forEach(NbdSession::shutdown);
-        boolean interrupted = false;
-        synchronized (this) {
-            while (!sessions.isEmpty()) {
-                try {
-                    wait();
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
+        if (open.isEmpty()) {
+            gone.run();
+        }
+    }
+
+    /**
+     * Lets the node go if the export was shut down and the last request is over, or gets over within {@code patience}
+     * nanoseconds. False if not.
+     */
+    public boolean finish(long patience) {
+        if (!awaitGone(patience)) {
+            return false;
         }
         backend.close();
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+        return true;
+    }
+
+    private synchronized boolean awaitGone(long nanos) {
+        long end = System.nanoTime() + nanos;
+        long left = nanos;
+        while (!sessions.isEmpty() && left > 0) {
+            try {
+                TimeUnit.NANOSECONDS.timedWait(this, left);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                break;
+            }
+            left = end - System.nanoTime();
         }
+        return shuttingDown && sessions.isEmpty();
     }
 }

@@ -28,7 +28,6 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
 
 /**
  * The process's NBD server. Management calls come with the machine lock held; each client is served
@@ -245,27 +244,29 @@ public final class NbdServer implements AutoCloseable {
         return export;
     }
 
-    /** Ends an export; its clients are disconnected. */
-    public void remove(NbdExport export) {
+    /**
+     * Begins to end an export: its clients are cut off at once, and {@code gone} is told, on any thread, when the last
+     * of their requests is over. {@link NbdExport#finish} follows.
+     */
+    public void shutDown(NbdExport export, Runnable gone) {
         synchronized (this) {
-            byName.remove(export.name());
+            byName.remove(export.name(), export);
         }
-        export.close();
+        export.shutDown(gone);
     }
 
-    /** Stops listening, ends all exports and disconnects everybody. */
-    public void stop(Consumer<NbdExport> removed) {
+    /** Stops listening and disconnects everybody; exports are to be shut down by who added them. */
+    public void stop() {
         List<NbdSession> open;
         synchronized (this) {
+            if (closed) {
+                return;
+            }
             closed = true;
             open = List.copyOf(sessions);
             notifyAll();
         }
         close(listener);
-        for (NbdExport export : exports()) {
-            remove(export);
-            removed.accept(export);
-        }
         open.forEach(NbdSession::shutdown);
         clock.shutdownNow();
         if (address instanceof NbdAddress.Unix(String path)) {
@@ -277,8 +278,13 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
+    /** Stops and ends all exports, waiting for their requests. */
     @Override
     public void close() {
-        stop(export -> {});
+        stop();
+        for (NbdExport export : exports()) {
+            shutDown(export, () -> {});
+            export.finish(Long.MAX_VALUE / 2);
+        }
     }
 }

@@ -40,6 +40,11 @@ final class NbdSession {
         stream.shutdown();
     }
 
+    /** Requests that have no reply yet. Any thread. */
+    int underWay() {
+        return Math.max(0, IN_FLIGHT - room.availablePermits());
+    }
+
     void serve() {
         NbdExport export = null;
         try {
@@ -119,7 +124,9 @@ final class NbdSession {
                     stream.readInto(payload.segment());
                 }
                 Buffers.Lease data = payload;
-                server.graph().workers().execute(() -> run(export, request, data));
+                // Not on the workers: a client that does not read its replies must not stop the
+                // guest's disks.
+                server.graph().fanOut().execute(() -> run(export, request, data));
                 handed = true;
             } finally {
                 if (!handed) {

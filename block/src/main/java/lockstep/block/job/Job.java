@@ -48,6 +48,7 @@ public abstract class Job {
     private boolean ready;
     private long speed;
     private long done;
+    private boolean atWork;
 
     Job(Jobs jobs, JobType type, Terms terms) {
         this.jobs = jobs;
@@ -80,6 +81,7 @@ public abstract class Job {
     final void start() {
         enter(JobStatus.CREATED);
         enter(JobStatus.RUNNING);
+        atWork(true);
         Thread.ofPlatform().name("job " + id()).daemon(true).start(this::run);
     }
 
@@ -94,8 +96,24 @@ public abstract class Job {
         } catch (RuntimeException e) {
             failure = new BlockException(Errno.EIO, "internal error: " + e, e);
         }
+        atWork(false);
         BlockException result = failure;
         post(() -> workEnded(result));
+    }
+
+    private synchronized void atWork(boolean now) {
+        atWork = now;
+    }
+
+    /** Whether the job's thread is at work; perhaps it waits for a disk. Any thread. */
+    final synchronized boolean atWork() {
+        return atWork;
+    }
+
+    /** Has the work end soon, without a result. Any thread. */
+    final synchronized void stopWork() {
+        stopWanted = true;
+        notifyAll();
     }
 
     final void emit(QmpEvent event) {
@@ -350,10 +368,7 @@ public abstract class Job {
         if (status == JobStatus.CONCLUDED) {
             return;
         }
-        synchronized (this) {
-            stopWanted = true;
-            notifyAll();
-        }
+        stopWork();
         cancelled = true;
         fail(new BlockException(Errno.ECANCELED));
     }

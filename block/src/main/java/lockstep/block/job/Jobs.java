@@ -72,6 +72,16 @@ public final class Jobs {
         return id;
     }
 
+    /** Has all jobs end soon, when the process does. */
+    public void stopAll() {
+        all().forEach(Job::stopWork);
+    }
+
+    /** The jobs whose threads are at work. */
+    public List<String> atWork() {
+        return all().stream().filter(Job::atWork).map(Job::id).toList();
+    }
+
     /** Ends all jobs, when the process does. */
     public void close() {
         all().forEach(Job::close);

@@ -25,6 +25,7 @@ import lockstep.block.DriveInfo;
 import lockstep.block.Errno;
 import lockstep.block.ErrorAction;
 import lockstep.block.ReplicationControl;
+import lockstep.block.drive.BlockEnding;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.job.Jobs;
 import lockstep.block.nbd.NbdNode;
@@ -93,8 +94,7 @@ public final class BlockRoom implements Room {
                             }
                         });
         vmm.run().addStartCheck(vmm.service(DiskHandover.class)::activateAll);
-        vmm.onExit(manager::close);
-        vmm.onExit(jobs::close);
+        vmm.onExit(new BlockEnding(manager, jobs, vmm::report));
     }
 
     private record Handover(BlockGraph graph) implements DiskHandover {

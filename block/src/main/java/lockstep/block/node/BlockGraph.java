@@ -145,6 +145,15 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
+    /** Whether nobody is inside the graph now. */
+    public boolean quiet() {
+        boolean quiet = gate.writeLock().tryLock();
+        if (quiet) {
+            gate.writeLock().unlock();
+        }
+        return quiet;
+    }
+
     /**
      * Waits until every submitted request of every backend is completed; the caller holds the
      * machine lock.

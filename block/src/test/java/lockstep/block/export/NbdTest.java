@@ -173,7 +173,9 @@ class NbdTest {
         BlockException missing = assertThrows(BlockException.class, () -> client(address, "no"));
         assertEquals("Requested export not available", missing.getMessage());
         assertEquals("server reported: export 'no' not present", missing.hint());
-        server.remove(server.exports().getFirst());
+        NbdExport export = server.exports().getFirst();
+        server.shutDown(export, () -> {});
+        assertTrue(export.finish(Long.MAX_VALUE / 2));
         BlockException lost =
                 assertThrows(BlockException.class, () -> node.read(0, Images.pattern(0, 512)));
         assertEquals(Errno.EIO, lost.errno());

@@ -21,6 +21,14 @@ public interface ChardevHost {
     /** Whether the process is or becomes a daemon, which has no standard input and output. */
     boolean daemon();
 
+    /** Whether the process ends, so that nobody should wait for a peer any more. Any thread. */
+    default boolean ending() {
+        return false;
+    }
+
+    /** Has {@code task} run even by a process that ends in the middle of everything. It must not block. */
+    default void lastly(Runnable task) {}
+
     /** A device was made. */
     default void added(Chardev device) {}
 

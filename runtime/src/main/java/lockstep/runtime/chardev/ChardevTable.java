@@ -141,6 +141,9 @@ public final class ChardevTable implements Chardevs {
         }
         stdioInUse = true;
         Terminal.Settings settings = before;
+        if (settings != null) {
+            host.lastly(() -> restoreTerminal(settings));
+        }
         return new DescriptorChardev(
                 id,
                 host,
@@ -150,13 +153,17 @@ public final class ChardevTable implements Chardevs {
                 () -> {
                     stdioInUse = false;
                     if (settings != null) {
-                        try {
-                            Terminal.restore(STANDARD_INPUT, settings);
-                        } catch (LinuxException e) {
-                            // The terminal is gone, and its settings with it.
-                        }
+                        restoreTerminal(settings);
                     }
                 });
+    }
+
+    private static void restoreTerminal(Terminal.Settings settings) {
+        try {
+            Terminal.restore(STANDARD_INPUT, settings);
+        } catch (LinuxException e) {
+            // The terminal is gone, and its settings with it.
+        }
     }
 
     private Chardev file(String id, ChardevConfig.File config) throws ChardevException {

@@ -174,7 +174,7 @@ final class SocketChardev extends Backend {
         if (server != null) {
             if (Boolean.TRUE.equals(config.waits())) {
                 waiting.accept("info: QEMU waiting for connection on: " + filename);
-                established(SocketConnector.accept(server));
+                established(SocketConnector.accept(server, host::ending));
             } else {
                 listenAgain();
             }
@@ -187,7 +187,7 @@ final class SocketChardev extends Backend {
         } else if (dialer != null) {
             mainLoop.execute(dialer::dial);
         } else {
-            established(SocketConnector.connect(address));
+            established(SocketConnector.connect(address, host::ending));
         }
     }
 

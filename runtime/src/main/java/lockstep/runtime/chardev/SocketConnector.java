@@ -18,9 +18,13 @@ import lockstep.runtime.linux.Sockets;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /** Opens listening and connected sockets, with QEMU's words when that fails. */
 final class SocketConnector {
+    /** How often a wait looks whether it is still wanted. */
+    private static final int LOOK_UP_MS = 200;
+
     private SocketConnector() {}
 
     /** Binds and listens; a unix socket's old file is removed first. */
@@ -67,8 +71,8 @@ final class SocketConnector {
         throw new ChardevException(what + ": " + Errno.text(-error));
     }
 
-    /** Connects and waits until that is done. */
-    static Fd connect(Address address) throws ChardevException {
+    /** Connects and waits until that is done, or {@code givenUp} says that nobody wants it any more. */
+    static Fd connect(Address address, BooleanSupplier givenUp) throws ChardevException {
         int error = 0;
         for (SocketName name : SocketNames.resolve(address, false)) {
             Fd fd = start(name);
@@ -79,7 +83,12 @@ final class SocketConnector {
                 throw new ChardevException(String.valueOf(e.getMessage()));
             }
             if (error == -Errno.EINPROGRESS) {
-                await(fd, POLLOUT());
+                try {
+                    await(fd, POLLOUT(), givenUp);
+                } catch (ChardevException e) {
+                    fd.close();
+                    throw e;
+                }
                 error = -Sockets.error(fd);
             }
             if (error == 0) {
@@ -104,10 +113,10 @@ final class SocketConnector {
         return "Failed to connect to '" + SocketNames.shown(address) + "': " + Errno.text(errno);
     }
 
-    /** Waits for a connection on a listening socket and takes it. */
-    static Fd accept(Fd listener) throws ChardevException {
+    /** Waits for a connection on a listening socket, likewise, and takes it. */
+    static Fd accept(Fd listener, BooleanSupplier givenUp) throws ChardevException {
         while (true) {
-            await(listener, POLLIN());
+            await(listener, POLLIN(), givenUp);
             int fd = Sockets.accept(listener);
             if (fd >= 0) {
                 return new Fd(fd);
@@ -118,14 +127,17 @@ final class SocketConnector {
         }
     }
 
-    private static void await(Fd fd, int events) throws ChardevException {
+    private static void await(Fd fd, int events, BooleanSupplier givenUp) throws ChardevException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment p = pollfd.allocate(arena);
             pollfd.fd(p, fd.number());
             pollfd.events(p, (short) events);
-            int result = -Errno.EINTR;
-            while (result == -Errno.EINTR) {
-                result = FileCalls.poll(p, 1, -1);
+            int result = 0;
+            while (result == 0 || result == -Errno.EINTR) {
+                if (givenUp.getAsBoolean()) {
+                    throw new ChardevException("The wait for a socket was given up");
+                }
+                result = FileCalls.poll(p, 1, LOOK_UP_MS);
             }
             if (result < 0) {
                 throw new ChardevException("Failed to wait for a socket: " + Errno.text(-result));

@@ -4,14 +4,16 @@ import static lockstep.linux.abi.LinuxAbi.MAP_ANONYMOUS;
 import static lockstep.linux.abi.LinuxAbi.MAP_PRIVATE;
 import static lockstep.linux.abi.LinuxAbi.O_CLOEXEC;
 import static lockstep.linux.abi.LinuxAbi.O_NONBLOCK;
+import static lockstep.linux.abi.LinuxAbi.POLLIN;
 import static lockstep.linux.abi.LinuxAbi.PROT_EXEC;
 import static lockstep.linux.abi.LinuxAbi.PROT_READ;
 import static lockstep.linux.abi.LinuxAbi.PROT_WRITE;
 import static lockstep.linux.abi.LinuxAbi.SA_RESTART;
 import static lockstep.linux.abi.LinuxAbi.SA_SIGINFO;
 
-import org.jspecify.annotations.Nullable;
+import lockstep.linux.abi.pollfd;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
@@ -88,15 +90,15 @@ public final class SignalPipe {
         return address;
     }
 
-    /** The descriptor that is readable when {@link #take} has something. */
-    public int number() {
-        return readEnd;
-    }
-
-    /** The next signal that arrived, or null. */
-    public @Nullable Arrival take() {
-        if (FileIo.read(readEnd, record, 0, RECORD) != RECORD) {
-            return null;
+    /** Waits for the next signal. */
+    public Arrival await() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment wait = pollfd.allocate(arena);
+            pollfd.fd(wait, readEnd);
+            pollfd.events(wait, (short) POLLIN());
+            while (FileIo.read(readEnd, record, 0, RECORD) != RECORD) {
+                FileCalls.poll(wait, 1, -1);
+            }
         }
         ByteBuffer fields = ByteBuffer.wrap(record).order(ByteOrder.nativeOrder());
         return new Arrival(fields.getInt(0), fields.getInt(SENDER));

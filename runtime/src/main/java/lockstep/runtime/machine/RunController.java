@@ -29,7 +29,7 @@ public final class RunController implements RunControl {
     private boolean autostart = true;
     private boolean stayAfterShutdown;
     private boolean resetEnds;
-    private boolean ending;
+    private volatile boolean ending;
 
     /** Over the process; {@code exit} ends its main loop. */
     public RunController(Vmm vmm, VmClocks clocks, Runnable exit) {
@@ -78,7 +78,7 @@ public final class RunController implements RunControl {
 
     @Override
     public void start() {
-        if (running()) {
+        if (running() || ending) {
             return;
         }
         vmm.emit(new ResumeEvent());

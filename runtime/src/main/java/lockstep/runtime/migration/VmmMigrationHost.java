@@ -161,8 +161,7 @@ final class VmmMigrationHost implements MigrationHost {
 
     @Override
     public void exit(int code) {
-        // The failed loading left a machine in pieces: nothing of it can be shut down in order.
-        System.exit(code);
+        vmm.leave(code);
     }
 
     @Override

@@ -2,6 +2,7 @@ package lockstep.runtime.monitor;
 
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.TryLater;
 
 import org.jspecify.annotations.Nullable;
 
@@ -71,6 +72,8 @@ public final class HmpInterpreter {
             command.handler().run(arguments, out);
         } catch (QmpException e) {
             out.append("Error: ").append(e.description()).append('\n');
+        } catch (TryLater e) {
+            throw e;
         } catch (Exception e) {
             out.append("Error: ").append(String.valueOf(e.getMessage())).append('\n');
         }

@@ -10,10 +10,13 @@ import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.TryLater;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.Timer;
 
 import org.jspecify.annotations.Nullable;
 
@@ -45,8 +48,13 @@ final class QmpSession implements ChardevFrontend {
     /** Output a client has not read, from which on it gets no more events. */
     private static final long FULL_OUTPUT = 16 << 20;
 
-    /** What a client sent; {@code client} tells it from those before and after. */
-    private record Request(int client, JsonStreamParser.Message message) {}
+    /**
+     * What a client sent.
+     *
+     * @param client tells it from those before and after
+     * @param began when it was run first; 0 before that
+     */
+    private record Request(int client, JsonStreamParser.Message message, long began) {}
 
     private final EventLoop reader;
     private final EventLoop main;
@@ -193,7 +201,7 @@ final class QmpSession implements ChardevFrontend {
         synchronized (guard) {
             sender = client;
             if (value == null || !oob || !CommandTable.isOob(value)) {
-                queue.add(new Request(sender, message));
+                queue.add(new Request(sender, message, 0));
                 main.execute(this::runNext);
                 return;
             }
@@ -211,6 +219,9 @@ final class QmpSession implements ChardevFrontend {
         boolean known;
         boolean overtaking;
         synchronized (guard) {
+            if (running) {
+                return; // One that tries later goes first, and then calls again.
+            }
             request = queue.poll();
             if (request == null) {
                 return; // Its client hung up.
@@ -221,14 +232,26 @@ final class QmpSession implements ChardevFrontend {
             exclusive = !overtaking;
             resumeReader();
         }
+        run(new Request(request.client(), request.message(), System.nanoTime()), known, overtaking);
+    }
+
+    private void run(Request request, boolean known, boolean overtaking) {
         JsonValue value = request.message().value();
         JsonObject reply;
         if (value == null) {
             reply = CommandTable.errorReply(String.valueOf(request.message().error()));
         } else if (known) {
-            reply =
-                    ScopedValue.where(Monitors.CLIENT, chardev)
-                            .call(() -> commands.dispatch(value, overtaking));
+            try {
+                reply =
+                        ScopedValue.where(Monitors.CLIENT, chardev)
+                                .where(TryLater.FIRST, request.began())
+                                .call(() -> commands.dispatch(value, overtaking));
+            } catch (TryLater e) {
+                // Also for a client that has left meanwhile: what it began must not stay halfway.
+                Timer again = main.timer(ClockType.REALTIME, () -> run(request, known, overtaking));
+                again.arm(main.clocks().now(ClockType.REALTIME) + TryLater.pauseNanos());
+                return;
+            }
         } else {
             reply = negotiate(value, request.client());
         }
@@ -237,6 +260,9 @@ final class QmpSession implements ChardevFrontend {
             exclusive = false;
             reply(request.client(), reply);
             resumeReader();
+            if (!queue.isEmpty()) {
+                main.execute(this::runNext);
+            }
         }
     }
 

@@ -54,6 +54,15 @@ public final class YankRegistry {
         }
     }
 
+    /** Cuts everything: the process ends. */
+    public void cutAll() {
+        List<Runnable> functions;
+        synchronized (this) {
+            functions = instances.values().stream().flatMap(List::stream).toList();
+        }
+        functions.forEach(Runnable::run);
+    }
+
     /** All instances. */
     public synchronized List<YankInstance> all() {
         return List.copyOf(instances.keySet());
