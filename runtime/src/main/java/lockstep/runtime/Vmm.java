@@ -17,6 +17,7 @@ import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
+import lockstep.runtime.spi.QomType;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
@@ -63,7 +64,7 @@ public interface Vmm {
     @Nullable Machine machine();
 
     /** Offers a type of {@code -object} and object-add. From {@code Room.install}. */
-    void objectType(String qomType, ObjectFactory factory);
+    void objectType(QomType<?> type, ObjectFactory factory);
 
     /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
     void deviceType(String driver, DeviceFactory factory);

@@ -31,6 +31,7 @@ import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
@@ -237,8 +238,8 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     @Override
-    public void objectType(String qomType, ObjectFactory factory) {
-        objects.type(qomType, factory);
+    public void objectType(QomType<?> type, ObjectFactory factory) {
+        objects.type(type, factory);
     }
 
     @Override

@@ -3,13 +3,17 @@ package lockstep.colo.compare;
 import lockstep.net.filter.FrameDecoder;
 import lockstep.net.filter.FrameWriter;
 import lockstep.net.filter.OutputFrontend;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.spi.QomKind;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 import lockstep.runtime.spi.UserObject;
 
 import org.jspecify.annotations.Nullable;
@@ -18,6 +22,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -27,6 +32,62 @@ import java.util.function.Function;
  * thread. Made and closed under the machine lock; everything between runs on that loop without it.
  */
 public final class ColoCompare implements UserObject {
+    /**
+     * QEMU: type "colo-compare". It keeps its devices and its frames' layout; other values of those are
+     * only remembered.
+     */
+    public static final QomType<ColoCompare> TYPE =
+            QomType.<ColoCompare>of("colo-compare")
+                    .with(
+                            "primary_in",
+                            QomKind.STRING,
+                            null,
+                            c -> c.primaryName,
+                            (c, v) -> c.primaryName = v)
+                    .with(
+                            "secondary_in",
+                            QomKind.STRING,
+                            null,
+                            c -> c.secondaryName,
+                            (c, v) -> c.secondaryName = v)
+                    .with("outdev", QomKind.STRING, null, c -> c.outName, (c, v) -> c.outName = v)
+                    .with(
+                            "iothread",
+                            QomKind.link("iothread"),
+                            null,
+                            c -> "/objects/" + c.config.iothread(),
+                            null)
+                    .with(
+                            "notify_dev",
+                            QomKind.STRING,
+                            null,
+                            c -> c.notifyName,
+                            (c, v) -> c.notifyName = v)
+                    .with(
+                            "compare_timeout",
+                            QomKind.UINT32.as("uint64"),
+                            null,
+                            c -> c.timeout,
+                            (c, v) -> c.timeout = positive("compare_timeout", v))
+                    .with(
+                            "expired_scan_cycle",
+                            QomKind.UINT32,
+                            null,
+                            c -> c.scanCycle,
+                            (c, v) -> c.scanCycle = positive("expired_scan_cycle", v))
+                    .with(
+                            "max_queue_size",
+                            QomKind.UINT32,
+                            null,
+                            c -> Integer.toUnsignedLong(c.comparisons.maxQueue()),
+                            (c, v) -> c.comparisons.maxQueue((int) positive("max_queue_size", v)))
+                    .with(
+                            "vnet_hdr_support",
+                            QomKind.BOOL,
+                            null,
+                            c -> c.vnetHeader,
+                            (c, v) -> c.vnetHeader = v);
+
     private static final long MILLISECOND = 1_000_000;
     private static final String TO_XEN = "DO_CHECKPOINT";
     private static final String XEN_HELLO = "COLO_USERSPACE_PROXY_INIT";
@@ -44,6 +105,11 @@ public final class ColoCompare implements UserObject {
     private final FrameWriter out;
     private final @Nullable FrameWriter xen;
     private final Timer scan;
+    private String primaryName;
+    private String secondaryName;
+    private String outName;
+    private String notifyName;
+    private boolean vnetHeader;
     private volatile long timeout;
     private volatile long scanCycle;
     private boolean outFailing;
@@ -64,6 +130,11 @@ public final class ColoCompare implements UserObject {
         secondary = devices[1];
         out = new FrameWriter(devices[2], config.vnetHeader());
         xen = devices.length > 3 ? new FrameWriter(devices[3], false) : null;
+        primaryName = config.primaryIn();
+        secondaryName = config.secondaryIn();
+        outName = config.outdev();
+        notifyName = Objects.requireNonNullElse(config.notifyDev(), "");
+        vnetHeader = config.vnetHeader();
         timeout = config.compareTimeout();
         scanCycle = config.expiredScanCycle();
         scan = loop.timer(ClockType.REALTIME, this::scan);
@@ -288,43 +359,16 @@ public final class ColoCompare implements UserObject {
 
     @Override
     public List<QomProperty> properties() {
-        return List.of(
-                QomProperty.of("primary_in", "string", config::primaryIn),
-                QomProperty.of("secondary_in", "string", config::secondaryIn),
-                QomProperty.of("outdev", "string", config::outdev),
-                QomProperty.of("iothread", "link<iothread>", () -> "/objects/" + config.iothread()),
-                QomProperty.of(
-                        "notify_dev",
-                        "string",
-                        () -> config.notifyDev() == null ? "" : config.notifyDev()),
-                new QomProperty(
-                        "compare_timeout",
-                        "uint64",
-                        () -> timeout,
-                        v -> timeout = positive("compare_timeout", v)),
-                new QomProperty(
-                        "expired_scan_cycle",
-                        "uint32",
-                        () -> scanCycle,
-                        v -> scanCycle = positive("expired_scan_cycle", v)),
-                new QomProperty(
-                        "max_queue_size",
-                        "uint32",
-                        () -> Integer.toUnsignedLong(comparisons.maxQueue()),
-                        v -> comparisons.maxQueue((int) positive("max_queue_size", v))),
-                QomProperty.of("vnet_hdr_support", "bool", config::vnetHeader));
+        return TYPE.properties(this);
     }
 
-    private static long positive(String property, Object value) {
-        if (!(value instanceof Long number) || number < 0 || number > 0xffff_ffffL) {
-            throw new IllegalArgumentException("Parameter '" + property + "' expects uint32_t");
-        }
+    private static long positive(String property, long value) throws QmpException {
         try {
-            CompareConfig.positive(property, number);
+            CompareConfig.positive(property, value);
         } catch (CompareException e) {
-            throw new IllegalArgumentException(String.valueOf(e.getMessage()), e);
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }
-        return number;
+        return value;
     }
 
     /**

@@ -22,7 +22,7 @@ public final class CompareObjects {
         Comparisons comparisons = new Comparisons();
         vmm.publish(PacketComparison.class, comparisons);
         vmm.objectType(
-                "colo-compare",
+                ColoCompare.TYPE,
                 (o, v) -> create(o.id(), ((ObjectOptions.ColoCompare) o).data(), comparisons, v));
     }
 

@@ -12,18 +12,31 @@ import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /**
  * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections
  * of that time need it until they end.
  */
 public final class RewriterFilter extends NetFilter {
-    private final boolean vnetHeader;
+    /** QEMU: type "filter-rewriter". */
+    public static final QomType<RewriterFilter> TYPE =
+            QomType.<RewriterFilter>of("filter-rewriter", NetFilter.TYPE)
+                    .with(
+                            "vnet_hdr_support",
+                            QomKind.BOOL,
+                            null,
+                            f -> f.vnetHeader,
+                            (f, v) -> f.vnetHeader = v);
+
+    private boolean vnetHeader;
     private final RewriteEngine engine = new RewriteEngine();
 
     /** A filter that is not in its chain yet. */
@@ -38,8 +51,7 @@ public final class RewriterFilter extends NetFilter {
     public static void install(Vmm vmm) {
         Network network = vmm.service(Network.class);
         vmm.objectType(
-                "filter-rewriter",
-                (o, v) -> create(o.id(), ((ObjectOptions.FilterRewriter) o).data(), network));
+                TYPE, (o, v) -> create(o.id(), ((ObjectOptions.FilterRewriter) o).data(), network));
     }
 
     private static FilterObject create(String id, FilterRewriterProperties p, Network network)
@@ -94,7 +106,7 @@ public final class RewriterFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, Object> out) {
-        out.accept("vnet_hdr_support", vnetHeader);
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 }

@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.kvm.KvmException;
@@ -9,6 +10,8 @@ import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Map;
@@ -75,10 +78,11 @@ record PcType(PcVersion version) implements MachineType {
             }
         }
         checkProperties(config.properties());
-        useMemoryBackend(config, vmm);
+        MemoryBackend backend = memoryBackend(config, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
-            KvmMachine kvm = new KvmMachine(vmm, name(), config.ramSize(), config.cpus(), model);
+            KvmMachine kvm =
+                    new KvmMachine(vmm, name(), config.ramSize(), backend, config.cpus(), model);
             return new PcMachine(new KvmCore(kvm), version, config);
         } catch (KvmException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
@@ -86,10 +90,11 @@ record PcType(PcVersion version) implements MachineType {
     }
 
     /** The RAM may be told by an object, of the size that {@code -m} says. */
-    private static void useMemoryBackend(MachineConfig config, Vmm vmm) throws DeviceException {
+    private static @Nullable MemoryBackend memoryBackend(MachineConfig config, Vmm vmm)
+            throws DeviceException {
         String id = config.properties().get("memory-backend");
         if (id == null) {
-            return;
+            return null;
         }
         MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
         if (backend == null) {
@@ -99,7 +104,12 @@ record PcType(PcVersion version) implements MachineType {
             throw new DeviceException(
                     "Machine memory size does not match the size of the memory backend");
         }
-        backend.use();
+        try {
+            backend.use();
+        } catch (QmpException e) {
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+        return backend;
     }
 
     private void checkProperties(Map<String, String> properties) throws DeviceException {

@@ -6,21 +6,38 @@ import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
 import lockstep.net.wire.PacketQueue;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayDeque;
 import java.util.Arrays;
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /** filter-buffer: holds every packet and lets all go at a fixed interval of guest time. */
 public final class BufferFilter extends NetFilter {
+    private static final String NO_INTERVAL =
+            "Property 'filter-buffer.interval' requires a positive value";
+
     private record Held(Endpoint sender, byte[] frame) {}
 
-    private final long interval;
+    /** QEMU: type "filter-buffer". */
+    public static final QomType<BufferFilter> TYPE =
+            QomType.<BufferFilter>of("filter-buffer", NetFilter.TYPE)
+                    .with(
+                            "interval",
+                            QomKind.UINT32,
+                            null,
+                            f -> f.interval,
+                            BufferFilter::setInterval);
+
+    private long interval;
     private final EventLoop loop;
     private final ArrayDeque<Held> held = new ArrayDeque<>();
     private final Timer timer;
@@ -35,12 +52,20 @@ public final class BufferFilter extends NetFilter {
         super(network, "filter-buffer", placement);
         network.position(placement);
         if (interval == 0) {
-            throw new NetException("Property 'filter-buffer.interval' requires a positive value");
+            throw new NetException(NO_INTERVAL);
         }
         this.interval = interval;
         this.loop = loop;
         this.timer = loop.timer(ClockType.VIRTUAL, this::tick);
         arm();
+    }
+
+    /** Counts from the next release on, as in QEMU. */
+    private void setInterval(long micros) throws QmpException {
+        if (micros == 0) {
+            throw new QmpException(NO_INTERVAL);
+        }
+        interval = micros;
     }
 
     private void arm() {
@@ -86,8 +111,8 @@ public final class BufferFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, Object> out) {
-        out.accept("interval", interval);
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 
     @Override

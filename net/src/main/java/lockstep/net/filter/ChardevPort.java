@@ -11,16 +11,13 @@ import java.util.function.Consumer;
 
 /** A filter's hold on one character device, for input or for output of framed packets. */
 final class ChardevPort implements AutoCloseable {
-    private final String id;
     private final Chardev.Attachment attachment;
     private final FrameWriter writer;
     private final Runnable drained;
     private boolean waiting;
     private boolean closed;
 
-    private ChardevPort(
-            String id, Chardev.Attachment attachment, boolean vnetHeader, Runnable drained) {
-        this.id = id;
+    private ChardevPort(Chardev.Attachment attachment, boolean vnetHeader, Runnable drained) {
         this.attachment = attachment;
         this.writer = new FrameWriter(attachment, vnetHeader);
         this.drained = drained;
@@ -57,8 +54,7 @@ final class ChardevPort implements AutoCloseable {
             throws NetException {
         Chardev device = find(chardevs, what, id);
         try {
-            return new ChardevPort(
-                    id, device.attach(frontend, chardevs.loop()), vnetHeader, drained);
+            return new ChardevPort(device.attach(frontend, chardevs.loop()), vnetHeader, drained);
         } catch (ChardevException e) {
             throw new NetException(String.valueOf(e.getMessage()), e);
         }
@@ -72,8 +68,13 @@ final class ChardevPort implements AutoCloseable {
         return device;
     }
 
-    String id() {
-        return id;
+    boolean vnetHeader() {
+        return writer.vnetHeader();
+    }
+
+    /** Of the frames that are written from now on. */
+    void vnetHeader(boolean value) {
+        writer.vnetHeader(value);
     }
 
     void write(byte[] frame, int offset, int length, int vnetHeaderLength) throws IOException {

@@ -5,8 +5,12 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
@@ -20,7 +24,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /**
  * filter-dump: writes packets to a file in the format of libpcap (version 2.4, host byte order,
@@ -31,11 +35,24 @@ public final class DumpFilter extends NetFilter {
     /** What is written of each packet when {@code maxlen=} is not given. */
     public static final long DEFAULT_LENGTH = 65536;
 
+    private static final String NO_LENGTH = "Property 'filter-dump.maxlen' doesn't take value '0'";
+
     private static final int MAGIC = 0xa1b2c3d4;
     private static final int ETHERNET = 1;
 
-    private final String file;
-    private final long maxLength;
+    /** QEMU: type "filter-dump". It goes on writing its file; another name is only remembered. */
+    public static final QomType<DumpFilter> TYPE =
+            QomType.<DumpFilter>of("filter-dump", NetFilter.TYPE)
+                    .with("file", QomKind.STRING, null, f -> f.file, (f, v) -> f.file = v)
+                    .with(
+                            "maxlen",
+                            QomKind.UINT32,
+                            null,
+                            f -> f.maxLength,
+                            DumpFilter::setMaxLength);
+
+    private String file;
+    private long maxLength;
     private final Clocks clocks;
     private final long startSeconds;
     private @Nullable FileChannel out;
@@ -51,7 +68,7 @@ public final class DumpFilter extends NetFilter {
         super(network, "filter-dump", placement);
         network.position(placement);
         if (maxLength == 0) {
-            throw new NetException("Property 'filter-dump.maxlen' doesn't take value '0'");
+            throw new NetException(NO_LENGTH);
         }
         this.file = file;
         this.maxLength = maxLength;
@@ -80,6 +97,13 @@ public final class DumpFilter extends NetFilter {
             case FileSystemException x when x.getReason() != null -> x.getReason();
             default -> String.valueOf(e.getMessage());
         };
+    }
+
+    private void setMaxLength(long value) throws QmpException {
+        if (value == 0) {
+            throw new QmpException(NO_LENGTH);
+        }
+        maxLength = value;
     }
 
     private void write(ByteBuffer data) throws IOException {
@@ -129,9 +153,8 @@ public final class DumpFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, Object> out) {
-        out.accept("file", file);
-        out.accept("maxlen", maxLength);
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 
     @Override

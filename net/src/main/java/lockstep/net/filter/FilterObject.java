@@ -12,7 +12,6 @@ import lockstep.runtime.spi.UserObject;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.List;
 
 /** A filter as an object of {@code -object} and object-add. Under the machine lock. */
@@ -45,7 +44,7 @@ public final class FilterObject implements UserObject {
             @Nullable NetfilterInsert insert,
             Maker maker)
             throws QmpException {
-        boolean on = status == null || status(status);
+        boolean on = status == null || NetFilter.status(status);
         NetFilter.Placement placement =
                 new NetFilter.Placement(
                         id,
@@ -68,16 +67,6 @@ public final class FilterObject implements UserObject {
         }
     }
 
-    private static boolean status(Object text) throws QmpException {
-        if (text.equals("on")) {
-            return true;
-        }
-        if (text.equals("off")) {
-            return false;
-        }
-        throw new QmpException("Invalid value for netfilter status, should be 'on' or 'off'");
-    }
-
     /** The filter. */
     public NetFilter filter() {
         return filter;
@@ -85,37 +74,7 @@ public final class FilterObject implements UserObject {
 
     @Override
     public List<QomProperty> properties() {
-        List<QomProperty> list = new ArrayList<>();
-        NetFilter.Placement p = filter.placement();
-        list.add(QomProperty.of("netdev", "string", p::netdev));
-        list.add(QomProperty.of("queue", "NetFilterDirection", p.queue()::wireName));
-        list.add(
-                new QomProperty(
-                        "status",
-                        "string",
-                        () -> filter.on() ? "on" : "off",
-                        value -> {
-                            try {
-                                filter.setOn(status(value));
-                            } catch (QmpException e) {
-                                throw new IllegalArgumentException(
-                                        String.valueOf(e.getMessage()), e);
-                            }
-                        }));
-        list.add(QomProperty.of("position", "string", p::position));
-        list.add(QomProperty.of("insert", "string", () -> p.before() ? "before" : "behind"));
-        filter.describeProperties(
-                (name, value) ->
-                        list.add(
-                                QomProperty.of(
-                                        name,
-                                        switch (value) {
-                                            case Boolean b -> "bool";
-                                            case Long n -> "uint32";
-                                            default -> "string";
-                                        },
-                                        () -> value)));
-        return list;
+        return filter.properties();
     }
 
     @Override

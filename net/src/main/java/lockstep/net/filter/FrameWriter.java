@@ -17,13 +17,23 @@ public final class FrameWriter {
     public static final long LIMIT = 64 << 20;
 
     private final Chardev.Attachment out;
-    private final boolean vnetHeader;
+    private volatile boolean vnetHeader;
     private ByteBuffer buffer = ByteBuffer.allocate(2048); // The device copies what it must keep.
 
     /** A writer on a device that its owner attached to. */
     public FrameWriter(Chardev.Attachment out, boolean vnetHeader) {
         this.out = out;
         this.vnetHeader = vnetHeader;
+    }
+
+    /** Whether frames carry the length of the virtio header. */
+    public boolean vnetHeader() {
+        return vnetHeader;
+    }
+
+    /** Sets that for the packets to come. */
+    public void vnetHeader(boolean value) {
+        vnetHeader = value;
     }
 
     /**

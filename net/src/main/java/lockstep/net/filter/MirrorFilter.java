@@ -5,16 +5,35 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /** filter-mirror: sends a copy of each packet to a character device and lets the packet pass. */
 public final class MirrorFilter extends NetFilter {
+    /** QEMU: type "filter-mirror". It keeps its device; another name is only remembered. */
+    public static final QomType<MirrorFilter> TYPE =
+            QomType.<MirrorFilter>of("filter-mirror", NetFilter.TYPE)
+                    .with(
+                            "vnet_hdr_support",
+                            QomKind.BOOL,
+                            null,
+                            f -> f.outdev.vnetHeader(),
+                            (f, v) -> f.outdev.vnetHeader(v))
+                    .with(
+                            "outdev",
+                            QomKind.STRING,
+                            null,
+                            f -> f.outdevName,
+                            (f, v) -> f.outdevName = v);
+
     private final ChardevPort outdev;
-    private final boolean vnetHeader;
+    private String outdevName;
     private boolean failing;
 
     /** Takes hold of {@code outdev}; the filter is not in its chain yet. */
@@ -27,7 +46,7 @@ public final class MirrorFilter extends NetFilter {
             throws NetException {
         super(network, "filter-mirror", placement);
         network.position(placement);
-        this.vnetHeader = vnetHeader;
+        this.outdevName = outdev;
         this.outdev = ChardevPort.output(chardevs, "Device", outdev, vnetHeader, this::drained);
     }
 
@@ -67,9 +86,8 @@ public final class MirrorFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, Object> out) {
-        out.accept("vnet_hdr_support", vnetHeader);
-        out.accept("outdev", outdev.id());
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 
     @Override

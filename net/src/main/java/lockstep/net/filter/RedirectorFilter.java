@@ -5,20 +5,47 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /**
  * filter-redirector: takes packets away to one character device, and puts packets from another in
  * their place. Status off stops only the taking.
  */
 public final class RedirectorFilter extends NetFilter {
+    /** QEMU: type "filter-redirector". It keeps its devices; other names are only remembered. */
+    public static final QomType<RedirectorFilter> TYPE =
+            QomType.<RedirectorFilter>of("filter-redirector", NetFilter.TYPE)
+                    .with(
+                            "vnet_hdr_support",
+                            QomKind.BOOL,
+                            null,
+                            f -> f.vnetHeader,
+                            RedirectorFilter::setVnetHeader)
+                    .with(
+                            "indev",
+                            QomKind.STRING,
+                            null,
+                            f -> f.indevName,
+                            (f, v) -> f.indevName = v)
+                    .with(
+                            "outdev",
+                            QomKind.STRING,
+                            null,
+                            f -> f.outdevName,
+                            (f, v) -> f.outdevName = v);
+
     private final @Nullable ChardevPort indev;
     private final @Nullable ChardevPort outdev;
-    private final boolean vnetHeader;
+    private boolean vnetHeader;
+    private String indevName;
+    private String outdevName;
     private boolean failing;
 
     /** Takes hold of the devices; the filter is not in its chain yet. */
@@ -33,6 +60,8 @@ public final class RedirectorFilter extends NetFilter {
         super(network, "filter-redirector", placement);
         network.position(placement);
         this.vnetHeader = vnetHeader;
+        this.indevName = indev == null ? "" : indev;
+        this.outdevName = outdev == null ? "" : outdev;
         if (indev == null && outdev == null) {
             throw new NetException(
                     "filter redirector needs 'indev' or 'outdev' at least one property set");
@@ -58,6 +87,14 @@ public final class RedirectorFilter extends NetFilter {
                 this.indev.close();
             }
             throw e;
+        }
+    }
+
+    /** Of what is written from now on; the reader is between two frames only by chance. */
+    private void setVnetHeader(boolean value) {
+        vnetHeader = value;
+        if (outdev != null) {
+            outdev.vnetHeader(value);
         }
     }
 
@@ -109,10 +146,8 @@ public final class RedirectorFilter extends NetFilter {
     }
 
     @Override
-    protected void properties(BiConsumer<String, Object> out) {
-        out.accept("vnet_hdr_support", vnetHeader);
-        out.accept("indev", indev == null ? "" : indev.id());
-        out.accept("outdev", outdev == null ? "" : outdev.id());
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 
     @Override

@@ -5,11 +5,18 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+
 /** filter-replay: lets everything pass; it only means something to record and replay. */
 public final class ReplayFilter extends NetFilter {
+    /** QEMU: type "filter-replay". */
+    public static final QomType<ReplayFilter> TYPE = QomType.of("filter-replay", NetFilter.TYPE);
+
     /** A filter that is not in its chain yet. */
     public ReplayFilter(Network network, Placement placement) throws NetException {
         super(network, "filter-replay", placement);
@@ -25,5 +32,10 @@ public final class ReplayFilter extends NetFilter {
             int length,
             @Nullable Runnable sent) {
         return 0;
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
     }
 }

@@ -78,11 +78,11 @@ public final class NetRoom implements Room {
                     }
                 };
         vmm.objectType(
-                "filter-mirror",
+                MirrorFilter.TYPE,
                 (o, v) ->
                         mirror(o.id(), ((ObjectOptions.FilterMirror) o).data(), network, chardevs));
         vmm.objectType(
-                "filter-redirector",
+                RedirectorFilter.TYPE,
                 (o, v) ->
                         redirector(
                                 o.id(),
@@ -90,13 +90,13 @@ public final class NetRoom implements Room {
                                 network,
                                 chardevs));
         vmm.objectType(
-                "filter-buffer",
+                BufferFilter.TYPE,
                 (o, v) -> buffer(o.id(), ((ObjectOptions.FilterBuffer) o).data(), network, v));
         vmm.objectType(
-                "filter-dump",
+                DumpFilter.TYPE,
                 (o, v) -> dump(o.id(), ((ObjectOptions.FilterDump) o).data(), network, v));
         vmm.objectType(
-                "filter-replay",
+                ReplayFilter.TYPE,
                 (o, v) -> replay(o.id(), ((ObjectOptions.FilterReplay) o).data(), network));
     }
 

@@ -1,11 +1,16 @@
 package lockstep.net.wire;
 
+import lockstep.api.NetFilterDirection;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.function.BiConsumer;
+import java.util.List;
 
 /**
  * An object that sees the packets of one backend and may take, copy or inject some. Under the
@@ -30,8 +35,48 @@ public abstract class NetFilter {
             String position,
             boolean before) {}
 
+    private static final QomKind<NetFilterDirection> QUEUE =
+            new QomKind<>(
+                    "NetFilterDirection", NetFilterDirection::read, NetFilterDirection::wireName);
+
+    /**
+     * What all filters have, in the order of {@code info network}. A filter stays where it was put: as in
+     * QEMU, a change of {@code position}, {@code insert} or {@code netdev} is only remembered.
+     */
+    public static final QomType<NetFilter> TYPE =
+            QomType.<NetFilter>abstraction("netfilter")
+                    .with(
+                            "position",
+                            QomKind.STRING,
+                            null,
+                            f -> f.position,
+                            (f, v) -> f.position = v)
+                    .with(
+                            "status",
+                            QomKind.STRING,
+                            null,
+                            f -> f.on ? "on" : "off",
+                            NetFilter::setStatus)
+                    .with(
+                            "insert",
+                            QomKind.STRING,
+                            null,
+                            f -> f.before ? "before" : "behind",
+                            NetFilter::setInsert)
+                    .with("netdev", QomKind.STRING, null, f -> f.backend, (f, v) -> f.backend = v)
+                    .with(
+                            "queue",
+                            QUEUE,
+                            null,
+                            f -> NetFilterDirection.valueOf(f.queue.name()),
+                            (f, v) -> f.queue = Direction.valueOf(v.name()));
+
     private final String type;
     private final Placement placement;
+    private String position;
+    private boolean before;
+    private String backend;
+    private Direction queue;
     private final Endpoint netdev;
     private boolean on;
     private boolean closed;
@@ -47,6 +92,37 @@ public abstract class NetFilter {
         this.placement = placement;
         this.netdev = network.backend(placement.netdev());
         this.on = placement.on();
+        this.position = placement.position();
+        this.before = placement.before();
+        this.backend = placement.netdev();
+        this.queue = placement.queue();
+    }
+
+    private void setStatus(String text) throws QmpException {
+        setOn(status(text));
+    }
+
+    /** Whether a filter of that {@code status} is switched on. */
+    public static boolean status(String text) throws QmpException {
+        return switch (text) {
+            case "on" -> true;
+            case "off" -> false;
+            default ->
+                    throw new QmpException(
+                            "Invalid value for netfilter status, should be 'on' or 'off'");
+        };
+    }
+
+    private void setInsert(String text) throws QmpException {
+        before =
+                switch (text) {
+                    case "before" -> true;
+                    case "behind" -> false;
+                    default ->
+                            throw new QmpException(
+                                    "Invalid value for netfilter insert, should be 'before' or"
+                                            + " 'behind'");
+                };
     }
 
     /** Puts the filter into its backend's chain, where its placement says. */
@@ -64,11 +140,6 @@ public abstract class NetFilter {
         return type;
     }
 
-    /** How the filter was placed. */
-    public final Placement placement() {
-        return placement;
-    }
-
     /** The backend whose packets the filter sees. */
     public final Endpoint netdev() {
         return netdev;
@@ -76,7 +147,7 @@ public abstract class NetFilter {
 
     /** Which packets the filter sees. */
     public final Direction queue() {
-        return placement.queue();
+        return queue;
     }
 
     /** Whether the filter is switched on. */
@@ -99,7 +170,6 @@ public abstract class NetFilter {
             int offset,
             int length,
             @Nullable Runnable sent) {
-        Direction queue = placement.queue();
         if (!on || closed || queue != Direction.ALL && queue != direction) {
             return 0;
         }
@@ -145,16 +215,8 @@ public abstract class NetFilter {
         }
     }
 
-    /**
-     * The filter's own properties for {@code info network} and qom-get, in QEMU's order: {@code
-     * String}, {@code Long} or {@code Boolean}.
-     */
-    protected void properties(BiConsumer<String, Object> out) {}
-
-    /** Gives the filter's own properties to {@code out}. */
-    public final void describeProperties(BiConsumer<String, Object> out) {
-        properties(out);
-    }
+    /** What qom-list shows: the filter's own properties, then those of {@link #TYPE}. */
+    public abstract List<QomProperty> properties();
 
     /** Frees what the filter holds; called while it is still in its chain. Once. */
     protected void cleanup() {}
@@ -171,13 +233,8 @@ public abstract class NetFilter {
     /** The filter's line in {@code info network}, from the id on. */
     final String describe() {
         StringBuilder b = new StringBuilder(id()).append(": type=").append(type);
-        BiConsumer<String, Object> out = (k, v) -> b.append(',').append(k).append('=').append(v);
-        properties(out);
-        out.accept("position", placement.position());
-        out.accept("status", on ? "on" : "off");
-        out.accept("insert", placement.before() ? "before" : "behind");
-        out.accept("netdev", placement.netdev());
-        out.accept("queue", queue().wireName());
+        properties()
+                .forEach(p -> b.append(',').append(p.name()).append('=').append(p.reader().get()));
         return b.toString();
     }
 }

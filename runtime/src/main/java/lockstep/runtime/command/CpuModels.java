@@ -4,6 +4,7 @@ import lockstep.api.CpuDefinitionInfo;
 import lockstep.api.CpuModelExpansionInfo;
 import lockstep.api.CpuModelExpansionType;
 import lockstep.api.CpuModelInfo;
+import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonObject;
@@ -23,7 +24,8 @@ import java.util.Map;
 
 /** What query-cpu-definitions and query-cpu-model-expansion tell, also without a machine. */
 final class CpuModels {
-    private static final String SUFFIX = "-x86_64-cpu";
+    /** What the names of the types of processors end with. */
+    static final String SUFFIX = "-x86_64-cpu";
 
     private CpuModels() {}
 
@@ -41,6 +43,13 @@ final class CpuModels {
         }
     }
 
+    /** The properties of every model. */
+    static List<ObjectPropertyInfo> properties() {
+        return CpuModel.properties().stream()
+                .map(name -> new ObjectPropertyInfo(name, "bool", null, null))
+                .toList();
+    }
+
     static List<CpuDefinitionInfo> definitions() {
         List<CpuidLeaf> supported = supported();
         List<CpuDefinitionInfo> list = new ArrayList<>();
@@ -49,8 +58,9 @@ final class CpuModels {
                     CpuDefinitionInfo.builder()
                             .name(name)
                             .typename(name + SUFFIX)
-                            .migrationSafe(name.equals(CpuModel.DEFAULT))
-                            .static_(false)
+                            .migrationSafe(
+                                    name.equals(CpuModel.BASE) || name.equals(CpuModel.DEFAULT))
+                            .static_(name.equals(CpuModel.BASE))
                             .unavailableFeatures(CpuModel.unavailable(name, supported))
                             .deprecated(false)
                             .build());
@@ -75,8 +85,7 @@ final class CpuModels {
         }
         JsonObject properties = new JsonObject();
         model.features().forEach((name, on) -> properties.put(name, new JsonBoolean(on)));
-        // The model without any features is what every other one is told apart from.
-        String name = type == CpuModelExpansionType.STATIC ? "base" : wanted.name();
+        String name = type == CpuModelExpansionType.STATIC ? CpuModel.BASE : wanted.name();
         return new CpuModelExpansionInfo(new CpuModelInfo(name, properties), List.of());
     }
 

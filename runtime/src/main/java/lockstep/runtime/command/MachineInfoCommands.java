@@ -181,10 +181,10 @@ final class MachineInfoCommands implements MachineCommands {
     @Override
     public List<Memdev> queryMemdev() {
         List<Memdev> list = new ArrayList<>();
-        for (String id : vmm.objects().ids(RamObject.class)) {
-            RamObject ram = vmm.objects().object(id, RamObject.class);
+        for (String id : vmm.objects().ids(MemoryObject.class)) {
+            MemoryObject ram = vmm.objects().object(id, MemoryObject.class);
             if (ram != null) {
-                list.add(ram.describe(id));
+                list.add(ram.describe());
             }
         }
         return list;

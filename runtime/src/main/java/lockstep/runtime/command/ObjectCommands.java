@@ -32,6 +32,7 @@ import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -131,12 +132,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
                 if (writer == null) {
                     throw notWritable(node, name);
                 }
-                try {
-                    writer.set(java(name, p.type(), arguments.value()));
-                } catch (IllegalArgumentException e) {
-                    throw new QmpException(
-                            ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
-                }
+                writer.set(arguments.value());
                 return;
             }
         }
@@ -170,24 +166,6 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         };
     }
 
-    /** The Java value of what a client sets, of the property's type. */
-    private static Object java(String name, String type, JsonValue value) throws QmpException {
-        boolean wantsBool = type.equals("bool");
-        boolean wantsText = type.equals("string") || type.equals("str");
-        if (value instanceof JsonString s && !wantsBool) {
-            return s.value();
-        }
-        if (value instanceof JsonBoolean b && !wantsText) {
-            return b.value();
-        }
-        if (value instanceof JsonNumber n && !wantsText && !wantsBool) {
-            var whole = n.signed();
-            return whole.isPresent() ? (Object) whole.getAsLong() : (Object) n.doubleValue();
-        }
-        String expected = wantsBool ? "boolean" : wantsText ? "string" : "integer";
-        throw new QmpException("Invalid parameter type for '" + name + "', expected: " + expected);
-    }
-
     @Override
     public List<ObjectTypeInfo> qomListTypes(QomListTypesArguments arguments) {
         return types.list(arguments.implements_(), Boolean.TRUE.equals(arguments.abstract_()));
@@ -202,10 +180,13 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         }
         List<ObjectPropertyInfo> list = new ArrayList<>();
         list.add(property("type", "string"));
-        if (types.isA(type, "generic-pc-machine")) {
+        QomType<?> declared = types.declared(type);
+        if (declared != null) {
+            list.addAll(declared.describe());
+        } else if (types.isA(type, "generic-pc-machine")) {
             addMembers(list, MemberOutline.of(MachineOptions::read), Set.of("type", "accel"));
-        } else if (types.isA(type, "user-creatable")) {
-            addMembers(list, MemberOutline.of(ObjectOptions::read, type), Set.of("qom-type", "id"));
+        } else if (type.endsWith(CpuModels.SUFFIX)) {
+            list.addAll(CpuModels.properties());
         } else {
             list.addAll(vmm.devices().properties(type));
         }
@@ -225,7 +206,10 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     public List<ObjectPropertyInfo> deviceListProperties(DeviceListPropertiesArguments arguments)
             throws QmpException {
         String type = arguments.typename();
-        if (vmm.devices().drivers().contains(type)) {
+        if (type.endsWith(CpuModels.SUFFIX) && types.exists(type)) {
+            return CpuModels.properties();
+        }
+        if (types.isDevice(type)) {
             return vmm.devices().properties(type);
         }
         if (types.exists(type)) {

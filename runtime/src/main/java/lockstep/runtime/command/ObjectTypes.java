@@ -4,33 +4,76 @@ import lockstep.api.ObjectTypeInfo;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
- * The types of objects and what they specialise, as far as clients ask for it: what this process can make,
- * below the abstract types by which QEMU's clients look for them.
+ * The types of objects and what they specialise: what this process can make and what its boards are built
+ * from, below the abstract types by which QEMU's clients look for them.
  */
 final class ObjectTypes {
-    /** Types of which there are no objects, with what they specialise; object is the root. */
-    private static final Map<String, String> ABSTRACT =
-            Map.of(
-                    "device", "object",
-                    "cpu", "device",
-                    "x86_64-cpu", "cpu",
-                    "machine", "object",
-                    "x86-machine", "machine",
-                    "generic-pc-machine", "x86-machine",
-                    "netfilter", "object",
-                    "chardev", "object");
-
     /** Not a type but an interface: what object-add makes. */
     private static final String USER_CREATABLE = "user-creatable";
+
+    /** One line for each type of which there are no objects, with all that specialise it directly. */
+    private static final Map<String, String> ABSTRACT =
+            parents(
+                    """
+                    object: bus chardev device machine
+                    device: apic-common cpu i2c-slave ide-device isa-device pci-device sys-bus-device
+                    device: usb-device
+                    cpu: x86_64-cpu
+                    machine: x86-machine
+                    x86-machine: generic-pc-machine
+                    i2c-slave: smbus-device
+                    isa-device: pic-common pit-common
+                    pci-device: e1000-base pci-ide pci-piix pci-uhci-usb pci-vga
+                    sys-bus-device: fw_cfg ioapic-common pci-host-bridge
+                    usb-device: usb-hid
+                    """);
+
+    /** The same for the parts of a PC, which are there whether or not users can add more of them. */
+    private static final Map<String, String> PARTS =
+            parents(
+                    """
+                    object: container
+                    bus: IDE ISA PCI System floppy-bus i2c-bus usb-bus
+                    device: floppy
+                    apic-common: kvm-apic
+                    e1000-base: e1000
+                    fw_cfg: fw_cfg_io
+                    ide-device: ide-cd ide-hd
+                    ioapic-common: kvm-ioapic
+                    isa-device: i8042 i8257 isa-debugcon isa-fdc isa-parallel isa-pcspk isa-serial
+                    isa-device: mc146818rtc port92 vmmouse vmport
+                    pci-device: PIIX4_PM i440FX
+                    pci-host-bridge: i440FX-pcihost
+                    pci-ide: piix3-ide
+                    pci-piix: PIIX3
+                    pci-uhci-usb: piix3-usb-uhci
+                    pci-vga: VGA
+                    pic-common: kvm-i8259
+                    pit-common: kvm-pit
+                    smbus-device: smbus-eeprom
+                    sys-bus-device: hpet kvmclock kvmvapic
+                    usb-hid: usb-kbd usb-mouse usb-tablet
+                    """);
+
+    private static Map<String, String> parents(String lines) {
+        Map<String, String> parents = new LinkedHashMap<>();
+        for (String line : lines.strip().split("\n", -1)) {
+            String[] words = line.split(":? ", -1);
+            for (int i = 1; i < words.length; i++) {
+                parents.put(words[i], words[0]);
+            }
+        }
+        return parents;
+    }
 
     private final VmmProcess vmm;
 
@@ -38,56 +81,78 @@ final class ObjectTypes {
         this.vmm = vmm;
     }
 
-    /** The types of which there are objects, with what they specialise. */
-    private Map<String, String> concrete() {
-        Map<String, String> all = new LinkedHashMap<>();
-        all.put("container", "object");
-        vmm.objects()
-                .types()
-                .forEach(t -> all.put(t, t.startsWith("filter-") ? "netfilter" : "object"));
-        vmm.devices().drivers().forEach(t -> all.put(t, "device"));
-        CpuModel.NAMES.forEach(name -> all.put(CpuModels.typeName(name), "x86_64-cpu"));
-        for (MachineType t : vmm.machineTypes()) {
-            all.put(t.name() + "-machine", "generic-pc-machine");
+    /** The description of what {@code -object} makes and of what that specialises; null for other types. */
+    @Nullable QomType<?> declared(String type) {
+        for (QomType<?> offered : vmm.objects().declarations()) {
+            for (QomType<?> t = offered; t != null; t = t.parent()) {
+                if (t.name().equals(type)) {
+                    return t;
+                }
+            }
         }
-        all.put("none-machine", "machine");
+        return null;
+    }
+
+    /** All types but {@code object}, with what they specialise. */
+    private Map<String, ObjectTypeInfo> all() {
+        Map<String, ObjectTypeInfo> all = new LinkedHashMap<>();
+        for (QomType<?> offered : vmm.objects().declarations()) {
+            for (QomType<?> t = offered; t != null; t = t.parent()) {
+                QomType<?> parent = t.parent();
+                put(all, t.name(), t.isAbstract(), parent == null ? "object" : parent.name());
+            }
+        }
+        ABSTRACT.forEach((type, parent) -> put(all, type, true, parent));
+        PARTS.forEach((type, parent) -> put(all, type, false, parent));
+        vmm.devices().drivers().forEach(t -> put(all, t, false, "device"));
+        CpuModel.NAMES.forEach(n -> put(all, CpuModels.typeName(n), false, "x86_64-cpu"));
+        for (MachineType t : vmm.machineTypes()) {
+            put(all, t.name() + "-machine", false, "generic-pc-machine");
+        }
+        put(all, "none-machine", false, "machine");
         return all;
+    }
+
+    private static void put(
+            Map<String, ObjectTypeInfo> all, String type, boolean isAbstract, String parent) {
+        all.putIfAbsent(type, new ObjectTypeInfo(type, isAbstract ? true : null, parent));
     }
 
     /** Whether there is such a type. */
     boolean exists(String type) {
-        return type.equals("object") || ABSTRACT.containsKey(type) || concrete().containsKey(type);
+        return type.equals("object") || all().containsKey(type);
     }
 
     /** Whether a type is, or specialises, another one. */
     boolean isA(String type, String base) {
-        return isA(type, base, concrete(), Set.copyOf(vmm.objects().types()));
+        return isA(type, base, all());
     }
 
-    private static boolean isA(
-            String type, String base, Map<String, String> concrete, Set<String> creatable) {
+    private boolean isA(String type, String base, Map<String, ObjectTypeInfo> all) {
         if (base.equals(USER_CREATABLE)) {
-            return creatable.contains(type);
+            return vmm.objects().types().contains(type);
         }
         String at = type;
         while (at != null && !at.equals(base)) {
-            String parent = concrete.get(at);
-            at = parent != null ? parent : ABSTRACT.get(at);
+            ObjectTypeInfo info = all.get(at);
+            at = info == null ? null : info.parent();
         }
-        return at != null;
+        return at != null || base.equals("object");
+    }
+
+    /** Whether there is such a type of devices, and objects of it. */
+    boolean isDevice(String type) {
+        Map<String, ObjectTypeInfo> all = all();
+        ObjectTypeInfo info = all.get(type);
+        return info != null && info.abstract_() == null && isA(type, "device", all);
     }
 
     /** What qom-list-types answers. */
     List<ObjectTypeInfo> list(@Nullable String base, boolean withAbstract) {
-        Map<String, String> concrete = concrete();
-        Set<String> creatable = Set.copyOf(vmm.objects().types());
-        Map<String, ObjectTypeInfo> out = new LinkedHashMap<>();
-        concrete.forEach((t, parent) -> out.put(t, new ObjectTypeInfo(t, null, parent)));
-        if (withAbstract) {
-            ABSTRACT.forEach((t, parent) -> out.put(t, new ObjectTypeInfo(t, true, parent)));
-        }
-        return out.values().stream()
-                .filter(t -> base == null || isA(t.name(), base, concrete, creatable))
+        Map<String, ObjectTypeInfo> all = all();
+        return all.values().stream()
+                .filter(t -> withAbstract || t.abstract_() == null)
+                .filter(t -> base == null || isA(t.name(), base, all))
                 .toList();
     }
 }

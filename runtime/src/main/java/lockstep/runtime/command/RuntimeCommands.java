@@ -76,10 +76,13 @@ public final class RuntimeCommands {
         table.register(SCHEMA, none -> Introspection.schemaInfo());
         HumanCommands.register(vmm);
         vmm.objectType(
-                "secret", (options, context) -> SecretObject.create(options, context.objects()));
-        vmm.objectType("memory-backend-ram", (options, context) -> RamObject.create(options));
+                SecretObject.TYPE,
+                (options, context) -> SecretObject.create(options, context.objects()));
+        vmm.objectType(RamMemory.TYPE, (options, context) -> RamMemory.create(options));
+        vmm.objectType(FileMemory.TYPE, (options, context) -> FileMemory.create(options));
+        vmm.objectType(MemfdMemory.TYPE, (options, context) -> MemfdMemory.create(options));
         vmm.objectType(
-                "iothread",
+                IothreadObject.TYPE,
                 (options, context) -> IothreadObject.create(options, context, vmm.clocks()));
     }
 

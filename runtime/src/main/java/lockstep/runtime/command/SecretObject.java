@@ -6,7 +6,9 @@ import lockstep.api.SecretProperties;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.QomKind;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 import lockstep.runtime.spi.UserObject;
 
 import java.io.IOException;
@@ -18,6 +20,7 @@ import java.security.GeneralSecurityException;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
+import java.util.Objects;
 
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
@@ -31,14 +34,38 @@ final class SecretObject implements UserObject {
     private static final int KEY_BYTES = 32;
     private static final int IV_BYTES = 16;
 
+    private static final QomKind<QCryptoSecretFormat> FORMAT =
+            new QomKind<>(
+                    "QCryptoSecretFormat",
+                    QCryptoSecretFormat::read,
+                    QCryptoSecretFormat::wireName);
+
+    private static final QomType<SecretObject> COMMON =
+            QomType.<SecretObject>abstraction("secret_common")
+                    .with("format", FORMAT, null, o -> o.format, (o, v) -> o.format = v)
+                    .with("keyid", QomKind.STRING, null, o -> o.keyId, (o, v) -> o.keyId = v)
+                    .with("iv", QomKind.STRING, null, o -> o.iv, (o, v) -> o.iv = v);
+
+    /** As in QEMU, changes of an object in use are only remembered: the secret was read when it was made. */
+    static final QomType<SecretObject> TYPE =
+            QomType.of("secret", COMMON)
+                    .with("data", QomKind.STRING, null, o -> o.data, (o, v) -> o.data = v)
+                    .with("file", QomKind.STRING, null, o -> o.file, (o, v) -> o.file = v);
+
     private final byte[] secret;
-    private final List<QomProperty> properties;
+    private QCryptoSecretFormat format;
+    private String keyId;
+    private String iv;
+    private String data;
+    private String file;
 
     private SecretObject(byte[] secret, SecretProperties given) {
         this.secret = secret;
-        QCryptoSecretFormat format = given.format();
-        String shown = format == null ? QCryptoSecretFormat.RAW.wireName() : format.wireName();
-        properties = List.of(QomProperty.of("format", "QCryptoSecretFormat", () -> shown));
+        format = Objects.requireNonNullElse(given.format(), QCryptoSecretFormat.RAW);
+        keyId = Objects.requireNonNullElse(given.keyid(), "");
+        iv = Objects.requireNonNullElse(given.iv(), "");
+        data = Objects.requireNonNullElse(given.data(), "");
+        file = Objects.requireNonNullElse(given.file(), "");
     }
 
     /** Makes one of {@code -object} options. */
@@ -127,7 +154,7 @@ final class SecretObject implements UserObject {
 
     @Override
     public List<QomProperty> properties() {
-        return properties;
+        return TYPE.properties(this);
     }
 
     @Override

@@ -20,8 +20,11 @@ public final class CpuModel {
     /** The model of machines for which none is named. */
     public static final String DEFAULT = "qemu64";
 
+    /** The model without any features, from which every other one can be told apart. */
+    public static final String BASE = "base";
+
     /** The names {@code -cpu} takes. */
-    public static final List<String> NAMES = List.of("qemu64", "host", "max");
+    public static final List<String> NAMES = List.of(BASE, "qemu64", "host", "max");
 
     private static final String BRAND = "QEMU Virtual CPU version 2.5+";
     private static final int INDEXED = 1;
@@ -58,10 +61,10 @@ public final class CpuModel {
         if (!NAMES.contains(name)) {
             throw new IllegalArgumentException("unable to find CPU model '" + name + "'");
         }
-        boolean passed = !name.equals("qemu64");
+        boolean passed = passed(name);
         Map<Word, Integer> words = new EnumMap<>(Word.class);
         for (Word w : Word.values()) {
-            words.put(w, passed ? supported(supported, w) : qemu64(w));
+            words.put(w, passed ? supported(supported, w) : name.equals(BASE) ? 0 : qemu64(w));
         }
         boolean kvm = true;
         for (int i = 1; i < parts.length; i++) {
@@ -80,12 +83,21 @@ public final class CpuModel {
             }
             if (key.equals("kvm")) {
                 kvm = on;
+            } else if (key.equals("hv-passthrough")) {
+                if (on) {
+                    problems.add("there are no Hyper-V enlightenments to pass through");
+                }
             } else if (!key.equals("migratable") && !key.equals("check")) {
                 set(words, name, key, on);
             }
         }
         words.replaceAll((w, bits) -> restrict(w, bits, supported(supported, w), problems));
         return new CpuModel(name, words, kvm);
+    }
+
+    /** Whether a model is what the host has. */
+    private static boolean passed(String name) {
+        return name.equals("host") || name.equals("max");
     }
 
     private static boolean onOff(String key, String value) {
@@ -171,9 +183,16 @@ public final class CpuModel {
         return out;
     }
 
+    /** The names of all that a user may set on a model. */
+    public static List<String> properties() {
+        List<String> names = new ArrayList<>(List.of("check", "hv-passthrough", "kvm", "migratable"));
+        CpuFeature.all().forEach(f -> names.add(f.name()));
+        return names;
+    }
+
     /** The features that a model has of its own and these answers of host and kernel cannot give. */
     public static List<String> unavailable(String name, List<CpuidLeaf> supported) {
-        if (!name.equals("qemu64")) {
+        if (!name.equals(DEFAULT)) {
             return List.of();
         }
         return CpuFeature.all().stream()
@@ -198,7 +217,7 @@ public final class CpuModel {
 
     /** CPUID.1.EAX, which the processor also has in EDX after a reset. */
     public int signature(List<CpuidLeaf> supported) {
-        if (!name.equals("qemu64")) {
+        if (passed(name)) {
             for (CpuidLeaf leaf : supported) {
                 if (leaf.function() == 1) {
                     return leaf.eax();
@@ -210,7 +229,7 @@ public final class CpuModel {
 
     /** Bits of a guest physical address, 36 to 52. */
     public int physicalBits(List<CpuidLeaf> supported) {
-        if (!name.equals("qemu64")) {
+        if (passed(name)) {
             for (CpuidLeaf leaf : supported) {
                 if (leaf.function() == 0x80000008) {
                     return Math.clamp(leaf.eax() & 0xff, 36, 52);
@@ -233,7 +252,7 @@ public final class CpuModel {
                             letters("M\0\0\0")));
             out.add(leaf(SIGNATURE_LEAF + 1, word(Word.KVM), 0, 0, 0));
         }
-        if (name.equals("qemu64")) {
+        if (!passed(name)) {
             addQemu64(out, apicId, count);
         } else {
             addHost(out, apicId, count, supported);

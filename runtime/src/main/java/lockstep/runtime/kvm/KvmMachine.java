@@ -19,7 +19,10 @@ import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.vmstate.StateRegistry;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -63,6 +66,18 @@ public final class KvmMachine implements Machine, AutoCloseable {
      */
     public KvmMachine(Vmm vmm, String type, long ramSize, int cpus, String cpuModel)
             throws KvmException {
+        this(vmm, type, ramSize, null, cpus, cpuModel);
+    }
+
+    /** The same with RAM that an object brings, or null. */
+    public KvmMachine(
+            Vmm vmm,
+            String type,
+            long ramSize,
+            @Nullable MemoryBackend backend,
+            int cpus,
+            String cpuModel)
+            throws KvmException {
         this.vmm = vmm;
         this.type = type;
         this.ramSize = ramSize;
@@ -77,7 +92,10 @@ public final class KvmMachine implements Machine, AutoCloseable {
         memory = RegionMap.memory(slots);
         dma = new BusMemory(memory);
         dirtyLog = new BlockDirtyLog(() -> List.copyOf(blocks), slots);
-        ram = newBlock("pc.ram", ramSize, ramSize);
+        ram =
+                backend == null
+                        ? newBlock("pc.ram", ramSize, ramSize)
+                        : added(new AnonymousRam(backend.blockName(), backend.mapping()));
         chips = new IrqChips(vm);
         timer = new KvmTimer(vm, vmm.clocks());
         vcpus = new KvmVcpus(vmm, memory, ports, gate);
@@ -234,7 +252,11 @@ public final class KvmMachine implements Machine, AutoCloseable {
         } catch (LinuxException e) {
             throw new IllegalStateException(e.getMessage(), e);
         }
-        if (maxLength >= 2 << 20) {
+        return added(block);
+    }
+
+    private AnonymousRam added(AnonymousRam block) {
+        if (block.maxLength() >= 2 << 20) {
             block.mapping().preferHugePages();
         }
         blocks.add(block);

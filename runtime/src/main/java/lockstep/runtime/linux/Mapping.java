@@ -24,8 +24,31 @@ public final class Mapping implements AutoCloseable {
      * @param length bytes, rounded up to whole pages by the kernel
      */
     public static Mapping anonymous(long length) throws LinuxException {
-        int flags = MAP_PRIVATE() | MAP_ANONYMOUS() | MAP_NORESERVE();
-        return map(length, flags, -1, 0, "cannot set up guest memory of " + length + " bytes");
+        return anonymous(
+                length, false, false, "cannot set up guest memory of " + length + " bytes");
+    }
+
+    /**
+     * The same.
+     *
+     * @param shared whether children of this process share it
+     * @param reserve whether the host has to have room for all of it now
+     * @param what the words of the error
+     */
+    public static Mapping anonymous(long length, boolean shared, boolean reserve, String what)
+            throws LinuxException {
+        return map(length, flags(shared, reserve) | MAP_ANONYMOUS(), -1, 0, what);
+    }
+
+    /** Memory of a file from {@code offset}. */
+    static Mapping file(int fd, long offset, long length, boolean shared, boolean reserve)
+            throws LinuxException {
+        String what = "unable to map backing store for guest RAM";
+        return map(length, flags(shared, reserve), fd, offset, what);
+    }
+
+    private static int flags(boolean shared, boolean reserve) {
+        return (shared ? MAP_SHARED() : MAP_PRIVATE()) | (reserve ? 0 : MAP_NORESERVE());
     }
 
     /** A file's or device's memory from {@code offset}, shared with it. */

@@ -11,7 +11,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A RAM block on anonymous host memory, with the bitmap of pages that the VMM itself changed. Marking and
+ * A RAM block on host memory, with the bitmap of pages that the VMM itself changed. Marking and
  * draining are safe from any thread, the rest runs under the machine lock.
  */
 public final class AnonymousRam implements RamBlock, AutoCloseable {
@@ -20,6 +20,7 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
 
     private final String name;
     private final Mapping mapping;
+    private final boolean owner;
     private final MemorySegment memory;
     private final long maxLength;
     private volatile long usedLength;
@@ -27,6 +28,25 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
 
     /** Maps {@code maxLength} bytes. Both lengths are multiples of {@link #PAGE}. */
     public AnonymousRam(String name, long usedLength, long maxLength) throws LinuxException {
+        this(name, usedLength, checked(name, usedLength, maxLength), true);
+    }
+
+    /** A block of fixed size on memory that somebody else unmaps. */
+    public AnonymousRam(String name, Mapping mapping) {
+        this(name, mapping.memory().byteSize(), mapping, false);
+    }
+
+    private AnonymousRam(String name, long usedLength, Mapping mapping, boolean owner) {
+        this.name = name;
+        this.usedLength = usedLength;
+        this.mapping = mapping;
+        this.owner = owner;
+        memory = mapping.memory();
+        maxLength = memory.byteSize();
+    }
+
+    private static Mapping checked(String name, long usedLength, long maxLength)
+            throws LinuxException {
         if (usedLength < 0
                 || usedLength > maxLength
                 || maxLength <= 0
@@ -34,11 +54,7 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
             throw new IllegalArgumentException(
                     "length of RAM block " + name + ": " + usedLength + " of " + maxLength);
         }
-        this.name = name;
-        this.usedLength = usedLength;
-        this.maxLength = maxLength;
-        mapping = Mapping.anonymous(maxLength);
-        memory = mapping.memory();
+        return Mapping.anonymous(maxLength);
     }
 
     @Override
@@ -151,6 +167,8 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
     /** Unmaps the memory; no vCPU may use it any more. */
     @Override
     public void close() {
-        mapping.close();
+        if (owner) {
+            mapping.close();
+        }
     }
 }

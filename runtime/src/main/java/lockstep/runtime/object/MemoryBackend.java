@@ -1,12 +1,20 @@
 package lockstep.runtime.object;
 
+import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Mapping;
 import lockstep.runtime.spi.UserObject;
 
-/** A {@code memory-backend-ram} object: says how much RAM a board has that names it. */
+/** A {@code memory-backend-*} object: memory that a board takes as its RAM. Under the machine lock. */
 public interface MemoryBackend extends UserObject {
     /** Bytes. */
     long size();
 
-    /** A board takes its RAM from it; it cannot be removed from then on. */
-    void use();
+    /** The name of the memory in a migration stream. */
+    String blockName();
+
+    /** The memory, whole pages; it is there as long as the object. */
+    Mapping mapping();
+
+    /** A board takes its RAM from it; it cannot be removed from then on. Throws if another one did. */
+    void use() throws QmpException;
 }

@@ -5,6 +5,7 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
 import lockstep.runtime.spi.UserObject;
 
 import org.jspecify.annotations.Nullable;
@@ -66,7 +67,10 @@ public final class ObjectRegistry implements ObjectTree {
 
     private final Vmm vmm;
     private final Entry root = new Entry("/", null, "container", List.of());
-    private final Map<String, ObjectFactory> factories = new LinkedHashMap<>();
+
+    private record Offer(QomType<?> type, ObjectFactory factory) {}
+
+    private final Map<String, Offer> offers = new LinkedHashMap<>();
     private final Map<String, Made> objects = new LinkedHashMap<>();
     private int unattached;
 
@@ -79,29 +83,34 @@ public final class ObjectRegistry implements ObjectTree {
     }
 
     /** Offers a type of object. */
-    public void type(String qomType, ObjectFactory factory) {
-        if (factories.putIfAbsent(qomType, factory) != null) {
-            throw new IllegalArgumentException("object type " + qomType + " exists already");
+    public void type(QomType<?> type, ObjectFactory factory) {
+        if (offers.putIfAbsent(type.name(), new Offer(type, factory)) != null) {
+            throw new IllegalArgumentException("object type " + type.name() + " exists already");
         }
     }
 
     /** The names of all types. */
     public List<String> types() {
-        return List.copyOf(factories.keySet());
+        return List.copyOf(offers.keySet());
+    }
+
+    /** All types. */
+    public List<QomType<?>> declarations() {
+        return offers.values().stream().<QomType<?>>map(Offer::type).toList();
     }
 
     /** Makes a user's object: {@code -object}, object-add. */
     public void create(ObjectOptions options) throws QmpException {
         String type = options.qomType().wireName();
-        ObjectFactory factory = factories.get(type);
-        if (factory == null) {
+        Offer offer = offers.get(type);
+        if (offer == null) {
             throw new QmpException("object type '" + type + "' is not supported by this build");
         }
         String id = options.id();
         if (objects.containsKey(id)) {
             throw new QmpException(duplicate(id));
         }
-        UserObject object = factory.create(options, vmm);
+        UserObject object = offer.factory().create(options, vmm);
         objects.put(id, new Made(type, object));
         add(OBJECTS + id, type, object.properties());
     }

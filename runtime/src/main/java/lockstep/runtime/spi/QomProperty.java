@@ -1,5 +1,8 @@
 package lockstep.runtime.spi;
 
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.function.Supplier;
@@ -11,15 +14,15 @@ import java.util.function.Supplier;
  * @param name the property's name
  * @param type QEMU's name of the type: {@code str}, {@code string}, {@code bool}, {@code uint32}, ...
  * @param reader gives the present value, under the machine lock
- * @param writer changes it, or null for a property that is read only at run time
+ * @param writer changes it, or null for one that is read only
  */
 public record QomProperty(
         String name, String type, Supplier<? extends Object> reader, @Nullable Writer writer) {
     /** Changes a property. */
     @FunctionalInterface
     public interface Writer {
-        /** Takes a value; an IllegalArgumentException's message is what the user reads. */
-        void set(Object value);
+        /** Takes a value; the exception's message is what the user reads. */
+        void set(JsonValue value) throws QmpException;
     }
 
     /** A property that cannot be changed. */

@@ -1,0 +1,94 @@
+package lockstep.runtime.command;
+
+import lockstep.api.MemoryBackendMemfdProperties;
+import lockstep.api.MemoryBackendProperties;
+import lockstep.api.ObjectOptions;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.Mapping;
+import lockstep.runtime.linux.MemoryFile;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.QomType;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/** {@code -object memory-backend-memfd}: a file without a name, which can be of huge pages. */
+final class MemfdMemory extends MemoryObject {
+    static final QomType<MemfdMemory> TYPE =
+            QomType.<MemfdMemory>of("memory-backend-memfd", MemoryObject.TYPE)
+                    .with(
+                            "hugetlb",
+                            QomKind.BOOL,
+                            "Use huge pages",
+                            o -> o.hugetlb,
+                            (o, v) -> o.hugetlb = v)
+                    .fixed(
+                            "hugetlbsize",
+                            QomKind.SIZE,
+                            "Bytes of a huge page",
+                            o -> o.pageSize,
+                            o -> "cannot change property value")
+                    .with(
+                            "seal",
+                            QomKind.BOOL,
+                            "Nobody can change the file's length",
+                            o -> o.seal,
+                            (o, v) -> o.seal = v);
+
+    private boolean hugetlb;
+    private boolean seal;
+    private final long pageSize;
+
+    private MemfdMemory(ObjectOptions.MemoryBackendMemfd options) throws QmpException {
+        super(TYPE.name(), options.id(), common(options.data()), true);
+        MemoryBackendMemfdProperties p = options.data();
+        hugetlb = Boolean.TRUE.equals(p.hugetlb());
+        seal = !Boolean.FALSE.equals(p.seal());
+        pageSize = pageSize(p.hugetlbsize());
+    }
+
+    private static long pageSize(@Nullable Long given) throws QmpException {
+        if (given != null && given == 0) {
+            throw new QmpException(
+                    "Property 'memory-backend-memfd.hugetlbsize' doesn't take value '0'");
+        }
+        return given == null ? 0 : given;
+    }
+
+    private static MemoryBackendProperties common(MemoryBackendMemfdProperties p) {
+        return MemoryBackendProperties.builder()
+                .dump(p.dump())
+                .hostNodes(p.hostNodes())
+                .merge(p.merge())
+                .policy(p.policy())
+                .prealloc(p.prealloc())
+                .preallocThreads(p.preallocThreads())
+                .preallocContext(p.preallocContext())
+                .share(p.share())
+                .reserve(p.reserve())
+                .size(p.size())
+                .xUseCanonicalPathForRamblockId(p.xUseCanonicalPathForRamblockId())
+                .build();
+    }
+
+    static MemfdMemory create(ObjectOptions options) throws QmpException {
+        MemfdMemory made = new MemfdMemory((ObjectOptions.MemoryBackendMemfd) options);
+        made.take();
+        return made;
+    }
+
+    @Override
+    Mapping map(String id, long length) throws LinuxException {
+        try (MemoryFile file = MemoryFile.memfd(TYPE.name(), length, hugetlb, pageSize, seal)) {
+            return file.map(0, length, share(), reserve());
+        }
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return TYPE.properties(this);
+    }
+}

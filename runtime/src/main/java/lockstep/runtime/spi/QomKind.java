@@ -1,0 +1,63 @@
+package lockstep.runtime.spi;
+
+import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
+
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * What values a property has: the name that clients see, how a value is read, and how it is shown.
+ *
+ * @param name QEMU's name, such as {@code uint32}
+ * @param reader reads a value
+ * @param shown gives what {@link QomProperty} takes for a value
+ * @param <V> the values in Java
+ */
+public record QomKind<V>(String name, ValueReader<V> reader, Function<V, Object> shown) {
+    /** True and false. */
+    public static final QomKind<Boolean> BOOL = of("bool", InputVisitor::bool);
+
+    /** Text. */
+    public static final QomKind<String> STRING = of("string", InputVisitor::string);
+
+    /** A whole number of 64 bits, with sign. */
+    public static final QomKind<Long> INT = of("int", InputVisitor::int64);
+
+    /** A whole number of 32 bits, without sign. */
+    public static final QomKind<Long> UINT32 = of("uint32", InputVisitor::uint32);
+
+    /** A number of bytes. */
+    public static final QomKind<Long> SIZE = of("int", InputVisitor::size);
+
+    /** A list of numbers of 16 bits. */
+    public static final QomKind<List<Integer>> NUMBERS =
+            of("int", (v, n) -> v.list(n, InputVisitor::uint16));
+
+    private static <V> QomKind<V> of(String name, ValueReader<V> reader) {
+        return new QomKind<>(name, reader, value -> value);
+    }
+
+    /** The path of an object of that type, or nothing. */
+    public static QomKind<String> link(String type) {
+        return of("link<" + type + ">", InputVisitor::string);
+    }
+
+    /** The same values under another name. */
+    public QomKind<V> as(String other) {
+        return new QomKind<>(other, reader, shown);
+    }
+
+    /** Reads the value of a property, with the errors of every other command. */
+    V read(String property, JsonValue value) throws QmpException {
+        JsonObject members = new JsonObject();
+        members.put(property, value);
+        JsonInputVisitor visitor = new JsonInputVisitor(members);
+        visitor.startStruct(null);
+        return reader.read(visitor, property);
+    }
+}
