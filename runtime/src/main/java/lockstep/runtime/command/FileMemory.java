@@ -24,12 +24,27 @@ final class FileMemory extends MemoryObject {
 
     static final QomType<FileMemory> TYPE =
             QomType.<FileMemory>of("memory-backend-file", MemoryObject.TYPE)
-                    .with("mem-path", QomKind.STRING, null, o -> o.path, (o, v) -> keep("mem-path", ""))
+                    .with(
+                            "mem-path",
+                            QomKind.STRING,
+                            null,
+                            o -> o.path,
+                            (o, v) -> keep("mem-path", ""))
                     .fixed("offset", QomKind.SIZE, null, o -> o.offset, o -> refusal("offset"))
                     .fixed("align", QomKind.SIZE, null, o -> o.align, o -> refusal("align"))
-                    .with("discard-data", QomKind.BOOL, null, o -> o.discard, (o, v) -> o.discard = v)
+                    .with(
+                            "discard-data",
+                            QomKind.BOOL,
+                            null,
+                            o -> o.discard,
+                            (o, v) -> o.discard = v)
                     .with("pmem", QomKind.BOOL, null, o -> false, (o, v) -> keep("pmem", "."))
-                    .with("readonly", QomKind.BOOL, null, o -> false, (o, v) -> keep("readonly", "."))
+                    .with(
+                            "readonly",
+                            QomKind.BOOL,
+                            null,
+                            o -> false,
+                            (o, v) -> keep("readonly", "."))
                     .with("rom", ROM, null, o -> o.rom, (o, v) -> keep("rom", "."));
 
     private static String refusal(String property) {

@@ -83,7 +83,12 @@ abstract class MemoryObject implements MemoryBackend {
                             "Reserve swap space for it",
                             o -> o.reserve,
                             (o, v) -> keep())
-                    .fixed("size", QomKind.SIZE, "Bytes", o -> o.size, o -> "cannot change property size of " + o.type + " ")
+                    .fixed(
+                            "size",
+                            QomKind.SIZE,
+                            "Bytes",
+                            o -> o.size,
+                            o -> "cannot change property size of " + o.type + " ")
                     .with(
                             "x-use-canonical-path-for-ramblock-id",
                             QomKind.BOOL,

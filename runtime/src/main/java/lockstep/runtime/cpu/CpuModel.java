@@ -185,7 +185,8 @@ public final class CpuModel {
 
     /** The names of all that a user may set on a model. */
     public static List<String> properties() {
-        List<String> names = new ArrayList<>(List.of("check", "hv-passthrough", "kvm", "migratable"));
+        List<String> names =
+                new ArrayList<>(List.of("check", "hv-passthrough", "kvm", "migratable"));
         CpuFeature.all().forEach(f -> names.add(f.name()));
         return names;
     }
