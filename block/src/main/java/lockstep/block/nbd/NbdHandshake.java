@@ -180,15 +180,26 @@ final class NbdHandshake {
                 throw broken("Unexpected reply type " + reply.type());
             }
             ByteBuffer info = ByteBuffer.wrap(reply.data());
+            if (info.remaining() < 2) {
+                throw broken("info length " + info.remaining() + " is too short");
+            }
             int kind = info.getShort();
-            if (kind == Nbd.INFO_EXPORT && info.remaining() == 10) {
+            if (kind == Nbd.INFO_EXPORT) {
+                requireLength(info, 10);
                 size = info.getLong();
                 flags = info.getShort() & 0xffff;
-            } else if (kind == Nbd.INFO_BLOCK_SIZE && info.remaining() == 12) {
+            } else if (kind == Nbd.INFO_BLOCK_SIZE) {
+                requireLength(info, 12);
                 minBlock = info.getInt();
                 info.getInt();
                 int most = info.getInt();
-                if (Integer.bitCount(minBlock) != 1 || minBlock > 65536 || minBlock < 0) {
+                if (Integer.bitCount(minBlock) != 1) {
+                    throw broken(
+                            "server minimum block size "
+                                    + Integer.toUnsignedString(minBlock)
+                                    + " is not a power of two");
+                }
+                if (minBlock > 65536 || minBlock < 0) {
                     throw broken("server advertised invalid minimum block size");
                 }
                 maxBlock =
@@ -196,9 +207,18 @@ final class NbdHandshake {
                                 ? Nbd.PAYLOAD_MAX
                                 : most / minBlock * minBlock;
                 if (maxBlock <= 0) {
-                    throw broken("server advertised invalid maximum block size");
+                    throw broken(
+                            "server maximum block size "
+                                    + Integer.toUnsignedString(most)
+                                    + " is not valid");
                 }
             }
+        }
+    }
+
+    private static void requireLength(ByteBuffer info, int length) throws BlockException {
+        if (info.remaining() != length) {
+            throw broken("remaining export info len " + info.remaining() + " is unexpected size");
         }
     }
 
