@@ -15,13 +15,13 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
+import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
 import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
 import lockstep.block.replication.ReplicationManager;
 import lockstep.qmp.JsonObject;
-import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
@@ -291,7 +291,7 @@ public final class BlockManager implements BlockLayer {
     public void hotAddNode(String text) throws BlockException {
         JsonObject tree;
         try {
-            tree = KeyvalText.tree(OptionText.parse(text, null).toMap());
+            tree = LegacyTree.tree(OptionText.parse(text, null).toMap());
         } catch (QmpException e) {
             throw new BlockException(Errno.EINVAL, e.description(), e);
         }

@@ -129,7 +129,7 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
                 throw new BlockException(
                         Errno.ENOTSUP, "Drive option 'copy-on-read' is not supported");
             }
-            JsonObject tree = KeyvalText.tree(node);
+            JsonObject tree = LegacyTree.tree(node);
             if (file != null && !file.isEmpty()) {
                 named(tree, file);
             }

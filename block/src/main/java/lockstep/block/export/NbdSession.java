@@ -146,7 +146,8 @@ final class NbdSession {
                 sendError(request, e.errno, String.valueOf(e.getMessage()));
             } catch (BlockException e) {
                 sendError(request, wire(e.errno()), String.valueOf(e.getMessage()));
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
+                // A driver's bug must not lose the request: the client would wait for ever.
                 System.getLogger("lockstep.block")
                         .log(System.Logger.Level.ERROR, "NBD request failed", e);
                 sendError(request, Errno.EIO, "internal error");

@@ -93,7 +93,8 @@ public final class FileNode extends BlockNode {
                     "Could not open '" + options.path() + "': " + Errno.text(e.errno()),
                     e);
         }
-        if (java.nio.file.Files.isDirectory(java.nio.file.Path.of(options.path()))) {
+        // Not a Path: a name that the locale has no characters for would be refused.
+        if (new java.io.File(options.path()).isDirectory()) {
             file.close();
             throw new BlockException(
                     Errno.EINVAL,

@@ -93,7 +93,7 @@ public abstract class Job {
             failure = e;
         } catch (InterruptedException e) {
             failure = new BlockException(Errno.ECANCELED);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             failure = new BlockException(Errno.EIO, "internal error: " + e, e);
         }
         atWork(false);

@@ -262,7 +262,8 @@ final class NbdConnection {
         } catch (Violation e) {
             protocolViolated = true;
             lose(String.valueOf(e.getMessage()));
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
+            // Whoever waits for a reply must not wait for ever.
             lose(String.valueOf(e.getMessage()));
         }
         onLoss.run();
@@ -360,6 +361,9 @@ final class NbdConnection {
             throw new Violation("block status of an unknown context");
         }
         request.statusLength = Integer.toUnsignedLong(stream.readInt());
+        if (request.statusLength == 0) {
+            throw new Violation("block status of no bytes");
+        }
         request.statusFlags = stream.readInt();
         stream.skip(length - 12L);
     }

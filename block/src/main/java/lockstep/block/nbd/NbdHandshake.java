@@ -26,6 +26,9 @@ final class NbdHandshake {
             boolean structured,
             int statusContext) {}
 
+    /** Offsets are rounded up to blocks, which must not overflow. */
+    private static final long SIZE_MAX = Long.MAX_VALUE - (1 << 30);
+
     private final NbdStream stream;
     private final String export;
 
@@ -270,8 +273,12 @@ final class NbdHandshake {
             int context,
             boolean unknownBlock)
             throws BlockException {
-        if (size < 0) {
+        if (size < 0 || size > SIZE_MAX) {
             throw broken("export length is too large");
+        }
+        if (minBlock > 1 && size % minBlock != 0) {
+            throw broken(
+                    "export size " + size + " is not multiple of minimum block size " + minBlock);
         }
         int block = minBlock;
         if (unknownBlock) {

@@ -285,9 +285,17 @@ public final class NbdNode extends BlockNode {
             MemorySegment piece =
                     source.asSlice(done, Math.min(agreed.maxBlock(), source.byteSize() - done));
             long at = offset + done;
-            perform(c -> c.write(at, piece));
+            change(c -> c.write(at, piece));
         }
-        unflushed = true;
+    }
+
+    /** What changes data; even when it fails, a part may have been written. */
+    private void change(Exchange exchange) throws BlockException {
+        try {
+            perform(exchange);
+        } finally {
+            unflushed = true;
+        }
     }
 
     /** Only one such write at a time: two in one block would undo each other. */
@@ -329,9 +337,8 @@ public final class NbdNode extends BlockNode {
         for (long done = 0; done < length; done += most) {
             long at = offset + done;
             int piece = (int) Math.min(most, length - done);
-            perform(c -> c.command(flags, type, at, piece));
+            change(c -> c.command(flags, type, at, piece));
         }
-        unflushed = true;
     }
 
     @Override
@@ -366,8 +373,11 @@ public final class NbdNode extends BlockNode {
         NbdConnection.Extent[] answer = new NbdConnection.Extent[1];
         perform(c -> answer[0] = c.status(offset, most));
         NbdConnection.Extent extent = answer[0];
+        if (extent.length() == 0) {
+            throw new BlockException(Errno.EIO, "Server did not reply with any status extents");
+        }
         return new BlockStatus(
-                extent.length(),
+                Math.min(extent.length(), most),
                 (extent.flags() & Nbd.STATE_HOLE) == 0,
                 (extent.flags() & Nbd.STATE_ZERO) != 0,
                 true);

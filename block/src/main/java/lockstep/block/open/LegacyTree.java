@@ -2,6 +2,7 @@ package lockstep.block.open;
 
 import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevOptions;
+import lockstep.api.Qcow2OverlapCheckMode;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.nbd.Nbd;
@@ -19,6 +20,7 @@ import lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -49,6 +51,8 @@ public final class LegacyTree {
                     "l2-cache-size",
                     "l2-cache-entry-size",
                     "refcount-cache-size");
+
+    private static final String OVERLAP = "overlap-check";
 
     private static final Pattern UNKNOWN =
             Pattern.compile("Invalid parameter '(?:(.*)\\.)?([^.']+)'");
@@ -87,35 +91,32 @@ public final class LegacyTree {
             return message;
         }
         JsonValue at = tree;
+        String driver = text(tree, "driver");
+        String option = "";
         String path = match.group(1);
-        if (path != null) {
-            for (String part : path.split("\\.")) {
-                at =
-                        switch (at) {
-                            case JsonObject object when object.has(part) -> object.get(part);
-                            case JsonArray array
-                                    when part.matches("[0-9]{1,4}")
-                                            && Integer.parseInt(part) < array.size() ->
-                                    array.get(Integer.parseInt(part));
-                            case null, default -> null;
-                        };
+        for (String part : path == null ? new String[0] : path.split("\\.")) {
+            at =
+                    switch (at) {
+                        case JsonObject object when object.has(part) -> object.get(part);
+                        case JsonArray array
+                                when part.matches("[0-9]{1,4}")
+                                        && Integer.parseInt(part) < array.size() ->
+                                array.get(Integer.parseInt(part));
+                        case null, default -> null;
+                    };
+            option += part + ".";
+            if (at instanceof JsonObject object && text(object, "driver") != null) {
+                driver = text(object, "driver");
+                option = "";
             }
         }
-        if (at instanceof JsonObject object && text(object, "driver") != null) {
-            String driver = text(object, "driver");
-            return PROTOCOLS.contains(driver)
-                    ? "Block protocol '"
-                            + driver
-                            + "' doesn't support the option '"
-                            + match.group(2)
-                            + "'"
-                    : "Block format '"
-                            + driver
-                            + "' does not support the option '"
-                            + match.group(2)
-                            + "'";
+        if (driver == null || !(at instanceof JsonObject)) {
+            return message;
         }
-        return message;
+        option += match.group(2);
+        return PROTOCOLS.contains(driver)
+                ? "Block protocol '" + driver + "' doesn't support the option '" + option + "'"
+                : "Block format '" + driver + "' does not support the option '" + option + "'";
     }
 
     private static @Nullable String text(JsonObject object, String key) {
@@ -177,7 +178,11 @@ public final class LegacyTree {
                 child(node, "file", false, depth);
             }
             case "null-co", "null-aio" -> node.remove("filename");
-            case "raw", "qcow2" -> child(node, "file", true, depth);
+            case "raw" -> child(node, "file", true, depth);
+            case "qcow2" -> {
+                checkOverlapMode(node.get("overlap-check"));
+                child(node, "file", true, depth);
+            }
             default -> child(node, "file", false, depth);
         }
         for (String key : SIZES) {
@@ -189,6 +194,42 @@ public final class LegacyTree {
         if (node.get("backing") instanceof JsonObject backing) {
             complete(backing, false, depth + 1);
         }
+    }
+
+    private static void checkOverlapMode(@Nullable JsonValue option) throws BlockException {
+        JsonValue mode = option instanceof JsonObject parts ? parts.get("template") : option;
+        if (mode instanceof JsonString text
+                && (text.value().isEmpty() || Qcow2OverlapCheckMode.find(text.value()) == null)) {
+            throw bad(
+                    "Unsupported value '"
+                            + text.value()
+                            + "' for qcow2 option 'overlap-check'. Allowed are any of the"
+                            + " following: none, constant, cached, all");
+        }
+    }
+
+    /**
+     * A tree from dotted keys. Older spellings of one option, {@code overlap-check} for its {@code
+     * template}, may stand beside newer ones here.
+     */
+    public static JsonObject tree(Map<String, String> flat) throws QmpException, BlockException {
+        Map<String, String> keys = new LinkedHashMap<>(flat);
+        for (String key : flat.keySet()) {
+            boolean named = key.equals(OVERLAP) || key.endsWith("." + OVERLAP);
+            if (named && flat.keySet().stream().anyMatch(k -> k.startsWith(key + "."))) {
+                String mode = String.valueOf(keys.remove(key));
+                String other = keys.putIfAbsent(key + ".template", mode);
+                if (other != null && !other.equals(mode)) {
+                    throw bad(
+                            "Conflicting values for qcow2 options 'overlap-check' ('"
+                                    + mode
+                                    + "') and 'overlap-check.template' ('"
+                                    + other
+                                    + "')");
+                }
+            }
+        }
+        return KeyvalText.tree(keys);
     }
 
     private void child(JsonObject node, String name, boolean protocol, int depth)
@@ -285,10 +326,10 @@ public final class LegacyTree {
     }
 
     /** The tree with all leaves as texts, dotted keys taken apart. */
-    private static JsonObject unflatten(JsonObject object) throws QmpException {
-        Map<String, String> flat = new java.util.LinkedHashMap<>();
+    private static JsonObject unflatten(JsonObject object) throws QmpException, BlockException {
+        Map<String, String> flat = new LinkedHashMap<>();
         flatten(object, "", flat);
-        return KeyvalText.tree(flat);
+        return tree(flat);
     }
 
     private static void flatten(JsonValue value, String key, Map<String, String> flat) {

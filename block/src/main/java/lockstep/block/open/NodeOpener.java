@@ -43,7 +43,6 @@ import lockstep.qmp.JsonValue;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
@@ -486,22 +485,18 @@ public final class NodeOpener {
 
     private BlockNode fromHeader(Qcow2Node node, String filename, Settings settings)
             throws BlockException {
-        JsonObject tree = new JsonObject();
-        String format = node.header().backingFormat();
-        JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
-        if (filename.startsWith("json:")) {
-            tree = file;
-        } else {
-            if (format != null) {
-                tree.put("driver", format);
-            }
-            if (format != null && format.equals("file")) {
+        try {
+            JsonObject tree = new JsonObject();
+            String format = node.header().backingFormat();
+            JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
+            if (filename.startsWith("json:") || format != null && format.equals("file")) {
                 tree = file;
             } else {
+                if (format != null) {
+                    tree.put("driver", format);
+                }
                 tree.put("file", file);
             }
-        }
-        try {
             BlockdevOptions options = legacy.read(tree);
             return open(options, tree, settings.backing());
         } catch (BlockException e) {
@@ -518,8 +513,7 @@ public final class NodeOpener {
         if (protocol || filename.startsWith("/") || !own.contains("/") || own.contains("://")) {
             return filename;
         }
-        Path folder = Path.of(own).getParent();
-        return folder == null ? filename : folder.resolve(filename).toString();
+        return own.substring(0, own.lastIndexOf('/') + 1) + filename;
     }
 
     private BlockNode quorum(BlockdevOptionsQuorum quorum, JsonObject given, Settings settings)

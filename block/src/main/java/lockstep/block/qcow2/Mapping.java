@@ -32,6 +32,7 @@ final class Mapping {
     private int l1DirtyFrom = Integer.MAX_VALUE;
     private int l1DirtyTo;
     private boolean anyRefcountsSinceSync;
+    private boolean counted;
     private final SnapshotTable snapshots;
     private long dataEnd;
 
@@ -308,8 +309,15 @@ final class Mapping {
         }
     }
 
-    /** Keeps what is held back until the next flush within bounds. */
+    /**
+     * To be called before the mapping changes: knows then what is in use, and keeps what is held
+     * back until the next flush within bounds.
+     */
     void tidy() throws BlockException {
+        if (!counted) {
+            counted = true;
+            refcounts.use(Census.take(file, header, this, tables));
+        }
         if (tables.crowded()
                 || refcounts.crowded()
                 || refcounts.pendingFrees() > PENDING_FREES_MAX) {
@@ -359,6 +367,7 @@ final class Mapping {
 
     /** Moves the L1 table to a place with room for more entries. */
     void growL1(int entries) throws BlockException {
+        tidy();
         int clusters = (int) (entries * 8L + clusterSize - 1 >>> clusterBits);
         long offset = refcounts.allocateExactly(clusters);
         long[] grown = Arrays.copyOf(l1, entries);
@@ -416,6 +425,7 @@ final class Mapping {
             l1DirtyFrom = Integer.MAX_VALUE;
             l1DirtyTo = 0;
             refcounts.reset(used);
+            counted = true;
             file.truncate(used * clusterSize);
             dataEnd = used * clusterSize;
         }

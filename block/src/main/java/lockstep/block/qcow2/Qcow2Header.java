@@ -61,6 +61,8 @@ public record Qcow2Header(
     static final long COMPRESSION = 8;
     static final long EXTENDED_L2 = 16;
     static final long LAZY_REFCOUNTS = 1;
+    private static final long BITMAPS = 1;
+    private static final long RAW_DATA_FILE = 2;
 
     private static final int V2_LENGTH = 72;
     private static final int V3_LENGTH = 104;
@@ -68,7 +70,13 @@ public record Qcow2Header(
     private static final long L1_BYTES_MAX = 32L << 20;
     private static final long REFCOUNT_TABLE_BYTES_MAX = 8L << 20;
     private static final int SNAPSHOTS_MAX = 65536;
+    private static final int CRYPT_AES = 1;
+    private static final int CRYPT_LUKS = 2;
+    private static final long OFFSET_MAX = Long.MAX_VALUE - (1 << 30) + 1;
+    private static final int BITMAPS_MAX = 65535;
+    private static final long BITMAP_DIRECTORY_MAX = BITMAPS_MAX * 1024L;
     private static final int EXT_END = 0;
+    private static final int EXT_LUKS = 0x0537be77;
     private static final int EXT_BACKING_FORMAT = 0xe2792aca;
     private static final int EXT_FEATURES = 0x6803f857;
     private static final int EXT_BITMAPS = 0x23852875;
@@ -142,6 +150,7 @@ public record Qcow2Header(
         if (Integer.toUnsignedLong(headerLength) > clusterSize) {
             throw bad("qcow2 header exceeds cluster size");
         }
+        int crypt = h.get(BE32, 32);
         long backingOffset = h.get(BE64, 8);
         int backingLength = h.get(BE32, 16);
         if (Long.compareUnsigned(backingOffset, clusterSize) > 0) {
@@ -150,7 +159,13 @@ public record Qcow2Header(
         MemorySegment first = MemorySegment.ofArray(new byte[(int) clusterSize]);
         readUpTo(file, 0, first, fileLength);
         long extensionsEnd = backingOffset != 0 ? backingOffset : clusterSize;
-        Extensions extensions = Extensions.read(first, headerLength, extensionsEnd);
+        Extensions extensions =
+                Extensions.read(
+                        first,
+                        headerLength,
+                        extensionsEnd,
+                        crypt == CRYPT_LUKS,
+                        (autoclear & BITMAPS) != 0);
         long known = DIRTY | CORRUPT | DATA_FILE | COMPRESSION | EXTENDED_L2;
         if ((incompatible & ~known) != 0) {
             throw unsupported(
@@ -161,14 +176,17 @@ public record Qcow2Header(
             throw new BlockException(
                     Errno.EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
         }
+        if (compression > 1) {
+            throw unsupported("qcow2: unknown compression type: " + compression);
+        }
         if ((incompatible & COMPRESSION) != 0 && compression == 0) {
             throw bad("qcow2: Compression type incompatible feature bit must not be set");
         }
         if ((incompatible & COMPRESSION) == 0 && compression != 0) {
             throw bad("qcow2: Compression type incompatible feature bit must be set");
         }
-        if (compression > 1) {
-            throw unsupported("qcow2: unknown compression type: " + compression);
+        if ((autoclear & RAW_DATA_FILE) != 0 && (incompatible & DATA_FILE) == 0) {
+            throw bad("data-file-raw requires a data file");
         }
         if ((incompatible & DATA_FILE) != 0) {
             throw bad("'data-file' is required for this image");
@@ -179,7 +197,17 @@ public record Qcow2Header(
         if (Integer.compareUnsigned(refcountOrder, 6) > 0) {
             throw bad("Reference count entry width too large; may not exceed 64 bits");
         }
-        int crypt = h.get(BE32, 32);
+        if (Integer.compareUnsigned(crypt, CRYPT_LUKS) > 0) {
+            throw bad("Unsupported encryption method " + Integer.toUnsignedString(crypt));
+        }
+        if (crypt == CRYPT_LUKS && !extensions.luks) {
+            throw bad("Missing CRYPTO header for crypt method 2");
+        }
+        if (crypt == CRYPT_AES) {
+            throw unsupported(
+                    "Use of AES-CBC encrypted qcow2 images is no longer supported in system"
+                            + " emulators");
+        }
         if (crypt != 0) {
             throw unsupported("qcow2: encrypted images are not supported");
         }
@@ -198,6 +226,11 @@ public record Qcow2Header(
         long snapshotsOffset = h.get(BE64, 64);
         if (Integer.compareUnsigned(snapshots, SNAPSHOTS_MAX) > 0) {
             throw new BlockException(Errno.EFBIG, "Snapshot table too large");
+        }
+        if (snapshotsOffset < 0
+                || (snapshotsOffset & clusterSize - 1) != 0
+                || writable && snapshots != 0 && !inside(snapshotsOffset, fileLength)) {
+            throw bad("Snapshot table offset invalid");
         }
         int l1Size = h.get(BE32, L1_SIZE_AT);
         long l1Offset = h.get(BE64, 40);
@@ -218,17 +251,22 @@ public record Qcow2Header(
         if (l1Size != 0) {
             checkTable("Active L1 table", l1Offset, l1Size * 8L, L1_BYTES_MAX, clusterSize);
         }
+        if (writable && l1Size != 0 && !inside(l1Offset, fileLength)) {
+            // The disk would look empty, and be so after the first write.
+            throw bad("Active L1 table offset invalid");
+        }
+        if (l1Offset > OFFSET_MAX - l1Size * 8L) {
+            throw new BlockException(
+                    Errno.EIO, "Could not read L1 table: " + Errno.text(Errno.EIO));
+        }
         String backing = null;
-        if (backingOffset != 0) {
+        if (backingOffset != 0 && backingLength != 0) {
             if (Integer.compareUnsigned(backingLength, BACKING_NAME_MAX) > 0
                     || backingLength > clusterSize - backingOffset) {
                 throw bad("Backing file name too long");
             }
-            backing =
-                    new String(
-                            first.asSlice(backingOffset, backingLength)
-                                    .toArray(ValueLayout.JAVA_BYTE),
-                            StandardCharsets.UTF_8);
+            String name = text(first.asSlice(backingOffset, backingLength));
+            backing = name.isEmpty() ? null : name;
         }
         return new Qcow2Header(
                 version,
@@ -250,6 +288,20 @@ public record Qcow2Header(
                 extensions.bitmaps,
                 extensions.bitmapDirectoryOffset,
                 extensions.bitmapDirectoryBytes);
+    }
+
+    /** A text up to its end or the first NUL. */
+    private static String text(MemorySegment bytes) {
+        byte[] text = bytes.toArray(ValueLayout.JAVA_BYTE);
+        int end = 0;
+        while (end < text.length && text[end] != 0) {
+            end++;
+        }
+        return new String(text, 0, end, StandardCharsets.UTF_8);
+    }
+
+    private static boolean inside(long offset, long fileLength) {
+        return offset > 0 && offset < fileLength;
     }
 
     private static void checkTable(
@@ -275,22 +327,33 @@ public record Qcow2Header(
     private static final class Extensions {
         @Nullable String backingFormat;
         @Nullable MemorySegment features;
+        private final long clusterMask;
+        boolean luks;
         boolean bitmaps;
         long bitmapDirectoryOffset;
         long bitmapDirectoryBytes;
 
-        static Extensions read(MemorySegment first, long start, long end) throws BlockException {
-            Extensions found = new Extensions();
+        private Extensions(long clusterMask) {
+            this.clusterMask = clusterMask;
+        }
+
+        static Extensions read(
+                MemorySegment first, long start, long end, boolean encrypted, boolean useBitmaps)
+                throws BlockException {
+            Extensions found = new Extensions(first.byteSize() - 1);
             long at = start;
-            while (at + 8 <= end) {
+            while (at < end) {
+                if (end - at < 8) {
+                    throw bad("Header extension too large");
+                }
                 int type = first.get(BE32, at);
                 long length = Integer.toUnsignedLong(first.get(BE32, at + 4));
                 at += 8;
-                if (type == EXT_END) {
-                    break;
-                }
                 if (length > end - at) {
                     throw bad("Header extension too large");
+                }
+                if (type == EXT_END) {
+                    break;
                 }
                 MemorySegment data = first.asSlice(at, length);
                 switch (type) {
@@ -301,19 +364,18 @@ public record Qcow2Header(
                                             + length
                                             + " too large (>=16)");
                         }
-                        found.backingFormat =
-                                new String(
-                                        data.toArray(ValueLayout.JAVA_BYTE),
-                                        StandardCharsets.US_ASCII);
+                        found.backingFormat = text(data);
                     }
                     case EXT_FEATURES -> found.features = data;
-                    case EXT_BITMAPS -> {
-                        found.bitmaps = true;
-                        if (length == 24) {
-                            found.bitmapDirectoryBytes = data.get(BE64, 8);
-                            found.bitmapDirectoryOffset = data.get(BE64, 16);
+                    case EXT_LUKS -> {
+                        if (!encrypted) {
+                            throw bad(
+                                    "CRYPTO header extension only expected with LUKS encryption"
+                                            + " method");
                         }
+                        found.luks = true;
                     }
+                    case EXT_BITMAPS -> found.bitmaps(data, useBitmaps);
                     default -> {
                         // Unknown extensions stay where they are: the header is only ever patched
                         // in place.
@@ -324,6 +386,46 @@ public record Qcow2Header(
             return found;
         }
 
+        private void bitmaps(MemorySegment data, boolean used) throws BlockException {
+            if (data.byteSize() != 24) {
+                throw bad("bitmaps_ext: Invalid extension length");
+            }
+            bitmaps = true;
+            if (!used) {
+                return;
+            }
+            int count = data.get(BE32, 0);
+            if (data.get(BE32, 4) != 0) {
+                throw bad("bitmaps_ext: Reserved field is not zero");
+            }
+            if (Integer.compareUnsigned(count, BITMAPS_MAX) > 0) {
+                throw bad(
+                        "bitmaps_ext: Image has "
+                                + Integer.toUnsignedString(count)
+                                + " bitmaps, exceeding the QEMU supported maximum of "
+                                + BITMAPS_MAX);
+            }
+            if (count == 0) {
+                throw bad("bitmaps_ext: found bitmaps extension with zero bitmaps");
+            }
+            bitmapDirectoryBytes = data.get(BE64, 8);
+            bitmapDirectoryOffset = data.get(BE64, 16);
+            if ((bitmapDirectoryOffset & clusterMask) != 0) {
+                throw bad("bitmaps_ext: invalid bitmap directory offset");
+            }
+            if (Long.compareUnsigned(bitmapDirectoryBytes, BITMAP_DIRECTORY_MAX) > 0) {
+                throw bad(
+                        "bitmaps_ext: bitmap directory size ("
+                                + Long.toUnsignedString(bitmapDirectoryBytes)
+                                + ") exceeds the maximum supported size ("
+                                + BITMAP_DIRECTORY_MAX
+                                + ")");
+            }
+            if (bitmapDirectoryOffset < 0) {
+                throw bad("Failed to read bitmap directory: " + Errno.text(Errno.EIO));
+            }
+        }
+
         String featureNames(long bits) {
             StringBuilder names = new StringBuilder();
             long left = bits;
@@ -332,13 +434,8 @@ public record Qcow2Header(
                 for (long at = 0; at + 48 <= table.byteSize(); at += 48) {
                     int bit = table.get(ValueLayout.JAVA_BYTE, at + 1) & 63;
                     if (table.get(ValueLayout.JAVA_BYTE, at) == 0 && (left & 1L << bit) != 0) {
-                        byte[] name = table.asSlice(at + 2, 46).toArray(ValueLayout.JAVA_BYTE);
-                        int end = 0;
-                        while (end < name.length && name[end] != 0) {
-                            end++;
-                        }
                         names.append(names.isEmpty() ? "" : ", ")
-                                .append(new String(name, 0, end, StandardCharsets.UTF_8));
+                                .append(text(table.asSlice(at + 2, 46)));
                         left &= ~(1L << bit);
                     }
                 }

@@ -515,8 +515,10 @@ public final class Qcow2Node extends BlockNode {
             long entry = map.entry(offset);
             int kind = map.kind(entry);
             long run = Math.min(length, clusterSize - (offset & clusterSize - 1));
-            while (run < length && map.kind(map.entry(offset + run)) == kind) {
-                run += Math.min(length - run, clusterSize);
+            // One table at a time: a disk may have millions of clusters.
+            long most = Math.min(length, map.l2Span() - (offset & map.l2Span() - 1));
+            while (run < most && map.kind(map.entry(offset + run)) == kind) {
+                run += Math.min(most - run, clusterSize);
             }
             if (kind != 0) {
                 return new BlockStatus(run, kind == 2, kind == 1, true);

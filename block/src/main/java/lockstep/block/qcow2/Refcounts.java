@@ -3,6 +3,8 @@ package lockstep.block.qcow2;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -36,6 +38,7 @@ final class Refcounts {
     private long freeHint;
     private long[] pending = new long[64];
     private int pendingCount;
+    private @Nullable Census census;
 
     /** Reads the table, and makes it and its blocks known to the guard. */
     Refcounts(Guard file, Qcow2Header header) throws BlockException {
@@ -58,6 +61,15 @@ final class Refcounts {
                 metadata.add(MetadataMap.REFCOUNT_BLOCK, table[i]);
             }
         }
+    }
+
+    /** What is referred to, as far as that is known, is kept from now on. */
+    void use(@Nullable Census census) {
+        this.census = census;
+    }
+
+    private int references(long cluster) {
+        return census == null ? 0 : census.references(cluster);
     }
 
     int entriesPerBlock() {
@@ -228,6 +240,7 @@ final class Refcounts {
         while (count < most
                 && has(cluster + count)
                 && get(cluster + count) == 0
+                && references(cluster + count) == 0
                 && !isMetadata(cluster + count)) {
             count++;
         }
@@ -256,6 +269,9 @@ final class Refcounts {
     private void take(long cluster, int count) throws BlockException {
         for (int i = 0; i < count; i++) {
             set(cluster + i, 1);
+            if (census != null) {
+                census.set(cluster + i, 1);
+            }
         }
     }
 
@@ -273,7 +289,12 @@ final class Refcounts {
                     if (isMetadata(cluster)) {
                         throw notFree(cluster);
                     }
-                    return cluster;
+                    if (references(cluster) == 0) {
+                        return cluster;
+                    }
+                    file.report(
+                            "Preventing allocation of cluster in use at "
+                                    + Guard.hex(cluster << clusterBits));
                 }
             }
         }
@@ -284,6 +305,9 @@ final class Refcounts {
         long first = offset >>> clusterBits;
         for (int i = 0; i < clusters; i++) {
             correct(first + i, 0);
+            if (census != null) {
+                census.set(first + i, 0);
+            }
         }
         freeHint = Math.min(freeHint, Math.max(1, first));
     }
@@ -306,7 +330,7 @@ final class Refcounts {
         TableCache.Table block = cache.fresh(offset);
         table[(int) index] = offset;
         file.metadata().add(MetadataMap.REFCOUNT_BLOCK, offset);
-        set(self, 1);
+        take(self, 1);
         file.write(MetadataMap.REFCOUNT_BLOCK, offset, block.data);
         file.flush();
         MemorySegment entry = MemorySegment.ofArray(new byte[8]);
@@ -315,7 +339,7 @@ final class Refcounts {
     }
 
     /**
-     * Errors when metadata lies where no block counts it: its block was lost, and who knows what
+     * Errors when something lies where no block counts it: its block was lost, and who knows what
      * else is in use there.
      *
      * @param named from here on metadata is named first
@@ -329,6 +353,13 @@ final class Refcounts {
         }
         if (known >= 0) {
             throw notFree(known);
+        }
+        for (long cluster = first; cluster < end; cluster++) {
+            if (references(cluster) != 0) {
+                throw file.fatal(
+                        "Refblock missing for clusters in use"
+                                + in((int) (first / entriesPerBlock)));
+            }
         }
     }
 
@@ -424,11 +455,15 @@ final class Refcounts {
         for (int i = 0; i < count; i++) {
             long cluster = pending[i];
             long value = get(cluster);
+            if (census != null) {
+                census.drop(cluster);
+            }
             if (value == 0) {
                 file.report("Cannot free unused cluster " + Guard.hex(cluster << clusterBits));
-            } else if (value == 1 && isMetadata(cluster)) {
+            } else if (value == 1 && isMetadata(cluster)
+                    || Long.compareUnsigned(value - 1, references(cluster)) < 0) {
                 file.report(
-                        "Preventing invalid free of metadata cluster "
+                        "Preventing free of cluster in use at "
                                 + Guard.hex(cluster << clusterBits));
             } else {
                 set(cluster, value - 1);
@@ -459,6 +494,7 @@ final class Refcounts {
      */
     void reset(int used) throws BlockException {
         cache.clear();
+        census = null;
         pendingCount = 0;
         long blockOffset = 2 * clusterSize;
         TableCache.Table block = cache.fresh(blockOffset);

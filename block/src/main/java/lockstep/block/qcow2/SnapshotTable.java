@@ -34,10 +34,6 @@ record SnapshotTable(long length, List<L1> tables) {
         long end = file.length();
         for (int i = 0; i < header.snapshots(); i++) {
             at = at + 7 & ~7L;
-            if (at > end - FIXED) {
-                throw new BlockException(
-                        Errno.EIO, "Could not read snapshots: the list ends after the file");
-            }
             MemorySegment fixed = MemorySegment.ofArray(new byte[FIXED]);
             file.readUpTo(at, fixed);
             long offset = fixed.get(Qcow2Header.BE64, 0);
@@ -47,13 +43,12 @@ record SnapshotTable(long length, List<L1> tables) {
             if (extra > EXTRA_MAX) {
                 throw new BlockException(
                         Errno.EINVAL,
-                        "Could not read snapshots: Too much extra metadata in snapshot table entry "
-                                + i);
+                        "Too much extra metadata in snapshot table entry " + i,
+                        "You can force-remove this extra metadata with qemu-img check -r all");
             }
             at += FIXED + extra + (names >>> 16) + (names & 0xffff);
             if (at - start > BYTES_MAX) {
-                throw new BlockException(
-                        Errno.EFBIG, "Could not read snapshots: Snapshot table is too big");
+                throw new BlockException(Errno.EFBIG, "Snapshot table is too big");
             }
             if (entries * 8 <= L1_BYTES_MAX && offset > 0 && offset < end) {
                 tables.add(new L1(offset, (int) entries));

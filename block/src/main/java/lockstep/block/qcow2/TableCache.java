@@ -85,6 +85,20 @@ final class TableCache {
         return table;
     }
 
+    /**
+     * What is at a host offset as far as the file goes: the table when it is in memory, else a
+     * buffer of its size with what was read. For a look at many tables.
+     */
+    synchronized MemorySegment peek(long offset, MemorySegment buffer) throws BlockException {
+        Table table = tables.get(offset);
+        if (table != null) {
+            return table.data;
+        }
+        buffer.fill((byte) 0);
+        file.readUpTo(offset, buffer);
+        return buffer;
+    }
+
     /** A table of zeroes for a new cluster, dirty as a whole. */
     synchronized Table fresh(long offset) {
         Table table = new Table(offset, Arena.ofAuto().allocate(clusterSize, 4096));

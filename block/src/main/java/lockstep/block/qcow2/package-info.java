@@ -6,5 +6,10 @@
  * tables have a class each. Metadata is written in an order that leaves an image valid whenever the
  * process dies: refcounts before the tables that point to new clusters, tables before the refcounts
  * of clusters they let go. What a crash can leave is unused clusters.
+ *
+ * <p>An image may be damaged. {@link lockstep.block.qcow2.Guard} is the one door to its file: a
+ * write that would hit what it is not marks the image corrupt and is the last one. {@link
+ * lockstep.block.qcow2.MetadataMap} knows where the metadata is, {@link
+ * lockstep.block.qcow2.Census} what the tables refer to when refcounts say otherwise.
  */
 package lockstep.block.qcow2;

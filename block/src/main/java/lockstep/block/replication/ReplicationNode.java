@@ -449,7 +449,7 @@ public final class ReplicationNode extends BlockNode {
             }
         } catch (BlockException e) {
             failure = e.errno();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             failure = Errno.EIO;
         }
         int result = failure;
