@@ -51,6 +51,7 @@ public final class BlockBackend implements NodeUser {
     private volatile @Nullable String device;
     private volatile boolean writethrough;
     private boolean removable;
+    private @Nullable Tray tray;
     private boolean hasDriveInfo;
     private int permissions;
     private int shared = Permission.ALL;
@@ -180,6 +181,7 @@ public final class BlockBackend implements NodeUser {
     public void detachDevice() {
         drain();
         device = null;
+        tray = null;
         try {
             setPermissions(0, Permission.ALL);
         } catch (BlockException e) {
@@ -198,6 +200,21 @@ public final class BlockBackend implements NodeUser {
     /** Whether the medium can be changed; also true for a backend without device. */
     public boolean removable() {
         return device == null || removable;
+    }
+
+    /** The device has a tray. */
+    public void setTray(Tray tray) {
+        this.tray = tray;
+    }
+
+    /** The device's tray, null when it has none. */
+    public @Nullable Tray tray() {
+        return tray;
+    }
+
+    /** The tray moved, by the guest's or by the user's hand. */
+    public void trayMoved(boolean open) {
+        graph.host().trayMoved(this, open);
     }
 
     /** Whether the backend came from a drive option and not from a device that named a node. */

@@ -12,6 +12,9 @@ public interface BlockHost {
     /** A failed guest request met its policy. Called on the main loop. */
     default void ioError(BlockBackend backend, boolean read, ErrorAction action, int errno) {}
 
+    /** The tray of a guest's drive moved. Called on the main loop. */
+    default void trayMoved(BlockBackend backend, boolean open) {}
+
     /** Stops the machine with run state io-error. Called on the main loop. */
     default void stopForIoError() {}
 

@@ -9,6 +9,7 @@ public final class Errno {
     public static final int ENOMEM = 12;
     public static final int EACCES = 13;
     public static final int EBUSY = 16;
+    public static final int ENODEV = 19;
     public static final int EINVAL = 22;
     public static final int EFBIG = 27;
     public static final int ENOSPC = 28;
@@ -38,6 +39,7 @@ public final class Errno {
             case EACCES -> "Permission denied";
             case EBUSY -> "Device or resource busy";
             case 17 -> "File exists";
+            case ENODEV -> "No such device";
             case 20 -> "Not a directory";
             case 21 -> "Is a directory";
             case EINVAL -> "Invalid argument";

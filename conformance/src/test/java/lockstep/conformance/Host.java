@@ -48,9 +48,14 @@ final class Host {
         }
     }
 
+    /** Skips the test for other users than root. */
+    static void assumeRoot() {
+        assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+    }
+
     /** Skips the test where taps and network namespaces cannot be made. */
     static void assumeNetworkRoot() {
-        assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        assumeRoot();
         assumeTrue(Files.exists(Path.of("/dev/net/tun")), "needs /dev/net/tun");
     }
 

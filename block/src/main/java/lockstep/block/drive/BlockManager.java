@@ -46,6 +46,7 @@ public final class BlockManager implements BlockLayer {
     private final BlockGraph graph;
     private final ReplicationManager replication = new ReplicationManager();
     private final NodeOpener opener;
+    private final MediaChanger media;
     private final List<DriveInfo> drives = new ArrayList<>();
     private final List<DriveInfo> claimed = new ArrayList<>();
     private final List<NbdExport> exports = new ArrayList<>();
@@ -69,6 +70,7 @@ public final class BlockManager implements BlockLayer {
         this.graph = new BlockGraph(host);
         this.opener = new NodeOpener(graph, replication, quorumEvents, startInactive, warn);
         this.warn = warn;
+        this.media = new MediaChanger(this, opener);
         this.exportDeleted = exportDeleted;
     }
 
@@ -79,6 +81,11 @@ public final class BlockManager implements BlockLayer {
     @Override
     public BlockGraph graph() {
         return graph;
+    }
+
+    /** Trays and media. */
+    public MediaChanger media() {
+        return media;
     }
 
     /** The replication nodes as one. */
@@ -316,9 +323,7 @@ public final class BlockManager implements BlockLayer {
         }
         BlockNode root = backend.root();
         if (root != null) {
-            refuseWhenBlocked(root, name);
-            removeExportsOf(backend);
-            backend.eject();
+            release(backend, root, name);
         }
         drives.removeIf(drive -> drive.backend() == backend);
         backend.forgetName();
@@ -328,6 +333,13 @@ public final class BlockManager implements BlockLayer {
             backend.setErrorActions(
                     lockstep.block.ErrorAction.REPORT, lockstep.block.ErrorAction.REPORT);
         }
+    }
+
+    /** Takes the medium out of a drive; its exports end with it. */
+    void release(BlockBackend backend, BlockNode medium, String shown) throws BlockException {
+        refuseWhenBlocked(medium, shown);
+        removeExportsOf(backend);
+        backend.eject();
     }
 
     private static void refuseWhenBlocked(BlockNode node, String shown) throws BlockException {

@@ -146,7 +146,7 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
      * {@code file=X} names what the root node is stored in, or the root itself when its driver is a
      * protocol.
      */
-    private static void named(JsonObject tree, String file) throws BlockException {
+    static void named(JsonObject tree, String file) throws BlockException {
         if (tree.get("file") instanceof JsonObject child && !child.has("filename")) {
             // Further options of the file, such as its locking, stand beside its name.
             LegacyTree.fileNamed(file)

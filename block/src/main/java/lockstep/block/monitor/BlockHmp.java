@@ -9,6 +9,7 @@ import lockstep.api.ImageInfo;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.drive.BlockManager;
+import lockstep.block.drive.MediaChanger;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockNode;
@@ -47,6 +48,20 @@ final class BlockHmp {
                 "device",
                 "delete a drive or a block node",
                 (arguments, output) -> manager.deleteDrive(arguments.string("id")));
+        table.add(
+                "eject",
+                "force:-f,device:B",
+                "[-f] device",
+                "take a medium out (-f: also of a tray that the guest has locked)",
+                (arguments, output) ->
+                        manager.media()
+                                .eject(arguments.string("device"), null, arguments.flag("force")));
+        table.add(
+                "change",
+                "device:B,force:-f,target:F,format:s?,read-only-mode:s?",
+                "device [-f] filename [format [read-only-mode]]",
+                "put another medium in (-f: also into a tray that the guest has locked)",
+                this::change);
         table.add(
                 "block_resize",
                 "device:B,size:o",
@@ -105,6 +120,29 @@ final class BlockHmp {
         } else {
             output.append(manager.hotAddDrive(options));
         }
+    }
+
+    private void change(HmpArguments arguments, StringBuilder output) throws BlockException {
+        String text = arguments.optional("read-only-mode");
+        MediaChanger.Mode mode =
+                switch (text) {
+                    case null -> MediaChanger.Mode.RETAIN;
+                    case "retain" -> MediaChanger.Mode.RETAIN;
+                    case "read-only" -> MediaChanger.Mode.READ_ONLY;
+                    case "read-write" -> MediaChanger.Mode.READ_WRITE;
+                    default ->
+                            throw new BlockException(
+                                    lockstep.block.Errno.EINVAL,
+                                    "invalid parameter value: " + text);
+                };
+        manager.media()
+                .change(
+                        arguments.string("device"),
+                        null,
+                        arguments.string("target"),
+                        arguments.optional("format"),
+                        arguments.flag("force"),
+                        mode);
     }
 
     private void serverStart(HmpArguments arguments, StringBuilder output) throws BlockException {

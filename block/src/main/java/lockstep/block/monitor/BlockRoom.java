@@ -1,5 +1,6 @@
 package lockstep.block.monitor;
 
+import lockstep.api.BlockCommands;
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockErrorAction;
 import lockstep.api.BlockExportCommands;
@@ -8,6 +9,7 @@ import lockstep.api.BlockImageCorruptedEvent;
 import lockstep.api.BlockIoErrorEvent;
 import lockstep.api.BlockJobCommands;
 import lockstep.api.BlockdevOptions;
+import lockstep.api.DeviceTrayMovedEvent;
 import lockstep.api.IoOperationType;
 import lockstep.api.JobCommands;
 import lockstep.api.QuorumFailureEvent;
@@ -76,6 +78,7 @@ public final class BlockRoom implements Room {
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(vmm.commands(), qmp);
         BlockExportCommands.register(vmm.commands(), qmp);
+        BlockCommands.register(vmm.commands(), new MediaQmp(manager.media()));
         Jobs jobs = new Jobs(manager.graph(), vmm::emit);
         JobQmp jobCommands = new JobQmp(jobs);
         JobCommands.register(vmm.commands(), jobCommands);
@@ -183,6 +186,12 @@ public final class BlockRoom implements Room {
                 }
             }
             return "";
+        }
+
+        @Override
+        public void trayMoved(BlockBackend backend, boolean open) {
+            String device = backend.device();
+            vmm.emit(new DeviceTrayMovedEvent(backend.name(), device == null ? "" : device, open));
         }
 
         @Override

@@ -21,6 +21,7 @@ import lockstep.api.Qcow2CompressionType;
 import lockstep.block.BackendStats;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
+import lockstep.block.Tray;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -247,15 +248,16 @@ final class NodeQueries {
 
     private BlockInfo block(BlockBackend backend) {
         BlockNode root = backend.root();
+        Tray tray = backend.tray();
         BlockInfo.Builder info =
                 BlockInfo.builder()
                         .device(backend.name())
                         .qdev(qdev(backend))
                         .type("unknown")
                         .removable(backend.removable())
-                        .locked(false);
-        if (backend.device() != null && backend.removable()) {
-            info.trayOpen(false);
+                        .locked(tray != null && tray.locked());
+        if (tray != null) {
+            info.trayOpen(tray.open());
         }
         if (backend.ioStatusEnabled()) {
             info.ioStatus(

@@ -2,6 +2,7 @@ package lockstep.devices.acpi;
 
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
+import lockstep.devices.isa.IsaBus;
 import lockstep.devices.piix4.PowerManagement;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.RamBlock;
@@ -15,6 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /** Builds the tables and offers them to firmware. QEMU: vmstate "acpi_build" v1. */
 public final class AcpiTables implements StateSection {
@@ -23,13 +25,12 @@ public final class AcpiTables implements StateSection {
      *
      * @param cpus number of vCPUs
      * @param below4G bytes of RAM below 4 GiB, where the PCI window begins
-     * @param serials bit n: serial port n is there
-     * @param parallel whether the parallel port is there
+     * @param ports the serial and parallel ports
      * @param floppy whether the floppy controller is there
      * @param hpet whether the HPET is there
      */
     public record Board(
-            int cpus, long below4G, int serials, boolean parallel, boolean floppy, boolean hpet) {}
+            int cpus, long below4G, List<IsaBus.Place> ports, boolean floppy, boolean hpet) {}
 
     private static final String TABLES = "etc/acpi/tables";
     private static final String RSDP = "etc/acpi/rsdp";

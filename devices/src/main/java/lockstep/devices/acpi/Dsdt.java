@@ -31,6 +31,7 @@ import static lockstep.devices.acpi.Aml.string;
 import static lockstep.devices.acpi.Aml.when;
 
 import lockstep.devices.hpet.Hpet;
+import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
 import lockstep.devices.piix4.PowerManagement;
 
@@ -163,26 +164,8 @@ final class Dsdt {
                                     isaIrq(6),
                                     isaDma(2)));
         }
-        if (board.parallel()) {
-            devices =
-                    all(
-                            devices,
-                            isaDevice("LPT1", "PNP0400", ports(0x378, 0x378, 8, 8), isaIrq(7)));
-        }
-        int[] bases = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
-        int[] irqs = {4, 3, 4, 3};
-        for (int i = 0; i < bases.length; i++) {
-            if ((board.serials() >> i & 1) != 0) {
-                devices =
-                        all(
-                                devices,
-                                isaDevice(
-                                        "COM" + (i + 1),
-                                        "PNP0501",
-                                        name("_UID", integer(i + 1L)),
-                                        ports(bases[i], bases[i], 0, 8),
-                                        isaIrq(irqs[i])));
-            }
+        for (IsaBus.Place p : board.ports()) {
+            devices = all(devices, port(p));
         }
         return device(
                 "ISA",
@@ -190,6 +173,27 @@ final class Dsdt {
                 region("PIRR", CONFIG_SPACE, 0x60, 4),
                 byteFields("PIRR", "PRQ0", "PRQ1", "PRQ2", "PRQ3"),
                 devices);
+    }
+
+    /** A serial or parallel port at its place. */
+    private static byte[] port(IsaBus.Place p) {
+        int number = p.index() + 1;
+        return switch (p.kind()) {
+            case PARALLEL ->
+                    isaDevice(
+                            "LPT" + number,
+                            "PNP0400",
+                            name("_UID", integer(number)),
+                            ports(p.base(), p.base(), 8, 8),
+                            isaIrq(p.irq()));
+            case SERIAL ->
+                    isaDevice(
+                            "COM" + number,
+                            "PNP0501",
+                            name("_UID", integer(number)),
+                            ports(p.base(), p.base(), 0, 8),
+                            isaIrq(p.irq()));
+        };
     }
 
     /** A device with present status; terms that start with a name operator go before the resources. */

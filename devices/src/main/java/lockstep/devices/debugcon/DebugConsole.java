@@ -1,7 +1,7 @@
 package lockstep.devices.debugcon;
 
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
@@ -16,6 +16,7 @@ import java.util.List;
 
 /** The device {@code isa-debugcon}. Used under the machine lock. */
 public final class DebugConsole implements IoHandler, ChardevFrontend, Device {
+    private static final String DRIVER = "isa-debugcon";
     private static final int PORT = 0xe9;
     private static final int PRESENT = 0xe9;
 
@@ -28,36 +29,29 @@ public final class DebugConsole implements IoHandler, ChardevFrontend, Device {
     private final int readback;
 
     private DebugConsole(Machine machine, Chardev chardev, int port, int readback)
-            throws ChardevException {
+            throws DeviceException {
         this.readback = readback;
-        host = chardev.attach(this, machine.vmm().mainLoop());
+        host = IsaBus.attach(chardev, this, machine, DRIVER);
         machine.ports().mapIo("isa-debugcon", port, 1, 0, this);
         properties =
                 List.of(
                         QomProperty.of("iobase", "uint32", () -> (long) port),
-                        QomProperty.of("readback", "uint32", () -> (long) readback),
+                        QomProperty.of(
+                                "readback", "uint32", () -> Integer.toUnsignedLong(readback)),
                         QomProperty.of("chardev", "str", chardev::id));
     }
 
     /** The factory. */
     public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
+        IsaBus.bus(options);
         int port = (int) options.integer("iobase", PORT, 0, 0xffff);
-        int readback = (int) options.integer("readback", PRESENT, 0, 0xff);
-        String id = options.string("chardev");
+        long readback = options.integer("readback", PRESENT, 0, 0xffff_ffffL);
+        Chardev chardev = IsaBus.chardev(options, machine, DRIVER);
         options.finish();
-        if (id == null) {
-            throw new DeviceException("Can't create debug console, empty char device");
-        }
-        Chardev chardev = machine.vmm().chardevs().find(id);
         if (chardev == null) {
-            throw new DeviceException(
-                    "Property 'isa-debugcon.chardev' can't find value '" + id + "'");
+            throw new DeviceException("Can't create debugcon device, empty char device");
         }
-        try {
-            return new DebugConsole(machine, chardev, port, readback);
-        } catch (ChardevException e) {
-            throw new DeviceException(String.valueOf(e.getMessage()), e);
-        }
+        return new DebugConsole(machine, chardev, port, (int) readback);
     }
 
     @Override
@@ -67,7 +61,7 @@ public final class DebugConsole implements IoHandler, ChardevFrontend, Device {
 
     @Override
     public String bus() {
-        return "isa.0";
+        return IsaBus.NAME;
     }
 
     @Override

@@ -14,9 +14,6 @@ interface Disk {
     /** Bytes, 0 without medium. */
     long length();
 
-    /** Something that changes its identity when the medium is changed. */
-    Object medium();
-
     void read(long offset, MemorySegment target, Completion done);
 
     void write(long offset, MemorySegment source, boolean durable, Completion done);
@@ -29,6 +26,9 @@ interface Disk {
 
     boolean writeCache();
 
+    /** The guest has moved the tray. */
+    void trayMoved(boolean open);
+
     /** Waits for all requests, running their completions here. */
     void drain();
 
@@ -39,8 +39,6 @@ interface Disk {
 
     /** The adapter. */
     record Backend(BlockBackend backend) implements Disk {
-        private static final Object NOTHING = new Object();
-
         @Override
         public boolean present() {
             return backend.present();
@@ -54,12 +52,6 @@ interface Disk {
         @Override
         public long length() {
             return backend.length();
-        }
-
-        @Override
-        public Object medium() {
-            Object root = backend.root();
-            return root == null ? NOTHING : root;
         }
 
         @Override
@@ -94,6 +86,11 @@ interface Disk {
         @Override
         public boolean writeCache() {
             return !backend.writethrough();
+        }
+
+        @Override
+        public void trayMoved(boolean open) {
+            backend.trayMoved(open);
         }
 
         @Override

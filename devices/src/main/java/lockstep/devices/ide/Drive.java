@@ -47,9 +47,6 @@ final class Drive {
     final DriveIdentity identity;
     private final @Nullable Disk disk;
 
-    /** The medium that the guest knows of. */
-    private @Nullable Object knownMedium;
-
     // Guest-visible state.
     int multSectors;
     boolean identified;
@@ -99,7 +96,6 @@ final class Drive {
         this.kind = kind;
         this.identity = identity;
         this.disk = disk;
-        this.knownMedium = disk == null ? null : disk.medium();
         buffer = freshBuffer();
         reset();
     }
@@ -115,14 +111,6 @@ final class Drive {
             throw new IllegalStateException("no drive here");
         }
         return d;
-    }
-
-    /** Whether the user has exchanged the medium since the last call. */
-    boolean mediumExchanged() {
-        Object now = disk().medium();
-        boolean changed = now != knownMedium;
-        knownMedium = now;
-        return changed;
     }
 
     private MemorySegment freshBuffer() {

@@ -76,15 +76,7 @@ public final class IdeDrives {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
         BlockBackend backend = backend(options.driver(), blocks, drive, cdrom);
-        String id = options.id();
-        Device device =
-                plug(
-                        board.ide(),
-                        place,
-                        cdrom,
-                        backend,
-                        id == null ? "/machine/peripheral-anon/" + options.driver() : id,
-                        settings);
+        Device device = plug(board.ide(), place, cdrom, backend, options.name(), settings);
         if (bootIndex >= 0) {
             try {
                 board.boot((int) bootIndex, firmwarePath(board.ide(), place));
@@ -307,10 +299,12 @@ public final class IdeDrives {
                         s.wwn(),
                         geometry,
                         s.physicalExponent());
-        ide.plug(
-                place.bus(),
-                place.unit(),
-                new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend)));
+        Drive plugged =
+                new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend));
+        ide.plug(place.bus(), place.unit(), plugged);
+        if (cdrom) {
+            backend.setTray(new CdTray(plugged, () -> ide.interrupt(place.bus())));
+        }
         String bus = "ide." + place.bus();
         String drive = backend.name();
         return new IdeDevice(

@@ -203,9 +203,6 @@ final class PacketCommands {
         }
         int opcode = p[0] & 0xff;
         d.status = READY | SEEK;
-        if (d.mediumExchanged()) {
-            mediumChanged(d);
-        }
         if (d.senseKey == UNIT_ATTENTION && !allowedInUnitAttention(opcode)) {
             d.error = UNIT_ATTENTION << 4;
             d.status = READY | ERR;
@@ -610,7 +607,10 @@ final class PacketCommands {
                 fail(d, d.disk().present() ? NOT_READY : ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
                 return;
             }
-            d.trayOpen = !start;
+            if (d.trayOpen == start) {
+                d.trayOpen = !start;
+                d.disk().trayMoved(!start);
+            }
         }
         ok(d);
     }

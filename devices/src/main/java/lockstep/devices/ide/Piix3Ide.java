@@ -72,6 +72,11 @@ public final class Piix3Ide extends PciFunction {
         channelAt(bus).plug(unit, drive);
     }
 
+    /** Tells the guest of something on channel {@code bus} that it has not asked for. */
+    void interrupt(int bus) {
+        channelAt(bus).interrupt();
+    }
+
     /** Waits until no request to a medium is in flight. Under the machine lock. */
     public void drain() {
         channelAt(0).drain();

@@ -1,26 +1,28 @@
 package lockstep.devices.parallel;
 
+import lockstep.devices.isa.IsaBus;
+import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
-import org.jspecify.annotations.Nullable;
-
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 
-/** A printer port. QEMU: vmstate "parallel_isa" v1. Used under the machine lock. */
-public final class IsaParallel implements IoHandler, ChardevFrontend, StateSection {
-    /** The first port's address. */
-    public static final int BASE = 0x378;
+/** The device {@code isa-parallel}. QEMU: vmstate "parallel_isa" v1. Used under the machine lock. */
+public final class IsaParallel implements IoHandler, ChardevFrontend, StateSection, Device {
+    private static final String DRIVER = "isa-parallel";
 
-    private static final int IRQ = 7;
     private static final long BACKLOG = 64 << 10;
 
     private static final int STATUS_READY = 0xd9;
@@ -33,9 +35,11 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     private static final int CONTROL_INTERRUPT = 0x10;
     private static final int CONTROL_INPUT = 0x20;
 
+    private final IsaBus.Place place;
     private final Irq irq;
     private final ByteBuffer one = ByteBuffer.allocate(1);
-    private Chardev.@Nullable Attachment host;
+    private final Chardev.Attachment host;
+    private final List<QomProperty> properties;
 
     private int written = 0xff;
     private int input = 0xff;
@@ -44,19 +48,49 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     private boolean pending;
     private int eppTimeout;
 
-    /**
-     * The first parallel port.
-     *
-     * @throws ChardevException when the chardev has a user already
-     */
-    public IsaParallel(Machine machine, @Nullable Chardev chardev) throws ChardevException {
-        irq = machine.gsi(IRQ);
-        if (chardev != null) {
-            host = chardev.attach(this, machine.vmm().mainLoop());
-        }
-        machine.ports().mapIo("parallel", BASE, 8, 0, this);
+    private IsaParallel(Machine machine, IsaBus.Place place, Chardev chardev)
+            throws DeviceException {
+        this.place = place;
+        irq = machine.gsi(place.irq());
+        host = IsaBus.attach(chardev, this, machine, DRIVER);
+        machine.ports().mapIo("parallel", place.base(), IsaBus.PORT_SIZE, 0, this);
         machine.onReset(this::reset);
         machine.state().register(this);
+        properties =
+                List.of(
+                        QomProperty.of("index", "uint32", () -> (long) place.index()),
+                        QomProperty.of("iobase", "uint32", () -> (long) place.base()),
+                        QomProperty.of("irq", "uint32", () -> (long) place.irq()),
+                        QomProperty.of("chardev", "str", chardev::id));
+    }
+
+    /** The port of {@code -parallel}, at a customary place. */
+    public static IsaParallel onBoard(Machine machine, IsaBus bus, int index, Chardev chardev)
+            throws DeviceException {
+        return new IsaParallel(machine, bus.place(IsaBus.Kind.PARALLEL, index), chardev);
+    }
+
+    /** The factory. */
+    public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
+        IsaBus.bus(options);
+        Chardev chardev = IsaBus.chardev(options, machine, DRIVER);
+        if (chardev == null) {
+            throw new DeviceException("Can't create parallel device, empty char device");
+        }
+        IsaBus.Place place =
+                machine.vmm().service(PcBoard.class).isa().place(IsaBus.Kind.PARALLEL, options);
+        options.finish();
+        return new IsaParallel(machine, place, chardev);
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return properties;
+    }
+
+    @Override
+    public String bus() {
+        return IsaBus.NAME;
     }
 
     private void reset() {
@@ -134,14 +168,13 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     }
 
     private void print(int character) {
-        Chardev.Attachment h = host;
-        if (h == null || h.pending() >= BACKLOG) {
+        if (host.pending() >= BACKLOG) {
             return;
         }
         one.clear();
         one.put((byte) character).flip();
         try {
-            h.write(one);
+            host.write(one);
         } catch (IOException e) {
             // No printer: the character is lost, as it would be on a cut cable.
             return;
@@ -151,6 +184,11 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     @Override
     public String name() {
         return "parallel_isa";
+    }
+
+    @Override
+    public int instance() {
+        return place.ordinal();
     }
 
     @Override

@@ -1,6 +1,7 @@
 package lockstep.devices.pc;
 
 import lockstep.devices.ide.Piix3Ide;
+import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
 
 /** What devices plug into on a PC. The machine publishes it as a service of the Vmm when it is built. */
@@ -10,6 +11,9 @@ public interface PcBoard {
 
     /** The IDE function with the buses {@code ide.0} and {@code ide.1}. */
     Piix3Ide ide();
+
+    /** The ISA bus {@code isa.0}. */
+    IsaBus isa();
 
     /** Where option ROMs are found. */
     Firmware firmware();

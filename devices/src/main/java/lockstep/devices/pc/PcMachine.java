@@ -13,6 +13,7 @@ import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
+import lockstep.devices.isa.IsaBus;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciBus;
 import lockstep.devices.pci.PciHost;
@@ -30,7 +31,6 @@ import lockstep.devices.vga.StdVga;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
@@ -39,6 +39,7 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.MachineConfig;
@@ -88,9 +89,9 @@ public final class PcMachine implements Machine, PcBoard {
     private final long below4G;
     private final long above4G;
     private final boolean hpet;
-    private final boolean parallel;
     private final boolean vga;
-    private final int serials;
+    private final IsaBus isa = new IsaBus();
+    private final List<Device> ports = new ArrayList<>();
     private final SortedMap<Integer, String> bootOrder = new TreeMap<>();
     private boolean complete;
 
@@ -107,8 +108,6 @@ public final class PcMachine implements Machine, PcBoard {
         below4G = ram >= LOW_MEMORY_MAX ? LOW_MEMORY_SPLIT : ram;
         above4G = ram - below4G;
         hpet = flag("hpet", true);
-        parallel = config.parallels().stream().anyMatch(p -> p != null);
-        serials = serialMask();
 
         core.memory().begin();
         mapRam();
@@ -137,7 +136,7 @@ public final class PcMachine implements Machine, PcBoard {
                         core,
                         new SmbusController(memoryModules),
                         this::requestPowerOff,
-                        this::portUsed,
+                        isa::usedAt,
                         config.cpus(),
                         version.acpiIndex());
         pci.attach(power, 1 << 3 | 3);
@@ -179,21 +178,6 @@ public final class PcMachine implements Machine, PcBoard {
             default ->
                     throw new DeviceException("Parameter '" + property + "' expects 'on' or 'off'");
         };
-    }
-
-    private int serialMask() {
-        int mask = 0;
-        for (int i = 0; i < Math.min(4, config.serials().size()); i++) {
-            mask |= config.serials().get(i) == null ? 0 : 1 << i;
-        }
-        return mask;
-    }
-
-    private boolean portUsed(int base) {
-        if (base == IsaParallel.BASE) {
-            return parallel;
-        }
-        return base == IsaSerial.base(0) ? (serials & 1) != 0 : (serials & 2) != 0;
     }
 
     private void mapRam() {
@@ -265,7 +249,7 @@ public final class PcMachine implements Machine, PcBoard {
     private boolean addVga() throws DeviceException {
         String kind = config.vga();
         if (kind == null) {
-            kind = config.defaults() ? "std" : "none";
+            kind = config.byDefault("VGA") ? "std" : "none";
         }
         switch (kind) {
             case "none" -> {
@@ -281,21 +265,15 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     private void addPorts() throws DeviceException {
-        try {
-            for (int i = 0; i < Math.min(4, config.serials().size()); i++) {
-                Chardev chardev = config.serials().get(i);
-                if (chardev != null) {
-                    new IsaSerial(core, i, chardev);
-                }
+        List<@Nullable Chardev> serials = config.serials();
+        for (int i = 0; i < Math.min(serials.size(), IsaBus.Kind.SERIAL.most()); i++) {
+            Chardev chardev = serials.get(i);
+            if (chardev != null) {
+                ports.add(IsaSerial.onBoard(core, isa, i, chardev));
             }
-            for (Chardev chardev : config.parallels()) {
-                if (chardev != null) {
-                    new IsaParallel(core, chardev);
-                    break;
-                }
-            }
-        } catch (ChardevException e) {
-            throw new DeviceException(message(e), e);
+        }
+        for (int i = 0; i < config.parallels().size(); i++) {
+            ports.add(IsaParallel.onBoard(core, isa, i, config.parallels().get(i)));
         }
     }
 
@@ -317,15 +295,16 @@ public final class PcMachine implements Machine, PcBoard {
             object("hpet");
         }
         objects("mc146818rtc", "kvm-pit", "isa-pcspk");
-        for (int i = 0; i < Integer.bitCount(serials); i++) {
-            object("isa-serial");
-        }
-        if (parallel) {
-            object("isa-parallel");
+        for (Device port : ports) {
+            core.vmm()
+                    .objects()
+                    .addUnattached(
+                            port instanceof IsaSerial ? "isa-serial" : "isa-parallel",
+                            port.properties());
         }
         object("isa-fdc");
         BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
-        if (config.defaults()) {
+        if (config.byDefault("floppy", "isa-fdc")) {
             emptyDrive(blocks, "floppy0", object("floppy"));
         }
         objects("i8042", "vmport", "vmmouse", "port92", "piix3-ide");
@@ -342,7 +321,7 @@ public final class PcMachine implements Machine, PcBoard {
 
     private void addDrive(BlockLayer blocks, int bus, int unit) throws DeviceException {
         DriveInfo drive = blocks.claim("ide", bus, unit);
-        if (drive == null && config.defaults() && bus == 1 && unit == 0) {
+        if (drive == null && bus == 1 && unit == 0 && config.byDefault("ide-cd", "ide-hd")) {
             BlockBackend empty = emptyDrive(blocks, "ide1-cd0", null);
             drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
         }
@@ -416,7 +395,7 @@ public final class PcMachine implements Machine, PcBoard {
         new AcpiTables(
                 core,
                 fwCfg,
-                new AcpiTables.Board(config.cpus(), below4G, serials, parallel, true, hpet));
+                new AcpiTables.Board(config.cpus(), below4G, isa.places(), true, hpet));
         fwCfg.publish();
     }
 
@@ -445,6 +424,11 @@ public final class PcMachine implements Machine, PcBoard {
     @Override
     public PciBus pci() {
         return pci;
+    }
+
+    @Override
+    public IsaBus isa() {
+        return isa;
     }
 
     @Override

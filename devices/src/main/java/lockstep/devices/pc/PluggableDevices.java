@@ -4,6 +4,8 @@ import lockstep.api.E1000Options;
 import lockstep.api.IdeDeviceOptions;
 import lockstep.api.IdeHdOptions;
 import lockstep.api.IsaDebugconOptions;
+import lockstep.api.IsaParallelOptions;
+import lockstep.api.IsaSerialOptions;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.api.PciCommands;
 import lockstep.api.UhciOptions;
@@ -15,7 +17,10 @@ import lockstep.api.VgaOptions;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.ide.IdeDrives;
+import lockstep.devices.isa.IsaBus;
+import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciDevice;
+import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.qmp.MemberOutline;
@@ -65,7 +70,19 @@ public final class PluggableDevices {
                 "isa-debugcon",
                 DebugConsole::create,
                 IsaDebugconOptions::read,
-                (o, m) -> "isa.0");
+                (o, m) -> IsaBus.bus(o));
+        device(
+                vmm,
+                "isa-serial",
+                IsaSerial::create,
+                IsaSerialOptions::read,
+                (o, m) -> IsaBus.bus(o));
+        device(
+                vmm,
+                "isa-parallel",
+                IsaParallel::create,
+                IsaParallelOptions::read,
+                (o, m) -> IsaBus.bus(o));
     }
 
     private static void device(

@@ -8,10 +8,16 @@ import lockstep.runtime.spi.QomProperty;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {
     private static final String ROOT = "pci.0";
+
+    /** Slot and function in hexadecimal. */
+    private static final Pattern ADDRESS =
+            Pattern.compile("(?:0[xX])?([0-9a-fA-F]{1,7})(?:\\.(?:0[xX])?([0-9a-fA-F]{1,7}))?");
 
     /** A copy of the list. */
     public PciDevice {
@@ -39,17 +45,16 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         if (addr == null) {
             return PciBus.ANY;
         }
-        String[] parts = addr.split("\\.", -1);
-        try {
-            int slot = Integer.parseInt(parts[0], 16);
-            int function = parts.length > 1 ? Integer.parseInt(parts[1], 16) : 0;
-            if (parts.length <= 2 && slot >= 0 && slot < 32 && function >= 0 && function < 8) {
+        Matcher match = ADDRESS.matcher(addr);
+        if (match.matches()) {
+            int slot = Integer.parseInt(match.group(1), 16);
+            int function = match.group(2) == null ? 0 : Integer.parseInt(match.group(2), 16);
+            if (slot < 32 && function < 8) {
                 return slot << 3 | function;
             }
-        } catch (NumberFormatException e) {
-            throw new DeviceException(refusal(options, addr), e);
         }
-        throw new DeviceException(refusal(options, addr));
+        throw new DeviceException(
+                "Property '" + options.driver() + ".addr' doesn't take value '" + addr + "'");
     }
 
     /** The bus that a device with these options goes to; there is one. */
@@ -59,10 +64,6 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
             throw new DeviceException("Bus '" + bus + "' not found");
         }
         return ROOT;
-    }
-
-    private static String refusal(DeviceOptions options, String addr) {
-        return "Property '" + options.driver() + ".addr' doesn't take value '" + addr + "'";
     }
 
     /** Puts the function on the bus, under the user's identifier for it, if there is one. */

@@ -1,7 +1,8 @@
 package lockstep.devices.serial;
 
+import lockstep.devices.isa.IsaBus;
+import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
@@ -9,6 +10,10 @@ import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -17,59 +22,104 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 
-/** One of a PC's four serial ports on the ISA bus. Used under the machine lock. */
-public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection {
-    private static final int[] BASES = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
-    private static final int[] IRQS = {4, 3, 4, 3};
+/** The device {@code isa-serial}, one of a PC's four serial ports. Used under the machine lock. */
+public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection, Device {
+    /** The part of the device that QEMU gives the properties of the line. */
+    private static final String OWNER = "serial";
+
+    private static final long BAUD_BASE = 115_200;
 
     /** Bytes that may wait in the back end before the transmitter stops. */
     private static final long BACKLOG = 64 << 10;
 
     // Wiring.
-    private final int index;
+    private final IsaBus.Place place;
     private final Irq irq;
     private final Clocks clocks;
     private final Timer timeout;
     private Chardev.@Nullable Attachment host;
     private final ByteBuffer one = ByteBuffer.allocate(1);
 
-    private final Uart uart =
-            new Uart(
-                    new Uart.Line() {
-                        @Override
-                        public boolean ready() {
-                            return lineReady();
-                        }
-
-                        @Override
-                        public void send(int character) {
-                            lineSend(character);
-                        }
-                    });
+    private final List<QomProperty> properties;
+    private final Uart uart;
 
     /**
-     * Serial port {@code index}, 0 to 3.
+     * A serial port.
      *
-     * @throws ChardevException when the chardev has a user already
+     * @param chardev what it is connected to, or null: a port without a cable
+     * @param baudBase the speed at divisor 1
+     * @throws DeviceException when the chardev has a user already
      */
-    public IsaSerial(Machine machine, int index, @Nullable Chardev chardev)
-            throws ChardevException {
-        this.index = index;
-        this.irq = machine.gsi(IRQS[index]);
+    private IsaSerial(
+            Machine machine,
+            IsaBus.Place place,
+            @Nullable Chardev chardev,
+            long baudBase,
+            boolean wakeup)
+            throws DeviceException {
+        this.place = place;
+        this.irq = machine.gsi(place.irq());
         this.clocks = machine.vmm().clocks();
         this.timeout = machine.vmm().mainLoop().timer(ClockType.VIRTUAL, this::timedOut);
+        this.uart = new Uart(new Wire(), baudBase);
         if (chardev != null) {
-            host = chardev.attach(this, machine.vmm().mainLoop());
+            host = IsaBus.attach(chardev, this, machine, OWNER);
         }
-        machine.ports().mapIo("serial", BASES[index], 8, 0, this);
+        machine.ports().mapIo("serial", place.base(), IsaBus.PORT_SIZE, 0, this);
         machine.onReset(this::reset);
         machine.state().register(this);
+        properties =
+                List.of(
+                        QomProperty.of("index", "uint32", () -> (long) place.index()),
+                        QomProperty.of("iobase", "uint32", () -> (long) place.base()),
+                        QomProperty.of("irq", "uint32", () -> (long) place.irq()),
+                        QomProperty.of("chardev", "str", () -> chardev == null ? "" : chardev.id()),
+                        QomProperty.of("baudbase", "uint32", () -> baudBase),
+                        QomProperty.of("wakeup", "bool", () -> wakeup));
     }
 
-    /** The first port's address of serial port {@code index}. */
-    public static int base(int index) {
-        return BASES[index];
+    /** The port of {@code -serial}, at a customary place. */
+    public static IsaSerial onBoard(Machine machine, IsaBus bus, int index, Chardev chardev)
+            throws DeviceException {
+        IsaBus.Place place = bus.place(IsaBus.Kind.SERIAL, index);
+        return new IsaSerial(machine, place, chardev, BAUD_BASE, false);
+    }
+
+    /** The factory. */
+    public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
+        IsaBus.bus(options);
+        Chardev chardev = IsaBus.chardev(options, machine, OWNER);
+        long baudBase = options.integer("baudbase", BAUD_BASE, 0, 0xffff_ffffL);
+        // A guest that sleeps in S3 is woken by the power button alone here.
+        boolean wakeup = options.bool("wakeup", false);
+        IsaBus.Place place =
+                machine.vmm().service(PcBoard.class).isa().place(IsaBus.Kind.SERIAL, options);
+        options.finish();
+        return new IsaSerial(machine, place, chardev, baudBase, wakeup);
+    }
+
+    private final class Wire implements Uart.Line {
+        @Override
+        public boolean ready() {
+            return lineReady();
+        }
+
+        @Override
+        public void send(int character) {
+            lineSend(character);
+        }
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return properties;
+    }
+
+    @Override
+    public String bus() {
+        return IsaBus.NAME;
     }
 
     private void reset() {
@@ -182,7 +232,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
 
     @Override
     public int instance() {
-        return index;
+        return place.ordinal();
     }
 
     @Override

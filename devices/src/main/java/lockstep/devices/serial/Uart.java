@@ -57,6 +57,7 @@ final class Uart {
 
     // Wiring.
     private final Line line;
+    private final long baudBase;
 
     // Guest-visible state.
     private int divider;
@@ -118,8 +119,10 @@ final class Uart {
         }
     }
 
-    Uart(Line line) {
+    /** With the speed that the line has at divisor 1; a PC's crystal gives 115200 baud. */
+    Uart(Line line, long baudBase) {
         this.line = line;
+        this.baudBase = Math.max(baudBase, 1);
         reset();
     }
 
@@ -219,8 +222,7 @@ final class Uart {
     /** Nanoseconds in which four characters pass on the line. */
     long timeoutNanos() {
         int bits = 1 + 5 + (lcr & 3) + ((lcr & 4) != 0 ? 2 : 1) + ((lcr & 8) != 0 ? 1 : 0);
-        // The crystal of a PC's UART gives 115200 baud at divisor 1.
-        return 4L * bits * Math.max(divider, 1) * 1_000_000_000L / 115_200;
+        return 4L * bits * Math.max(divider, 1) * 1_000_000_000L / baudBase;
     }
 
     long read(int register) {

@@ -176,6 +176,75 @@ class ChannelTest {
         assertEquals(0x3a, sense[12]);
     }
 
+    private int[] senseKeyAndCode() {
+        channel.read(STATUS);
+        packet(18, 0x03, 0, 0, 0, 18);
+        byte[] sense = reply(18);
+        return new int[] {sense[2], sense[12]};
+    }
+
+    private byte[] reply(int length) {
+        byte[] bytes = new byte[length];
+        for (int i = 0; i < length; i += 2) {
+            int v = channel.readData(2);
+            bytes[i] = (byte) v;
+            bytes[i + 1] = (byte) (v >> 8);
+        }
+        return bytes;
+    }
+
+    private CdTray tray() {
+        return new CdTray(channel.drives[1], channel::interrupt);
+    }
+
+    @Test
+    void aGuestSeesAnExchangedMediumOnceAsAbsentThenAsChanged() {
+        CdTray tray = tray();
+        tray.move(true);
+        assertTrue(irq.level, "the guest is told to look");
+        packet(8, 0x00);
+        assertArrayEquals(new int[] {2, 0x3a}, senseKeyAndCode(), "an open tray holds nothing");
+        tray.move(false);
+        packet(8, 0x00);
+        assertArrayEquals(new int[] {2, 0x3a}, senseKeyAndCode(), "not ready, no medium");
+        packet(8, 0x00);
+        assertArrayEquals(new int[] {6, 0x28}, senseKeyAndCode(), "unit attention, changed");
+        packet(8, 0x00);
+        assertEquals(0x50, channel.read(STATUS), "ready");
+    }
+
+    @Test
+    void eventStatusTellsOfTheTrayAndOfTheButton() {
+        CdTray tray = tray();
+        packet(8, 0x1e, 0, 0, 0, 1);
+        assertTrue(tray.locked());
+        tray.requestEject(false);
+        assertTrue(tray.locked());
+        packet(8, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8);
+        byte[] event = reply(8);
+        assertEquals(1, event[4], "the user asks for the medium");
+        assertEquals(2, event[5], "a medium in a closed tray");
+        tray.requestEject(true);
+        assertFalse(tray.locked());
+        tray.move(true);
+        packet(8, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8);
+        event = reply(8);
+        assertEquals(2, event[4], "another medium");
+        assertEquals(1, event[5], "an open tray");
+    }
+
+    @Test
+    void theHostHearsOfTheTrayThatTheGuestMoves() {
+        packet(8, 0x1b, 0, 0, 0, 2);
+        packet(8, 0x1b, 0, 0, 0, 2);
+        packet(8, 0x1b, 0, 0, 0, 3);
+        assertEquals("open closed ", disc.moves.toString());
+        packet(8, 0x1e, 0, 0, 0, 1);
+        packet(8, 0x1b, 0, 0, 0, 2);
+        assertEquals(0x41, channel.read(STATUS), "a locked tray stays closed");
+        assertEquals("open closed ", disc.moves.toString());
+    }
+
     @Test
     void theSectionHasTheRightSizeAndCarriesATransfer() throws Exception {
         Channel other = new Channel(new Level(), memory);
@@ -330,6 +399,7 @@ class ChannelTest {
         final byte[] bytes;
         final Queue<Runnable> waiting = new ArrayDeque<>();
         final StringBuilder discarded = new StringBuilder();
+        final StringBuilder moves = new StringBuilder();
         boolean present = true;
         boolean cache = true;
 
@@ -367,8 +437,8 @@ class ChannelTest {
         }
 
         @Override
-        public Object medium() {
-            return bytes;
+        public void trayMoved(boolean open) {
+            moves.append(open ? "open " : "closed ");
         }
 
         @Override

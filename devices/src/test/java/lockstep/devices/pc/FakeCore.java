@@ -2,6 +2,10 @@ package lockstep.devices.pc;
 
 import lockstep.devices.pcspk.Speaker;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.chardev.ChardevException;
+import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
@@ -26,6 +30,7 @@ import lockstep.runtime.vmstate.StateRegistry;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.reflect.Proxy;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -45,6 +50,7 @@ final class FakeCore implements PcCore {
     private final List<Runnable> resets = new ArrayList<>();
     private final List<Alarm> alarms = new ArrayList<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
+    private final Map<String, Paper> chardevs = new HashMap<>();
     private final ObjectTree objects;
     private final HmpTable hmp = new HmpTable();
     private final RamBlock ram;
@@ -114,6 +120,77 @@ final class FakeCore implements PcCore {
         return time.getOrDefault(clock, 0L);
     }
 
+    /** A character device that keeps what is written to it. */
+    static final class Paper implements Chardev {
+        private final String id;
+        private final StringBuilder text = new StringBuilder();
+        private boolean taken;
+
+        Paper(String id) {
+            this.id = id;
+        }
+
+        String text() {
+            return text.toString();
+        }
+
+        @Override
+        public String id() {
+            return id;
+        }
+
+        @Override
+        public String filename() {
+            return "paper";
+        }
+
+        @Override
+        public boolean frontendOpen() {
+            return taken;
+        }
+
+        @Override
+        public boolean movable() {
+            return false;
+        }
+
+        @Override
+        public boolean reconnectable() {
+            return false;
+        }
+
+        @Override
+        public Attachment attach(ChardevFrontend frontend, EventLoop loop) throws ChardevException {
+            if (taken) {
+                throw new ChardevException("chardev '" + id + "' is already in use");
+            }
+            taken = true;
+            return fake(
+                    Attachment.class,
+                    (name, args) -> {
+                        if (name.equals("write")) {
+                            ByteBuffer data = (ByteBuffer) args[0];
+                            while (data.hasRemaining()) {
+                                text.append((char) (data.get() & 0xff));
+                            }
+                        }
+                        return switch (name) {
+                            case "connected" -> true;
+                            case "pending" -> 0L;
+                            default -> null;
+                        };
+                    });
+        }
+
+        @Override
+        public void close() {}
+    }
+
+    /** The character device of that name; made when it is first asked for. */
+    Paper chardev(String id) {
+        return chardevs.computeIfAbsent(id, Paper::new);
+    }
+
     private ObjectTree objects() {
         return objects;
     }
@@ -153,6 +230,8 @@ final class FakeCore implements PcCore {
                             case "run" -> run;
                             case "objects" -> objects();
                             case "hmp" -> hmp;
+                            case "chardevs" ->
+                                    fake(Chardevs.class, (call, id) -> chardevs.get(id[0]));
                             case "publish" -> services.put((Class<?>) args[0], args[1]);
                             case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));
                             case "service" -> services.get((Class<?>) args[0]);

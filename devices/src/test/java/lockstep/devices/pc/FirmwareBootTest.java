@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** SeaBIOS, which nobody here wrote, on the whole board. */
 @Tag("kvm")
@@ -39,6 +40,7 @@ final class FirmwareBootTest {
                         false,
                         null,
                         true,
+                        Set.of(),
                         Map.of("reboot-timeout", "-1"),
                         Map.of(),
                         null,

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** What the command line changes about the board, and what it may not say. */
 final class PcOptionsTest {
@@ -49,6 +50,7 @@ final class PcOptionsTest {
                 true,
                 vga,
                 defaults,
+                Set.of(),
                 boot,
                 Map.of(),
                 null,

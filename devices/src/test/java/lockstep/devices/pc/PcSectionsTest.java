@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** The board's sections against those that QEMU 7.2 wrote after SeaBIOS had looked for a boot disk. */
 final class PcSectionsTest {
@@ -46,6 +47,7 @@ final class PcSectionsTest {
                 false,
                 null,
                 true,
+                Set.of(),
                 Map.of(),
                 Map.of(),
                 null,

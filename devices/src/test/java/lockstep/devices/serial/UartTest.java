@@ -24,7 +24,8 @@ final class UartTest {
                         public void send(int character) {
                             sent.add(character);
                         }
-                    });
+                    },
+                    115_200);
 
     @Test
     void transmitterInterruptsWhenEmpty() {

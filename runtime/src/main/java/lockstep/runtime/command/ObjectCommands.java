@@ -47,6 +47,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     ObjectCommands(VmmProcess vmm) {
         this.vmm = vmm;
         this.types = new ObjectTypes(vmm);
+        vmm.devices().refusal(types::whyNotPluggable);
     }
 
     private ObjectTree.Node node(String path) throws QmpException {

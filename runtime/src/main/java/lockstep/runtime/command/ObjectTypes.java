@@ -147,6 +147,16 @@ final class ObjectTypes {
         return info != null && info.abstract_() == null && isA(type, "device", all);
     }
 
+    /** Why users cannot add a device of a type that no driver makes; null if there is no such type. */
+    @Nullable String whyNotPluggable(String type) {
+        if (isDevice(type)) {
+            return "Parameter 'driver' expects a pluggable device type";
+        }
+        return exists(type) && isA(type, "device")
+                ? "Parameter 'driver' expects a non-abstract device type"
+                : null;
+    }
+
     /** What qom-list-types answers. */
     List<ObjectTypeInfo> list(@Nullable String base, boolean withAbstract) {
         Map<String, ObjectTypeInfo> all = all();

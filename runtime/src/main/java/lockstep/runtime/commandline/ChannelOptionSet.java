@@ -12,6 +12,7 @@ import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.OptionException;
 import lockstep.runtime.spi.StartPhase;
 
@@ -20,12 +21,16 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /** Options about character devices, monitors, ports and objects. */
 final class ChannelOptionSet {
     /** A monitor to be put on a device. */
     private record Pending(String option, String chardev, boolean control, boolean pretty) {}
+
+    /** What a board has room for. */
+    private static final int MAX_PARALLELS = 3;
 
     private static final Set<String> EARLY_OBJECTS = Set.of("iothread", "secret", "throttle-group");
 
@@ -75,6 +80,10 @@ final class ChannelOptionSet {
                                     settings.parallelGiven = true;
                                 })
                         .help("-parallel dev  likewise a parallel port"));
+        add(
+                SimpleOption.text("debugcon")
+                        .onApply(StartPhase.DEVICES, this::debugcon)
+                        .help("-debugcon dev  puts the firmware's messages on a device"));
         add(
                 SimpleOption.flag("nographic")
                         .onParse(a -> settings.nographic = true)
@@ -241,7 +250,7 @@ final class ChannelOptionSet {
             return;
         }
         boolean ports = !settings.noMachine();
-        boolean serial = ports && serials.isEmpty();
+        boolean serial = ports && serials.isEmpty() && !settings.drivers.contains("isa-serial");
         if (settings.nographic) {
             if (serial) {
                 serials.add(settings.monitorGiven ? "stdio" : "mon:stdio");
@@ -250,7 +259,7 @@ final class ChannelOptionSet {
             // Without a display there is no virtual console to put the port on.
             serials.add("null");
         }
-        if (ports && parallels.isEmpty()) {
+        if (ports && parallels.isEmpty() && !settings.drivers.contains("isa-parallel")) {
             // The port is there with -nographic or without: it has a section in the migration
             // stream.
             parallels.add("null");
@@ -271,16 +280,33 @@ final class ChannelOptionSet {
         for (int i = 0; i < serials.size(); i++) {
             settings.serials.add(port("serial", i, serials.get(i)));
         }
-        for (int i = 0; i < parallels.size(); i++) {
-            settings.parallels.add(port("parallel", i, parallels.get(i)));
+        for (String parallel : parallels) {
+            int index = settings.parallels.size();
+            Chardev device = port("parallel", index, parallel);
+            if (device != null) {
+                if (index == MAX_PARALLELS) {
+                    throw new OptionException(
+                            "-parallel " + parallel + ": too many parallel ports", false);
+                }
+                settings.parallels.add(device);
+            }
         }
     }
 
     private @Nullable Chardev port(String kind, int index, String text) throws OptionException {
-        if (text.equals("none")) {
-            return null;
-        }
-        String where = "-" + kind + " " + text + ": ";
+        return text.equals("none")
+                ? null
+                : backend(
+                        kind,
+                        kind + index,
+                        text,
+                        "could not connect " + kind + " device to character backend");
+    }
+
+    /** The character device that an option's text describes or names. */
+    private Chardev backend(String option, String id, String text, String failure)
+            throws OptionException {
+        String where = "-" + option + " " + text + ": ";
         try {
             if (text.startsWith("chardev:")) {
                 Chardev device = vmm.chardevs().find(text.substring(8));
@@ -290,7 +316,7 @@ final class ChannelOptionSet {
                 return device;
             }
             ChardevText.Parsed parsed = ChardevText.compat(text);
-            Chardev device = create(kind + index, parsed);
+            Chardev device = create(id, parsed);
             if (parsed.mux()) {
                 vmm.monitors().readline(device, true);
             }
@@ -300,14 +326,21 @@ final class ChannelOptionSet {
             if (!why.startsWith("parse error:")) {
                 vmm.report(where + why.lines().findFirst().orElse(why));
             }
-            throw new OptionException(
-                    where
-                            + "could not connect "
-                            + kind
-                            + " device to character backend '"
-                            + text
-                            + "'",
-                    false);
+            throw new OptionException(where + failure + " '" + text + "'", false);
+        }
+    }
+
+    private void debugcon(String text) throws OptionException {
+        Chardev device = backend("debugcon", "debugcon", text, "invalid character backend");
+        try {
+            vmm.devices()
+                    .create(
+                            Map.of(
+                                    "driver", "isa-debugcon",
+                                    "id", "debugcon",
+                                    "chardev", device.id()));
+        } catch (DeviceException e) {
+            throw new OptionException(String.valueOf(e.getMessage()));
         }
     }
 

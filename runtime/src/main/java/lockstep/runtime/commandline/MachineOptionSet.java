@@ -5,6 +5,7 @@ import lockstep.api.MachineOptions;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.JsonString;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
@@ -310,6 +311,7 @@ final class MachineOptionSet {
             property = text.substring(dot + 1, equals);
             value = text.substring(equals + 1);
         }
+        settings.drivers.add(driver);
         settings.globals.put(driver + "." + property, value);
         vmm.devices().global(driver, property, value);
     }
@@ -323,9 +325,11 @@ final class MachineOptionSet {
             throw new EndOfProgram(out.toString());
         }
         if (text.startsWith("{")) {
+            noteDriver(text);
             return;
         }
         OptionValues values = OptionValues.parse(text, "driver");
+        settings.drivers.add(values.get("driver", ""));
         if (TypeHelp.asked(values)) {
             String driver = values.get("driver", "");
             if (!vmm.devices().drivers().contains(driver)) {
@@ -337,6 +341,17 @@ final class MachineOptionSet {
         String id = values.id();
         if (id != null && !deviceIds.add(id)) {
             throw new OptionException("Duplicate ID '" + id + "' for device");
+        }
+    }
+
+    private void noteDriver(String json) throws OptionException {
+        try {
+            if (JsonStreamParser.parse(json) instanceof JsonObject object
+                    && object.get("driver") instanceof JsonString driver) {
+                settings.drivers.add(driver.value());
+            }
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
         }
     }
 
@@ -461,6 +476,7 @@ final class MachineOptionSet {
                         !settings.nographic,
                         settings.vga,
                         !settings.noDefaults,
+                        Set.copyOf(settings.drivers),
                         Map.copyOf(settings.boot),
                         Map.copyOf(settings.rtc),
                         settings.uuid,

@@ -5,9 +5,11 @@ import lockstep.runtime.chardev.Chardev;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** What the command line has said so far about the process and its board. Under the machine lock. */
 public final class Settings {
@@ -39,9 +41,13 @@ public final class Settings {
     final Map<String, String> rtc = new LinkedHashMap<>();
     final Map<String, String> globals = new LinkedHashMap<>();
     final List<@Nullable Chardev> serials = new ArrayList<>();
-    final List<@Nullable Chardev> parallels = new ArrayList<>();
+    final List<Chardev> parallels = new ArrayList<>();
     boolean serialGiven;
     boolean parallelGiven;
+
+    /** The drivers of {@code -device} and {@code -global}. */
+    final Set<String> drivers = new HashSet<>();
+
     boolean monitorGiven;
 
     /** With QEMU's defaults. */

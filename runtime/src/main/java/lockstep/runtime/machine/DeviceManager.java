@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /** The device drivers and the devices that users made. Under the machine lock. */
 public final class DeviceManager {
@@ -28,6 +29,7 @@ public final class DeviceManager {
 
     private final Vmm vmm;
     private final Map<String, DeviceFactory> factories = new LinkedHashMap<>();
+    private Function<String, @Nullable String> refusal = type -> null;
     private final Map<String, Made> byPath = new LinkedHashMap<>();
     private final Map<String, String> globals = new LinkedHashMap<>();
     private int anonymous;
@@ -42,6 +44,11 @@ public final class DeviceManager {
         if (factories.putIfAbsent(driver, factory) != null) {
             throw new IllegalArgumentException("device driver " + driver + " exists already");
         }
+    }
+
+    /** Sets what says why users cannot add a device of a type; null from it: there is no such type. */
+    public void refusal(Function<String, @Nullable String> why) {
+        refusal = why;
     }
 
     /** The names of all drivers. */
@@ -75,14 +82,21 @@ public final class DeviceManager {
     public void create(Map<String, String> properties) throws DeviceException {
         Request request = request(properties);
         DeviceOptions options = request.options();
-        String id = options.id();
         Device device = request.factory().create(options, request.machine());
-        String path =
-                id != null
-                        ? "/machine/peripheral/" + id
-                        : "/machine/peripheral-anon/device[" + anonymous++ + "]";
+        String id = options.id();
+        String path = path(id);
+        if (id == null) {
+            anonymous++;
+        }
         byPath.put(path, new Made(options.driver(), id, path, device));
         vmm.objects().add(path, options.driver(), device.properties());
+    }
+
+    /** Where the next device goes in the object tree. */
+    private String path(@Nullable String id) {
+        return id != null
+                ? "/machine/peripheral/" + id
+                : "/machine/peripheral-anon/device[" + anonymous + "]";
     }
 
     /** device_add: refuses, as no bus here takes devices once the machine is complete. */
@@ -102,12 +116,14 @@ public final class DeviceManager {
         }
         DeviceFactory factory = factories.get(driver);
         if (factory == null) {
-            throw new DeviceException("'" + driver + "' is not a valid device model name");
+            String why = refusal.apply(driver);
+            throw new DeviceException(
+                    why == null ? "'" + driver + "' is not a valid device model name" : why);
         }
         Machine machine = vmm.machine();
         if (machine == null) {
-            String kind = driver.startsWith("usb-") ? "usb-bus" : "PCI";
-            throw new DeviceException("No '" + kind + "' bus found for device '" + driver + "'");
+            throw new DeviceException(
+                    "No '" + busType(driver) + "' bus found for device '" + driver + "'");
         }
         if (id != null && find(id) != null) {
             throw new DeviceException("Duplicate device ID '" + id + "'");
@@ -118,7 +134,16 @@ public final class DeviceManager {
                         rest.putIfAbsent(key.substring(driver.length() + 1), value);
                     }
                 });
-        return new Request(factory, new DeviceOptions(driver, id, bus, rest), machine);
+        return new Request(factory, new DeviceOptions(driver, id, path(id), bus, rest), machine);
+    }
+
+    private static String busType(String driver) {
+        return switch (driver.substring(0, driver.indexOf('-') + 1)) {
+            case "usb-" -> "usb-bus";
+            case "ide-" -> "IDE";
+            case "isa-" -> "ISA";
+            default -> "PCI";
+        };
     }
 
     /** The device of that id or path, or null. */

@@ -15,15 +15,31 @@ import java.util.Set;
 public final class DeviceOptions {
     private final String driver;
     private final @Nullable String id;
+    private final String path;
     private final @Nullable String bus;
     private final Map<String, String> values;
     private final Set<String> unknown;
 
-    /** With every property but {@code driver}, {@code id} and {@code bus}; nested names are dotted. */
+    /** Of a device that the board makes. */
     public DeviceOptions(
             String driver, @Nullable String id, @Nullable String bus, Map<String, String> values) {
+        this(driver, id, "/machine/unattached", bus, values);
+    }
+
+    /**
+     * With every property but {@code driver}, {@code id} and {@code bus}; nested names are dotted.
+     *
+     * @param path where the device will be in the object tree
+     */
+    public DeviceOptions(
+            String driver,
+            @Nullable String id,
+            String path,
+            @Nullable String bus,
+            Map<String, String> values) {
         this.driver = driver;
         this.id = id;
+        this.path = path;
         this.bus = bus;
         this.values = new LinkedHashMap<>(values);
         this.unknown = new LinkedHashSet<>(values.keySet());
@@ -37,6 +53,11 @@ public final class DeviceOptions {
     /** The id, unique among devices, or null. */
     public @Nullable String id() {
         return id;
+    }
+
+    /** What management calls the device: its id, or its path in the object tree. */
+    public String name() {
+        return id == null ? path : id;
     }
 
     /** The bus that the user chose, or null. */

@@ -1,0 +1,78 @@
+package lockstep.block.monitor;
+
+import lockstep.api.BlockCommands;
+import lockstep.api.BlockdevChangeMediumArguments;
+import lockstep.api.BlockdevCloseTrayArguments;
+import lockstep.api.BlockdevInsertMediumArguments;
+import lockstep.api.BlockdevOpenTrayArguments;
+import lockstep.api.BlockdevRemoveMediumArguments;
+import lockstep.api.EjectArguments;
+import lockstep.block.BlockException;
+import lockstep.block.Errno;
+import lockstep.block.drive.MediaChanger;
+import lockstep.qmp.ErrorClass;
+import lockstep.qmp.QmpException;
+
+/** The QMP commands about trays and media. Main loop, machine lock held. */
+record MediaQmp(MediaChanger changer) implements BlockCommands {
+    private interface Action {
+        void run() throws BlockException;
+    }
+
+    private static void qmp(Action action) throws QmpException {
+        try {
+            action.run();
+        } catch (BlockException e) {
+            throw new QmpException(
+                    e.errno() == Errno.ENODEV
+                            ? ErrorClass.DEVICE_NOT_FOUND
+                            : ErrorClass.GENERIC_ERROR,
+                    String.valueOf(e.getMessage()),
+                    e);
+        }
+    }
+
+    @Override
+    public void eject(EjectArguments a) throws QmpException {
+        qmp(() -> changer.eject(a.device(), a.id(), Boolean.TRUE.equals(a.force())));
+    }
+
+    @Override
+    public void blockdevOpenTray(BlockdevOpenTrayArguments a) throws QmpException {
+        qmp(() -> changer.openTray(a.device(), a.id(), Boolean.TRUE.equals(a.force())));
+    }
+
+    @Override
+    public void blockdevCloseTray(BlockdevCloseTrayArguments a) throws QmpException {
+        qmp(() -> changer.closeTray(a.device(), a.id()));
+    }
+
+    @Override
+    public void blockdevRemoveMedium(BlockdevRemoveMediumArguments a) throws QmpException {
+        qmp(() -> changer.remove(a.id()));
+    }
+
+    @Override
+    public void blockdevInsertMedium(BlockdevInsertMediumArguments a) throws QmpException {
+        qmp(() -> changer.insert(a.id(), a.nodeName()));
+    }
+
+    @Override
+    public void blockdevChangeMedium(BlockdevChangeMediumArguments a) throws QmpException {
+        MediaChanger.Mode mode =
+                switch (a.readOnlyMode()) {
+                    case READ_ONLY -> MediaChanger.Mode.READ_ONLY;
+                    case READ_WRITE -> MediaChanger.Mode.READ_WRITE;
+                    case null, default -> MediaChanger.Mode.RETAIN;
+                };
+        qmp(
+                () ->
+                        changer.change(
+                                a.device(),
+                                a.id(),
+                                a.filename(),
+                                a.format(),
+                                Boolean.TRUE.equals(a.force()),
+                                mode));
+    }
+}

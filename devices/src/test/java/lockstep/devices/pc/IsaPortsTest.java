@@ -1,0 +1,144 @@
+package lockstep.devices.pc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import lockstep.devices.debugcon.DebugConsole;
+import lockstep.devices.parallel.IsaParallel;
+import lockstep.devices.serial.IsaSerial;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.DeviceOptions;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/** Serial, parallel and debug ports that users add; the sentences are those of QEMU 7.2 and 11.1. */
+final class IsaPortsTest {
+    private final FakeCore core = new FakeCore(16 << 20);
+
+    @BeforeEach
+    void powerOn() throws Exception {
+        PcSectionsTest.board(core);
+    }
+
+    private Device add(DeviceFactory factory, String driver, String... properties)
+            throws DeviceException {
+        Map<String, String> values = new HashMap<>();
+        for (String p : properties) {
+            String[] parts = p.split("=", 2);
+            values.put(parts[0], parts[1]);
+        }
+        String bus = values.remove("bus");
+        return factory.create(new DeviceOptions(driver, "d", bus, values), core);
+    }
+
+    private Device serial(String... properties) throws DeviceException {
+        return add(IsaSerial::create, "isa-serial", properties);
+    }
+
+    private Device parallel(String... properties) throws DeviceException {
+        return add(IsaParallel::create, "isa-parallel", properties);
+    }
+
+    private Device debugcon(String... properties) throws DeviceException {
+        return add(DebugConsole::create, "isa-debugcon", properties);
+    }
+
+    private interface Refused {
+        void make() throws DeviceException;
+    }
+
+    private static void refused(String message, Refused refused) {
+        assertEquals(message, assertThrows(DeviceException.class, refused::make).getMessage());
+    }
+
+    private static Object value(Device device, String property) {
+        return device.properties().stream()
+                .filter(p -> p.name().equals(property))
+                .findFirst()
+                .orElseThrow()
+                .reader()
+                .get();
+    }
+
+    @Test
+    void serialPortsTakeTheCustomaryPlacesInTurn() throws Exception {
+        long[] bases = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+        for (int i = 0; i < bases.length; i++) {
+            Device port = serial();
+            assertEquals(bases[i], value(port, "iobase"));
+            assertEquals(i % 2 == 0 ? 4L : 3L, value(port, "irq"));
+            assertNotNull(core.state().find("serial", i));
+        }
+        refused("Max. supported number of ISA serial ports is 4.", () -> serial());
+    }
+
+    @Test
+    void aSectionIsNumberedByItsDeviceAndNotByThePort() throws Exception {
+        serial("index=2");
+        assertNotNull(core.state().find("serial", 0));
+        assertNull(core.state().find("serial", 2));
+    }
+
+    @Test
+    void aPortCanLieAnywhere() throws Exception {
+        core.chardev("c0");
+        serial("iobase=0x220", "irq=5", "chardev=c0");
+        core.ports().write(0x220, 1, 'x');
+        assertEquals("x", core.chardev("c0").text());
+        core.ports().write(0x221, 1, 2);
+        assertTrue(core.wires[5], "its transmitter is empty");
+    }
+
+    @Test
+    void whatSerialPortsRefuse() throws Exception {
+        core.chardev("c0");
+        refused("Property 'serial.chardev' can't find value 'zz'", () -> serial("chardev=zz"));
+        refused("Max. supported number of ISA serial ports is 4.", () -> serial("index=4"));
+        refused("Property 'isa-serial.irq' doesn't take value '16'", () -> serial("irq=16"));
+        refused(
+                "Property 'isa-serial.iobase' doesn't take value '65535'",
+                () -> serial("iobase=0xffff"));
+        refused("Device 'isa-serial' can't go on PCI bus", () -> serial("bus=pci.0"));
+        refused("Bus 'isa.1' not found", () -> serial("bus=isa.1"));
+        serial("chardev=c0");
+        refused(
+                "isa-serial: the ports at 0x3f8 are taken by the ISA serial port at 0x3f8",
+                () -> serial("index=0"));
+        refused(
+                "Property 'serial.chardev' can't take value 'c0': chardev 'c0' is already in use",
+                () -> serial("chardev=c0"));
+    }
+
+    @Test
+    void parallelPortsPrint() throws Exception {
+        core.chardev("c0");
+        refused("Can't create parallel device, empty char device", () -> parallel());
+        refused(
+                "Max. supported number of parallel ports is 3.",
+                () -> parallel("chardev=c0", "index=3"));
+        parallel("chardev=c0", "index=1");
+        core.ports().write(0x278, 1, 'p');
+        core.ports().write(0x27a, 1, 0x0d);
+        assertEquals("p", core.chardev("c0").text());
+        assertNotNull(core.state().find("parallel_isa", 0));
+    }
+
+    @Test
+    void theDebugConsoleSaysThatItIsThere() throws Exception {
+        core.chardev("c0");
+        refused("Can't create debugcon device, empty char device", () -> debugcon());
+        debugcon("chardev=c0", "iobase=0x402", "readback=0x42");
+        assertEquals(0x42, core.ports().read(0x402, 1));
+        core.ports().write(0x402, 1, '!');
+        assertEquals("!", core.chardev("c0").text());
+    }
+}
