@@ -238,6 +238,15 @@ final class DescriptorMigrationTest {
         assertTrue(failed.contains("Unable to write to command: Broken pipe"), failed);
     }
 
+    /** Once at the start and once at the end: nothing changes the memory of a guest that stands still. */
+    @Test
+    void aStoppedGuestConvergesAtOnce() {
+        assertEquals(OK, source.migrate("exec:cat >/dev/null"));
+        String info = source.await("completed");
+        assertTrue(info.contains("\"dirty-sync-count\": 2,"), info);
+        assertTrue(info.contains("\"precopy-bytes\": 0,"), info);
+    }
+
     @Test
     void aFullDeviceIsNamed() throws Exception {
         source.hand("f", FileIo.open("/dev/full", LinuxAbi.O_WRONLY(), 0));

@@ -345,11 +345,67 @@ final class QmpTranscriptTest {
                 {"info qtree", "bus: main-system-bus\n  type System\n"},
                 {"ringbuf_read x 1", "Error: Device 'x' not found\n"},
                 {"qom-get /machine type", "\"none-machine\"\n"},
+                {
+                    "migrate_start_postcopy",
+                    "Error: Enable postcopy with migrate_set_capability before the start of"
+                            + " migration\n"
+                },
+                {
+                    "migrate_recover tcp:host:1",
+                    "Error: Migrate recover can only be run when postcopy is paused.\n"
+                },
                 {"log none", ""},
                 {"help nosuch", "unknown command: 'nosuch'\n"},
             };
             for (String[] pair : answers) {
                 assertEquals(pair[1], human(c, pair[0]), pair[0]);
+            }
+        }
+    }
+
+    /** What cannot be made is told by the command that asks for it, and nothing is lost. */
+    @Test
+    void whatIsKnownAtOnceIsAnsweredAtOnce() throws Exception {
+        String change = "{'execute':'chardev-change','arguments':{'id':'k','backend':%s}}";
+        String secret = "{'execute':'object-add','arguments':{'qom-type':'secret','id':'s'%s}}";
+        String[][] answers = {
+            {
+                "{'execute':'chardev-add','arguments':{'id':'k','backend':{'type':'ringbuf',"
+                        + "'data':{}}}}",
+                "{\"return\": {}}"
+            },
+            {
+                change.formatted("{'type':'file','data':{'out':'/nonexistent/x'}}"),
+                generic(
+                        "Failed to add chardev 'k': Could not open '/nonexistent/x': No such file"
+                                + " or directory")
+            },
+            {
+                "{'execute':'ringbuf-write','arguments':{'device':'k','data':'x'}}",
+                "{\"return\": {}}"
+            },
+            {change.formatted("{'type':'null','data':{}}"), "{\"return\": {}}"},
+            {
+                "{'execute':'ringbuf-write','arguments':{'device':'k','data':'x'}}",
+                generic("k is not a ringbuf device")
+            },
+            {
+                secret.formatted(",'data':'%%','format':'base64'"),
+                generic("Base64 data contains invalid characters")
+            },
+            {secret.formatted(""), generic("Either 'file' or 'data' must be provided")},
+            {
+                secret.formatted(",'file':'/nonexistent/x'"),
+                generic("Unable to read /nonexistent/x: No such file or directory")
+            },
+            {
+                "{'execute':'migrate-set-parameters','arguments':{'announce-step':0}}",
+                generic("Parameter 'announce_step' expects a value between 0 and 10000")
+            },
+        };
+        try (TestVmm.Client c = negotiated()) {
+            for (String[] pair : answers) {
+                assertEquals(pair[1], ask(c, pair[0]), pair[0]);
             }
         }
     }

@@ -248,7 +248,7 @@ public final class ChardevTable implements Chardevs {
     /**
      * Puts another device in place of one that nobody uses.
      *
-     * @throws ChardevException why not; the old device is gone if making the new one failed
+     * @throws ChardevException why not; then the old device stays
      */
     public Chardev change(String id, ChardevConfig config, Consumer<String> notice)
             throws ChardevException {
@@ -262,8 +262,16 @@ public final class ChardevTable implements Chardevs {
         if (old.frontendOpen()) {
             throw new ChardevException("Chardev user does not support chardev hotswap");
         }
+        Chardev device;
+        try {
+            device = make(id, config, notice);
+        } catch (ChardevException e) {
+            throw new ChardevException("Failed to add chardev '" + id + "': " + e.getMessage());
+        }
         drop(old);
-        return create(id, config, false, notice);
+        devices.put(id, device);
+        host.added(device);
+        return device;
     }
 
     /** Closes every device, the newest first: at the end of the process. */

@@ -5,6 +5,7 @@ import lockstep.api.QCryptoSecretFormat;
 import lockstep.api.SecretProperties;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.QomKind;
 import lockstep.runtime.spi.QomProperty;
@@ -13,6 +14,7 @@ import lockstep.runtime.spi.UserObject;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -105,7 +107,7 @@ final class SecretObject implements UserObject {
         String file = p.file();
         if (file == null) {
             if (data == null) {
-                throw new QmpException("Must provide 'file' or 'data' property");
+                throw new QmpException("Either 'file' or 'data' must be provided");
             }
             return bytes(data);
         }
@@ -114,23 +116,31 @@ final class SecretObject implements UserObject {
         }
         try {
             return Files.readAllBytes(Path.of(file));
-        } catch (NoSuchFileException e) {
-            throw new QmpException(
-                    ErrorClass.GENERIC_ERROR,
-                    "Unable to read " + file + ": No such file or directory",
-                    e);
         } catch (IOException e) {
             throw new QmpException(
-                    ErrorClass.GENERIC_ERROR, "Unable to read " + file + ": " + e.getMessage(), e);
+                    ErrorClass.GENERIC_ERROR, "Unable to read " + file + ": " + reason(e), e);
         }
+    }
+
+    private static String reason(IOException e) {
+        return switch (e) {
+            case NoSuchFileException gone -> Errno.text(Errno.ENOENT);
+            case AccessDeniedException refused -> Errno.text(Errno.EACCES);
+            default -> String.valueOf(e.getMessage());
+        };
     }
 
     private static byte[] decoded(byte[] base64) throws QmpException {
         try {
-            return Base64.getMimeDecoder().decode(base64);
+            // A line's end is no mistake.
+            return Base64.getDecoder()
+                    .decode(
+                            new String(base64, StandardCharsets.ISO_8859_1)
+                                    .replace("\n", "")
+                                    .replace("\r", ""));
         } catch (IllegalArgumentException e) {
             throw new QmpException(
-                    ErrorClass.GENERIC_ERROR, "Base64 data of the secret is not valid", e);
+                    ErrorClass.GENERIC_ERROR, "Base64 data contains invalid characters", e);
         }
     }
 

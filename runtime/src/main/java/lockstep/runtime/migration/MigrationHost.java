@@ -36,7 +36,7 @@ public interface MigrationHost {
     /** The present run state. */
     RunState runState();
 
-    /** Whether the guest runs. */
+    /** Whether the guest runs. Any thread. */
     boolean running();
 
     /** Stops the guest (with a STOP event if it ran) and takes over the run state in any case. */

@@ -3,6 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.MigrateArguments;
 import lockstep.api.MigrateContinueArguments;
 import lockstep.api.MigrateIncomingArguments;
+import lockstep.api.MigrateRecoverArguments;
 import lockstep.api.MigrateSetCapabilitiesArguments;
 import lockstep.api.MigrateSetParameters;
 import lockstep.api.MigrationCapability;
@@ -75,6 +76,26 @@ final class MigrationMonitor {
                                 MigrateIncomingArguments.builder()
                                         .uri(arguments.string("uri"))
                                         .build()));
+        table.add(
+                "migrate_start_postcopy",
+                "",
+                "",
+                "go on with a migration on the destination before its RAM is there",
+                (arguments, output) -> service.migrateStartPostcopy());
+        table.add(
+                "migrate_recover",
+                "uri:s",
+                "uri",
+                "go on with a migration that was paused behind its switchover",
+                (arguments, output) ->
+                        service.migrateRecover(
+                                new MigrateRecoverArguments(arguments.string("uri"))));
+        table.add(
+                "migrate_pause",
+                "",
+                "",
+                "pause a migration behind its switchover",
+                (arguments, output) -> service.migratePause());
         table.add(
                 "migrate_set_capability",
                 "capability:s,state:b",

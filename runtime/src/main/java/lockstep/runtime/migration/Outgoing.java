@@ -288,7 +288,7 @@ final class Outgoing {
         downtimeMillis = TimeUnit.NANOSECONDS.toMillis(end - stopped);
         totalMillis = TimeUnit.NANOSECONDS.toMillis(end - startNanos);
         RamStats s = stats;
-        s.mbps = s.transferred * 8.0 / 1e6 / Math.max(1e-3, (end - startNanos) / 1e9);
+        s.mbps = s.transferred * 8.0 / 1e3 / Math.max(1, totalMillis - setupMillis);
         s.remainingBytes = 0;
         s.dirtyPagesRate = 0;
         host.lock().run(() -> host.runState(RunState.POSTMIGRATE));
@@ -300,16 +300,22 @@ final class Outgoing {
         RamSource source = source();
         long windowStart = System.nanoTime();
         long windowBytes = out.position();
+        long windowPages = stats.pages();
         while (true) {
             if (cancelled()) {
                 throw new IOException("migration cancelled");
             }
-            if (source.pending() <= threshold) {
+            long partStart = out.position();
+            if (source.pending() < threshold && host.running()) {
                 LOW_PENDING.log(Long.toString(source.pending()));
                 syncRam();
-                if (source.pending() <= threshold) {
-                    break;
-                }
+            }
+            // The log is not read again of a guest that stands still, nor before the first
+            // measurement, when
+            // one that keeps touching a page would be asked for it again and again: the last part
+            // has them.
+            if (source.pending() == 0 || source.pending() < threshold) {
+                break;
             }
             long perSecond = settings.maxBandwidth();
             long limit =
@@ -324,11 +330,18 @@ final class Outgoing {
             now = System.nanoTime();
             if (now - windowStart >= WINDOW_NANOS) {
                 measure(out.position() - windowBytes, now - windowStart, source.pending());
+                stats.pagesPerSecond =
+                        (stats.pages() - windowPages) * 1_000_000_000L / (now - windowStart);
                 windowStart = now;
                 windowBytes = out.position();
+                windowPages = stats.pages();
             }
             stats.transferred = out.position();
-            stats.precopyBytes = out.position();
+            if (host.running()) {
+                stats.precopyBytes += out.position() - partStart;
+            } else {
+                stats.downtimeBytes += out.position() - partStart;
+            }
         }
         out.flush();
     }
@@ -342,9 +355,7 @@ final class Outgoing {
         if (atSwitchover > 0) {
             expectedDowntimeMillis = (long) ((double) pending * 1000 / atSwitchover);
         }
-        RamStats s = stats;
-        s.mbps = bandwidth * 8.0 / 1e6;
-        s.pagesPerSecond = bandwidth / 4096;
+        stats.mbps = bandwidth * 8.0 / 1e6;
         TRANSFERRED.log(
                 "transferred %d time_spent %d bandwidth %d switchover_bw %d max_size %d",
                 bytes, nanos / 1_000_000, bandwidth / 1000, expected, threshold);
@@ -419,7 +430,7 @@ final class Outgoing {
         out.state(devices);
         out.flush();
         stats.transferred = out.position();
-        stats.downtimeBytes = out.position() - before;
+        stats.downtimeBytes += out.position() - before;
     }
 
     private void saveDevices(StreamSaver saver, StateOutput devices) throws StateException {

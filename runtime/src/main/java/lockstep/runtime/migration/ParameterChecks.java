@@ -41,7 +41,8 @@ final class ParameterChecks {
         between("announce_initial", changes.announceInitial(), 0, 100_000);
         between("announce_max", changes.announceMax(), 0, 100_000);
         between("announce_rounds", changes.announceRounds(), 0, 1000);
-        between("announce_step", changes.announceStep(), 0, 10_000);
+        // QEMU's text says so, though it refuses 0, with which the announcements would never end.
+        range("announce_step", changes.announceStep(), 1, 10_000, "a value between 0 and 10000");
         Long cache = changes.xbzrleCacheSize();
         if (cache != null && (cache < 4096 || Long.bitCount(cache) != 1)) {
             throw bad("xbzrle_cache_size", "a power of two no less than the target page size");

@@ -13,4 +13,9 @@ final class RamStats {
     volatile long transferred;
     volatile long precopyBytes;
     volatile long downtimeBytes;
+
+    /** All pages so far, with data or without. */
+    long pages() {
+        return zeroPages + normalPages;
+    }
 }
