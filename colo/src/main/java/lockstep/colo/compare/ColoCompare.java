@@ -51,12 +51,7 @@ public final class ColoCompare implements UserObject {
                             c -> c.secondaryName,
                             (c, v) -> c.secondaryName = v)
                     .with("outdev", QomKind.STRING, null, c -> c.outName, (c, v) -> c.outName = v)
-                    .with(
-                            "iothread",
-                            QomKind.link("iothread"),
-                            null,
-                            c -> "/objects/" + c.config.iothread(),
-                            null)
+                    .with("iothread", QomKind.link("iothread"), null, c -> c.iothreadPath, ColoCompare::setIothread)
                     .with(
                             "notify_dev",
                             QomKind.STRING,
@@ -99,12 +94,14 @@ public final class ColoCompare implements UserObject {
     private final EventLoop loop;
     private final Consumer<String> warnings;
     private final Runnable whenClosed;
+    private final Links links;
     private final CompareEngine engine;
     private final Chardev.Attachment primary;
     private final Chardev.Attachment secondary;
     private final FrameWriter out;
     private final @Nullable FrameWriter xen;
     private final Timer scan;
+    private String iothreadPath;
     private String primaryName;
     private String secondaryName;
     private String outName;
@@ -121,6 +118,7 @@ public final class ColoCompare implements UserObject {
         loop = s.loop;
         warnings = s.warnings;
         whenClosed = s.whenClosed;
+        links = s.links;
         engine =
                 new CompareEngine(
                         new EngineOutput(),
@@ -130,6 +128,7 @@ public final class ColoCompare implements UserObject {
         secondary = devices[1];
         out = new FrameWriter(devices[2], config.vnetHeader());
         xen = devices.length > 3 ? new FrameWriter(devices[3], false) : null;
+        iothreadPath = "/objects/" + config.iothread();
         primaryName = config.primaryIn();
         secondaryName = config.secondaryIn();
         outName = config.outdev();
@@ -147,6 +146,7 @@ public final class ColoCompare implements UserObject {
      * @param loop the I/O thread's loop
      * @param warnings messages for the user
      * @param whenClosed told when the comparison no longer needs its loop
+     * @param links finds other I/O threads
      */
     public record Setup(
             CompareConfig config,
@@ -154,7 +154,15 @@ public final class ColoCompare implements UserObject {
             Function<String, @Nullable Chardev> chardevs,
             EventLoop loop,
             Consumer<String> warnings,
-            Runnable whenClosed) {}
+            Runnable whenClosed,
+            Links links) {}
+
+    /** Finds the I/O thread that a user names. */
+    @FunctionalInterface
+    public interface Links {
+        /** Its whole path. Throws if it is not there. */
+        String path(String name) throws QmpException;
+    }
 
     /**
      * Takes hold of the devices and starts to compare.
@@ -360,6 +368,11 @@ public final class ColoCompare implements UserObject {
     @Override
     public List<QomProperty> properties() {
         return TYPE.properties(this);
+    }
+
+    /** It stays on the loop that it was made for. */
+    private void setIothread(String path) throws QmpException {
+        iothreadPath = path.isEmpty() ? "" : links.path(path);
     }
 
     private static long positive(String property, long value) throws QmpException {

@@ -6,6 +6,7 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.object.Iothread;
+import lockstep.runtime.object.ObjectTree;
 
 import org.jspecify.annotations.Nullable;
 
@@ -60,12 +61,24 @@ public final class CompareObjects {
                                     vmm.chardevs()::find,
                                     thread.loop(),
                                     vmm::report,
-                                    thread::release));
+                                    thread::release,
+ name -> iothread(vmm, name)));
             thread.acquire();
             return compare;
         } catch (CompareException e) {
             throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }
+    }
+
+    private static String iothread(Vmm vmm, String name) throws QmpException {
+        ObjectTree.Node node = vmm.objects().find(name);
+        if (node == null) {
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + name + "' not found");
+        }
+        if (!node.type().equals("iothread")) {
+            throw new QmpException("Invalid parameter type for 'iothread', expected: iothread");
+        }
+        return node.path();
     }
 
     private static long uint32(String name, @Nullable Long value, long fallback)

@@ -335,7 +335,8 @@ class CompareAgainstQemuTest {
                             chardevs::find,
                             io,
                             System.err::println,
-                            () -> {}));
+                            () -> {},
+                            name -> name));
         }
 
         private static void failed(String what, Throwable e) {

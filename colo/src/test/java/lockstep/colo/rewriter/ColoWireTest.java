@@ -265,7 +265,8 @@ class ColoWireTest {
                         primary.chardevs::find,
                         iothread,
                         System.err::println,
-                        () -> {}));
+                        () -> {},
+                        name -> name));
     }
 
     @AfterEach
