@@ -238,7 +238,8 @@ class LibvirtProbeTest {
                     continue;
                 }
                 String arguments = "{'typename': '" + name + "'}";
-                // Parts of the board have nothing that a user may set; QEMU makes some only with one.
+                // Parts of the board have nothing that a user may set; QEMU makes some only with
+                // one.
                 Set<String> mine = names(ours.list("device-list-properties", arguments));
                 if (mine.isEmpty()) {
                     continue;

@@ -27,7 +27,16 @@ class QomPropertiesTest {
     /** What is set in turn, as JSON. */
     private static final List<String> VALUES =
             List.of(
-                    "50000", "0", "-1", "4294967296", "true", "false", "null", "[]", "'on'", "'off'",
+                    "50000",
+                    "0",
+                    "-1",
+                    "4294967296",
+                    "true",
+                    "false",
+                    "null",
+                    "[]",
+                    "'on'",
+                    "'off'",
                     "'x'");
 
     /** Properties that came after the installed QEMU or left after it, or are objects of its own. */

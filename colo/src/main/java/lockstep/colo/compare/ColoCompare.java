@@ -51,7 +51,12 @@ public final class ColoCompare implements UserObject {
                             c -> c.secondaryName,
                             (c, v) -> c.secondaryName = v)
                     .with("outdev", QomKind.STRING, null, c -> c.outName, (c, v) -> c.outName = v)
-                    .with("iothread", QomKind.link("iothread"), null, c -> c.iothreadPath, ColoCompare::setIothread)
+                    .with(
+                            "iothread",
+                            QomKind.link("iothread"),
+                            null,
+                            c -> c.iothreadPath,
+                            ColoCompare::setIothread)
                     .with(
                             "notify_dev",
                             QomKind.STRING,

@@ -62,7 +62,7 @@ public final class CompareObjects {
                                     thread.loop(),
                                     vmm::report,
                                     thread::release,
- name -> iothread(vmm, name)));
+                                    name -> iothread(vmm, name)));
             thread.acquire();
             return compare;
         } catch (CompareException e) {
