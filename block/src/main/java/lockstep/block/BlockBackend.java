@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU:
@@ -103,17 +104,13 @@ public final class BlockBackend implements NodeUser {
 
     /** The medium's length in bytes, 0 without medium or when its children disagree. */
     public long length() {
-        BlockNode root = root();
-        if (root == null) {
-            return 0;
-        }
-        graph.enter();
+        BlockNode root = enter();
         try {
-            return root.length();
+            return root == null ? 0 : root.length();
         } catch (BlockException e) {
             return 0;
         } finally {
-            graph.leave();
+            graph.leave(root);
         }
     }
 
@@ -311,57 +308,69 @@ public final class BlockBackend implements NodeUser {
 
     /** A request on the caller's own thread: for start-up code and exports, never a vCPU. */
     public void readBlocking(long offset, MemorySegment destination) throws BlockException {
-        graph.enter();
+        BlockNode root = enter();
         try {
-            node(offset, destination.byteSize(), false).read(offset, destination);
+            node(root, offset, destination.byteSize(), false).read(offset, destination);
         } finally {
-            graph.leave();
+            graph.leave(root);
         }
     }
 
     /** A write on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeBlocking(long offset, MemorySegment source) throws BlockException {
-        graph.enter();
+        BlockNode root = enter();
         try {
-            BlockNode node = node(offset, source.byteSize(), true);
+            BlockNode node = node(root, offset, source.byteSize(), true);
             node.write(offset, source);
             node.noteWrite(offset + source.byteSize());
         } finally {
-            graph.leave();
+            graph.leave(root);
         }
     }
 
     /** Zeroes on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeZeroesBlocking(long offset, long length, boolean mayUnmap)
             throws BlockException {
-        graph.enter();
+        BlockNode root = enter();
         try {
-            BlockNode node = node(offset, length, true);
+            BlockNode node = node(root, offset, length, true);
             node.writeZeroes(offset, length, mayUnmap && node.info().discardUnmap());
             node.noteWrite(offset + length);
         } finally {
-            graph.leave();
+            graph.leave(root);
         }
     }
 
     /** A discard on the caller's own thread: for exports and tools, never a vCPU. */
     public void discardBlocking(long offset, long length) throws BlockException {
-        graph.enter();
+        BlockNode root = enter();
         try {
-            BlockNode node = node(offset, length, true);
+            BlockNode node = node(root, offset, length, true);
             if (node.info().discardUnmap()) {
                 node.discard(offset, length);
             }
         } finally {
-            graph.leave();
+            graph.leave(root);
+        }
+    }
+
+    /** Asks for the status on the caller's own thread: for exports and tools, never a vCPU. */
+    public BlockStatus statusBlocking(long offset, long length) throws BlockException {
+        BlockNode root = enter();
+        try {
+            if (root == null) {
+                throw new BlockException(Errno.ENOMEDIUM);
+            }
+            return root.status(offset, Math.min(length, root.length() - offset));
+        } finally {
+            graph.leave(root);
         }
     }
 
     /** A flush on the caller's own thread: for exports and tools, never a vCPU. */
     public void flushBlocking() throws BlockException {
-        graph.enter();
+        BlockNode root = enter();
         try {
-            BlockNode root = root();
             if (root == null) {
                 throw new BlockException(Errno.ENOMEDIUM);
             }
@@ -369,13 +378,26 @@ public final class BlockBackend implements NodeUser {
                 root.flush();
             }
         } finally {
-            graph.leave();
+            graph.leave(root);
         }
     }
 
-    /** The root for a request of this range, or the error that such a request gets. */
-    private BlockNode node(long offset, long length, boolean write) throws BlockException {
+    /** Enters the graph; gives the root, which stays while the request is inside. */
+    private @Nullable BlockNode enter() {
         BlockNode root = root();
+        graph.enter(root);
+        while (root != root()) {
+            graph.leave(root); // A change was faster.
+            root = root();
+            graph.enter(root);
+        }
+        return root;
+    }
+
+    /** Passes the root on for a request of this range, or the error that such a request gets. */
+    private static BlockNode node(
+            @Nullable BlockNode root, long offset, long length, boolean write)
+            throws BlockException {
         if (root == null) {
             throw new BlockException(Errno.ENOMEDIUM);
         }
@@ -404,25 +426,33 @@ public final class BlockBackend implements NodeUser {
      * inside the graph.
      */
     public void drain() {
+        drain(Long.MAX_VALUE / 2);
+    }
+
+    /** Like {@link #drain()}, for at most so many nanoseconds. False when requests are left. */
+    public boolean drain(long patience) {
+        long end = System.nanoTime() + patience;
         boolean interrupted = false;
-        while (true) {
+        boolean empty = false;
+        long left = patience;
+        while (!empty && left > 0) {
             runCompletions();
             synchronized (monitor) {
-                if (inFlight == 0) {
-                    break;
-                }
-                if (finished.isEmpty()) {
+                empty = inFlight == 0;
+                if (!empty && finished.isEmpty()) {
                     try {
-                        monitor.wait();
+                        TimeUnit.NANOSECONDS.timedWait(monitor, left);
                     } catch (InterruptedException e) {
                         interrupted = true;
                     }
                 }
             }
+            left = end - System.nanoTime();
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
+        return empty;
     }
 
     /**
@@ -509,9 +539,9 @@ public final class BlockBackend implements NodeUser {
 
         @Override
         public void run() {
-            graph.enter();
+            BlockNode root = enter();
             try {
-                perform();
+                perform(root);
             } catch (BlockException e) {
                 errno = e.errno();
             } catch (RuntimeException | Error e) {
@@ -520,7 +550,7 @@ public final class BlockBackend implements NodeUser {
                 System.getLogger("lockstep.block")
                         .log(System.Logger.Level.ERROR, "block request failed", e);
             } finally {
-                graph.leave();
+                graph.leave(root);
             }
             finished.add(this);
             synchronized (monitor) {
@@ -529,8 +559,8 @@ public final class BlockBackend implements NodeUser {
             graph.host().post(BlockBackend.this::runCompletions);
         }
 
-        private void perform() throws BlockException {
-            BlockNode node = node(offset, length, kind != Kind.READ && kind != Kind.FLUSH);
+        private void perform(@Nullable BlockNode root) throws BlockException {
+            BlockNode node = node(root, offset, length, kind != Kind.READ && kind != Kind.FLUSH);
             switch (kind) {
                 case READ -> node.read(offset, buffer);
                 case WRITE -> node.write(offset, buffer);

@@ -77,13 +77,13 @@ public final class BlockEnding implements Ending {
     }
 
     private void flush(BlockNode node, String name) {
-        graph.enter();
+        graph.enter(node);
         try {
             node.flush();
         } catch (BlockException | RuntimeException e) {
             report.accept("node '" + node.name() + "' was not flushed: " + e.getMessage());
         } finally {
-            graph.leave();
+            graph.leave(node);
             flushing.remove(name);
         }
     }

@@ -43,6 +43,9 @@ public final class BlockManager implements BlockLayer {
     /** How long a command waits for what may not end at all. */
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
 
+    /** How long requests may take to end when their connections were cut. */
+    private static final long GRACE = TimeUnit.SECONDS.toNanos(1);
+
     private final BlockGraph graph;
     private final ReplicationManager replication = new ReplicationManager();
     private final NodeOpener opener;
@@ -338,6 +341,10 @@ public final class BlockManager implements BlockLayer {
     /** Takes the medium out of a drive; its exports end with it. */
     void release(BlockBackend backend, BlockNode medium, String shown) throws BlockException {
         refuseWhenBlocked(medium, shown);
+        clear(medium, medium);
+        if (!backend.drain(MOMENT)) {
+            throw graph.busy(List.of(medium));
+        }
         removeExportsOf(backend);
         backend.eject();
     }
@@ -443,7 +450,27 @@ public final class BlockManager implements BlockLayer {
         if (node.references() > 1) {
             throw bad("Block device " + name + " is in use");
         }
+        clear(node, null);
         graph.takeFromMonitor(node);
+    }
+
+    /**
+     * Waits until no request is inside a tree with {@code node}; the monitors are served meanwhile where that is
+     * possible.
+     *
+     * @param leaving what goes away: if its requests do not end, its connections are cut; null when others use it
+     */
+    private void clear(BlockNode node, @Nullable BlockNode leaving) throws BlockException {
+        if (graph.clear(node, TryLater.possible() ? MOMENT : PATIENCE)) {
+            return;
+        }
+        TryLater.within(PATIENCE);
+        if (leaving != null) {
+            BlockGraph.cut(leaving);
+        }
+        if (leaving == null || !graph.clear(node, GRACE)) {
+            throw graph.busy(List.of(node));
+        }
     }
 
     /** QMP x-blockdev-change. */
@@ -463,6 +490,7 @@ public final class BlockManager implements BlockLayer {
                         Errno.ENOTSUP,
                         "The node " + above.name() + " does not support removing a child");
             }
+            clear(above, edge.node());
             quorum.removeChild(edge);
             return;
         }
@@ -497,7 +525,7 @@ public final class BlockManager implements BlockLayer {
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }
-        graph.drained(() -> node.truncate(size));
+        graph.drained(List.of(node), () -> node.truncate(size));
     }
 
     // Exports

@@ -4,7 +4,6 @@ import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
 import lockstep.block.nbd.Nbd;
-import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 
@@ -113,17 +112,7 @@ public final class NbdExport {
     }
 
     BlockStatus status(long offset, long length) throws BlockException {
-        BlockGraph graph = backend.graph();
-        graph.enter();
-        try {
-            BlockNode root = backend.root();
-            if (root == null) {
-                throw new BlockException(lockstep.block.Errno.ENOMEDIUM);
-            }
-            return root.status(offset, Math.min(length, root.length() - offset));
-        } finally {
-            graph.leave();
-        }
+        return backend.statusBlocking(offset, length);
     }
 
     synchronized boolean join(NbdSession session) {

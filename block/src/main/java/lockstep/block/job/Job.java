@@ -16,6 +16,7 @@ import lockstep.qmp.QmpEvent;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 
 /**
  * One job: its states, what clients may do in each, and its events. The work itself is done by a thread of
@@ -25,6 +26,9 @@ import java.util.Set;
 public abstract class Job {
     /** How a job begins and ends. */
     record Terms(String id, long speed, boolean autoFinalize, boolean autoDismiss) {}
+
+    /** How long a cancelled job may take over a request. */
+    private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
 
     private static final Set<JobStatus> WORKING =
             Set.of(
@@ -103,7 +107,31 @@ public abstract class Job {
 
     private synchronized void atWork(boolean now) {
         atWork = now;
+        notifyAll();
     }
+
+    /** The work was told to end: if it hangs in a request of the target, the target is cut off. */
+    private void seeToEnd() {
+        long end = System.nanoTime() + PATIENCE;
+        synchronized (this) {
+            long left = PATIENCE;
+            while (atWork && left > 0) {
+                try {
+                    TimeUnit.NANOSECONDS.timedWait(this, left);
+                } catch (InterruptedException e) {
+                    return;
+                }
+                left = end - System.nanoTime();
+            }
+            if (!atWork) {
+                return;
+            }
+        }
+        cutOff();
+    }
+
+    /** Breaks the connections that only the job's result is stored through. Any thread. */
+    abstract void cutOff();
 
     /** Whether the job's thread is at work; perhaps it waits for a disk. Any thread. */
     final synchronized boolean atWork() {
@@ -336,6 +364,7 @@ public abstract class Job {
             } else {
                 cancelled = true;
                 stopWanted = true;
+                jobs.graph().fanOut().execute(this::seeToEnd);
             }
             notifyAll();
         }

@@ -25,6 +25,8 @@ import lockstep.block.node.Role;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+
 /**
  * Copies a disk to another node while the guest uses it. A filter above the disk marks what is written;
  * marked granules are copied, again and again, until none is left: then the job is ready. When it is
@@ -228,7 +230,7 @@ final class MirrorJob extends Job implements NodeUser {
         long length;
         do {
             pausePoint();
-            graph.enter();
+            enter();
             try {
                 checkPlace();
                 length = source.length();
@@ -241,7 +243,7 @@ final class MirrorJob extends Job implements NodeUser {
                     offset += status.length();
                 }
             } finally {
-                graph.leave();
+                leave();
             }
         } while (offset < length);
     }
@@ -256,11 +258,19 @@ final class MirrorJob extends Job implements NodeUser {
         }
     }
 
+    private void enter() {
+        graph.enter(source, target);
+    }
+
+    private void leave() {
+        graph.leave(source, target);
+    }
+
     private void copy(int granule) throws BlockException, InterruptedException {
         boolean reading = true;
         long copied = 0;
         BlockException failure = null;
-        graph.enter();
+        enter();
         try {
             checkPlace();
             long offset = granule * filter.granule();
@@ -286,7 +296,7 @@ final class MirrorJob extends Job implements NodeUser {
             filter.mark(granule * filter.granule(), 1);
             failure = e;
         } finally {
-            graph.leave();
+            leave();
         }
         if (failure != null) {
             if (failure.errno() == Errno.ECANCELED) {
@@ -345,6 +355,11 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     @Override
+    void cutOff() {
+        BlockGraph.cut(target);
+    }
+
+    @Override
     void endWithoutResult() {
         keepUsers = true;
     }
@@ -357,6 +372,7 @@ final class MirrorJob extends Job implements NodeUser {
     @Override
     void commit() throws BlockException {
         graph.drained(
+                List.of(filter, source, target),
                 () -> {
                     // Nobody else is inside now, so what is dirty here is the rest.
                     for (int rest = filter.take(0); rest >= 0; rest = filter.take(0)) {

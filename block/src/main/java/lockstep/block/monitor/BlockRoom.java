@@ -262,7 +262,7 @@ public final class BlockRoom implements Room {
         public void added(BlockNode node) {
             if (node instanceof NbdNode nbd) {
                 vmm.yank().register(instance(node.name()));
-                vmm.yank().add(instance(node.name()), nbd::yank);
+                vmm.yank().add(instance(node.name()), nbd::cut);
             }
         }
 

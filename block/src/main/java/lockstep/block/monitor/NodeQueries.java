@@ -92,14 +92,14 @@ final class NodeQueries {
     }
 
     private long length(BlockNode node) {
-        graph.enter();
+        graph.enter(node);
         try {
             // In whole sectors, as everything that counts disks does.
             return (node.length() + 511) / 512 * 512;
         } catch (BlockException e) {
             return 0;
         } finally {
-            graph.leave();
+            graph.leave(node);
         }
     }
 

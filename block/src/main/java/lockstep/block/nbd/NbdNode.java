@@ -38,6 +38,7 @@ public final class NbdNode extends BlockNode {
     private NbdHandshake.Result agreed;
     private @Nullable NbdConnection connection;
     private boolean connecting;
+    private @Nullable NbdAttempt reconnecting;
     private boolean ended;
     private long lostAt;
     private volatile boolean unflushed;
@@ -113,14 +114,22 @@ public final class NbdNode extends BlockNode {
         return options;
     }
 
-    /** Breaks the connection, as QMP yank does. Any thread. */
-    public void yank() {
+    /** Breaks the connection for ever, as QMP yank does. */
+    @Override
+    public void cut() {
         NbdConnection current;
+        NbdAttempt attempt;
         synchronized (monitor) {
+            ended = true;
             current = connection;
+            attempt = reconnecting;
+            monitor.notifyAll();
         }
         if (current != null) {
             current.shutdown();
+        }
+        if (attempt != null) {
+            attempt.cut();
         }
     }
 
@@ -151,6 +160,13 @@ public final class NbdNode extends BlockNode {
         long pause = 1000;
         while (true) {
             NbdConnection made = null;
+            NbdAttempt attempt = new NbdAttempt();
+            synchronized (monitor) {
+                reconnecting = attempt;
+                if (ended) {
+                    attempt.cut();
+                }
+            }
             try {
                 made =
                         NbdConnection.open(
@@ -158,7 +174,7 @@ public final class NbdNode extends BlockNode {
                                 options.export(),
                                 name(),
                                 this::connectionLost,
-                                new NbdAttempt());
+                                attempt);
                 if (made.agreed().size() < agreed.size()) {
                     made.disconnect();
                     made = null;
@@ -167,6 +183,7 @@ public final class NbdNode extends BlockNode {
                 System.getLogger("lockstep.block").log(System.Logger.Level.DEBUG, e.getMessage());
             }
             synchronized (monitor) {
+                reconnecting = null;
                 if (made != null && !made.lost() && !ended) {
                     connection = made;
                     agreed = made.agreed();
@@ -402,11 +419,16 @@ public final class NbdNode extends BlockNode {
     @Override
     protected void close() {
         NbdConnection current;
+        NbdAttempt attempt;
         synchronized (monitor) {
             ended = true;
             current = connection;
             connection = null;
+            attempt = reconnecting;
             monitor.notifyAll();
+        }
+        if (attempt != null) {
+            attempt.cut();
         }
         if (current != null) {
             current.disconnect();

@@ -22,19 +22,23 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * All nodes and backends of one process. Requests hold the gate's shared side while they are inside
- * the graph; a change holds its exclusive side, so it starts when the last request has left and new
- * ones wait. Changes are made with the machine lock held.
+ * All nodes and backends of one process. A request passes the gate when it comes in and when it leaves;
+ * a change begins when the last request on what it concerns has left, and such requests wait until it
+ * is over. Changes are made with the machine lock held.
  */
 public final class BlockGraph implements AutoCloseable {
     private static final int WORKERS = 16;
     private static final int NAME_MAX = 31;
 
+    /** How long a change waits for requests, which may be those of a peer that hangs. */
+    private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
+
+    private static final long RETRY_MILLIS = 100;
+
     private final BlockHost host;
-    private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
+    private final Gate gate = new Gate();
     private final ThreadPoolExecutor workers;
     private final ThreadPoolExecutor fanOut;
     private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
@@ -120,13 +124,22 @@ public final class BlockGraph implements AutoCloseable {
         return fanOut;
     }
 
-    /** Enters the graph for one request. Pair with {@link #leave}. */
-    public void enter() {
-        gate.readLock().lock();
+    /** Enters the graph for one request on a tree, null for none. Pair with {@link #leave}. */
+    public void enter(@Nullable BlockNode root) {
+        gate.enter(root, null);
     }
 
-    public void leave() {
-        gate.readLock().unlock();
+    public void leave(@Nullable BlockNode root) {
+        gate.leave(root, null);
+    }
+
+    /** Enters the graph for work on two trees at once. Pair with the other {@code leave}. */
+    public void enter(BlockNode first, BlockNode second) {
+        gate.enter(first, second);
+    }
+
+    public void leave(BlockNode first, BlockNode second) {
+        gate.leave(first, second);
     }
 
     /** A change of the graph. */
@@ -135,23 +148,93 @@ public final class BlockGraph implements AutoCloseable {
         void apply() throws BlockException;
     }
 
-    /** Runs a change while no request is inside the graph. Nested use is fine. */
+    /** Runs a change that concerns all nodes. */
     public void drained(Change change) throws BlockException {
-        gate.writeLock().lock();
+        drained(nodes(), change);
+    }
+
+    /**
+     * Runs a change while no request is inside the trees that have one of these nodes or of those below them. Nested
+     * use is fine. Errors with EBUSY, nothing changed, when such requests do not end.
+     */
+    public void drained(List<BlockNode> nodes, Change change) throws BlockException {
+        if (!gate.lock(nodes, PATIENCE)) {
+            throw busy(nodes);
+        }
         try {
             change.apply();
         } finally {
-            gate.writeLock().unlock();
+            gate.unlock();
         }
+    }
+
+    /** What a change that waited in vain for requests on these nodes ends with. */
+    public BlockException busy(List<BlockNode> nodes) {
+        for (Map.Entry<BlockNode, Integer> request : gate.inside(nodes).entrySet()) {
+            int count = request.getValue();
+            return new BlockException(
+                    Errno.EBUSY,
+                    "Node '"
+                            + request.getKey().name()
+                            + "' is busy: "
+                            + (count == 1 ? "1 request does" : count + " requests do")
+                            + " not end");
+        }
+        return new BlockException(Errno.EBUSY, "The block graph is busy");
+    }
+
+    /**
+     * Lets something go that may have requests inside: if they do not end, later, when they have. The caller does not
+     * count on it any more.
+     */
+    private void drainedOrLater(List<BlockNode> nodes, Runnable change) {
+        if (!attempt(nodes, PATIENCE, change)) {
+            fanOut.execute(() -> again(nodes, change));
+        }
+    }
+
+    private boolean attempt(List<BlockNode> nodes, long patience, Runnable change) {
+        if (!gate.lock(nodes, patience)) {
+            return false;
+        }
+        try {
+            change.run();
+        } finally {
+            gate.unlock();
+        }
+        return true;
+    }
+
+    private void again(List<BlockNode> nodes, Runnable change) {
+        try {
+            Thread.sleep(RETRY_MILLIS);
+        } catch (InterruptedException e) {
+            return; // The graph is closed.
+        }
+        host.post(
+                () -> {
+                    if (!attempt(nodes, 0, change)) {
+                        fanOut.execute(() -> again(nodes, change));
+                    }
+                });
+    }
+
+    /** Whether no request is inside a tree with this node, or all of them leave within so many nanoseconds. */
+    public boolean clear(BlockNode node, long patience) {
+        return attempt(List.of(node), patience, () -> {});
     }
 
     /** Whether nobody is inside the graph now. */
     public boolean quiet() {
-        boolean quiet = gate.writeLock().tryLock();
-        if (quiet) {
-            gate.writeLock().unlock();
+        return gate.quiet();
+    }
+
+    /** Breaks the connections that a tree stores through, for ever; requests that wait for them fail. Any thread. */
+    public static void cut(BlockNode node) {
+        node.cut();
+        for (ChildEdge edge : node.children()) {
+            cut(edge.node());
         }
-        return quiet;
     }
 
     /**
@@ -299,12 +382,15 @@ public final class BlockGraph implements AutoCloseable {
     public ChildEdge attach(
             NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
             throws BlockException {
-        gate.writeLock().lock();
-        try {
-            return attachDrained(user, edgeName, role, child, permissions, shared);
-        } finally {
-            gate.writeLock().unlock();
-        }
+        ChildEdge[] made = new ChildEdge[1];
+        drained(
+                concerned(user, child),
+                () -> made[0] = attachDrained(user, edgeName, role, child, permissions, shared));
+        return made[0];
+    }
+
+    private static List<BlockNode> concerned(NodeUser user, BlockNode child) {
+        return user instanceof BlockNode parent ? List.of(parent, child) : List.of(child);
     }
 
     private ChildEdge attachDrained(
@@ -348,15 +434,14 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Lets a child go; the child is closed when nobody else holds it. */
     public void detach(ChildEdge edge) {
-        gate.writeLock().lock();
-        try {
-            BlockNode child = edge.node();
-            unlink(edge);
-            Grants.refreshQuietly(edge.user(), child);
-            release(child);
-        } finally {
-            gate.writeLock().unlock();
-        }
+        drainedOrLater(
+                concerned(edge.user(), edge.node()),
+                () -> {
+                    BlockNode child = edge.node();
+                    unlink(edge);
+                    Grants.refreshQuietly(edge.user(), child);
+                    release(child);
+                });
     }
 
     private static void unlink(ChildEdge edge) {
@@ -368,7 +453,11 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Lets an edge point to another node. */
     public void replaceChild(ChildEdge edge, BlockNode replacement) throws BlockException {
+        NodeUser user = edge.user();
         drained(
+                user instanceof BlockNode parent
+                        ? List.of(parent, edge.node(), replacement)
+                        : List.of(edge.node(), replacement),
                 () -> {
                     BlockNode old = edge.node();
                     if (old == replacement) {
@@ -408,6 +497,7 @@ public final class BlockGraph implements AutoCloseable {
             BlockNode old, BlockNode replacement, java.util.function.Predicate<ChildEdge> which)
             throws BlockException {
         drained(
+                List.of(old, replacement),
                 () -> {
                     List<ChildEdge> moved = new ArrayList<>();
                     for (ChildEdge edge : List.copyOf(old.parents())) {
@@ -435,6 +525,7 @@ public final class BlockGraph implements AutoCloseable {
     /** Sets what a user that is no node needs and shares. */
     public void setPermissions(ChildEdge edge, int permissions, int shared) throws BlockException {
         drained(
+                List.of(edge.node()),
                 () -> {
                     int oldPermissions = edge.permissions;
                     int oldShared = edge.shared;
@@ -466,32 +557,36 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Gives a reference back; the last one closes the node and lets its children go. */
     public void release(BlockNode node) {
-        gate.writeLock().lock();
-        try {
+        if (node.references() > 1) {
             node.addReference(-1);
-            if (node.references() > 0 || node.closed()) {
-                return;
-            }
-            try {
-                node.close();
-            } catch (BlockException e) {
-                System.Logger log = System.getLogger("lockstep.block");
-                log.log(
-                        System.Logger.Level.WARNING,
-                        "closing " + node.name() + ": " + e.getMessage());
-            }
-            node.setClosed();
-            synchronized (this) {
-                nodes.remove(node.name(), node);
-            }
-            if (observer != null) {
-                observer.removed(node);
-            }
-            for (ChildEdge edge : List.copyOf(node.children())) {
-                detach(edge);
-            }
-        } finally {
-            gate.writeLock().unlock();
+            return;
+        }
+        drainedOrLater(
+                List.of(node),
+                () -> {
+                    node.addReference(-1);
+                    if (node.references() == 0 && !node.closed()) {
+                        close(node);
+                    }
+                });
+    }
+
+    private void close(BlockNode node) {
+        try {
+            node.close();
+        } catch (BlockException e) {
+            System.Logger log = System.getLogger("lockstep.block");
+            log.log(System.Logger.Level.WARNING, "closing " + node.name() + ": " + e.getMessage());
+        }
+        node.setClosed();
+        synchronized (this) {
+            nodes.remove(node.name(), node);
+        }
+        if (observer != null) {
+            observer.removed(node);
+        }
+        for (ChildEdge edge : List.copyOf(node.children())) {
+            detach(edge);
         }
     }
 
@@ -514,6 +609,7 @@ public final class BlockGraph implements AutoCloseable {
      */
     public void activate(BlockNode node) throws BlockException {
         drained(
+                List.of(node),
                 () -> {
                     activateTree(node);
                     Grants.refresh(node);
@@ -579,6 +675,7 @@ public final class BlockGraph implements AutoCloseable {
     /** Switches a node between read-only and read-write. */
     public void reopen(BlockNode node, boolean readOnly) throws BlockException {
         drained(
+                List.of(node),
                 () -> {
                     if (node.readOnly() == readOnly) {
                         return;

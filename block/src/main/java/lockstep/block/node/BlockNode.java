@@ -94,6 +94,9 @@ public abstract class BlockNode implements NodeUser {
         return false;
     }
 
+    /** Breaks the connection that the driver stores through, if it has one, for ever. Any thread. */
+    protected void cut() {}
+
     /** Releases what the driver holds; children are let go by the graph. */
     protected void close() throws BlockException {}
 

@@ -436,14 +436,14 @@ public final class ReplicationNode extends BlockNode {
         try {
             int granule = filter.take(0);
             while (granule >= 0 && !cancelCommit) {
-                graph().enter();
+                graph().enter(filter, secondary);
                 try {
                     if (filter.closed()) {
                         break;
                     }
                     copyGranule(filter, hidden, secondary, granule);
                 } finally {
-                    graph().leave();
+                    graph().leave(filter, secondary);
                 }
                 granule = filter.take(granule + 1);
             }
