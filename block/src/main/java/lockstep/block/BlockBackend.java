@@ -5,6 +5,7 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+import lockstep.runtime.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 
@@ -547,8 +548,7 @@ public final class BlockBackend implements NodeUser {
             } catch (RuntimeException | Error e) {
                 // A driver's bug must not lose the request: the guest would hang.
                 errno = Errno.EIO;
-                System.getLogger("lockstep.block")
-                        .log(System.Logger.Level.ERROR, "block request failed", e);
+                InternalFailure.log("a block request", e);
             } finally {
                 graph.leave(root);
             }

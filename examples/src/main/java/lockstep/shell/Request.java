@@ -10,6 +10,7 @@ import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalText;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
@@ -17,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /** Makes requests of words: {@code [exec-oob] NAME KEY=VALUE...}. */
@@ -128,21 +130,18 @@ final class Request {
     }
 
     private static @Nullable JsonValue integer(String text) {
-        OptionalLong value = KeyvalText.signed(text);
+        OptionalLong value = NumberText.signed(text).toOptional();
         if (value.isPresent()) {
             return JsonNumber.of(value.getAsLong());
         }
-        value = KeyvalText.unsigned(text);
-        value = value.isPresent() ? value : KeyvalText.size(text);
+        value = NumberText.unsigned(text).toOptional();
+        value = value.isPresent() ? value : NumberText.size(text).toOptional();
         return value.isPresent() ? JsonNumber.ofUnsigned(value.getAsLong()) : null;
     }
 
     private static @Nullable JsonValue number(String text) {
-        try {
-            return JsonNumber.of(Double.parseDouble(text));
-        } catch (NumberFormatException e) {
-            return null;
-        }
+        OptionalDouble value = NumberText.real(text);
+        return value.isPresent() ? JsonNumber.of(value.getAsDouble()) : null;
     }
 
     private static @Nullable JsonValue bool(String text) {

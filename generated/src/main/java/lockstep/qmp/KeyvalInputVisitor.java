@@ -4,6 +4,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
@@ -80,20 +81,16 @@ public final class KeyvalInputVisitor extends InputVisitor {
 
     @Override
     public double number(@Nullable String name) throws QmpException {
-        try {
-            double value = Double.parseDouble(text(name));
-            if (!Double.isNaN(value) && !Double.isInfinite(value)) {
-                return value;
-            }
-        } catch (NumberFormatException e) {
+        OptionalDouble value = NumberText.real(text(name));
+        if (value.isEmpty()) {
             throw expects(name, "number");
         }
-        throw expects(name, "number");
+        return value.getAsDouble();
     }
 
     @Override
     public long int64(@Nullable String name) throws QmpException {
-        OptionalLong value = KeyvalText.signed(text(name));
+        OptionalLong value = NumberText.signed(text(name)).toOptional();
         if (value.isEmpty()) {
             throw expects(name, style == Style.OPTIONS ? "an int64 value" : "integer");
         }
@@ -103,11 +100,10 @@ public final class KeyvalInputVisitor extends InputVisitor {
     @Override
     public long uint64(@Nullable String name) throws QmpException {
         String text = text(name);
-        OptionalLong value = KeyvalText.unsigned(text);
-        if (value.isEmpty() && style == Style.KEYVAL) {
-            // As in JSON, a negative number stands for its 64 bits.
-            value = KeyvalText.signed(text);
-        }
+        // The newer text takes a negative number for its 64 bits, as JSON does.
+        OptionalLong value =
+                (style == Style.KEYVAL ? NumberText.wrapping(text) : NumberText.unsigned(text))
+                        .toOptional();
         if (value.isEmpty()) {
             throw expects(name, style == Style.OPTIONS ? "a uint64 value" : "integer");
         }
@@ -116,7 +112,7 @@ public final class KeyvalInputVisitor extends InputVisitor {
 
     @Override
     public long size(@Nullable String name) throws QmpException {
-        OptionalLong value = KeyvalText.size(text(name));
+        OptionalLong value = NumberText.size(text(name)).toOptional();
         if (value.isEmpty()) {
             throw expects(name, style == Style.OPTIONS ? "a size value" : "size");
         }

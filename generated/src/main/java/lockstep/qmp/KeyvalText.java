@@ -2,12 +2,9 @@ package lockstep.qmp;
 
 import org.jspecify.annotations.Nullable;
 
-import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -17,8 +14,6 @@ import java.util.regex.Pattern;
 public final class KeyvalText {
     private static final Pattern FRAGMENT =
             Pattern.compile("[0-9]+|(__[A-Za-z0-9.-]+_)?[A-Za-z][A-Za-z0-9_-]*");
-    private static final Pattern SIZE =
-            Pattern.compile("\\s*\\+?([0-9]+\\.?[0-9]*|\\.[0-9]+)([bBkKmMgGtTpPeE]?)");
     private static final int MAX_KEY = 127;
 
     /** Trees are walked recursively; JSON has the same limit. */
@@ -171,74 +166,5 @@ public final class KeyvalText {
             elements.add(element);
         }
         return JsonArray.of(elements);
-    }
-
-    /** A 64-bit signed integer: decimal, hexadecimal with {@code 0x} or octal with {@code 0}. */
-    public static OptionalLong signed(String text) {
-        String digits = text.strip();
-        boolean negative = digits.startsWith("-");
-        if (negative || digits.startsWith("+")) {
-            digits = digits.substring(1);
-        }
-        OptionalLong value = magnitude(digits);
-        if (value.isEmpty()) {
-            return value;
-        }
-        long bits = value.getAsLong();
-        if (negative) {
-            return bits >= 0 || bits == Long.MIN_VALUE
-                    ? OptionalLong.of(-bits)
-                    : OptionalLong.empty();
-        }
-        return bits >= 0 ? value : OptionalLong.empty();
-    }
-
-    /** A 64-bit unsigned integer: decimal, hexadecimal with {@code 0x} or octal with {@code 0}. */
-    public static OptionalLong unsigned(String text) {
-        String digits = text.strip();
-        return magnitude(digits.startsWith("+") ? digits.substring(1) : digits);
-    }
-
-    private static OptionalLong magnitude(String digits) {
-        if (digits.startsWith("+") || digits.startsWith("-")) {
-            return OptionalLong.empty();
-        }
-        try {
-            if (digits.startsWith("0x") || digits.startsWith("0X")) {
-                return OptionalLong.of(Long.parseUnsignedLong(digits, 2, digits.length(), 16));
-            }
-            if (digits.length() > 1 && digits.startsWith("0")) {
-                return OptionalLong.of(Long.parseUnsignedLong(digits, 8));
-            }
-            return OptionalLong.of(Long.parseUnsignedLong(digits));
-        } catch (NumberFormatException e) {
-            return OptionalLong.empty();
-        }
-    }
-
-    /** A number of bytes: decimal, perhaps with a fraction, and a suffix from b to E. */
-    public static OptionalLong size(String text) {
-        return size(text, 'b');
-    }
-
-    /** A number of bytes whose missing suffix means the given one, such as {@code M} for -m. */
-    public static OptionalLong size(String text, char defaultSuffix) {
-        Matcher match = SIZE.matcher(text);
-        if (!match.matches()) {
-            return text.startsWith("0x") || text.startsWith("0X")
-                    ? unsigned(text)
-                    : OptionalLong.empty();
-        }
-        String suffix = match.group(2);
-        char unit = Character.toLowerCase(suffix.isEmpty() ? defaultSuffix : suffix.charAt(0));
-        int shift = "bkmgtpe".indexOf(unit) * 10;
-        BigDecimal number = new BigDecimal(match.group(1).replaceFirst("\\.$", ""));
-        BigDecimal bytes = number.multiply(BigDecimal.valueOf(2).pow(shift));
-        boolean fraction = match.group(1).contains(".");
-        if (fraction && shift == 0) {
-            return OptionalLong.empty();
-        }
-        java.math.BigInteger whole = bytes.toBigInteger();
-        return whole.bitLength() > 64 ? OptionalLong.empty() : OptionalLong.of(whole.longValue());
     }
 }

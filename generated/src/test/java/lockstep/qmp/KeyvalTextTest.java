@@ -2,14 +2,12 @@ package lockstep.qmp;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.List;
-import java.util.OptionalLong;
 
 /** QEMU's key=value text. */
 class KeyvalTextTest {
@@ -76,37 +74,5 @@ class KeyvalTextTest {
                         "{'if':'none','driver':'quorum',"
                                 + "'children':[{'file':{'filename':'a,b'},'driver':'raw'}]}"),
                 text.toTree());
-    }
-
-    @Test
-    void numbers() {
-        assertEquals(OptionalLong.of(255), KeyvalText.unsigned("0xff"));
-        assertEquals(OptionalLong.of(8), KeyvalText.unsigned("010"));
-        assertEquals(OptionalLong.of(-1), KeyvalText.unsigned("18446744073709551615"));
-        assertTrue(KeyvalText.unsigned("-1").isEmpty());
-        assertEquals(OptionalLong.of(-5), KeyvalText.signed("-5"));
-        assertEquals(OptionalLong.of(Long.MIN_VALUE), KeyvalText.signed("-9223372036854775808"));
-        assertTrue(KeyvalText.signed("9223372036854775808").isEmpty());
-        assertTrue(KeyvalText.signed("").isEmpty());
-    }
-
-    @ParameterizedTest
-    @CsvSource({
-        "512,512",
-        "1k,1024",
-        "1.5M,1572864",
-        "2G,2147483648",
-        "1E,1152921504606846976",
-        "0x10,16",
-        "8B,8"
-    })
-    void sizes(String text, long bytes) {
-        assertEquals(OptionalLong.of(bytes), KeyvalText.size(text));
-    }
-
-    @ParameterizedTest
-    @CsvSource({"abc", "1x", "-1", "16E", "1.5", "1kk"})
-    void notSizes(String text) {
-        assertTrue(KeyvalText.size(text).isEmpty());
     }
 }

@@ -39,6 +39,9 @@ public final class Main {
                 return Daemon.spawn();
             }
             vmm = new VmmProcess(program);
+            VmmProcess made = vmm;
+            Thread.setDefaultUncaughtExceptionHandler(
+                    (thread, e) -> made.internalError("thread '" + thread.getName() + "'", e));
         } catch (IOException e) {
             System.err.println(program + ": " + e.getMessage());
             return 1;
@@ -57,11 +60,10 @@ public final class Main {
         } catch (OptionTable.Failure | LinuxException e) {
             vmm.report(String.valueOf(e.getMessage()));
             status = 1;
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | StackOverflowError | OutOfMemoryError e) {
             // A mistake of ours while the machine was being built; its threads must not keep us
             // alive.
-            vmm.report("internal error: " + e);
-            e.printStackTrace();
+            vmm.internalError("start-up", e);
             status = 1;
         }
         if (status != 0) {

@@ -77,6 +77,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
         objects = new ObjectRegistry(this);
         run = new RunController(this, clocks, () -> leave(0));
         devices = new DeviceManager(this);
+        commands.onFailure((name, e) -> InternalFailure.log("command '" + name + "'", e));
     }
 
     private EpollLoop monitorLoop() {
@@ -88,8 +89,13 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     private void callbackFailed(String name, Throwable failure) {
-        report("internal error in loop '" + name + "': " + failure);
-        failure.printStackTrace();
+        internalError("loop '" + name + "'", failure);
+    }
+
+    /** Tells the user in one line about a mistake of this program. */
+    void internalError(String place, Throwable failure) {
+        report(InternalFailure.text(place, failure));
+        InternalFailure.log(place, failure);
     }
 
     /** The name that the program was called by. */

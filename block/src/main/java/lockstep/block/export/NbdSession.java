@@ -8,6 +8,7 @@ import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdStream;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
+import lockstep.runtime.InternalFailure;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -148,8 +149,7 @@ final class NbdSession {
                 sendError(request, wire(e.errno()), String.valueOf(e.getMessage()));
             } catch (RuntimeException | Error e) {
                 // A driver's bug must not lose the request: the client would wait for ever.
-                System.getLogger("lockstep.block")
-                        .log(System.Logger.Level.ERROR, "NBD request failed", e);
+                InternalFailure.log("an NBD request", e);
                 sendError(request, Errno.EIO, "internal error");
             }
         } catch (IOException e) {

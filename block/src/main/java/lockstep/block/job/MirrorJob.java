@@ -422,7 +422,9 @@ final class MirrorJob extends Job implements NodeUser {
         } catch (BlockException e) {
             // The users go back to the node they had, with what they were granted on it.
             System.getLogger("lockstep.block")
-                    .log(System.Logger.Level.WARNING, "ending " + describe(), e);
+                    .log(
+                            System.Logger.Level.WARNING,
+                            "ending " + describe() + ": " + e.getMessage());
         }
         if (targetEdge.node().parents().contains(targetEdge)) {
             graph.detach(targetEdge);

@@ -16,6 +16,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
@@ -187,8 +188,12 @@ public final class LegacyTree {
         }
         for (String key : SIZES) {
             String text = text(node, key);
-            if (text != null && KeyvalText.size(text).isPresent()) {
-                node.put(key, Long.toString(KeyvalText.size(text).getAsLong()));
+            if (text != null) {
+                NumberText size = NumberText.size(text);
+                if (size.outcome() != NumberText.Outcome.NUMBER) {
+                    throw bad(size.sizeRefusal(key, text));
+                }
+                node.put(key, Long.toUnsignedString(size.value()));
             }
         }
         if (node.get("backing") instanceof JsonObject backing) {

@@ -34,7 +34,10 @@ final class RamCache implements AutoCloseable {
 
         Copy(RamBlock block) throws LinuxException {
             this.block = block;
-            mapping = Mapping.anonymous(block.maxLength());
+            mapping =
+                    Mapping.anonymous(
+                            block.maxLength(),
+                            "cannot set up the COLO cache of '" + block.name() + "'");
             memory = mapping.memory();
             marked = new long[Math.toIntExact((block.maxLength() / PAGE + 63) / 64)];
         }

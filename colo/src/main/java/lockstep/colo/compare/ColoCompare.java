@@ -223,7 +223,7 @@ public final class ColoCompare implements UserObject {
     private void start(Deferred primaryIn, Deferred secondaryIn, Deferred notifyIn) {
         Long max = config.maxQueueSize();
         if (max != null) {
-            comparisons.maxQueue(max.intValue());
+            comparisons.maxQueue((int) Math.min(max, Integer.MAX_VALUE));
         }
         comparisons.add(this);
         primaryIn.begin(new Input("primary_in", engine::primary), primary);

@@ -28,9 +28,7 @@ public final class E1000Devices {
         String netdev = options.string("netdev");
         MacAddress mac = mac(options);
         long bootIndex = options.integer("bootindex", -1, -1, Integer.MAX_VALUE);
-        String rom = options.string("romfile", ROM);
-        boolean bar = options.integer("rombar", 1, 0, 1) != 0;
-        options.integer("romsize", -1, -1, Long.MAX_VALUE);
+        byte[] image = PciDevice.rom(options, ROM, board.firmware()::load);
         always(options, "autonegotiation");
         always(options, "mitigation");
         always(options, "extra_mac_registers");
@@ -38,7 +36,6 @@ public final class E1000Devices {
         always(options, "init-vet");
         options.string("failover_pair_id");
         options.finish();
-        byte[] image = rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         String id = options.id();
         E1000 card =
                 new E1000((nics, client) -> nics.attach("e1000", id, netdev, mac, client), image);
@@ -71,7 +68,7 @@ public final class E1000Devices {
                         QomProperty.of("extra_mac_registers", "bool", () -> true),
                         QomProperty.of("migrate_tso_props", "bool", () -> true),
                         QomProperty.of("init-vet", "bool", () -> true),
-                        QomProperty.of("romfile", "str", () -> rom)));
+                        QomProperty.of("romfile", "str", () -> PciDevice.romFile(options, ROM))));
     }
 
     /** Properties that only exist to be like older machines, which are not offered. */

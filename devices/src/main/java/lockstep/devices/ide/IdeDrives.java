@@ -18,6 +18,7 @@ import java.util.List;
 
 /** Makes {@code ide-hd} and {@code ide-cd} drives and plugs them into the buses {@code ide.0} and {@code ide.1}. */
 public final class IdeDrives {
+    private static final long UINT32 = 0xffff_ffffL;
     private static final String FIRMWARE = "2.5+";
 
     private IdeDrives() {}
@@ -121,7 +122,7 @@ public final class IdeDrives {
     }
 
     private static Place place(DeviceOptions options, Piix3Ide ide) throws DeviceException {
-        int unit = (int) options.integer("unit", -1, 0, 0xffff);
+        long unit = options.integer("unit", -1, 0, UINT32);
         String name = options.bus();
         int bus;
         if (name == null) {
@@ -132,14 +133,14 @@ public final class IdeDrives {
         } else {
             throw new DeviceException("Bus '" + name + "' not found");
         }
-        if (unit < 0) {
+        if (unit < 0 || unit == UINT32) {
             unit = ide.free(bus, 0) ? 0 : 1;
         }
         if (unit > 1) {
             throw new DeviceException(
                     "Can't create IDE unit " + unit + ", bus supports only 2 units");
         }
-        return new Place(bus, unit);
+        return new Place(bus, (int) unit);
     }
 
     /** The properties that shape a drive. */
@@ -163,13 +164,13 @@ public final class IdeDrives {
         if (serial.isEmpty()) {
             serial = "QM%05d".formatted(2 * place.bus() + place.unit() + 1);
         }
-        int cylinders = 0;
-        int heads = 0;
-        int sectors = 0;
+        long cylinders = 0;
+        long heads = 0;
+        long sectors = 0;
         if (!cdrom) {
-            cylinders = (int) o.integer("cyls", 0, 0, Integer.MAX_VALUE);
-            heads = (int) o.integer("heads", 0, 0, Integer.MAX_VALUE);
-            sectors = (int) o.integer("secs", 0, 0, Integer.MAX_VALUE);
+            cylinders = o.integer("cyls", 0, 0, UINT32);
+            heads = o.integer("heads", 0, 0, UINT32);
+            sectors = o.integer("secs", 0, 0, UINT32);
             for (String ignored : List.of("lcyls", "lheads", "lsecs", "bios-chs-trans")) {
                 o.string(ignored);
             }
@@ -179,8 +180,8 @@ public final class IdeDrives {
                 range("secs", sectors, 255);
             }
         }
-        long logical = o.integer("logical_block_size", 512, 512, 2 << 20);
-        long physical = o.integer("physical_block_size", 512, 512, 2 << 20);
+        long logical = o.size("logical_block_size", 512, 512, 2 << 20);
+        long physical = o.size("physical_block_size", 512, 512, 2 << 20);
         if (Long.bitCount(physical) != 1 || Long.bitCount(logical) != 1) {
             throw new DeviceException(
                     "physical_block_size and logical_block_size must be powers of 2");
@@ -208,31 +209,17 @@ public final class IdeDrives {
                 serial,
                 o.string("model", cdrom ? "QEMU DVD-ROM" : "QEMU HARDDISK"),
                 o.string("ver", FIRMWARE),
-                wwn(o),
-                cylinders,
-                heads,
-                sectors,
+                o.uint64("wwn", 0),
+                (int) cylinders,
+                (int) heads,
+                (int) sectors,
                 Long.numberOfTrailingZeros(physical / 512),
                 errorAction(o, "rerror"),
                 errorAction(o, "werror"),
                 o.string("write-cache", "auto"));
     }
 
-    private static long wwn(DeviceOptions o) throws DeviceException {
-        String text = o.string("wwn");
-        if (text == null) {
-            return 0;
-        }
-        try {
-            return text.startsWith("0x")
-                    ? Long.parseUnsignedLong(text.substring(2), 16)
-                    : Long.parseUnsignedLong(text);
-        } catch (NumberFormatException e) {
-            throw new DeviceException("Parameter 'wwn' expects a number", e);
-        }
-    }
-
-    private static void range(String name, int value, int max) throws DeviceException {
+    private static void range(String name, long value, int max) throws DeviceException {
         if (value < 1 || value > max) {
             throw new DeviceException(name + " must be between 1 and " + max);
         }

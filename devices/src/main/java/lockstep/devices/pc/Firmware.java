@@ -4,6 +4,7 @@ import lockstep.runtime.spi.DeviceException;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -51,7 +52,12 @@ public final class Firmware {
     }
 
     private @org.jspecify.annotations.Nullable Path find(String name) {
-        Path given = Path.of(name);
+        Path given;
+        try {
+            given = Path.of(name);
+        } catch (InvalidPathException e) {
+            return null; // No file has such a name.
+        }
         if (Files.isRegularFile(given)) {
             return given;
         }

@@ -40,6 +40,11 @@ record KvmCore(KvmMachine kvm) implements PcCore {
     }
 
     @Override
+    public int physicalBits() {
+        return kvm.physicalBits();
+    }
+
+    @Override
     public void timerReplaced(boolean replaced) {
         kvm.timerReplaced(replaced);
     }

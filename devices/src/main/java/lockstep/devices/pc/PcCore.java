@@ -8,6 +8,9 @@ interface PcCore extends Machine {
     /** Counter 2 of the interval timer. */
     Speaker.Counter counter2();
 
+    /** Bits of the guest's physical addresses. */
+    int physicalBits();
+
     /** Whether the HPET has taken over the interval timer's interrupt. */
     void timerReplaced(boolean replaced);
 

@@ -70,6 +70,9 @@ public final class PcMachine implements Machine, PcBoard {
 
     private static final long LOW_MEMORY_SPLIT = 0xc000_0000L;
 
+    /** Bytes of the window for 64-bit BARs. */
+    private static final long HIGH_WINDOW = 2 * GIB;
+
     private static final int BIOS_UNIT = 64 << 10;
     private static final int BIOS_MAX = 16 << 20;
     private static final int ISA_BIOS = 128 << 10;
@@ -107,6 +110,7 @@ public final class PcMachine implements Machine, PcBoard {
         long ram = core.ramSize();
         below4G = ram >= LOW_MEMORY_MAX ? LOW_MEMORY_SPLIT : ram;
         above4G = ram - below4G;
+        checkAddresses(core.physicalBits());
         hpet = flag("hpet", true);
 
         core.memory().begin();
@@ -167,6 +171,17 @@ public final class PcMachine implements Machine, PcBoard {
                             this);
         }
         PcMonitor.install(core.vmm().hmp(), this);
+    }
+
+    /** The RAM and the window for 64-bit BARs behind it must have addresses. */
+    private void checkAddresses(int bits) throws DeviceException {
+        long most = (1L << bits) - 1;
+        long used = (FOUR_GIB + above4G + GIB - 1 & -GIB) + HIGH_WINDOW - 1;
+        if (bits > 32 && Long.compareUnsigned(most, used) < 0) {
+            throw new DeviceException(
+                    "Address space limit 0x%x < 0x%x phys-bits too low (%d)"
+                            .formatted(most, used, bits));
+        }
     }
 
     private boolean flag(String property, boolean fallback) throws DeviceException {

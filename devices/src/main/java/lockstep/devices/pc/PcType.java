@@ -6,6 +6,7 @@ import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.kvm.KvmException;
 import lockstep.runtime.kvm.KvmMachine;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -84,7 +85,7 @@ record PcType(PcVersion version) implements MachineType {
             KvmMachine kvm =
                     new KvmMachine(vmm, name(), config.ramSize(), backend, config.cpus(), model);
             return new PcMachine(new KvmCore(kvm), version, config);
-        } catch (KvmException | IllegalArgumentException e) {
+        } catch (KvmException | GuestMemoryException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
     }

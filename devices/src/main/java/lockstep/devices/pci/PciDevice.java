@@ -14,6 +14,15 @@ import java.util.regex.Pattern;
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {
     private static final String ROOT = "pci.0";
+    private static final long UINT32 = 0xffff_ffffL;
+    private static final int MAX_ACPI_INDEX = 16383;
+
+    /** Reads the image of an option ROM. */
+    @FunctionalInterface
+    public interface RomLoader {
+        /** The bytes of the file of that name. */
+        byte[] load(String name) throws DeviceException;
+    }
 
     /** Slot and function in hexadecimal. */
     private static final Pattern ADDRESS =
@@ -40,7 +49,9 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         options.bool("multifunction", false);
         options.bool("x-pcie-lnksta-dllla", true);
         options.bool("x-pcie-extcap-init", true);
-        options.integer("acpi-index", 0, 0, Integer.MAX_VALUE);
+        if (options.integer("acpi-index", 0, 0, UINT32) > MAX_ACPI_INDEX) {
+            throw new DeviceException("acpi-index should be less or equal to " + MAX_ACPI_INDEX);
+        }
         String addr = options.string("addr");
         if (addr == null) {
             return PciBus.ANY;
@@ -55,6 +66,41 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         }
         throw new DeviceException(
                 "Property '" + options.driver() + ".addr' doesn't take value '" + addr + "'");
+    }
+
+    /** The file of the option ROM, as given or the usual one. */
+    public static String romFile(DeviceOptions options, String usual) {
+        return options.string("romfile", usual);
+    }
+
+    /**
+     * Reads {@code romfile}, {@code rombar} and {@code romsize}.
+     *
+     * @param usual the file when none is given
+     * @return the image, or null for a device without one
+     */
+    public static byte @Nullable [] rom(DeviceOptions options, String usual, RomLoader loader)
+            throws DeviceException {
+        String file = romFile(options, usual);
+        boolean bar = options.integer("rombar", 1, 0, UINT32) != 0;
+        long size = options.integer("romsize", UINT32, 0, UINT32);
+        if (size != UINT32 && Long.bitCount(size) != 1) {
+            throw new DeviceException("ROM size " + size + " is not a power of two");
+        }
+        if (file.isEmpty() || !bar) {
+            return null;
+        }
+        byte[] image = loader.load(file);
+        if (image.length > size) {
+            throw new DeviceException(
+                    "romfile \""
+                            + file
+                            + "\" ("
+                            + image.length
+                            + " bytes) is too large for ROM size "
+                            + size);
+        }
+        return image;
     }
 
     /** The bus that a device with these options goes to; there is one. */

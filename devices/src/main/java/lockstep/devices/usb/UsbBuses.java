@@ -78,8 +78,8 @@ public final class UsbBuses {
     public Device createController(DeviceOptions options, Machine machine) throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
         int place = PciDevice.place(options);
-        options.integer("bandwidth", 1280, 0, Integer.MAX_VALUE);
-        options.integer("maxframes", 128, 0, Integer.MAX_VALUE);
+        options.integer("bandwidth", 1280, 0, 0xffff_ffffL);
+        options.integer("maxframes", 128, 0, 0xffff_ffffL);
         options.finish();
         String id = options.id();
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
@@ -128,7 +128,7 @@ public final class UsbBuses {
             options.string("display");
         }
         if (options.driver().equals("usb-tablet")) {
-            options.integer("head", 0, 0, Integer.MAX_VALUE);
+            options.integer("head", 0, 0, 0xffff_ffffL);
         }
         options.integer("usb_version", 2, 1, 2);
         options.bool("full-path", true);

@@ -14,6 +14,9 @@ public final class StdVga extends PciFunction {
     /** Video memory when {@code vgamem_mb} is not given. */
     public static final int DEFAULT_VRAM = 16 << 20;
 
+    /** The most video memory in bytes. */
+    public static final int MAX_VRAM = 512 << 20;
+
     private static final int VENDOR = 0x1234;
     private static final int DEVICE = 0x1111;
     private static final int REVISION = 2;
@@ -36,15 +39,15 @@ public final class StdVga extends PciFunction {
     /**
      * A card.
      *
-     * @param vramSize bytes of video memory, a power of two from 1 to 256 MiB
+     * @param vramSize bytes of video memory, a power of two from 1 to 512 MiB
      * @param rom the VGA BIOS image, or null for a card without one
      * @param edid whether BAR2 shows a monitor description
      */
     public StdVga(int vramSize, byte @Nullable [] rom, boolean edid) {
         super("vga", VENDOR, DEVICE, REVISION, CLASS_VGA);
-        if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > 256 << 20) {
+        if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > MAX_VRAM) {
             throw new IllegalArgumentException(
-                    "video memory must be a power of two from 1 to 256 MiB");
+                    "video memory must be a power of two from 1 to 512 MiB");
         }
         this.vramSize = vramSize;
         this.rom = rom;

@@ -20,20 +20,19 @@ public final class VgaDevices {
     public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
         int place = PciDevice.place(options);
-        long megabytes = options.integer("vgamem_mb", StdVga.DEFAULT_VRAM >> 20, 1, 256);
+        long wanted = options.integer("vgamem_mb", StdVga.DEFAULT_VRAM >> 20, 0, 0xffff_ffffL);
+        long megabytes = Math.clamp(wanted, 1, StdVga.MAX_VRAM >> 20);
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
         boolean edid = options.bool("edid", true);
-        String rom = options.string("romfile", ROM);
-        boolean bar = options.integer("rombar", 1, 0, 1) != 0;
+        byte[] image = PciDevice.rom(options, ROM, board.firmware()::load);
         for (String shown : List.of("xres", "yres", "xmax", "ymax", "refresh_rate", "mmio")) {
             options.string(shown);
         }
         options.bool("qemu-extended-regs", true);
         options.bool("global-vmstate", false);
         options.finish();
-        byte[] image = rom.isEmpty() || !bar ? null : board.firmware().load(rom);
         StdVga vga = new StdVga((int) (megabytes << 20), image, edid);
         PciDevice.attach(board.pci(), vga, place, options.id());
         long size = megabytes;
@@ -42,6 +41,6 @@ public final class VgaDevices {
                 List.of(
                         QomProperty.of("vgamem_mb", "uint32", () -> size),
                         QomProperty.of("edid", "bool", () -> edid),
-                        QomProperty.of("romfile", "str", () -> rom)));
+                        QomProperty.of("romfile", "str", () -> PciDevice.romFile(options, ROM))));
     }
 }

@@ -338,6 +338,11 @@ final class FakeCore implements PcCore {
     }
 
     @Override
+    public int physicalBits() {
+        return 40;
+    }
+
+    @Override
     public DirtyLog dirtyLog() {
         throw new UnsupportedOperationException();
     }

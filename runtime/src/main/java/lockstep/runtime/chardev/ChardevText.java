@@ -218,8 +218,7 @@ public final class ChardevText {
                             new ChardevConfig.Host(
                                     required(path, "chardev: parallel: no device path given"));
                     case "ringbuf", "memory" ->
-                            new ChardevConfig.Ringbuf(
-                                    OptionValues.size("size", o.get("size", "65536"), 'b'));
+                            new ChardevConfig.Ringbuf(ringSize(o.get("size", "0")));
                     case "mux" ->
                             new ChardevConfig.Mux(
                                     required(o.get("chardev"), "chardev: mux: no chardev given"));
@@ -299,5 +298,11 @@ public final class ChardevText {
                 o.bool("telnet", false),
                 o.bool("tn3270", false),
                 reconnect == null ? null : o.number("reconnect-ms", 0));
+    }
+
+    /** In option text 0 stands for the default. */
+    private static long ringSize(String text) throws OptionException {
+        long size = OptionValues.size("size", text, 'b');
+        return size == 0 ? 65536 : size;
     }
 }

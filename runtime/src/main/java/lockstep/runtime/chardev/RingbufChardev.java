@@ -18,7 +18,11 @@ public final class RingbufChardev extends Backend {
         if (size > MAXIMUM) {
             throw new ChardevException("size of ringbuf chardev must be at most " + MAXIMUM);
         }
-        ring = new byte[(int) size];
+        try {
+            ring = new byte[(int) size];
+        } catch (OutOfMemoryError e) {
+            throw new ChardevException("ringbuf chardev: Cannot allocate memory");
+        }
     }
 
     @Override

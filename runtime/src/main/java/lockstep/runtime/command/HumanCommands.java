@@ -203,15 +203,6 @@ final class HumanCommands {
                 (a, out) -> out.append(Version.text()).append(Version.PACKAGE).append('\n'));
         t.addInfo("status", "", "", "whether the guest runs", (a, out) -> status(out));
         t.addInfo(
-                "registers",
-                "cpustate_all:-a",
-                "[-a]",
-                "registers of the processors",
-                (a, out) -> {
-                    Machine machine = vmm.machine();
-                    out.append(machine == null ? "No CPU available\n" : machine.vcpus().describe());
-                });
-        t.addInfo(
                 "name",
                 "",
                 "",

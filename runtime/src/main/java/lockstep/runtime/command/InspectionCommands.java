@@ -45,19 +45,7 @@ final class InspectionCommands {
                 "work out an expression",
                 (a, out) ->
                         out.append(shown(a.string("format"), a.integer("val", 0))).append('\n'));
-        t.add(
-                "xp",
-                "fmt:/,addr:l",
-                "/fmt addr",
-                "physical memory from 'addr'",
-                this::physicalMemory);
-        t.add("x", "fmt:/,addr:l", "/fmt addr", "virtual memory from 'addr'", this::virtualMemory);
-        t.add(
-                "sum",
-                "start:i,size:i",
-                "addr size",
-                "checksum of a range of physical memory",
-                this::checksum);
+        new MemoryCommands(vmm).register(t);
         t.add("i", "fmt:/,addr:i,index:i?", "/fmt addr", "read an I/O port", this::readPort);
         t.add("o", "fmt:/,addr:i,val:i", "/fmt addr value", "write an I/O port", this::writePort);
         t.add("log", "items:s", "item1[,...]", "log these items", this::log);
@@ -78,112 +66,38 @@ final class InspectionCommands {
             case "o" -> value == 0 ? "0" : "0" + Long.toOctalString(value);
             case "x" -> value == 0 ? "0" : "0x" + Long.toHexString(value);
             case "u" -> Long.toUnsignedString(value);
-            case "c" -> character((int) value & 0xff);
+            case "c" -> MemoryCommands.character((int) value);
             default -> Long.toString(value);
         };
     }
 
-    private static String character(int c) {
-        return switch (c) {
-            case '\'' -> "'\\''";
-            case '\\' -> "'\\\\'";
-            case '\n' -> "'\\n'";
-            case '\r' -> "'\\r'";
-            default -> c >= 32 && c <= 126 ? "'" + (char) c + "'" : "'\\x%02x'".formatted(c);
-        };
-    }
-
-    private void physicalMemory(HmpArguments a, StringBuilder out) throws QmpException {
-        String format = a.string("format");
-        if (format.equals("i")) {
-            throw new QmpException("this build has no disassembler");
-        }
-        int size = format.equals("c") ? 1 : (int) a.integer("size", 4);
-        int perLine = size == 1 ? 8 : 16;
-        long address = a.integer("addr", 0);
-        long left = a.integer("count", 1) * size;
-        Machine machine = vmm.machine();
-        while (left > 0) {
-            out.append("%016x:".formatted(address));
-            if (machine == null) {
-                out.append(" Cannot access memory\n");
-                return;
-            }
-            int length = (int) Math.min(left, perLine);
-            for (int at = 0; at < length; at += size) {
-                long value = machine.memory().read(address + at, size);
-                out.append(' ').append(cell(format, value, size));
-            }
-            out.append('\n');
-            address += length;
-            left -= length;
-        }
-    }
-
-    /** A value as wide as the widest of its size. */
-    private static String cell(String format, long value, int size) {
-        int bits = size * 8;
-        long unsigned = size == 8 ? value : value & (1L << bits) - 1;
-        String text =
-                switch (format) {
-                    case "x" -> "0x%0" + size * 2 + "x";
-                    case "o", "u", "d", "c" -> "";
-                    default -> throw new IllegalArgumentException(format);
-                };
-        if (!text.isEmpty()) {
-            return text.formatted(unsigned);
-        }
-        if (format.equals("c")) {
-            return character((int) unsigned);
-        }
-        boolean octal = format.equals("o");
-        int width = octal ? (bits + 2) / 3 : (bits * 10 + 32) / 33;
-        long signed = size == 8 ? value : value << 64 - bits >> 64 - bits;
-        return ("%" + width + "s").formatted(shown(format, format.equals("d") ? signed : unsigned));
-    }
-
-    private void virtualMemory(HmpArguments a, StringBuilder out) {
-        out.append(
-                vmm.machine() == null
-                        ? "Can not dump without CPU\n"
-                        : "virtual addresses cannot be read by this build; use xp and a physical"
-                                + " address\n");
-    }
-
-    private void checksum(HmpArguments a, StringBuilder out) {
-        long start = a.integer("start", 0);
-        int sum = 0;
-        Machine machine = vmm.machine();
-        for (long i = 0; i < (a.integer("size", 0) & 0xffffffffL); i++) {
-            int value = machine == null ? 0 : (int) machine.memory().read(start + i, 1);
-            sum = (sum >> 1 | sum << 15) + value & 0xffff;
-        }
-        out.append("%05d\n".formatted(sum));
-    }
-
-    private static char suffix(long size) {
-        return size == 1 ? 'b' : size == 2 ? 'w' : 'l';
+    /** Bytes of a port access; a format of another size means a byte. */
+    private static int portSize(HmpArguments a) {
+        long size = a.integer("size", 1);
+        return size == 2 || size == 4 ? (int) size : 1;
     }
 
     private void readPort(HmpArguments a, StringBuilder out) {
-        int size = (int) Math.min(4, a.integer("size", 4));
+        int size = portSize(a);
         long port = a.integer("addr", 0) & PORTS;
         Machine machine = vmm.machine();
         if (machine != null && a.has("index")) {
-            machine.ports().write(port++, 1, a.integer("index", 0) & 0xff);
+            machine.ports().write(port++ & PORTS, 1, a.integer("index", 0) & 0xff);
         }
-        long value = machine == null ? -1 : machine.ports().read(port, size);
-        out.append("port%c[0x%04x] = 0x".formatted(suffix(size), port))
-                .append(("%0" + size * 2 + "x").formatted(value & (1L << size * 8) - 1))
+        long value = machine == null ? -1 : machine.ports().read(port & PORTS, size);
+        char suffix = size == 1 ? 'b' : size == 2 ? 'w' : 'l';
+        out.append("port%c[0x%04x] = 0x".formatted(suffix, port & PORTS))
+                .append(
+                        ("%0" + a.integer("size", 1) * 2 + "x")
+                                .formatted(value & (1L << size * 8) - 1))
                 .append('\n');
     }
 
     private void writePort(HmpArguments a, StringBuilder out) {
-        int size = (int) Math.min(4, a.integer("size", 4));
         Machine machine = vmm.machine();
         if (machine != null) {
             AddressSpace ports = machine.ports();
-            ports.write(a.integer("addr", 0) & PORTS, size, a.integer("val", 0));
+            ports.write(a.integer("addr", 0) & PORTS, portSize(a), a.integer("val", 0));
         }
     }
 
@@ -313,12 +227,6 @@ final class InspectionCommands {
                 "device size",
                 "take bytes out of a ring buffer",
                 this::readRing);
-        t.add(
-                "pmemsave",
-                "val:l,size:i,filename:s",
-                "addr size file",
-                "write physical memory to a file",
-                same("pmemsave", "i:val", "i:size", "s:filename"));
         for (String[] job :
                 new String[][] {
                     {"pause", "pause"}, {"resume", "resume"}, {"complete", "switch over"}
@@ -363,19 +271,6 @@ final class InspectionCommands {
                                     .put("property", new JsonString(a.string("property")));
                     JsonValue value = query("qom-get", arguments);
                     out.append(JsonPrinter.pretty(value)).append('\n');
-                });
-        t.add(
-                "cpu",
-                "index:i",
-                "index",
-                "choose the processor that commands are about",
-                (a, out) -> {
-                    Machine machine = vmm.machine();
-                    int count = machine == null ? 0 : machine.vcpus().threads().size();
-                    long index = a.integer("index", 0);
-                    if (index < 0 || index >= count) {
-                        out.append("invalid CPU index\n");
-                    }
                 });
     }
 

@@ -17,6 +17,7 @@ import lockstep.api.MachineInfo;
 import lockstep.api.Memdev;
 import lockstep.api.MemoryDeviceInfo;
 import lockstep.api.MemoryInfo;
+import lockstep.api.MemsaveArguments;
 import lockstep.api.NameInfo;
 import lockstep.api.PmemsaveArguments;
 import lockstep.api.QemuTargetInfo;
@@ -27,6 +28,7 @@ import lockstep.api.UuidInfo;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
+import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.MachineType;
 
@@ -222,7 +224,26 @@ final class MachineInfoCommands implements MachineCommands {
         if (machine == null) {
             throw new QmpException("there is no machine whose memory could be saved");
         }
-        MemoryFile.write(machine.dma(), arguments.val(), arguments.size(), arguments.filename());
+        MemoryFile.write(machine, null, arguments.val(), arguments.size(), arguments.filename());
+    }
+
+    @Override
+    public void memsave(MemsaveArguments arguments) throws QmpException {
+        Machine machine = vmm.machine();
+        long index = arguments.cpuIndex() == null ? 0 : arguments.cpuIndex();
+        CpuRegisters registers =
+                machine == null || index != (int) index
+                        ? null
+                        : machine.vcpus().registers((int) index);
+        if (machine == null || registers == null) {
+            throw new QmpException("Invalid parameter 'cpu-index'");
+        }
+        MemoryFile.write(
+                machine,
+                MemoryCommands.tables(machine, registers),
+                arguments.val(),
+                arguments.size(),
+                arguments.filename());
     }
 
     @Override

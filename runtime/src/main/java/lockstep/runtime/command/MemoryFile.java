@@ -2,7 +2,10 @@ package lockstep.runtime.command;
 
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.PageTables;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.io.OutputStream;
@@ -11,22 +14,44 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
-/** Writes guest memory to a file, for pmemsave. Under the machine lock. */
+/** Writes guest memory to a file, for memsave and pmemsave. Under the machine lock. */
 final class MemoryFile {
     private static final int CHUNK = 1 << 20;
 
+    /** A longer range whose end is no memory is a mistake that would fill a disk. */
+    private static final long LONGEST_HOLE = 1L << 30;
+
     private MemoryFile() {}
 
-    static void write(GuestMemory memory, long address, long size, String filename)
+    /**
+     * Writes a range.
+     *
+     * @param tables what translates the addresses, or null when they are physical
+     * @throws QmpException when the file cannot be written, or memory cannot be read: virtual memory
+     *     without a page, or a large range that ends where no memory is
+     */
+    static void write(
+            Machine machine, @Nullable PageTables tables, long address, long size, String filename)
             throws QmpException {
-        if (size < 0) {
-            throw new QmpException("Parameter 'size' expects a size below 2^63");
-        }
+        boolean outside =
+                size < 0
+                        || tables == null
+                                && size > LONGEST_HOLE
+                                && !machine.memory().mapped(address + size - 1, 1);
         try (OutputStream out = Files.newOutputStream(Path.of(filename))) {
-            byte[] chunk = new byte[(int) Math.min(size, CHUNK)];
-            for (long done = 0; done < size; ) {
+            byte[] chunk = new byte[outside ? 0 : (int) Math.min(size, CHUNK)];
+            for (long done = 0; done < size || outside; ) {
                 int length = (int) Math.min(size - done, chunk.length);
-                memory.read(address + done, chunk, 0, length);
+                if (outside
+                        || tables != null
+                                && !MemoryCommands.read(
+                                        machine, tables, address + done, chunk, length)) {
+                    throw new QmpException(
+                            "Invalid addr 0x%016x/size %d specified".formatted(address, size));
+                }
+                if (tables == null) {
+                    machine.dma().read(address + done, chunk, 0, length);
+                }
                 out.write(chunk, 0, length);
                 done += length;
             }

@@ -6,11 +6,13 @@ import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
@@ -25,10 +27,14 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
 final class MachineOptionSet {
+    private static final int MAX_CPUS = 255;
+    private static final long RAM_UNIT = 8192;
+
     private static final Set<String> ACCELERATORS = Set.of("kvm", "tcg", "qtest");
 
     /** What QEMU lets users set on an accelerator. */
@@ -246,11 +252,51 @@ final class MachineOptionSet {
                 OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
         String size = values.get("size");
         if (size != null) {
-            settings.ramSize = OptionValues.size("size", size, 'M');
+            OptionValues.size("size", size, 'b');
+            boolean bare = Character.isDigit(size.charAt(size.length() - 1));
+            OptionalLong bytes = NumberText.size(bare ? size + "M" : size).toOptional();
+            if (bytes.isEmpty()) {
+                throw new OptionException("Parameter 'memory.size' expects size", false);
+            }
+            settings.ramSize = wholeUnits(bytes.getAsLong());
+        } else if (values.values().isEmpty()) {
+            settings.ramSize = 0;
         }
-        if (values.get("slots") != null || values.get("maxmem") != null) {
+        long slots = values.number("slots", 0);
+        String most = values.get("maxmem");
+        if (most == null) {
+            if (values.get("slots") != null) {
+                throw new OptionException("slots specified but no max-size", false);
+            }
+            return;
+        }
+        long max = OptionValues.size("maxmem", most, 'b');
+        long initial = settings.ramSize == 0 ? Settings.DEFAULT_RAM : settings.ramSize;
+        String sizes =
+                " memory size (0x%x) %%s the initial memory size (0x%x)".formatted(max, initial);
+        if (Long.compareUnsigned(max, initial) < 0) {
+            throw new OptionException(
+                    "invalid value of maxmem: maximum" + sizes.formatted("must be at least"),
+                    false);
+        }
+        if (max == initial && slots != 0) {
+            throw new OptionException(
+                    "invalid value of maxmem: memory slots were specified but maximum"
+                            + sizes.formatted("is equal to"),
+                    false);
+        }
+        if (max != initial) {
             throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
         }
+    }
+
+    /** RAM comes in units of 8 KiB. */
+    private static long wholeUnits(long bytes) throws OptionException {
+        long whole = (bytes + RAM_UNIT - 1) & -RAM_UNIT;
+        if (bytes != 0 && whole == 0) {
+            throw new OptionException("ram size too large", false);
+        }
+        return whole;
     }
 
     private void smp(String text) throws OptionException {
@@ -269,18 +315,7 @@ final class MachineOptionSet {
                                         "maxcpus",
                                         "drawers",
                                         "books"));
-        long sockets = values.number("sockets", 1);
-        long cores = values.number("cores", 1);
-        long threads = values.number("threads", 1);
-        long count = values.number("cpus", 0);
-        if (count == 0) {
-            count = sockets * cores * threads;
-        }
-        if (count < 1 || count > 255) {
-            throw new OptionException(
-                    "Invalid SMP CPUs " + count + ". The max CPUs supported is 255");
-        }
-        settings.cpus = (int) count;
+        settings.topology = CpuTopology.read(values);
     }
 
     private void uuid(String text) throws OptionException {
@@ -365,7 +400,7 @@ final class MachineOptionSet {
                 throw new OptionException("JSON object expected");
             }
             vmm.devices().create(OptionValues.parse(text, "driver").values());
-        } catch (DeviceException | QmpException e) {
+        } catch (DeviceException | QmpException | GuestMemoryException e) {
             throw new OptionException(String.valueOf(e.getMessage()));
         }
     }
@@ -396,6 +431,7 @@ final class MachineOptionSet {
                 throw new OptionException(
                         "Property 'none-machine." + property + "' not found", false);
             }
+            settings.topology.check("none", 1);
             checkProcessor();
             return;
         }
@@ -406,7 +442,8 @@ final class MachineOptionSet {
         if (settings.accelerators.isEmpty()) {
             settings.accelerators.add("kvm");
         }
-        if (settings.ramSize <= 0) {
+        settings.topology.check(type.name(), MAX_CPUS);
+        if (settings.ramSize == 0) {
             settings.ramSize = Settings.DEFAULT_RAM;
         }
         if (settings.nographic) {
@@ -466,7 +503,7 @@ final class MachineOptionSet {
                         settings.machineType == null ? chosen.name() : settings.machineType,
                         Map.copyOf(settings.machineProperties),
                         settings.ramSize,
-                        settings.cpus,
+                        settings.cpus(),
                         settings.cpuModel,
                         List.copyOf(settings.accelerators),
                         settings.bios,

@@ -1,6 +1,6 @@
 package lockstep.runtime.commandline;
 
-import lockstep.qmp.KeyvalText;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.OptionText;
 import lockstep.runtime.spi.OptionException;
 
@@ -8,7 +8,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -74,45 +73,29 @@ public final class OptionValues {
         };
     }
 
-    /** A number that is not negative, or the default. */
+    /** A number of 64 bits or the default; a negative one stands for its bits. */
     public long number(String key, long fallback) throws OptionException {
         String value = values.get(key);
         if (value == null) {
             return fallback;
         }
-        try {
-            long n = Long.decode(value);
-            if (n >= 0) {
-                return n;
-            }
-        } catch (NumberFormatException e) {
-            // Falls through to the one answer for everything that is no number.
-        }
-        throw new OptionException("Parameter '" + key + "' expects a number");
-    }
-
-    /** A number or the default. */
-    public long signed(String key, long fallback) throws OptionException {
-        String value = values.get(key);
-        try {
-            return value == null ? fallback : Long.decode(value);
-        } catch (NumberFormatException e) {
-            throw new OptionException("Parameter '" + key + "' expects a number");
-        }
+        NumberText number = NumberText.wrapping(value);
+        return switch (number.outcome()) {
+            case NUMBER -> number.value();
+            case OUT_OF_RANGE ->
+                    throw new OptionException(
+                            "Value '" + value + "' is too large for parameter '" + key + "'");
+            case INVALID -> throw new OptionException("Parameter '" + key + "' expects a number");
+        };
     }
 
     /** A size in bytes with suffix b, k, M, G, T, P, E; {@code unit} is the suffix when none is given. */
     public static long size(String key, String text, char unit) throws OptionException {
-        OptionalLong bytes = KeyvalText.size(text, unit);
-        if (bytes.isEmpty()) {
-            throw new OptionException(
-                    "Parameter '"
-                            + key
-                            + "' expects a non-negative number below 2^64\n"
-                            + "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-,"
-                            + " peta-\nand exabytes, respectively.");
+        NumberText bytes = NumberText.size(text, unit);
+        if (bytes.outcome() != NumberText.Outcome.NUMBER) {
+            throw new OptionException(bytes.sizeRefusal(key, text));
         }
-        return bytes.getAsLong();
+        return bytes.value();
     }
 
     /** Refuses keys that are not in {@code known}: {@code Invalid parameter 'x'}. */

@@ -188,7 +188,7 @@ final class ProcessOptionSet {
 
     private void addFd(String text) throws OptionException {
         OptionValues values = OptionValues.parse(text, null).only(Set.of("fd", "set", "opaque"));
-        long fd = values.signed("fd", -1);
+        long fd = values.number("fd", -1);
         if (fd < 0) {
             throw new OptionException("fd option is required and must be non-negative");
         }
@@ -198,7 +198,7 @@ final class ProcessOptionSet {
         if (fd > Integer.MAX_VALUE || !FileIo.isInherited((int) fd)) {
             throw new OptionException("fd is not valid or already in use");
         }
-        long set = values.signed("set", -1);
+        long set = values.number("set", -1);
         if (set < 0) {
             throw new OptionException("set option is required and must be non-negative");
         }

@@ -29,7 +29,7 @@ public final class Settings {
     final Map<String, String> machineProperties = new LinkedHashMap<>();
     final List<String> accelerators = new ArrayList<>();
     long ramSize;
-    int cpus = 1;
+    CpuTopology topology = CpuTopology.ONE;
     @Nullable String cpuModel;
     @Nullable String bios;
     @Nullable String vga;
@@ -106,7 +106,7 @@ public final class Settings {
 
     /** The number of vCPUs at start. */
     public int cpus() {
-        return cpus;
+        return topology.cpus();
     }
 
     /** Bytes of guest RAM; 0 when {@code -m} gave none and there is no machine that needs some. */

@@ -5,6 +5,7 @@ import static lockstep.linux.abi.LinuxAbi.KVM_CAP_MAX_VCPUS;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.IntervalTimer;
@@ -17,6 +18,7 @@ import lockstep.runtime.memory.BlockDirtyLog;
 import lockstep.runtime.memory.BusMemory;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.MemoryBackend;
@@ -178,6 +180,11 @@ public final class KvmMachine implements Machine, AutoCloseable {
         vmm.state().register(timer);
     }
 
+    /** Bits of the guest's physical addresses. */
+    public int physicalBits() {
+        return vcpus.all().getFirst().state.physicalBits;
+    }
+
     /** Takes interrupt 0 from the interval timer, for the HPET, or gives it back. */
     public void timerReplaced(boolean replaced) {
         timer.replaced(replaced);
@@ -248,9 +255,12 @@ public final class KvmMachine implements Machine, AutoCloseable {
         }
         AnonymousRam block;
         try {
+            if (maxLength < 0) {
+                throw new LinuxException("cannot set up guest memory '" + name + "'", Errno.ENOMEM);
+            }
             block = new AnonymousRam(name, length, maxLength);
         } catch (LinuxException e) {
-            throw new IllegalStateException(e.getMessage(), e);
+            throw new GuestMemoryException(e.getMessage());
         }
         return added(block);
     }

@@ -5,6 +5,7 @@ import static lockstep.linux.abi.LinuxAbi.*;
 import lockstep.linux.abi.kvm_dirty_log;
 import lockstep.linux.abi.kvm_userspace_memory_region;
 import lockstep.runtime.memory.AnonymousRam;
+import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.memory.MemoryAccelerator;
 import lockstep.runtime.memory.RamBlock;
 
@@ -76,7 +77,7 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
             if (wanted.contains(p)) {
                 int number = numbers.nextClearBit(0);
                 if (number >= maximum) {
-                    throw new IllegalStateException(
+                    throw new GuestMemoryException(
                             "the guest's memory map needs more than " + maximum + " KVM slots");
                 }
                 numbers.set(number);
@@ -103,13 +104,12 @@ final class KvmSlots implements MemoryAccelerator, AutoCloseable {
         try {
             vm.call(KVM_SET_USER_MEMORY_REGION(), region, "KVM_SET_USER_MEMORY_REGION");
         } catch (KvmException e) {
-            throw new IllegalStateException(
+            throw new GuestMemoryException(
                     e.getMessage()
                             + " for "
                             + p.block().name()
-                            + " at 0x"
-                            + Long.toHexString(p.address()),
-                    e);
+                            + ", slot=%d, start=0x%x, size=0x%x"
+                                    .formatted(number, p.address(), length));
         }
     }
 

@@ -6,6 +6,7 @@ import lockstep.linux.abi.kvm_cpuid2;
 import lockstep.linux.abi.kvm_cpuid_entry2;
 import lockstep.linux.abi.kvm_run;
 import lockstep.linux.abi.kvm_signal_mask;
+import lockstep.runtime.InternalFailure;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -266,7 +267,8 @@ final class KvmVcpu {
                 }
             } catch (RuntimeException | Error t) {
                 gate.leave(this);
-                fail("an internal error of the machine: " + t);
+                InternalFailure.log("the machine", t);
+                fail(InternalFailure.text("the machine", t));
                 continue;
             }
             if (result == -Errno.EINTR || result == -Errno.EAGAIN) {

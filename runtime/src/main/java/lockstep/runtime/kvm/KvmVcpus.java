@@ -3,12 +3,16 @@ package lockstep.runtime.kvm;
 import lockstep.api.RunState;
 import lockstep.api.ShutdownCause;
 import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.RegionMap;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.locks.Condition;
 
@@ -145,19 +149,41 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
         }
     }
 
-    @Override
-    public String describe() {
-        StringBuilder out = new StringBuilder();
+    /** Has a vCPU's state fetched while all stand still. */
+    private VcpuState still(int index) {
         boolean resume = running;
         pauseAll();
-        for (KvmVcpu v : vcpus) {
-            attempt(() -> fetch(v));
-            out.append("\nCPU#").append(v.index).append('\n').append(v.describe());
-        }
+        KvmVcpu v = vcpus.get(index);
+        attempt(() -> fetch(v));
         if (resume) {
             resumeAll();
         }
-        return out.toString();
+        return v.state;
+    }
+
+    @Override
+    public String describe(int index) {
+        return "\nCPU#" + index + '\n' + RegisterDump.of(still(index));
+    }
+
+    @Override
+    public @Nullable CpuRegisters registers(int index) {
+        if (index < 0 || index >= vcpus.size()) {
+            return null;
+        }
+        VcpuState s = still(index);
+        return new CpuRegisters(
+                Arrays.stream(s.regs).boxed().toList(),
+                s.rip,
+                s.rflags,
+                Arrays.stream(s.segs)
+                        .map(g -> new CpuRegisters.Segment(g.selector, g.base, g.limit))
+                        .toList(),
+                s.cr0,
+                s.cr2,
+                s.cr3,
+                s.cr4,
+                s.efer);
     }
 
     @Override

@@ -22,10 +22,10 @@ public final class Mapping implements AutoCloseable {
      * Zeroed memory of this process, taken from the host page by page as it is touched.
      *
      * @param length bytes, rounded up to whole pages by the kernel
+     * @param what what the error says that could not be done
      */
-    public static Mapping anonymous(long length) throws LinuxException {
-        return anonymous(
-                length, false, false, "cannot set up guest memory of " + length + " bytes");
+    public static Mapping anonymous(long length, String what) throws LinuxException {
+        return anonymous(length, false, true, what);
     }
 
     /**

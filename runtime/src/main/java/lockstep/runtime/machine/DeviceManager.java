@@ -128,13 +128,14 @@ public final class DeviceManager {
         if (id != null && find(id) != null) {
             throw new DeviceException("Duplicate device ID '" + id + "'");
         }
+        Map<String, String> defaults = new LinkedHashMap<>();
         globals.forEach(
                 (key, value) -> {
                     if (key.startsWith(driver + ".")) {
-                        rest.putIfAbsent(key.substring(driver.length() + 1), value);
+                        defaults.put(key.substring(driver.length() + 1), value);
                     }
                 });
-        return new Request(factory, new DeviceOptions(driver, id, path(id), bus, rest), machine);
+        return new Request(factory, new DeviceOptions(driver, id, path(id), bus, rest, defaults), machine);
     }
 
     private static String busType(String driver) {

@@ -1,5 +1,7 @@
 package lockstep.runtime.machine;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 
 /** All vCPUs of a machine, as run control sees them. Called under the machine lock. */
@@ -27,9 +29,14 @@ public interface VcpuGroup {
     /** Raises a non-maskable interrupt on every vCPU. */
     default void injectNmi() {}
 
-    /** The registers of every vCPU, for {@code info registers}. Stops the vCPUs for a moment. */
-    default String describe() {
+    /** The registers of a vCPU as {@code info registers} shows them. Stops the vCPUs for a moment. */
+    default String describe(int index) {
         return "";
+    }
+
+    /** The registers of a vCPU, or null when there is none. Stops the vCPUs for a moment. */
+    default @Nullable CpuRegisters registers(int index) {
+        return null;
     }
 
     /** Ends and joins the vCPU threads. */

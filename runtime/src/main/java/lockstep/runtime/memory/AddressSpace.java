@@ -1,5 +1,7 @@
 package lockstep.runtime.memory;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The guest's physical memory or its I/O ports: ranges of RAM and of device registers, possibly
  * overlapping, the higher priority on top. Changed under the machine lock; changes reach the
@@ -39,6 +41,15 @@ public interface AddressSpace {
 
     /** Ends a transaction. */
     void commit();
+
+    /** RAM or ROM at a guest's address: the region's name and the address in this process. */
+    record RamPlace(String region, long host) {}
+
+    /** The RAM at an address, or null. */
+    @Nullable RamPlace ram(long address);
+
+    /** Whether there is RAM, ROM or a device at every address of a range. */
+    boolean mapped(long address, long length);
 
     /** One access as a vCPU would make it, {@code size} 1, 2, 4 or 8; unmapped reads give all ones. */
     long read(long address, int size);

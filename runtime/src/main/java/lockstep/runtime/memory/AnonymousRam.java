@@ -54,7 +54,7 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
             throw new IllegalArgumentException(
                     "length of RAM block " + name + ": " + usedLength + " of " + maxLength);
         }
-        return Mapping.anonymous(maxLength);
+        return Mapping.anonymous(maxLength, "cannot set up guest memory '" + name + "'");
     }
 
     @Override

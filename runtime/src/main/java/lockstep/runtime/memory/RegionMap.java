@@ -285,6 +285,36 @@ public final class RegionMap implements AddressSpace {
         return null;
     }
 
+    @Override
+    public boolean mapped(long address, long length) {
+        long stop = address + length;
+        if (address < 0 || stop < address) {
+            return false;
+        }
+        for (long at = address; at < stop; ) {
+            Range r = find(at);
+            if (r == null) {
+                return false;
+            }
+            at = r.end;
+        }
+        return true;
+    }
+
+    @Override
+    public @Nullable RamPlace ram(long address) {
+        Range r = find(address);
+        AnonymousRam block = r == null ? null : r.region.block;
+        return r == null || block == null
+                ? null
+                : new RamPlace(
+                        r.region.name,
+                        block.memory().address()
+                                + r.region.blockOffset
+                                + r.offset
+                                + (address - r.start));
+    }
+
     // ---- accesses
 
     @Override

@@ -1,6 +1,6 @@
 package lockstep.runtime.migration;
 
-import org.jspecify.annotations.Nullable;
+import lockstep.qmp.NumberText;
 
 import java.util.List;
 
@@ -84,19 +84,11 @@ sealed interface Address {
             return new File(text, 0);
         }
         String number = text.substring(at + ",offset=".length());
-        try {
-            long offset = Long.decode(number);
-            if (offset >= 0) {
-                return new File(text.substring(0, at), offset);
-            }
-        } catch (NumberFormatException e) {
-            throw badOffset(number, e);
+        long offset = NumberText.size(number).toOptional().orElse(-1);
+        if (offset >= 0) {
+            return new File(text.substring(0, at), offset);
         }
-        throw badOffset(number, null);
-    }
-
-    private static IllegalArgumentException badOffset(String number, @Nullable Throwable cause) {
-        return new IllegalArgumentException(
-                "file URI has bad offset " + number + ": Invalid argument", cause);
+        throw new IllegalArgumentException(
+                "file URI has bad offset " + number + ": Invalid argument");
     }
 }

@@ -19,12 +19,14 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
 
 import java.util.List;
-import java.util.Locale;
+import java.util.OptionalLong;
+import java.util.Set;
 
 /** The human monitor's commands about migration. Under the machine lock. */
 final class MigrationMonitor {
@@ -179,23 +181,37 @@ final class MigrationMonitor {
         service.migrateSetParameters(MigrateSetParameters.read(new JsonInputVisitor(change), null));
     }
 
+    /** What counts in bytes, or is read as if it did. */
+    private static final Set<String> SIZES =
+            Set.of(
+                    "announce-initial",
+                    "announce-max",
+                    "announce-rounds",
+                    "announce-step",
+                    "downtime-limit",
+                    "xbzrle-cache-size");
+
     /** A number; the bandwidths are in MiB unless a suffix says otherwise. */
     private static long size(String name, String text) throws QmpException {
-        boolean bytes = name.endsWith("bandwidth") || name.endsWith("cache-size");
-        long unit = name.endsWith("bandwidth") ? 1 << 20 : 1;
-        String digits = text;
-        if (bytes && !text.isEmpty()) {
-            int at = "BKMGT".indexOf(text.toUpperCase(Locale.ROOT).charAt(text.length() - 1));
-            if (at >= 0) {
-                unit = 1L << 10 * at;
-                digits = text.substring(0, text.length() - 1);
+        if (name.endsWith("bandwidth")) {
+            NumberText size = NumberText.size(text, 'M');
+            if (size.outcome() != NumberText.Outcome.NUMBER || size.value() < 0) {
+                throw new QmpException("Invalid size " + text);
             }
+            return size.value();
         }
-        try {
-            return Math.multiplyExact(Long.parseLong(digits), unit);
-        } catch (NumberFormatException | ArithmeticException e) {
+        if (SIZES.contains(name)) {
+            NumberText size = NumberText.size(text);
+            if (size.outcome() != NumberText.Outcome.NUMBER) {
+                throw new QmpException(size.sizeRefusal(name, text));
+            }
+            return size.value();
+        }
+        OptionalLong number = NumberText.wrapping(text).toOptional();
+        if (number.isEmpty()) {
             throw new QmpException("Parameter '" + name + "' expects uint64");
         }
+        return number.getAsLong();
     }
 
     private JsonObject shown() {

@@ -1,19 +1,25 @@
 package lockstep.runtime.monitor;
 
+import org.jspecify.annotations.Nullable;
+
+import java.util.function.Function;
+
 /**
- * The integer expressions of the human monitor: decimal, 0x, 0 octal, {@code + - * / % & | ^ ~ ( )}. One
- * ends where no operator follows, so that another argument can stand behind it.
+ * The integer expressions of the human monitor: decimal, 0x, 0 octal, {@code + - * / % & | ^ ~ ( )}
+ * and {@code $} in front of a register's name; 64 bits, wrapping. One ends where no operator follows, so that another argument can stand behind it.
  */
 final class HmpExpression {
-    private static final int MAXIMUM_DEPTH = 64;
+    private static final int MAXIMUM_DEPTH = 256;
 
     private final String text;
+    private final Function<String, @Nullable Long> registers;
     private int at;
     private int depth;
 
-    /** Reads {@code text} from {@code at}. */
-    HmpExpression(String text, int at) {
+    /** Reads {@code text} from {@code at}; {@code registers} gives values of names, or null. */
+    HmpExpression(String text, int at, Function<String, @Nullable Long> registers) {
         this.text = text;
+        this.registers = registers;
         this.at = at;
     }
 
@@ -105,7 +111,9 @@ final class HmpExpression {
                     at += 3;
                     return value;
                 }
-                case '$' -> throw new IllegalArgumentException("unknown register");
+                case '$' -> {
+                    return register();
+                }
                 case 0 -> throw new IllegalArgumentException("unexpected end of expression");
                 default -> {
                     return number();
@@ -114,6 +122,26 @@ final class HmpExpression {
         } finally {
             depth--;
         }
+    }
+
+    private long register() {
+        int start = ++at;
+        while (at < text.length() && isName(text.charAt(at))) {
+            at++;
+        }
+        Long value = registers.apply(text.substring(start, at));
+        if (value == null) {
+            throw new IllegalArgumentException("unknown register");
+        }
+        return value;
+    }
+
+    private static boolean isName(char c) {
+        return c >= 'a' && c <= 'z'
+                || c >= 'A' && c <= 'Z'
+                || c >= '0' && c <= '9'
+                || c == '_'
+                || c == '.';
     }
 
     private long number() {

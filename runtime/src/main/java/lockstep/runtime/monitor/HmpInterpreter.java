@@ -1,8 +1,9 @@
 package lockstep.runtime.monitor;
 
-import lockstep.qmp.KeyvalText;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
+import lockstep.runtime.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 
@@ -27,7 +28,13 @@ public final class HmpInterpreter {
         }
     }
 
+    /** A {@code /4xb}: how many, in which base, of which size. */
+    private record Format(int count, char letter, int size) {}
+
     private final HmpTable table;
+
+    /** What the last one was: its letter and size are those of the next that gives none. */
+    private Format format = new Format(1, 'x', 4);
 
     /** Over the commands of {@code table}. */
     public HmpInterpreter(HmpTable table) {
@@ -74,6 +81,10 @@ public final class HmpInterpreter {
             out.append("Error: ").append(e.description()).append('\n');
         } catch (TryLater e) {
             throw e;
+        } catch (RuntimeException | StackOverflowError | OutOfMemoryError e) {
+            InternalFailure.log("command '" + names + "'", e);
+            out.append("Error: ").append(InternalFailure.text("command '" + names + "'", e));
+            out.append('\n');
         } catch (Exception e) {
             out.append("Error: ").append(String.valueOf(e.getMessage())).append('\n');
         }
@@ -97,7 +108,7 @@ public final class HmpInterpreter {
         return list;
     }
 
-    private static void parse(String pattern, String names, Cursor cursor, HmpArguments arguments)
+    private void parse(String pattern, String names, Cursor cursor, HmpArguments arguments)
             throws SyntaxException {
         List<Parameter> parameters = parameters(pattern);
         for (int i = 0; i < parameters.size(); i++) {
@@ -108,7 +119,10 @@ public final class HmpInterpreter {
                 continue;
             }
             if (p.type().equals("/")) {
-                cursor.format(arguments);
+                format = cursor.format(format);
+                arguments.put("count", (long) format.count());
+                arguments.put("format", String.valueOf(format.letter()));
+                arguments.put("size", (long) format.size());
                 continue;
             }
             if (cursor.done()) {
@@ -118,6 +132,12 @@ public final class HmpInterpreter {
                 if (p.optional()) {
                     continue;
                 }
+                if (p.type().equals("b")) {
+                    throw notOnOff();
+                }
+                if (p.type().equals("o")) {
+                    throw new SyntaxException("invalid size");
+                }
                 if (p.type().equals("O")) {
                     arguments.put(p.name(), ""); // The options' reader says which one is missing.
                     continue;
@@ -126,8 +146,10 @@ public final class HmpInterpreter {
             }
             switch (p.type()) {
                 case "S" -> arguments.put(p.name(), cursor.rest());
-                case "i", "l", "M" -> arguments.put(p.name(), cursor.expression());
-                case "o" -> arguments.put(p.name(), size(names, cursor.token(names)));
+                case "i" -> arguments.put(p.name(), word(names, cursor.expression(table)));
+                case "l" -> arguments.put(p.name(), cursor.expression(table));
+                case "M" -> arguments.put(p.name(), bytes(cursor.expression(table)));
+                case "o" -> arguments.put(p.name(), cursor.size());
                 case "b" -> arguments.put(p.name(), onOff(cursor.token(names)));
                 default -> arguments.put(p.name(), cursor.token(names));
             }
@@ -160,8 +182,6 @@ public final class HmpInterpreter {
         return switch (type) {
             case "F" -> "filename expected";
             case "B" -> "block device name expected";
-            case "o" -> "size expected";
-            case "b" -> "'on' or 'off' expected";
             default -> "string expected";
         };
     }
@@ -170,19 +190,34 @@ public final class HmpInterpreter {
         return Set.of("i", "l", "M").contains(p.type());
     }
 
-    private static Long size(String names, String text) throws SyntaxException {
-        var size = KeyvalText.size(text, 'M');
-        if (size.isEmpty()) {
-            throw new SyntaxException(names + ": invalid size '" + text + "'");
+    /** An argument of 32 bits; negative numbers do not fit. */
+    private static Long word(String names, long value) throws SyntaxException {
+        if (value >>> 32 != 0) {
+            throw new SyntaxException("'" + names + "' has failed: integer is for 32-bit values");
         }
-        return size.getAsLong();
+        return value;
+    }
+
+    /** An argument in MiB. */
+    private static Long bytes(long value) throws SyntaxException {
+        if (value < 0) {
+            throw new SyntaxException("enter a positive value");
+        }
+        if (value > Long.MAX_VALUE >> 20) {
+            throw new SyntaxException("number too large");
+        }
+        return value << 20;
+    }
+
+    private static SyntaxException notOnOff() {
+        return new SyntaxException("Expected 'on' or 'off'");
     }
 
     private static Boolean onOff(String text) throws SyntaxException {
         return switch (text) {
             case "on" -> Boolean.TRUE;
             case "off" -> Boolean.FALSE;
-            default -> throw new SyntaxException("Expected 'on' or 'off'");
+            default -> throw notOnOff();
         };
     }
 
@@ -232,8 +267,8 @@ public final class HmpInterpreter {
             }
         }
 
-        Long expression() throws SyntaxException {
-            HmpExpression expression = new HmpExpression(line, at);
+        Long expression(HmpTable table) throws SyntaxException {
+            HmpExpression expression = new HmpExpression(line, at, table::register);
             try {
                 long value = expression.evaluate();
                 at = expression.end();
@@ -243,39 +278,41 @@ public final class HmpInterpreter {
             }
         }
 
-        /** {@code /4xb}: how many, in which base, of which size; 1, hexadecimal and 4 bytes if not given. */
-        void format(HmpArguments arguments) throws SyntaxException {
-            long count = 1;
-            char format = 'x';
-            long size = 4;
-            if (peek(0) == '/') {
+        /** Bytes, in MiB without a suffix. */
+        Long size() throws SyntaxException {
+            NumberText size = NumberText.sizeAt(line, at, 'M');
+            if (size.outcome() != NumberText.Outcome.NUMBER || size.value() < 0) {
+                throw new SyntaxException("invalid size");
+            }
+            at = size.end();
+            return size.value();
+        }
+
+        /** What stands behind a slash; {@code last} is what counts where there is nothing. */
+        Format format(Format last) throws SyntaxException {
+            if (peek(0) != '/') {
+                return new Format(1, last.letter(), last.size());
+            }
+            at++;
+            int count = peek(0) >= '0' && peek(0) <= '9' ? 0 : 1;
+            while (peek(0) >= '0' && peek(0) <= '9') {
+                count = count * 10 + peek(0) - '0'; // 32 bits that wrap, as in QEMU
                 at++;
-                int digits = at;
-                while (Character.isDigit(peek(0))) {
-                    at++;
-                }
-                if (at > digits) {
-                    count =
-                            Math.min(
-                                    Long.parseLong(
-                                            line.substring(digits, Math.min(at, digits + 9))),
-                                    1 << 20);
-                }
-                while (!done() && !Character.isWhitespace(peek(0))) {
-                    char c = line.charAt(at++);
-                    switch (c) {
-                        case 'o', 'd', 'u', 'x', 'i', 'c' -> format = c;
-                        case 'b' -> size = 1;
-                        case 'h' -> size = 2;
-                        case 'w' -> size = 4;
-                        case 'g', 'L' -> size = 8;
-                        default -> throw new SyntaxException("invalid char in format: '" + c + "'");
-                    }
+            }
+            char letter = last.letter();
+            int size = last.size();
+            while (!done() && !Character.isWhitespace(peek(0))) {
+                char c = line.charAt(at++);
+                switch (c) {
+                    case 'o', 'd', 'u', 'x', 'i', 'c' -> letter = c;
+                    case 'b' -> size = 1;
+                    case 'h' -> size = 2;
+                    case 'w' -> size = 4;
+                    case 'g', 'L' -> size = 8;
+                    default -> throw new SyntaxException("invalid char in format: '" + c + "'");
                 }
             }
-            arguments.put("count", count);
-            arguments.put("format", String.valueOf(format));
-            arguments.put("size", size);
+            return new Format(count, letter, size);
         }
 
         String rest() {

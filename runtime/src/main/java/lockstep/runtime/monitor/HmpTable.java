@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * The commands of the human monitor, and those behind {@code info}. Filled at start, before the main
@@ -14,6 +15,17 @@ import java.util.Map;
 public final class HmpTable {
     private final Map<String, HmpCommand> commands = new LinkedHashMap<>();
     private final Map<String, HmpCommand> infos = new LinkedHashMap<>();
+    private Function<String, @Nullable Long> registers = name -> null;
+
+    /** Says what a register of the processor holds, by its name, or null; none is known without this. */
+    public void registers(Function<String, @Nullable Long> source) {
+        registers = source;
+    }
+
+    /** The value of a register, or null when there is none of that name. */
+    public @Nullable Long register(String name) {
+        return registers.apply(name);
+    }
 
     /** Adds a command. */
     public void add(HmpCommand command) {

@@ -1,10 +1,13 @@
 package lockstep.runtime.spi;
 
+import lockstep.qmp.NumberText;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -19,30 +22,36 @@ public final class DeviceOptions {
     private final @Nullable String bus;
     private final Map<String, String> values;
     private final Set<String> unknown;
+    private final Set<String> globals;
 
     /** Of a device that the board makes. */
     public DeviceOptions(
             String driver, @Nullable String id, @Nullable String bus, Map<String, String> values) {
-        this(driver, id, "/machine/unattached", bus, values);
+        this(driver, id, "/machine/unattached", bus, values, Map.of());
     }
 
     /**
      * With every property but {@code driver}, {@code id} and {@code bus}; nested names are dotted.
      *
      * @param path where the device will be in the object tree
+     * @param globals defaults of {@code -global}, which {@code values} come before
      */
     public DeviceOptions(
             String driver,
             @Nullable String id,
             String path,
             @Nullable String bus,
-            Map<String, String> values) {
+            Map<String, String> values,
+            Map<String, String> globals) {
         this.driver = driver;
         this.id = id;
         this.path = path;
         this.bus = bus;
-        this.values = new LinkedHashMap<>(values);
-        this.unknown = new LinkedHashSet<>(values.keySet());
+        this.values = new LinkedHashMap<>(globals);
+        this.values.putAll(values);
+        this.unknown = new LinkedHashSet<>(this.values.keySet());
+        this.globals = new LinkedHashSet<>(globals.keySet());
+        this.globals.removeAll(values.keySet());
     }
 
     /** The driver's name, such as {@code e1000}. */
@@ -84,27 +93,96 @@ public final class DeviceOptions {
             case null -> fallback;
             case "on", "yes", "true", "y" -> true;
             case "off", "no", "false", "n" -> false;
-            default -> throw new DeviceException("Parameter '" + name + "' expects 'on' or 'off'");
+            default -> throw refusal(name, "Parameter '" + name + "' expects 'on' or 'off'");
         };
     }
 
-    /** An integer property (decimal, 0x hexadecimal) between {@code min} and {@code max}. */
+    /**
+     * An integer property between {@code min} and {@code max}: 32 bits, signed if {@code min} is
+     * negative. Decimal, 0x hexadecimal or 0 octal.
+     */
     public long integer(String name, long fallback, long min, long max) throws DeviceException {
         String value = string(name);
         if (value == null) {
             return fallback;
         }
-        long number;
-        try {
-            number = Long.decode(value);
-        } catch (NumberFormatException e) {
-            throw new DeviceException("Parameter '" + name + "' expects a number");
+        boolean signed = min < 0;
+        OptionalLong read =
+                (signed ? NumberText.signed(value) : NumberText.wrapping(value)).toOptional();
+        if (read.isEmpty()) {
+            throw refusal(name, value, signed ? "int64" : "uint64");
+        }
+        long number = read.getAsLong();
+        if (signed ? number != (int) number : number >>> 32 != 0) {
+            throw refusal(
+                    name, "Parameter '" + name + "' expects " + (signed ? "int32_t" : "uint32_t"));
         }
         if (number < min || number > max) {
-            throw new DeviceException(
+            throw refusal(
+                    name,
                     "Property '" + driver + "." + name + "' doesn't take value '" + value + "'");
         }
         return number;
+    }
+
+    /** A 64-bit unsigned property; negative texts stand for their 64 bits. */
+    public long uint64(String name, long fallback) throws DeviceException {
+        String value = string(name);
+        if (value == null) {
+            return fallback;
+        }
+        OptionalLong read = NumberText.wrapping(value).toOptional();
+        if (read.isEmpty()) {
+            throw refusal(name, value, "uint64");
+        }
+        return read.getAsLong();
+    }
+
+    /** A property in bytes that takes suffixes, between {@code min} and {@code max}. */
+    public long size(String name, long fallback, long min, long max) throws DeviceException {
+        String value = string(name);
+        if (value == null) {
+            return fallback;
+        }
+        OptionalLong read = NumberText.size(value).toOptional();
+        if (read.isEmpty()) {
+            throw refusal(name, "Parameter '" + name + "' expects size");
+        }
+        long size = read.getAsLong();
+        if (size < min || size > max) {
+            throw refusal(
+                    name,
+                    "Property ."
+                            + name
+                            + " doesn't take value "
+                            + size
+                            + " (minimum: "
+                            + min
+                            + ", maximum: "
+                            + max
+                            + ")");
+        }
+        return size;
+    }
+
+    /** The text for what is no integer: options and the defaults of -global are read by two readers. */
+    private DeviceException refusal(String name, String value, String type) {
+        String expected = globals.contains(name) ? type : "integer";
+        return refusal(name, "Parameter '" + name + "' expects " + expected);
+    }
+
+    private DeviceException refusal(String name, String text) {
+        String origin =
+                globals.contains(name)
+                        ? "can't apply global "
+                                + driver
+                                + "."
+                                + name
+                                + "="
+                                + values.get(name)
+                                + ": "
+                        : "";
+        return new DeviceException(origin + text);
     }
 
     /**
@@ -114,7 +192,7 @@ public final class DeviceOptions {
      */
     public void finish() throws DeviceException {
         for (String name : unknown) {
-            throw new DeviceException("Property '" + driver + "." + name + "' not found");
+            throw refusal(name, "Property '" + driver + "." + name + "' not found");
         }
     }
 }

@@ -1,0 +1,309 @@
+package lockstep.runtime;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonPrinter;
+import lockstep.runtime.machine.CpuRegisters;
+import lockstep.runtime.monitor.HmpCommand;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The monitors' commands with counts, addresses and sizes that no one should give. What QEMU 7.2 prints
+ * for the same guest stands beside them.
+ */
+@Timeout(value = 120, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+final class NastyNumbersTest {
+    static final List<String> NUMBERS =
+            List.of(
+                    "0",
+                    "1",
+                    "-1",
+                    "1.5",
+                    "0.5K",
+                    ".5M",
+                    "5.",
+                    "1kk",
+                    "1 M",
+                    "+1",
+                    "--1",
+                    "0x10",
+                    "0x10M",
+                    "0x",
+                    "08",
+                    "1e3",
+                    "1E",
+                    "64T",
+                    "16E",
+                    "8E",
+                    "9223372036854775807",
+                    "9223372036854775808",
+                    "18446744073709551615",
+                    "18446744073709551616",
+                    "99999999999999999999",
+                    "-9223372036854775808",
+                    "-9223372036854775809",
+                    "nan",
+                    "inf",
+                    "",
+                    "abc",
+                    "M",
+                    "4294967295",
+                    "4294967296",
+                    "2147483648",
+                    "65536",
+                    "256",
+                    "1/0",
+                    "(1",
+                    "$eax",
+                    "$",
+                    "-9223372036854775808/-1");
+
+    /** They end the process, or change what is traced in all of this JVM. */
+    private static final List<String> EXCEPT = List.of("quit", "log", "logfile", "trace-event");
+
+    @TempDir Path directory;
+    private TestVmm vmm;
+    private TestMachine machine;
+
+    @BeforeEach
+    void start() throws Exception {
+        vmm = TestVmm.start();
+        machine = new TestMachine(vmm.vmm(), 16 << 20);
+        machine.rom(
+                0xff0,
+                new byte[] {
+                    (byte) 0xea,
+                    0x5b,
+                    (byte) 0xe0,
+                    0,
+                    (byte) 0xf0,
+                    0x30,
+                    0x36,
+                    0x2f,
+                    0x32,
+                    0x33,
+                    0x2f,
+                    0x39,
+                    0x39,
+                    0,
+                    (byte) 0xfc,
+                    0
+                });
+        vmm.vmm().lock().run(() -> vmm.vmm().machine(machine));
+    }
+
+    @AfterEach
+    void stop() {
+        vmm.close();
+    }
+
+    private String hmp(String line) {
+        StringBuilder out = new StringBuilder();
+        vmm.vmm().lock().run(() -> out.append(vmm.vmm().monitors().interpreter().run(line)));
+        return out.toString().replace("\nTry \"help ", "\n?\"");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "xp /4x 0|0000000000000000: 0x00000000 0x00000000 0x00000000 0x00000000",
+                "xp /999999999999x 0xfffffffffffffff0|fffffffffffffff0: Cannot access memory",
+                "xp /2147483647x 0x100000000000|``",
+                "xp /0x 0|``",
+                "xp /4gx 0x100000000|0000000100000000: Cannot access memory",
+                "xp /1gx 0xfffffff0|00000000fffffff0: 0x2f3630f000e05bea",
+                "xp /2go 0xfffffff0|00000000fffffff0: 0274661417000070055752  "
+                        + " 03740003447113631462",
+                "xp /5bo 0xfffffff0|00000000fffffff0: 0352 0133 0340   0 0360",
+                "xp /5bd 0xfffffff0|00000000fffffff0: 234  91 224   0 240",
+                "xp /5hd 0xfffffff0|00000000fffffff0: 23530   224 12528 12086 13106",
+                "xp /1gd 0xfffffff0|00000000fffffff0:  3401960375889976298",
+                "xp /5hc 0xfffffff0|00000000fffffff0: '\\xea' '[' '\\xe0' '\\x00' '\\xf0' '0' '6'"
+                        + " '/' '2' '3'",
+                "xp /x -16|fffffffffffffff0: Cannot access memory",
+                "xp /4294967297bx 0xfffffff0|00000000fffffff0: 0xea",
+                "xp /1073741824wx 0xfffffff0|``",
+                "x /4x 0x100000000|0000000100000000: Cannot access memory",
+                "xp /4x $pc|00000000fffffff0: 0x00e05bea 0x2f3630f0 0x392f3332 0x00fc0039",
+                "print $cs.limit|0xffff",
+                "print $eflags|0x2",
+                "print /d -1|-1",
+                "print /u -1|18446744073709551615",
+                "print /o -1|01777777777777777777777",
+                "print /c 0x141|'\\x141'",
+                "print 9223372036854775808|0x8000000000000000",
+                "print 4294967296*4294967296|0",
+                "print /d -9223372036854775808/-1|-9223372036854775808",
+                "print 1 -1|0",
+                "sum 0 16|00000",
+                "sum 0xfffffff0 16|00000",
+                "gva2gpa 0xfffffff0|gpa: 0xfffffff0",
+                "gva2gpa -1|gpa: 0xfffffffffffff",
+                "gpa2hva 0x100000000|No memory is mapped at address 0x100000000",
+                "gpa2hva -1|No memory is mapped at address 0xffffffffffffffff",
+                "cpu 1|invalid CPU index",
+                "info registers 5|CPU#5 not available",
+                "i /b 0x123456|portb[0x3456] = 0xff",
+                "i /g 0x80|portb[0x0080] = 0x00000000000000ff"
+            })
+    void answersAsQemu(String command, String answer) {
+        assertEquals(answer.isEmpty() ? "" : answer + "\n", hmp(command));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "xp /-1x 0|invalid char in format: '-'",
+                "xp /x4 0|invalid char in format: '4'",
+                "xp /4s 0|invalid char in format: 's'",
+                "xp|unexpected end of expression",
+                "xp /4x foo|invalid char 'f' in expression",
+                "xp /4x $nosuch|unknown register",
+                "print 1/0|division by zero",
+                "print (1+2|')' expected",
+                "print 0x1ffffffffffffffff|number too large",
+                "print 18446744073709551616|number too large",
+                "print 1K|print|p: extraneous characters at the end of line",
+                "sum 0 -1|'sum' has failed: integer is for 32-bit values",
+                "cpu -1|'cpu' has failed: integer is for 32-bit values",
+                "balloon -1|enter a positive value",
+                "memsave 0 16 /tmp/x|invalid char 't' in expression",
+                "memsave 0 4294967296 \"x\"|'memsave' has failed: integer is for 32-bit values"
+            })
+    void refusesAsQemu(String line) {
+        int bar = line.indexOf('|');
+        assertTrue(hmp(line.substring(0, bar)).startsWith(line.substring(bar + 1) + "\n?"), line);
+    }
+
+    /** A dump of everything ends soon, and says so. */
+    @Test
+    void aDumpIsBounded() {
+        String all = hmp("xp /999999999999x 0");
+        assertEquals((1 << 20) / 16 + 1, all.lines().count());
+        assertTrue(all.endsWith("are shown at once\n"));
+        assertEquals(
+                "00000000fffffff8: 0x32 0x33 0x2f 0x39 0x39 0x00 0xfc 0x00\n"
+                        + "0000000100000000: Cannot access memory\n",
+                hmp("xp /2147483647bx 0xfffffff8"));
+    }
+
+    /** The letter and the size of a format stay for the next one. */
+    @Test
+    void aFormatIsKept() {
+        hmp("xp /8bx 0");
+        assertEquals("00000000fffffff0: 0xea 0x5b\n", hmp("xp /2 0xfffffff0"));
+        assertEquals("00000000fffffff0: 0xea\n", hmp("xp 0xfffffff0"));
+    }
+
+    @Test
+    void memoryGoesToFiles() throws Exception {
+        machine.dma().writeLong(0x3000, 0x1122334455667788L);
+        Path file = directory.resolve("m");
+        assertEquals("", hmp("memsave 0x3000 8 \"" + file + "\""));
+        assertEquals(8, Files.size(file));
+        assertEquals((byte) 0x88, Files.readAllBytes(file)[0]);
+        assertEquals(
+                "Error: Invalid addr 0x00000000fffffff0/size 32 specified\n",
+                hmp("memsave 0xfffffff0 32 \"" + file + "\""));
+        assertEquals(
+                "Error: Could not open '/nonexistent/x': No such file or directory\n",
+                hmp("memsave 0 16 \"/nonexistent/x\""));
+        assertTrue(
+                qmp("pmemsave", "{'val':0,'size':4611686018427387904,'filename':'" + file + "'}")
+                        .contains("Invalid addr 0x0000000000000000/size 4611686018427387904"));
+        assertTrue(
+                qmp("memsave", "{'val':0,'size':-1,'filename':'" + file + "'}")
+                        .contains("Invalid addr"));
+        assertTrue(
+                qmp("memsave", "{'val':0,'size':1,'filename':'x','cpu-index':4294967296}")
+                        .contains("Invalid parameter 'cpu-index'"));
+    }
+
+    /** Virtual addresses go through the guest's tables. */
+    @Test
+    void virtualMemory() {
+        machine.dma().writeLong(0x1000, 0x2003); // level 4
+        machine.dma().writeLong(0x2000, 0x3003); // level 3
+        machine.dma().writeLong(0x3000, 0x20_0083); // level 2: 2 MiB at 2 MiB
+        machine.dma().writeLong(0x20_0123, 0xabcdef);
+        CpuRegisters r = machine.registers;
+        machine.registers =
+                new CpuRegisters(
+                        r.general(), 0, 0, r.segments(), 0x80000011L, 0, 0x1000, 0x20, 0x500);
+        assertEquals("gpa: 0x200123\n", hmp("gva2gpa 0x123"));
+        assertEquals("0000000000000123: 0x00abcdef\n", hmp("x /1wx 0x123"));
+        assertEquals("Unmapped\n", hmp("gva2gpa 0x200000"));
+        assertEquals("Unmapped\n", hmp("gva2gpa 0x800000000000"));
+        assertEquals("0000000000200000: Cannot access memory\n", hmp("x /4 0x200000"));
+    }
+
+    private String qmp(String command, String arguments) throws Exception {
+        JsonObject request =
+                new JsonObject()
+                        .put("execute", command)
+                        .put("arguments", lockstep.qmp.JsonStreamParser.parse(arguments));
+        StringBuilder reply = new StringBuilder();
+        vmm.vmm()
+                .lock()
+                .run(
+                        () -> {
+                            JsonObject answer = vmm.vmm().commands().dispatch(request, false);
+                            reply.append(answer == null ? "" : JsonPrinter.compact(answer));
+                        });
+        return reply.toString();
+    }
+
+    /** Every command of the human monitor, each argument in turn a nasty one: an answer, never a bug's. */
+    @Test
+    void everyHumanCommand() {
+        Path output = directory.resolve("output");
+        for (HmpCommand c : vmm.vmm().hmp().all()) {
+            String name = c.names().getFirst();
+            if (EXCEPT.contains(name)) {
+                continue;
+            }
+            String[] parameters =
+                    c.pattern().isEmpty() ? new String[] {""} : c.pattern().split(",");
+            for (String number : NUMBERS) {
+                for (int at = 0; at < parameters.length; at++) {
+                    List<String> words = new ArrayList<>();
+                    for (int i = 0; i < parameters.length; i++) {
+                        boolean file = parameters[i].startsWith("filename");
+                        words.add(file ? "\"" + output + "\"" : i == at ? number : "1");
+                    }
+                    sane(name + " " + String.join(" ", words));
+                }
+                sane(name + " /" + number + "x 0");
+            }
+        }
+        for (HmpCommand c : vmm.vmm().hmp().allInfo()) {
+            NUMBERS.forEach(n -> sane("info " + c.names().getFirst() + " " + n));
+        }
+    }
+
+    private void sane(String line) {
+        String answer = hmp(line);
+        assertFalse(answer.contains("nternal error"), line + ": " + answer);
+        assertFalse(answer.contains("Exception"), line + ": " + answer);
+        assertTrue(answer.length() < 16 << 20, line);
+    }
+}
