@@ -396,8 +396,7 @@ public final class BlockBackend implements NodeUser {
     }
 
     /** Passes the root on for a request of this range, or the error that such a request gets. */
-    private static BlockNode node(
-            @Nullable BlockNode root, long offset, long length, boolean write)
+    private static BlockNode node(@Nullable BlockNode root, long offset, long length, boolean write)
             throws BlockException {
         if (root == null) {
             throw new BlockException(Errno.ENOMEDIUM);

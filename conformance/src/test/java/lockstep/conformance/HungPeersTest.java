@@ -30,7 +30,8 @@ import java.util.stream.Stream;
 final class HungPeersTest {
     private static final long OPTION = 0x49484156454F5054L;
     private static final String GIVEN_UP =
-            "lockstep-system-x86_64: gave up after [0-9]+ s: export 'x' \\(1 request in flight\\)\n";
+            "lockstep-system-x86_64: gave up after [0-9]+ s: export 'x' \\(1 request in"
+                + " flight\\)\n";
 
     @TempDir Path directory;
 
@@ -75,12 +76,7 @@ final class HungPeersTest {
         sideBySide(
                 Map.of(
                         "stop", m -> m.ok(command("nbd-server-stop", "")),
-                        "remove",
-                                m ->
-                                        m.ok(
-                                                command(
-                                                        "block-export-del",
-                                                        "'id':'x','mode':'hard'")),
+                        "remove", m -> m.ok(command("block-export-del", "'id':'x','mode':'hard'")),
                         "other",
                                 m -> {
                                     m.ok(

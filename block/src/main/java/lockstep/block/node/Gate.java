@@ -41,10 +41,7 @@ final class Gate {
     }
 
     private boolean keptOut(@Nullable BlockNode root) {
-        return owner != null
-                && owner != Thread.currentThread()
-                && root != null
-                && touches(root);
+        return owner != null && owner != Thread.currentThread() && root != null && touches(root);
     }
 
     private void count(@Nullable BlockNode root, int by) {

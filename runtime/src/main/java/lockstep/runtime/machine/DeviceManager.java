@@ -135,7 +135,8 @@ public final class DeviceManager {
                         defaults.put(key.substring(driver.length() + 1), value);
                     }
                 });
-        return new Request(factory, new DeviceOptions(driver, id, path(id), bus, rest, defaults), machine);
+        return new Request(
+                factory, new DeviceOptions(driver, id, path(id), bus, rest, defaults), machine);
     }
 
     private static String busType(String driver) {
