@@ -17,6 +17,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.Semaphore;
 
@@ -129,6 +130,9 @@ final class NbdSession {
                 // guest's disks.
                 server.graph().fanOut().execute(() -> run(export, request, data));
                 handed = true;
+            } catch (RejectedExecutionException e) {
+                // The block layer has closed; the client sees the end of its connection.
+                return;
             } finally {
                 if (!handed) {
                     payload.close();
