@@ -31,7 +31,7 @@ final class HungPeersTest {
     private static final long OPTION = 0x49484156454F5054L;
     private static final String GIVEN_UP =
             "lockstep-system-x86_64: gave up after [0-9]+ s: export 'x' \\(1 request in"
-                + " flight\\)\n";
+                    + " flight\\)\n";
 
     @TempDir Path directory;
 

@@ -33,7 +33,9 @@ public final class BusMemory implements GuestMemory {
             long at = address + done;
             RegionMap.Range r = map.find(at);
             if (r == null) {
-                target.set(ValueLayout.JAVA_BYTE, done++, (byte) 0xff);
+                long n = Math.min(length - done, map.gap(at));
+                target.asSlice(done, n).fill((byte) 0xff);
+                done += n;
                 continue;
             }
             long n = Math.min(length - done, r.end - at);
@@ -58,7 +60,7 @@ public final class BusMemory implements GuestMemory {
             long at = address + done;
             RegionMap.Range r = map.find(at);
             if (r == null) {
-                done++;
+                done += Math.min(length - done, map.gap(at));
                 continue;
             }
             long n = Math.min(length - done, r.end - at);

@@ -285,6 +285,17 @@ public final class RegionMap implements AddressSpace {
         return null;
     }
 
+    /** Bytes from an address at which nothing is mapped to the next that has something, or to 2^64. */
+    long gap(long address) {
+        for (Range r : ranges) {
+            if (address >= 0 && r.start > address) {
+                return r.start - address;
+            }
+        }
+        // No access is longer than that.
+        return address < 0 && address != Long.MIN_VALUE ? -address : Long.MAX_VALUE;
+    }
+
     @Override
     public boolean mapped(long address, long length) {
         long stop = address + length;
