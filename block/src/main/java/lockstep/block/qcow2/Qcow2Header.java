@@ -406,7 +406,7 @@ public record Qcow2Header(
                                 + BITMAPS_MAX);
             }
             if (count == 0) {
-                throw bad("bitmaps_ext: found bitmaps extension with zero bitmaps");
+                throw bad("found bitmaps extension with zero bitmaps");
             }
             bitmapDirectoryBytes = data.get(BE64, 8);
             bitmapDirectoryOffset = data.get(BE64, 16);
