@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 
 /** What the machine under the tests can do, and how to run programs on it. */
 final class Host {
@@ -114,6 +115,16 @@ final class Host {
                 throw new AssertionError("interrupted while waiting: " + what, e);
             }
         }
+    }
+
+    /**
+     * Whether somebody listens at a unix socket. That its file exists says less: it is made before the first connection is
+     * let in.
+     */
+    static boolean listens(Path socket) {
+        // The fourth field of a line of this table holds the flags; 10000 is __SO_ACCEPTCON.
+        return Stream.of(text(Path.of("/proc/net/unix")).split("\n"))
+                .anyMatch(line -> line.endsWith(" " + socket) && line.contains(" 00010000 "));
     }
 
     /** A file's text so far, with bytes that are not ASCII kept as ISO 8859-1. */

@@ -14,7 +14,6 @@ import lockstep.qmp.QmpException;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -80,7 +79,7 @@ final class ImageServer implements AutoCloseable {
                             .redirectErrorStream(true)
                             .redirectOutput(socket("out").toFile())
                             .start();
-            Host.await(program + " listens", LIMIT, () -> Files.exists(socket));
+            Host.await(program + " listens", LIMIT, () -> Host.listens(socket));
             qmp =
                     QmpClient.builder(QmpAddress.unix(socket))
                             .events(Event::read)

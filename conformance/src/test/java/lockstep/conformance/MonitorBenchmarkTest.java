@@ -133,7 +133,7 @@ class MonitorBenchmarkTest {
                         .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                         .start();
         try {
-            Host.await(binary + " listens", Duration.ofSeconds(20), () -> Files.exists(socket));
+            Host.await(binary + " listens", Duration.ofSeconds(20), () -> Host.listens(socket));
             try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
                 channel.connect(UnixDomainSocketAddress.of(socket));
                 BufferedReader input =

@@ -8,7 +8,6 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -44,7 +43,7 @@ final class MonitorProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        Host.await(program + " listens", Duration.ofSeconds(30), () -> Files.exists(socket));
+        Host.await(program + " listens", Duration.ofSeconds(30), () -> Host.listens(socket));
     }
 
     static byte[] bytes(String text) {
