@@ -18,6 +18,7 @@ public final class Errno {
     public static final int EOVERFLOW = 75;
     public static final int ENOTSUP = 95;
     public static final int ESHUTDOWN = 108;
+    public static final int ETIMEDOUT = 110;
     public static final int ECONNREFUSED = 111;
     public static final int EDQUOT = 122;
     public static final int ENOMEDIUM = 123;
@@ -54,7 +55,7 @@ public final class Errno {
             case ESHUTDOWN -> "Cannot send after transport endpoint shutdown";
             case 36 -> "File name too long";
             case 40 -> "Too many levels of symbolic links";
-            case 110 -> "Connection timed out";
+            case ETIMEDOUT -> "Connection timed out";
             case ECONNREFUSED -> "Connection refused";
             case 113 -> "No route to host";
             case 104 -> "Connection reset by peer";

@@ -88,6 +88,45 @@ final class Shutdown {
         Thread.ofPlatform().daemon().name("shutdown").start(this::supervise);
     }
 
+    /**
+     * Someone who asked to leave waits for the main loop, which must not stand still any more: if it does, the
+     * connections are cut that it may wait for, and if that is no help the end begins without it. Any thread.
+     */
+    void expect() {
+        Thread.ofPlatform().daemon().name("leaving").start(this::awaitMainLoop);
+    }
+
+    private void awaitMainLoop() {
+        try {
+            if (standsStill(PATIENCE)) {
+                vmm.report("gave up waiting for the main loop: all connections are cut");
+                cut();
+                if (standsStill(GRACE)) {
+                    begin(0);
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Waits for the end to begin, which gives false, or for the main loop to do nothing for so long. */
+    private synchronized boolean standsStill(long patience) throws InterruptedException {
+        long turns = vmm.loop().turns();
+        while (!begun) {
+            long end = System.nanoTime() + patience;
+            for (long left = patience; left > 0 && !begun; left = end - System.nanoTime()) {
+                TimeUnit.NANOSECONDS.timedWait(this, left);
+            }
+            long now = vmm.loop().turns();
+            if (!begun && now == turns) {
+                return true;
+            }
+            turns = now;
+        }
+        return false;
+    }
+
     /** The user insists: another signal came. False if it is the first. Any thread. */
     synchronized boolean hurry() {
         if (!begun) {

@@ -73,7 +73,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
         this.program = program;
         loop = new EpollLoop("main", clocks, lock, this::callbackFailed);
         chardevs = new ChardevTable(this);
-        monitors = new Monitors(loop, this::monitorLoop, commands, hmp);
+        monitors = new Monitors(loop, this::monitorLoop, commands, hmp, shutdown::expect);
         objects = new ObjectRegistry(this);
         run = new RunController(this, clocks, () -> leave(0));
         devices = new DeviceManager(this);

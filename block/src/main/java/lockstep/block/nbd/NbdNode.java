@@ -26,6 +26,7 @@ public final class NbdNode extends BlockNode {
     public record Options(
             NbdAddress address, String export, int reconnectDelaySeconds, int openTimeoutSeconds) {}
 
+    private static final int PATIENCE_SECONDS = 30;
     private static final long BACK_OFF_MAX_MILLIS = 16_000;
 
     /** What a request does on a connection. */
@@ -69,7 +70,7 @@ public final class NbdNode extends BlockNode {
                 };
         NbdAttempt attempt = new NbdAttempt();
         NbdConnection connection;
-        graph.connecting(name, attempt::cut);
+        graph.connecting(name, options.address().toString(), attempt::cut, patience(options));
         try {
             connection = firstConnection(name, options, onLoss, attempt);
         } finally {
@@ -83,6 +84,13 @@ public final class NbdNode extends BlockNode {
         NbdNode node = new NbdNode(graph, name, readOnly || serverReadOnly, options, connection);
         holder[0] = node;
         return node;
+    }
+
+    private static int patience(Options options) {
+        // Longer than the attempts to connect, whose error says more.
+        return options.openTimeoutSeconds() > 0
+                ? options.openTimeoutSeconds() + 1
+                : PATIENCE_SECONDS;
     }
 
     private static NbdConnection firstConnection(

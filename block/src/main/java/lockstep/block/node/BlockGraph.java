@@ -45,6 +45,7 @@ public final class BlockGraph implements AutoCloseable {
     private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
     private int autoNames;
     private @Nullable Observer observer;
+    private @Nullable OpeningLimit opening;
 
     public BlockGraph(BlockHost host) {
         this.host = host;
@@ -96,8 +97,23 @@ public final class BlockGraph implements AutoCloseable {
         this.observer = observer;
     }
 
-    /** Tells the observer that a node waits for its peer; {@code cut} ends that, from any thread. */
-    public void connecting(String node, Runnable cut) {
+    /** Begins to open a tree. Machine lock held until the limit is closed. */
+    public OpeningLimit limitOpening() {
+        opening = new OpeningLimit();
+        return opening;
+    }
+
+    /**
+     * Tells the observer that a node waits for its peer.
+     *
+     * @param address the peer's
+     * @param cut ends that, from any thread
+     * @param limitSeconds how long the peer may take to answer what opening the tree needs
+     */
+    public void connecting(String node, String address, Runnable cut, int limitSeconds) {
+        if (opening != null) {
+            opening.server(address, cut, limitSeconds);
+        }
         if (observer != null) {
             observer.connecting(node, cut);
         }
@@ -294,6 +310,9 @@ public final class BlockGraph implements AutoCloseable {
         }
         nodes.put(node.name(), node);
         node.addReference(1);
+        if (opening != null) {
+            opening.add(node::cut);
+        }
         if (observer != null) {
             observer.added(node);
         }

@@ -25,6 +25,7 @@ import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.NodeInfo;
+import lockstep.block.node.OpeningLimit;
 import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Node;
@@ -163,7 +164,21 @@ public final class NodeOpener {
     /** Opens from typed options, as blockdev-add gives them. */
     public BlockNode open(BlockdevOptions options, Inherited inherited) throws BlockException {
         JsonObject given = (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
-        return open(options, given, inherited);
+        return limited(() -> open(options, given, inherited));
+    }
+
+    private interface Opening {
+        BlockNode open() throws BlockException;
+    }
+
+    private BlockNode limited(Opening opening) throws BlockException {
+        try (OpeningLimit limit = graph.limitOpening()) {
+            try {
+                return opening.open();
+            } catch (BlockException e) {
+                throw limit.explain(e);
+            }
+        }
     }
 
     /**
@@ -172,8 +187,7 @@ public final class NodeOpener {
      */
     public BlockNode openLegacy(JsonObject tree, Inherited inherited) throws BlockException {
         probedRaw = false;
-        BlockdevOptions options = legacy.read(tree);
-        return open(options, tree, inherited);
+        return limited(() -> open(legacy.read(tree), tree, inherited));
     }
 
     private static boolean or(@Nullable Boolean value, boolean fallback) {

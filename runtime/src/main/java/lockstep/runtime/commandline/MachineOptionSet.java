@@ -10,7 +10,9 @@ import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.machine.DeviceManager;
+import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.spi.DeviceException;
@@ -493,6 +495,11 @@ final class MachineOptionSet {
         MachineType chosen = type;
         if (chosen == null) {
             RuntimeCommands.withoutBoard(vmm);
+            try {
+                vmm.publish(EmptyBoard.class, new EmptyBoard(settings.ramSize));
+            } catch (LinuxException e) {
+                throw new OptionException(String.valueOf(e.getMessage()), false);
+            }
             return;
         }
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The event loop over epoll: the main loop, which holds the machine lock around every callback, and the
@@ -47,6 +48,7 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
     private final Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
     private final AtomicBoolean asleep = new AtomicBoolean();
     private final Runnable clockChanged = this::wakeUp;
+    private final AtomicLong turns = new AtomicLong();
     private volatile boolean ending;
     private volatile @Nullable Thread thread;
 
@@ -90,6 +92,7 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
     public void run() {
         thread = Thread.currentThread();
         while (!ending) {
+            turns.lazySet(turns.getPlain() + 1);
             runTasks();
             runTimers();
             if (ending) {
@@ -106,6 +109,11 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
                 d.fire(d.interest & (READ | WRITE));
             }
         }
+    }
+
+    /** How many turns it has begun; one that does not change although there is work tells that it is stuck. Any thread. */
+    public long turns() {
+        return turns.get();
     }
 
     /** Has {@link #run} return after the present turn. Any thread. */

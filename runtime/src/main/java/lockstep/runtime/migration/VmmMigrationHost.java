@@ -7,6 +7,7 @@ import lockstep.api.YankInstance;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.Fd;
+import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
@@ -42,27 +43,26 @@ final class VmmMigrationHost implements MigrationHost {
         return vmm.state();
     }
 
-    private Machine machine() {
-        Machine machine = vmm.machine();
-        if (machine == null) {
-            throw new IllegalStateException("there is no machine to migrate");
-        }
-        return machine;
+    private EmptyBoard emptyBoard() {
+        return vmm.service(EmptyBoard.class);
     }
 
     @Override
     public String machineType() {
-        return machine().type();
+        Machine machine = vmm.machine();
+        return machine == null ? EmptyBoard.TYPE : machine.type();
     }
 
     @Override
     public List<RamBlock> blocks() {
-        return machine().blocks();
+        Machine machine = vmm.machine();
+        return machine == null ? emptyBoard().blocks() : machine.blocks();
     }
 
     @Override
     public DirtyLog dirtyLog() {
-        return machine().dirtyLog();
+        Machine machine = vmm.machine();
+        return machine == null ? emptyBoard().dirtyLog() : machine.dirtyLog();
     }
 
     @Override

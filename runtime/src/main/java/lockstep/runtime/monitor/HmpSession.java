@@ -1,9 +1,12 @@
 package lockstep.runtime.monitor;
 
+import lockstep.qmp.TryLater;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.Timer;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -18,6 +21,7 @@ final class HmpSession implements ChardevFrontend {
     private static final int CHUNK = 256;
     private static final long BUSY_OUTPUT = 1 << 20;
 
+    private final EventLoop loop;
     private final HmpInterpreter interpreter;
     private final boolean editing;
     private final Chardev.Attachment chardev;
@@ -28,9 +32,15 @@ final class HmpSession implements ChardevFrontend {
     private boolean open;
     private boolean draining;
 
+    /** A command is being run that tries again later; what was typed meanwhile waits. */
+    private boolean busy;
+
+    private ByteBuffer ahead = ByteBuffer.allocate(0);
+
     /** With line editing, or for a program that wants plain lines. */
     HmpSession(EventLoop loop, HmpInterpreter interpreter, Chardev device, boolean editing)
             throws ChardevException {
+        this.loop = loop;
         this.interpreter = interpreter;
         this.editing = editing;
         this.editor = new LineEditor(this::print, this::entered, this::complete);
@@ -51,6 +61,7 @@ final class HmpSession implements ChardevFrontend {
         open = false;
         held.setLength(0);
         plain.setLength(0);
+        ahead = ByteBuffer.allocate(0);
         draining = false;
         editor.restart();
     }
@@ -78,19 +89,26 @@ final class HmpSession implements ChardevFrontend {
 
     @Override
     public int canReceive() {
-        return draining ? 0 : CHUNK;
+        return draining || busy ? 0 : CHUNK;
     }
 
     @Override
     public void receive(ByteBuffer data) {
-        while (data.hasRemaining()) {
-            int b = data.get() & 0xff;
+        byte[] copy = new byte[data.remaining()];
+        data.get(copy);
+        ahead = ByteBuffer.wrap(copy);
+        take();
+    }
+
+    private void take() {
+        while (ahead.hasRemaining() && !busy) {
+            int b = ahead.get() & 0xff;
             if (editing) {
                 editor.key(b);
             } else if (b == '\n' || b == '\r') {
                 String line = plain.toString();
                 plain.setLength(0);
-                print(interpreter.run(line));
+                run(line, System.nanoTime());
             } else if (plain.length() < 4096) {
                 plain.append((char) b);
             }
@@ -106,8 +124,37 @@ final class HmpSession implements ChardevFrontend {
 
     private void entered(String line) {
         boolean history = line.strip().replaceAll("\\s+", " ").equals("info history");
-        String answer = history ? editor.history() : interpreter.run(line);
+        if (history) {
+            print(editor.history());
+            prompt();
+        } else {
+            run(line, System.nanoTime());
+        }
+    }
+
+    private void run(String line, long began) {
+        String answer;
+        try {
+            answer = ScopedValue.where(TryLater.FIRST, began).call(() -> interpreter.run(line));
+        } catch (TryLater e) {
+            // Also for a user who has left meanwhile: what was begun must not stay halfway.
+            busy = true;
+            Timer again = loop.timer(ClockType.REALTIME, () -> run(line, began));
+            again.arm(loop.clocks().now(ClockType.REALTIME) + TryLater.pauseNanos());
+            return;
+        }
         print(answer);
+        if (editing) {
+            promptAfter(line, answer);
+        }
+        if (busy) {
+            busy = false;
+            take();
+            chardev.acceptInput();
+        }
+    }
+
+    private void promptAfter(String line, String answer) {
         boolean ending = answer.isEmpty() && QUIT.contains(line.strip());
         if (!ending) {
             prompt();

@@ -34,18 +34,25 @@ public final class Monitors {
     private final EventThrottle throttle;
     private final List<QmpSession> qmp = new CopyOnWriteArrayList<>();
     private final List<HmpSession> hmp = new ArrayList<>();
+    private final Runnable leaving;
     private @Nullable EpollLoop reader;
 
     /**
      * Serves {@code commands} and {@code human} on the main loop.
      *
      * @param readers makes the loop of the thread that reads QMP clients
+     * @param leaving told, on any thread, that a client wants the process to end as soon as it is its turn
      */
     public Monitors(
-            EpollLoop main, Supplier<EpollLoop> readers, CommandTable commands, HmpTable human) {
+            EpollLoop main,
+            Supplier<EpollLoop> readers,
+            CommandTable commands,
+            HmpTable human,
+            Runnable leaving) {
         this.main = main;
         this.readers = readers;
         this.commands = commands;
+        this.leaving = leaving;
         this.interpreter = new HmpInterpreter(human);
         this.throttle = new EventThrottle(main, this::broadcast);
     }
@@ -57,7 +64,8 @@ public final class Monitors {
         // but not a blocked main loop.
         boolean shared = device.type().equals("chardev-mux");
         EventLoop loop = device.movable() ? reader() : main;
-        qmp.add(new QmpSession(loop, main, commands, device, pretty, device.movable() || shared));
+        boolean oob = device.movable() || shared;
+        qmp.add(new QmpSession(loop, main, commands, device, pretty, oob, leaving));
     }
 
     private EpollLoop reader() {

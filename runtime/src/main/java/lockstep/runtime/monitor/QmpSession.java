@@ -25,6 +25,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /**
  * One QMP monitor: greets each client, negotiates, runs commands and passes events on.
@@ -42,6 +43,9 @@ final class QmpSession implements ChardevFrontend {
     private static final int CHUNK = 4096;
     private static final int OOB_QUEUE = 8;
 
+    /** From when on a command takes long. */
+    private static final long LONG = TimeUnit.SECONDS.toNanos(1);
+
     /** Output a client has not read, from which on none of its commands is taken up. */
     private static final long BUSY_OUTPUT = 1 << 20;
 
@@ -53,14 +57,22 @@ final class QmpSession implements ChardevFrontend {
      *
      * @param client tells it from those before and after
      * @param began when it was run first; 0 before that
+     * @param quits it ends the process, and does so whatever becomes of its client
      */
-    private record Request(int client, JsonStreamParser.Message message, long began) {}
+    private record Request(
+            int client, JsonStreamParser.Message message, long began, boolean quits) {
+        Request begun() {
+            return new Request(client, message, System.nanoTime(), quits);
+        }
+    }
 
     private final EventLoop reader;
     private final EventLoop main;
     private final CommandTable commands;
     private final boolean pretty;
     private final boolean offersOob;
+    private final Runnable leaving;
+    private final Timer patience;
     private final Chardev.Attachment chardev;
 
     // Only the reader.
@@ -78,6 +90,8 @@ final class QmpSession implements ChardevFrontend {
     private boolean running;
 
     private boolean exclusive;
+    private long runningSince;
+    private boolean watched;
 
     /** The reader has stopped and is to be told when it may go on. */
     private boolean stalled;
@@ -88,6 +102,7 @@ final class QmpSession implements ChardevFrontend {
      * Over a device.
      *
      * @param reader serves the device; the main loop if the device cannot be served by another one
+     * @param leaving told that a client waits for its turn to end the process
      */
     QmpSession(
             EventLoop reader,
@@ -95,13 +110,16 @@ final class QmpSession implements ChardevFrontend {
             CommandTable commands,
             Chardev device,
             boolean pretty,
-            boolean offersOob)
+            boolean offersOob,
+            Runnable leaving)
             throws ChardevException {
         this.reader = reader;
         this.main = main;
         this.commands = commands;
         this.pretty = pretty;
         this.offersOob = offersOob;
+        this.leaving = leaving;
+        this.patience = reader.timer(ClockType.REALTIME, this::lookAhead);
         synchronized (guard) { // The reader may be in a callback before this returns.
             this.chardev = device.attach(this, reader);
         }
@@ -133,7 +151,7 @@ final class QmpSession implements ChardevFrontend {
     public void closed() {
         synchronized (guard) {
             client++;
-            queue.clear();
+            queue.removeIf(request -> !request.quits());
             draining = false;
             if (!chardev.connected()) {
                 negotiated = false;
@@ -201,8 +219,12 @@ final class QmpSession implements ChardevFrontend {
         synchronized (guard) {
             sender = client;
             if (value == null || !oob || !CommandTable.isOob(value)) {
-                queue.add(new Request(sender, message, 0));
+                boolean quits = negotiated && isQuit(value);
+                queue.add(new Request(sender, message, 0, quits));
                 main.execute(this::runNext);
+                if (quits) {
+                    leaving.run();
+                }
                 return;
             }
         }
@@ -210,6 +232,35 @@ final class QmpSession implements ChardevFrontend {
         synchronized (guard) {
             reply(sender, reply);
         }
+    }
+
+    private static boolean isQuit(@Nullable JsonValue value) {
+        return value instanceof JsonObject object
+                && object.get("execute") instanceof JsonString name
+                && name.value().equals("quit")
+                && !(object.get("arguments") instanceof JsonObject given
+                        && !given.members().isEmpty());
+    }
+
+    /** Takes up one more command of a client whose present one takes long: it may be {@code quit}. */
+    private void lookAhead() {
+        synchronized (guard) {
+            watched = running;
+            if (!running) {
+                return;
+            }
+            if (System.nanoTime() - runningSince >= LONG) {
+                exclusive = false;
+                resumeReader();
+            }
+            watch();
+        }
+    }
+
+    /** Under the guard. */
+    private void watch() {
+        watched = true;
+        patience.arm(main.clocks().now(ClockType.REALTIME) + LONG);
     }
 
     // ---- on the main loop
@@ -226,13 +277,17 @@ final class QmpSession implements ChardevFrontend {
             if (request == null) {
                 return; // Its client hung up.
             }
-            known = negotiated;
+            known = negotiated || request.quits();
             overtaking = oob;
             running = true;
+            runningSince = System.nanoTime();
+            if (!watched) {
+                watch();
+            }
             exclusive = !overtaking;
             resumeReader();
         }
-        run(new Request(request.client(), request.message(), System.nanoTime()), known, overtaking);
+        run(request.begun(), known, overtaking);
     }
 
     private void run(Request request, boolean known, boolean overtaking) {
