@@ -18,6 +18,8 @@ import lockstep.block.node.Role;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
 import lockstep.block.open.NodeOpener.Inherited;
+import lockstep.block.qcow2.OverlapChecks;
+import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
 import lockstep.block.replication.ReplicationManager;
@@ -366,7 +368,10 @@ public final class BlockManager implements BlockLayer {
         graph.giveToMonitor(opener.open(options, Inherited.BLOCKDEV));
     }
 
-    /** One element of QMP blockdev-reopen: read-only and the backing node may change. */
+    /**
+     * One element of QMP blockdev-reopen: read-only, the backing node and what an image protects may
+     * change.
+     */
     public void reopen(BlockdevOptions options) throws BlockException {
         String name = options.nodeName();
         if (name == null) {
@@ -387,6 +392,9 @@ public final class BlockManager implements BlockLayer {
             default -> {}
         }
         graph.reopen(node, Boolean.TRUE.equals(options.readOnly()));
+        if (options instanceof BlockdevOptions.Qcow2 qcow2 && node instanceof Qcow2Node image) {
+            image.protect(OverlapChecks.of(qcow2.data().overlapCheck()));
+        }
     }
 
     private static BlockException noReopen(BlockNode node) {

@@ -7,52 +7,66 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
- * How many references to each cluster an image's tables really hold, counted once before the first
- * cluster is given away or let go, and kept up from then on. Refcounts that are lower than that
- * would make two things share a cluster; so what is referred to is neither allocated nor freed,
- * whatever its refcount says.
+ * How many references to each cluster an image's tables really hold. Refcounts that are lower than
+ * that would make two things share a cluster; so what is referred to is neither allocated nor
+ * freed, whatever its refcount says.
+ *
+ * <p>The tables of a large image are many, and no write shall wait until all were read: each step
+ * reads some. Until the last one was, new clusters come from behind the end of the file, where
+ * nothing can be; after that, holes are used. A table of the active disk is counted before it is
+ * changed for the first time, and every change is counted too.
+ *
+ * <p>Memory is bounded as well: what lies behind the first few terabytes of a file is guarded
+ * against writes onto metadata alone. Called with the image's exclusive lock held.
  */
 final class Census {
-    private static final long TABLE_BYTES_MAX = 64L << 20;
-    private static final int TABLES_MAX = 16384;
-    private static final long CLUSTERS_MAX = 1L << 26;
+    private static final int PAGE_BITS = 16;
+    private static final int PAGES_MAX = 1024;
     private static final int TOO_MANY = 255;
+    private static final int PIECE = 4096;
 
-    private final Guard file;
-    private final TableCache tables;
-    private final int clusterBits;
-    private final MemorySegment counts;
-    private final MemorySegment scratch;
-    private long tablesLeft;
+    /** A table outside the active disk, whose entries are counted a piece at a time. */
+    private static final class Source {
+        final long offset;
+        final int entries;
+        final boolean pointsToTables;
+        final MemorySegment piece = Arena.ofAuto().allocate(PIECE * 8L);
+        int at;
 
-    private Census(Guard file, Qcow2Header header, TableCache tables, long clusters) {
-        this.file = file;
-        this.tables = tables;
-        this.clusterBits = header.clusterBits();
-        this.counts = Arena.ofAuto().allocate(clusters);
-        this.scratch = Arena.ofAuto().allocate(header.clusterSize());
-        this.tablesLeft = Math.min(TABLES_MAX, TABLE_BYTES_MAX >>> clusterBits);
-    }
-
-    /** Counts; null where that would take too long or cannot be done. */
-    static @Nullable Census take(Guard file, Qcow2Header header, Mapping map, TableCache tables) {
-        try {
-            long clusters = (file.length() >>> header.clusterBits()) + 1;
-            if (clusters > CLUSTERS_MAX) {
-                return null;
-            }
-            Census census = new Census(file, header, tables, clusters);
-            return census.countAll(header, map) ? census : null;
-        } catch (BlockException e) {
-            System.getLogger("lockstep.block")
-                    .log(System.Logger.Level.DEBUG, "no census of an image", e);
-            return null;
+        Source(long offset, int entries, boolean pointsToTables) {
+            this.offset = offset;
+            this.entries = entries;
+            this.pointsToTables = pointsToTables;
         }
     }
 
-    private boolean countAll(Qcow2Header header, Mapping map) throws BlockException {
+    private final Guard file;
+    private final Mapping map;
+    private final TableCache tables;
+    private final int clusterBits;
+    private final long fileEnd;
+    private final MemorySegment scratch;
+    private final Map<Long, MemorySegment> pages = new HashMap<>();
+    private final BitSet counted = new BitSet();
+    private final ArrayDeque<Source> sources = new ArrayDeque<>();
+    private long lastPage = -1;
+    private @Nullable MemorySegment last;
+    private int next;
+
+    /** A census that knows what lies at the places that the header names, and no table yet. */
+    Census(Guard file, Qcow2Header header, Mapping map, TableCache tables) throws BlockException {
+        this.file = file;
+        this.map = map;
+        this.tables = tables;
+        this.clusterBits = header.clusterBits();
+        this.fileEnd = (file.length() - 1 >>> clusterBits) + 1;
+        this.scratch = Arena.ofAuto().allocate(header.clusterSize());
         add(0, 1);
         add(map.l1Offset(), map.l1().length * 8L);
         add(map.refcounts().tableOffset(), map.refcounts().blocks().length * 8L);
@@ -61,85 +75,161 @@ final class Census {
                 add(block, 1);
             }
         }
-        for (long entry : map.l1()) {
-            if (!countTable(entry)) {
-                return false;
-            }
-        }
         add(header.snapshotsOffset(), map.snapshots().length());
         for (SnapshotTable.L1 l1 : map.snapshots().tables()) {
-            if (l1.offset() > 0 && !countSnapshot(l1)) {
-                return false;
+            if (l1.offset() > 0) {
+                add(l1.offset(), l1.bytes());
+                sources.add(new Source(l1.offset(), l1.entries(), true));
             }
         }
-        return true;
-    }
-
-    private boolean countSnapshot(SnapshotTable.L1 l1) throws BlockException {
-        add(l1.offset(), l1.bytes());
-        MemorySegment entries = Arena.ofAuto().allocate(Math.max(8, l1.bytes()));
-        file.readUpTo(l1.offset(), entries);
-        for (int i = 0; i < l1.entries(); i++) {
-            if (!countTable(entries.get(Qcow2Header.BE64, i * 8L))) {
-                return false;
-            }
+        add(header.bitmapDirectoryOffset(), header.bitmapDirectoryBytes());
+        for (BitmapDirectory.Table table : map.bitmaps().tables()) {
+            add(table.offset(), table.bytes());
+            sources.add(new Source(table.offset(), table.entries(), false));
         }
-        return true;
     }
 
-    private boolean countTable(long l1Entry) throws BlockException {
+    /** The first cluster behind the end that the file had. */
+    long fileEnd() {
+        return fileEnd;
+    }
+
+    /** Whether every table was counted. */
+    boolean complete() {
+        return next >= map.l1().length && sources.isEmpty();
+    }
+
+    /** Counts until about that many bytes were read, or all. */
+    void proceed(long bytes) {
+        long left = bytes;
+        while (left > 0 && next < map.l1().length) {
+            left -= count(next++);
+        }
+        while (left > 0 && !sources.isEmpty()) {
+            left -= count(sources.getFirst());
+        }
+    }
+
+    /** Counts what an active table points to, once; returns about how many bytes were read. */
+    long count(int index) {
+        if (counted.get(index)) {
+            return 8;
+        }
+        counted.set(index);
+        return 8 + countTable(map.l1()[index]);
+    }
+
+    private long count(Source source) {
+        if (source.at == source.entries) {
+            sources.removeFirst();
+            return 8;
+        }
+        int at = source.at++;
+        if (at % PIECE == 0) {
+            source.piece.fill((byte) 0);
+            readUpTo(source.offset + at * 8L, source.piece);
+        }
+        long entry = source.piece.get(Qcow2Header.BE64, at % PIECE * 8L);
+        if (source.pointsToTables) {
+            return 8 + countTable(entry);
+        }
+        addCluster(entry);
+        return 8;
+    }
+
+    /** What cannot be read refers to nothing: there it is not written to either. */
+    private void readUpTo(long offset, MemorySegment target) {
+        try {
+            file.readUpTo(offset, target);
+        } catch (BlockException e) {
+            unreadable(e);
+        }
+    }
+
+    private static void unreadable(BlockException e) {
+        System.getLogger("lockstep.block")
+                .log(System.Logger.Level.DEBUG, "a table cannot be counted", e);
+    }
+
+    private long countTable(long l1Entry) {
         long offset = l1Entry & Mapping.OFFSET_MASK;
         if (offset == 0 || (offset & scratch.byteSize() - 1) != 0) {
-            return true;
-        }
-        if (tablesLeft-- == 0) {
-            return false;
+            return 0;
         }
         add(offset, 1);
-        MemorySegment table = tables.peek(offset, scratch);
+        MemorySegment table;
+        try {
+            table = tables.peek(offset, scratch);
+        } catch (BlockException e) {
+            unreadable(e);
+            return scratch.byteSize();
+        }
         for (long at = 0; at < table.byteSize(); at += 8) {
             long entry = table.get(Qcow2Header.BE64, at);
             if (Mapping.isCompressed(entry)) {
                 add(
                         Decompressor.start(entry, clusterBits),
                         Decompressor.length(entry, clusterBits));
-            } else if ((entry & Mapping.OFFSET_MASK) != 0) {
-                add(entry & Mapping.OFFSET_MASK, 1);
+            } else {
+                addCluster(entry);
             }
         }
-        return true;
+        return table.byteSize();
+    }
+
+    private void addCluster(long entry) {
+        if ((entry & Mapping.OFFSET_MASK) != 0) {
+            add(entry & Mapping.OFFSET_MASK, 1);
+        }
     }
 
     private void add(long offset, long length) {
         if (length <= 0) {
             return;
         }
-        long end = Math.min(counts.byteSize() - 1, offset + length - 1 >>> clusterBits);
+        long end = offset + length - 1 >>> clusterBits;
         for (long cluster = offset >>> clusterBits; cluster <= end; cluster++) {
-            int count = at(cluster);
-            put(cluster, Math.min(TOO_MANY, count + 1));
+            put(cluster, Math.min(TOO_MANY, at(cluster) + 1));
         }
     }
 
+    private @Nullable MemorySegment page(long cluster, boolean make) {
+        long number = cluster >>> PAGE_BITS;
+        if (number != lastPage) {
+            MemorySegment page = pages.get(number);
+            if (page == null && make && pages.size() < PAGES_MAX) {
+                page = Arena.ofAuto().allocate(1 << PAGE_BITS);
+                pages.put(number, page);
+            }
+            last = page;
+            lastPage = page == null ? -1 : number;
+        }
+        return last;
+    }
+
     private int at(long cluster) {
-        return counts.get(ValueLayout.JAVA_BYTE, cluster) & 0xff;
+        MemorySegment page = page(cluster, false);
+        return page == null
+                ? 0
+                : page.get(ValueLayout.JAVA_BYTE, cluster & (1 << PAGE_BITS) - 1) & 0xff;
     }
 
     private void put(long cluster, int count) {
-        counts.set(ValueLayout.JAVA_BYTE, cluster, (byte) count);
+        MemorySegment page = page(cluster, count != 0);
+        if (page != null) {
+            page.set(ValueLayout.JAVA_BYTE, cluster & (1 << PAGE_BITS) - 1, (byte) count);
+        }
     }
 
     /** How many references there are at least. */
     int references(long cluster) {
-        int count = cluster < counts.byteSize() ? at(cluster) : 0;
+        int count = at(cluster);
         return count == TOO_MANY ? 0 : count;
     }
 
     /** A cluster was taken, or taken back. */
     void set(long cluster, int references) {
-        if (cluster < counts.byteSize()) {
-            put(cluster, references);
-        }
+        put(cluster, references);
     }
 
     /** A reference went away. */

@@ -31,7 +31,7 @@ final class Guard {
     }
 
     private final Supplier<BlockNode> file;
-    private final int checks;
+    private volatile int checks;
     private final BooleanSupplier writable;
     private final Alarm alarm;
     private @Nullable Qcow2Header header;
@@ -113,6 +113,16 @@ final class Guard {
     void truncate(long length) throws BlockException {
         checkUsable();
         file().truncate(length);
+    }
+
+    /** Protects these parts from now on. */
+    void protect(OverlapChecks wanted) {
+        checks = wanted.parts();
+    }
+
+    /** Whether a part is protected. */
+    boolean guards(int part) {
+        return (checks & part) != 0;
     }
 
     /** The protected parts in a byte range, without those that may be there. */

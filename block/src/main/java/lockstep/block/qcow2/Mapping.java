@@ -18,6 +18,7 @@ final class Mapping {
     static final long ZERO = 1;
     static final long OFFSET_MASK = 0x00fffffffffffe00L;
     private static final long L2_CACHE_BYTES = 32L << 20;
+    private static final long CENSUS_STEP_BYTES = 1L << 20;
     private static final int PENDING_FREES_MAX = 1 << 16;
 
     private final Guard file;
@@ -32,12 +33,19 @@ final class Mapping {
     private int l1DirtyFrom = Integer.MAX_VALUE;
     private int l1DirtyTo;
     private boolean anyRefcountsSinceSync;
-    private boolean counted;
     private final SnapshotTable snapshots;
+    private final BitmapDirectory bitmaps;
+    private @Nullable Census census;
+    private boolean emptied;
+    private boolean guardsInactive;
     private long dataEnd;
 
-    /** Reads the L1 and the refcount table, and makes all tables known to the guard. */
-    Mapping(Guard file, Qcow2Header header) throws BlockException {
+    /**
+     * Reads the L1 and the refcount table, and makes all tables known to the guard.
+     *
+     * @param active false while another process may still write the image
+     */
+    Mapping(Guard file, Qcow2Header header, boolean active) throws BlockException {
         this.file = file;
         this.header = header;
         this.clusterBits = header.clusterBits();
@@ -54,6 +62,7 @@ final class Mapping {
         metadata.addRange(MetadataMap.ACTIVE_L1, l1Offset, entries * 8L);
         snapshots = SnapshotTable.read(file, header);
         snapshots.enter(metadata, header.snapshotsOffset());
+        bitmaps = active ? BitmapDirectory.read(file, header) : BitmapDirectory.NONE;
         metadata.addRange(
                 MetadataMap.BITMAP_DIRECTORY,
                 header.bitmapDirectoryOffset(),
@@ -65,6 +74,15 @@ final class Mapping {
             if ((l1[i] & OFFSET_MASK) != 0) {
                 metadata.add(MetadataMap.ACTIVE_L2, l1[i] & OFFSET_MASK);
             }
+        }
+        guardInactive();
+    }
+
+    /** Makes the snapshots' tables known to the guard when it shall guard them. */
+    void guardInactive() throws BlockException {
+        if (!guardsInactive && file.guards(MetadataMap.INACTIVE_L2)) {
+            snapshots.enterTables(file);
+            guardsInactive = true;
         }
     }
 
@@ -79,6 +97,10 @@ final class Mapping {
 
     SnapshotTable snapshots() {
         return snapshots;
+    }
+
+    BitmapDirectory bitmaps() {
+        return bitmaps;
     }
 
     Refcounts refcounts() {
@@ -120,7 +142,8 @@ final class Mapping {
         if ((offset & clusterSize - 1) != 0) {
             throw file.fatal(l2Table(index) + " unaligned (L1 index: " + Guard.hex(index) + ")");
         }
-        int other = file.overlap(MetadataMap.ACTIVE_L2, offset, clusterSize);
+        int tables = MetadataMap.ACTIVE_L2 | MetadataMap.INACTIVE_L2;
+        int other = file.overlap(tables, offset, clusterSize);
         if (other != 0 && !writing) {
             throw file.damaged(
                     l2Table(index)
@@ -130,13 +153,10 @@ final class Mapping {
                             + Guard.hex(index)
                             + ")");
         }
-        if (writing && other == 0 && file.metadata().shared(offset)) {
-            other = MetadataMap.ACTIVE_L2;
-        }
         if (other != 0) {
             throw file.overwrite(other, offset, clusterSize);
         }
-        TableCache.Table table = tables.get(offset);
+        TableCache.Table table = this.tables.get(offset);
         if (table == null) {
             throw file.fatal(
                     l2Table(index) + " outside the image (L1 index: " + Guard.hex(index) + ")");
@@ -268,10 +288,13 @@ final class Mapping {
     TableCache.Table l2ForWriting(int index) throws BlockException {
         long old = l1[index];
         TableCache.Table table = l2(index, true);
-        if (table != null && (old & COPIED) != 0) {
+        if (census != null) {
+            census.count(index);
+        }
+        if (table != null && (old & COPIED) != 0 && isAlone(table.offset)) {
             return table;
         }
-        long offset = refcounts.allocate(1).offset();
+        long offset = refcounts.allocateTable();
         TableCache.Table made = tables.fresh(offset);
         file.metadata().add(MetadataMap.ACTIVE_L2, offset);
         dataEnd = Math.max(dataEnd, offset + clusterSize);
@@ -284,6 +307,13 @@ final class Mapping {
         l1DirtyFrom = Math.min(l1DirtyFrom, index);
         l1DirtyTo = Math.max(l1DirtyTo, index + 1);
         return made;
+    }
+
+    /** Whether no other entry points to a table, whatever its entry says. */
+    private boolean isAlone(long offset) throws BlockException {
+        file.check(MetadataMap.ACTIVE_L2, offset, clusterSize);
+        return !file.metadata().shared(offset)
+                && (census == null || census.references(offset >>> clusterBits) <= 1);
     }
 
     /** Lets go of what an entry pointed to; what cannot have been in use is left alone. */
@@ -314,9 +344,12 @@ final class Mapping {
      * back until the next flush within bounds.
      */
     void tidy() throws BlockException {
-        if (!counted) {
-            counted = true;
-            refcounts.use(Census.take(file, header, this, tables));
+        if (census == null && !emptied) {
+            census = new Census(file, header, this, tables);
+            refcounts.use(census);
+        }
+        if (census != null) {
+            census.proceed(CENSUS_STEP_BYTES);
         }
         if (tables.crowded()
                 || refcounts.crowded()
@@ -425,7 +458,8 @@ final class Mapping {
             l1DirtyFrom = Integer.MAX_VALUE;
             l1DirtyTo = 0;
             refcounts.reset(used);
-            counted = true;
+            census = null;
+            emptied = true;
             file.truncate(used * clusterSize);
             dataEnd = used * clusterSize;
         }

@@ -158,12 +158,22 @@ final class MetadataMap {
         values[at] = values[at] & ALL | part | Math.min(users + 1, USERS_MAX) << USERS_SHIFT;
     }
 
+    /** A snapshot's entry points to a table in the cluster at a host offset, and stays. */
+    void addInactive(long offset) {
+        add(INACTIVE_L2, offset);
+        int at = slot((offset >>> clusterBits) + 1);
+        if (values[at] >>> USERS_SHIFT < USERS_MAX) {
+            values[at] -= 1 << USERS_SHIFT;
+        }
+    }
+
     /** One entry less points to a table in the cluster at a host offset. */
     void remove(long offset) {
         int at = slot((offset >>> clusterBits) + 1);
         int users = values[at] >>> USERS_SHIFT;
         if (users == 1) {
-            values[at] = 0; // The key stays, so that searches go on past it.
+            // The key stays, so that searches go on past it; and the table is still a snapshot's.
+            values[at] &= INACTIVE_L2;
         } else if (users > 1 && users < USERS_MAX) {
             values[at] -= 1 << USERS_SHIFT;
         }

@@ -21,6 +21,8 @@ import java.nio.charset.StandardCharsets;
  * @param size the guest's disk size in bytes
  * @param l1Size entries of the active L1 table
  * @param refcountOrder a refcount has {@code 1 << order} bits
+ * @param bitmaps whether there are persistent bitmaps, perhaps outdated ones
+ * @param bitmapCount persistent bitmaps that are up to date; the directory is theirs
  */
 public record Qcow2Header(
         int version,
@@ -40,9 +42,12 @@ public record Qcow2Header(
         int refcountOrder,
         int compressionType,
         boolean bitmaps,
+        int bitmapCount,
         long bitmapDirectoryOffset,
         long bitmapDirectoryBytes) {
 
+    static final ValueLayout.OfShort BE16 =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
     static final ValueLayout.OfInt BE32 =
             ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
     static final ValueLayout.OfLong BE64 =
@@ -286,6 +291,7 @@ public record Qcow2Header(
                 refcountOrder,
                 compression,
                 extensions.bitmaps,
+                extensions.bitmapCount,
                 extensions.bitmapDirectoryOffset,
                 extensions.bitmapDirectoryBytes);
     }
@@ -330,6 +336,7 @@ public record Qcow2Header(
         private final long clusterMask;
         boolean luks;
         boolean bitmaps;
+        int bitmapCount;
         long bitmapDirectoryOffset;
         long bitmapDirectoryBytes;
 
@@ -408,6 +415,7 @@ public record Qcow2Header(
             if (count == 0) {
                 throw bad("found bitmaps extension with zero bitmaps");
             }
+            bitmapCount = count;
             bitmapDirectoryBytes = data.get(BE64, 8);
             bitmapDirectoryOffset = data.get(BE64, 16);
             if ((bitmapDirectoryOffset & clusterMask) != 0) {

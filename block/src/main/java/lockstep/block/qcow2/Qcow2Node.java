@@ -38,6 +38,7 @@ public final class Qcow2Node extends BlockNode {
             BlockGraph graph,
             String name,
             boolean readOnly,
+            boolean active,
             OverlapChecks checks,
             BlockNode file,
             Qcow2Header h)
@@ -56,7 +57,7 @@ public final class Qcow2Node extends BlockNode {
         clusterSize = h.clusterSize();
         size = h.size();
         guard.opened(h);
-        map = new Mapping(guard, h);
+        map = new Mapping(guard, h, active);
     }
 
     /**
@@ -75,7 +76,7 @@ public final class Qcow2Node extends BlockNode {
             OverlapChecks checks)
             throws BlockException {
         Qcow2Header header = Qcow2Header.read(file, !readOnly && active);
-        Qcow2Node node = new Qcow2Node(graph, name, readOnly, checks, file, header);
+        Qcow2Node node = new Qcow2Node(graph, name, readOnly, active, checks, file, header);
         if (!active) {
             BlockGraph.startInactive(node);
         }
@@ -95,6 +96,17 @@ public final class Qcow2Node extends BlockNode {
     /** Sets the node that unallocated clusters are read from. */
     public void attachBacking(BlockNode backing) throws BlockException {
         graph().attach(this, "backing", Role.BACKING, backing);
+    }
+
+    /** Changes what is protected from wrong writes. */
+    public void protect(OverlapChecks checks) throws BlockException {
+        lock.writeLock().lock();
+        try {
+            guard.protect(checks);
+            map.guardInactive();
+        } finally {
+            lock.writeLock().unlock();
+        }
     }
 
     /** Whether the image is marked as corrupt. Any thread. */
@@ -124,7 +136,7 @@ public final class Qcow2Node extends BlockNode {
         clusterSize = header.clusterSize();
         size = header.size();
         guard.opened(header);
-        map = new Mapping(guard, header);
+        map = new Mapping(guard, header, active());
         decompressor = null;
     }
 

@@ -8,7 +8,6 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.BitSet;
 
@@ -19,8 +18,6 @@ import java.util.BitSet;
  * never free one that is in use.
  */
 final class Refcounts {
-    private static final ValueLayout.OfShort BE16 =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
     private static final long OFFSET_MASK = ~0x1ffL;
     private static final long TABLE_BYTES_MAX = 8L << 20;
     private static final long CACHE_BYTES = 4L << 20;
@@ -36,6 +33,7 @@ final class Refcounts {
     private long[] table;
     private final BitSet sound = new BitSet();
     private long freeHint;
+    private long tailHint;
     private long[] pending = new long[64];
     private int pendingCount;
     private @Nullable Census census;
@@ -64,8 +62,26 @@ final class Refcounts {
     }
 
     /** What is referred to, as far as that is known, is kept from now on. */
-    void use(@Nullable Census census) {
+    void use(Census census) {
         this.census = census;
+        tailHint = census.fileEnd();
+    }
+
+    /** Whether it is not known yet what is in use, so that holes cannot be filled. */
+    private boolean counting() {
+        return census != null && !census.complete();
+    }
+
+    private long hint() {
+        return counting() ? Math.max(tailHint, freeHint) : freeHint;
+    }
+
+    private void tookUpTo(long cluster) {
+        if (counting()) {
+            tailHint = cluster;
+        } else {
+            freeHint = cluster;
+        }
     }
 
     private int references(long cluster) {
@@ -170,7 +186,7 @@ final class Refcounts {
         return switch (order) {
             case 6 -> data.get(Qcow2Header.BE64, entry * 8L);
             case 5 -> Integer.toUnsignedLong(data.get(Qcow2Header.BE32, entry * 4L));
-            case 4 -> Short.toUnsignedLong(data.get(BE16, entry * 2L));
+            case 4 -> Short.toUnsignedLong(data.get(Qcow2Header.BE16, entry * 2L));
             case 3 -> data.get(ValueLayout.JAVA_BYTE, entry) & 0xffL;
             default -> {
                 int bits = 1 << order;
@@ -196,7 +212,7 @@ final class Refcounts {
                 block.dirty(entry * 4L, 4);
             }
             case 4 -> {
-                data.set(BE16, entry * 2L, (short) value);
+                data.set(Qcow2Header.BE16, entry * 2L, (short) value);
                 block.dirty(entry * 2L, 2);
             }
             case 3 -> {
@@ -229,13 +245,21 @@ final class Refcounts {
     /** Where a run of new clusters is. */
     record Run(long offset, int clusters) {}
 
+    /** Takes a free cluster for an L2 table; its refcount is 1. */
+    long allocateTable() throws BlockException {
+        long cluster = nextFree(hint(), true);
+        take(cluster, 1);
+        tookUpTo(cluster + 1);
+        return cluster << clusterBits;
+    }
+
     /**
      * Takes up to {@code most} free clusters in a row; their refcounts are 1.
      *
      * @return at least one cluster
      */
     Run allocate(int most) throws BlockException {
-        long cluster = nextFree(freeHint);
+        long cluster = nextFree(hint(), false);
         int count = 0;
         while (count < most
                 && has(cluster + count)
@@ -245,16 +269,16 @@ final class Refcounts {
             count++;
         }
         take(cluster, count);
-        freeHint = cluster + count;
+        tookUpTo(cluster + count);
         return new Run(cluster << clusterBits, count);
     }
 
     /** Takes exactly {@code count} free clusters in a row. */
     long allocateExactly(int count) throws BlockException {
-        long cluster = nextFree(freeHint);
+        long cluster = nextFree(hint(), false);
         int run = 1;
         while (run < count) {
-            long next = nextFree(cluster + run);
+            long next = nextFree(cluster + run, false);
             if (next == cluster + run) {
                 run++;
             } else {
@@ -278,14 +302,20 @@ final class Refcounts {
     /**
      * The next cluster that is free and counted by a block. Each block is looked at once, and
      * blocks are made only where none was, so this comes to an end.
+     *
+     * @param forTable whether it shall be an L2 table, where QEMU has a message of its own for the
+     *     header's cluster
      */
-    private long nextFree(long from) throws BlockException {
+    private long nextFree(long from, boolean forTable) throws BlockException {
         long cluster = from;
         while (true) {
             ensureBlock(cluster);
             TableCache.Table block = block((int) (cluster / entriesPerBlock));
             for (int i = (int) (cluster % entriesPerBlock); i < entriesPerBlock; i++, cluster++) {
                 if (read(block.data, i) == 0) {
+                    if (cluster == 0 && forTable) {
+                        throw file.fatal("Preventing invalid allocation of L2 table at offset 0");
+                    }
                     if (isMetadata(cluster)) {
                         throw notFree(cluster);
                     }
@@ -353,6 +383,9 @@ final class Refcounts {
         }
         if (known >= 0) {
             throw notFree(known);
+        }
+        if (census != null && first < census.fileEnd()) {
+            census.proceed(Long.MAX_VALUE);
         }
         for (long cluster = first; cluster < end; cluster++) {
             if (references(cluster) != 0) {

@@ -3,6 +3,7 @@ package lockstep.block.qcow2;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,6 +66,23 @@ record SnapshotTable(long length, List<L1> tables) {
         for (L1 table : tables) {
             if (table.offset() > 0) {
                 metadata.addRange(MetadataMap.INACTIVE_L1, table.offset(), table.bytes());
+            }
+        }
+    }
+
+    /** Makes the second-level tables known to the guard as well. */
+    void enterTables(Guard file) throws BlockException {
+        for (L1 table : tables) {
+            if (table.offset() <= 0) {
+                continue;
+            }
+            MemorySegment entries = Arena.ofAuto().allocate(Math.max(8, table.bytes()));
+            file.readUpTo(table.offset(), entries);
+            for (int i = 0; i < table.entries(); i++) {
+                long offset = entries.get(Qcow2Header.BE64, i * 8L) & Mapping.OFFSET_MASK;
+                if (offset != 0) {
+                    file.metadata().addInactive(offset);
+                }
             }
         }
     }
