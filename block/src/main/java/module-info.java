@@ -23,6 +23,7 @@ module lockstep.block {
     exports lockstep.block.quorum;
     exports lockstep.block.raw;
     exports lockstep.block.replication;
+    exports lockstep.block.throttle;
 
     provides lockstep.runtime.spi.Room with
             lockstep.block.monitor.BlockRoom;

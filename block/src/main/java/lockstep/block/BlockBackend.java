@@ -5,6 +5,7 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+import lockstep.block.throttle.ThrottleGroup;
 import lockstep.runtime.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
@@ -60,6 +61,7 @@ public final class BlockBackend implements NodeUser {
     private ErrorAction readErrorAction = ErrorAction.REPORT;
     private ErrorAction writeErrorAction = ErrorAction.ENOSPC;
     private IoStatus ioStatus = IoStatus.OK;
+    private volatile ThrottleGroup.@Nullable Member throttle;
     private int inFlight;
 
     /**
@@ -269,6 +271,28 @@ public final class BlockBackend implements NodeUser {
         return writethrough;
     }
 
+    /** The group that limits its reads and writes, null for no limits. */
+    public ThrottleGroup.@Nullable Member throttle() {
+        return throttle;
+    }
+
+    /** Sets what limits its reads and writes; those that wait for the old limits go on. */
+    public void setThrottle(ThrottleGroup.@Nullable Member member) {
+        ThrottleGroup.Member old = throttle;
+        throttle = member;
+        if (old != null) {
+            old.hurry();
+            old.close();
+        }
+    }
+
+    private void admit(boolean write, long bytes) {
+        ThrottleGroup.Member member = throttle;
+        if (member != null) {
+            member.admit(write, bytes);
+        }
+    }
+
     public BackendStats stats() {
         return stats;
     }
@@ -309,6 +333,7 @@ public final class BlockBackend implements NodeUser {
 
     /** A request on the caller's own thread: for start-up code and exports, never a vCPU. */
     public void readBlocking(long offset, MemorySegment destination) throws BlockException {
+        admit(false, destination.byteSize());
         BlockNode root = enter();
         try {
             node(root, offset, destination.byteSize(), false).read(offset, destination);
@@ -319,6 +344,7 @@ public final class BlockBackend implements NodeUser {
 
     /** A write on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeBlocking(long offset, MemorySegment source) throws BlockException {
+        admit(true, source.byteSize());
         BlockNode root = enter();
         try {
             BlockNode node = node(root, offset, source.byteSize(), true);
@@ -332,6 +358,7 @@ public final class BlockBackend implements NodeUser {
     /** Zeroes on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeZeroesBlocking(long offset, long length, boolean mayUnmap)
             throws BlockException {
+        admit(true, length);
         BlockNode root = enter();
         try {
             BlockNode node = node(root, offset, length, true);
@@ -435,6 +462,10 @@ public final class BlockBackend implements NodeUser {
         boolean interrupted = false;
         boolean empty = false;
         long left = patience;
+        ThrottleGroup.Member member = throttle;
+        if (member != null) {
+            member.hurry();
+        }
         while (!empty && left > 0) {
             runCompletions();
             synchronized (monitor) {
@@ -448,6 +479,9 @@ public final class BlockBackend implements NodeUser {
                 }
             }
             left = end - System.nanoTime();
+        }
+        if (member != null) {
+            member.calm();
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
@@ -499,6 +533,7 @@ public final class BlockBackend implements NodeUser {
     /** Drains and leaves the graph. */
     public void close() {
         eject();
+        setThrottle(null);
         graph.removeBackend(this);
     }
 
@@ -539,6 +574,9 @@ public final class BlockBackend implements NodeUser {
 
         @Override
         public void run() {
+            if (kind == Kind.READ || kind == Kind.WRITE || kind == Kind.WRITE_ZEROES) {
+                admit(kind != Kind.READ, length);
+            }
             BlockNode root = enter();
             try {
                 perform(root);

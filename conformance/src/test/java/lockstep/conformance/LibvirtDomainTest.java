@@ -133,6 +133,11 @@ class LibvirtDomainTest {
             assertState("running", libvirt);
             goesOn(libvirt, tick);
 
+            // The guest's processor is busy: it has to be stopped for this.
+            tick = tick(libvirt);
+            libvirt.run("inject-nmi", "guest");
+            goesOn(libvirt, tick);
+
             tick = tick(libvirt);
             String saved = directory.resolve("guest.saved").toString();
             libvirt.run("save", "guest", saved);

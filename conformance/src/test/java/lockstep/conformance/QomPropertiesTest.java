@@ -59,6 +59,7 @@ class QomPropertiesTest {
                         .formatted(directory),
                 "'iothread'",
                 "'secret', 'data': 'abc'",
+                "'throttle-group'",
                 "'filter-buffer', 'netdev': 'n', 'interval': 1000",
                 "'filter-dump', 'netdev': 'n', 'file': '%s/dump'".formatted(directory),
                 "'filter-mirror', 'netdev': 'n', 'outdev': 'a'",

@@ -41,6 +41,7 @@ public final class BlockEnding implements Ending {
     @Override
     public void cancel() {
         jobs.stopAll();
+        manager.throttles().end();
     }
 
     @Override

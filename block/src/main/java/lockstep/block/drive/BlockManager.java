@@ -3,6 +3,7 @@ package lockstep.block.drive;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.api.DriveOptions;
+import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
@@ -23,6 +24,9 @@ import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
 import lockstep.block.replication.ReplicationManager;
+import lockstep.block.throttle.Limits;
+import lockstep.block.throttle.ThrottleGroup;
+import lockstep.block.throttle.ThrottleGroups;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
@@ -50,6 +54,7 @@ public final class BlockManager implements BlockLayer {
 
     private final BlockGraph graph;
     private final ReplicationManager replication = new ReplicationManager();
+    private final ThrottleGroups throttles = new ThrottleGroups();
     private final NodeOpener opener;
     private final MediaChanger media;
     private final List<DriveInfo> drives = new ArrayList<>();
@@ -73,7 +78,8 @@ public final class BlockManager implements BlockLayer {
             Consumer<String> warn,
             Consumer<String> exportDeleted) {
         this.graph = new BlockGraph(host);
-        this.opener = new NodeOpener(graph, replication, quorumEvents, startInactive, warn);
+        this.opener =
+                new NodeOpener(graph, replication, throttles, quorumEvents, startInactive, warn);
         this.warn = warn;
         this.media = new MediaChanger(this, opener);
         this.exportDeleted = exportDeleted;
@@ -91,6 +97,11 @@ public final class BlockManager implements BlockLayer {
     /** Trays and media. */
     public MediaChanger media() {
         return media;
+    }
+
+    /** The throttle groups. */
+    public ThrottleGroups throttles() {
+        return throttles;
     }
 
     /** The replication nodes as one. */
@@ -202,9 +213,47 @@ public final class BlockManager implements BlockLayer {
             graph.removeBackend(backend);
             throw e;
         }
+        limit(backend, drive.limits(), drive.group(), id);
         DriveInfo info = new DriveInfo(type.text(), place[0], place[1], cdrom, "", backend);
         drives.add(info);
         return info;
+    }
+
+    /**
+     * Limits a drive's requests.
+     *
+     * @param group whose limits they are, null for the present group or one named after the drive
+     */
+    private void limit(
+            BlockBackend backend, Limits limits, @Nullable String group, String fallback) {
+        ThrottleGroup.Member member = backend.throttle();
+        if (!limits.any()) {
+            backend.setThrottle(null);
+            return;
+        }
+        if (member == null || group != null && !member.group().name().equals(group)) {
+            member = throttles.forDrive(group == null ? fallback : group).join();
+            backend.setThrottle(member);
+        }
+        member.group().limits(limits);
+    }
+
+    /** QMP block_set_io_throttle. */
+    public void limit(
+            @Nullable String device,
+            @Nullable String id,
+            ThrottleLimits limits,
+            @Nullable String group)
+            throws BlockException {
+        BlockBackend backend = media.backend(device, id);
+        if (backend.root() == null) {
+            throw bad("Device has no medium");
+        }
+        limit(
+                backend,
+                Limits.NONE.with(limits),
+                group,
+                device == null ? String.valueOf(id) : device);
     }
 
     private static boolean takesErrorPolicy(DriveText.Interface type) {

@@ -1,10 +1,12 @@
 package lockstep.block.drive;
 
 import lockstep.api.DriveOptions;
+import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.ErrorAction;
 import lockstep.block.open.LegacyTree;
+import lockstep.block.throttle.Limits;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
@@ -14,6 +16,7 @@ import lockstep.qmp.QmpException;
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -24,8 +27,18 @@ import java.util.Set;
  *
  * @param options the drive's own options
  * @param tree the root node's options as texts; empty for a drive without medium
+ * @param limits what limits its requests
+ * @param group the throttle group that it names, or null
  */
-record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
+record DriveText(
+        DriveOptions options,
+        JsonObject tree,
+        boolean writethrough,
+        Limits limits,
+        @Nullable String group) {
+    /** Older names of limits. */
+    private static final Map<String, String> THROTTLING = throttling();
+
     private static final Set<String> OWN =
             Set.of(
                     "if",
@@ -75,6 +88,23 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
         }
     }
 
+    private static Map<String, String> throttling() {
+        Map<String, String> names = new LinkedHashMap<>();
+        for (String kind : List.of("bps", "iops")) {
+            Map.of("", "-total", "_rd", "-read", "_wr", "-write")
+                    .forEach(
+                            (older, name) -> {
+                                names.put(kind + older, "throttling." + kind + name);
+                                names.put(
+                                        kind + older + "_max",
+                                        "throttling." + kind + name + "-max");
+                            });
+        }
+        names.put("iops_size", "throttling.iops-size");
+        names.put("group", "throttling.group");
+        return names;
+    }
+
     static BlockException bad(String message) {
         return new BlockException(Errno.EINVAL, message);
     }
@@ -91,14 +121,24 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
         Map<String, String> node = new LinkedHashMap<>();
         for (Map.Entry<String, String> entry : all.entrySet()) {
             String key = entry.getKey();
-            if (key.startsWith("throttling.")
-                    || key.equals("group")
-                    || key.startsWith("stats-intervals")) {
+            if (key.startsWith("stats-intervals")) {
                 throw new BlockException(
                         Errno.ENOTSUP, "Drive option '" + key + "' is not supported");
             }
-            (OWN.contains(key) ? own : node).put(key, entry.getValue());
+            String throttling = THROTTLING.get(key);
+            if (throttling != null && all.containsKey(throttling)) {
+                throw bad(
+                        "'"
+                                + throttling
+                                + "' and its alias '"
+                                + key
+                                + "' can't be used at the same time");
+            }
+            String full = throttling == null ? key : throttling;
+            boolean mine = OWN.contains(full) || full.startsWith("throttling.");
+            (mine ? own : node).put(full, entry.getValue());
         }
+        String group = own.remove("throttling.group");
         boolean writethrough = cacheMode(node);
         String readOnly = node.remove("readonly");
         if (readOnly != null) {
@@ -136,7 +176,13 @@ record DriveText(DriveOptions options, JsonObject tree, boolean writethrough) {
             if (onlySettings(tree)) {
                 tree = new JsonObject();
             }
-            return new DriveText(options, tree, writethrough);
+            ThrottleLimits limits = options.throttling();
+            return new DriveText(
+                    options,
+                    tree,
+                    writethrough,
+                    limits == null ? Limits.NONE : Limits.NONE.with(limits),
+                    group);
         } catch (QmpException e) {
             throw new BlockException(Errno.EINVAL, e.description(), e);
         }

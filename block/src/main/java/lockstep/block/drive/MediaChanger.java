@@ -78,6 +78,11 @@ public final class MediaChanger {
         return named(null, device);
     }
 
+    /** The drive that a command names in one of two ways. */
+    BlockBackend backend(@Nullable String drive, @Nullable String device) throws BlockException {
+        return find(drive, device).backend();
+    }
+
     private static Named named(@Nullable BlockBackend backend, String name) throws BlockException {
         if (backend == null) {
             throw new BlockException(Errno.ENODEV, "Device '" + name + "' not found");

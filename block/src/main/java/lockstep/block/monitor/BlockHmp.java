@@ -6,6 +6,7 @@ import lockstep.api.BlockInfo;
 import lockstep.api.BlockStats;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.ImageInfo;
+import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.drive.BlockManager;
@@ -70,6 +71,12 @@ final class BlockHmp {
                 (arguments, output) ->
                         manager.resize(
                                 arguments.string("device"), null, arguments.integer("size", -1)));
+        table.add(
+                "block_set_io_throttle",
+                "device:B,bps:l,bps_rd:l,bps_wr:l,iops:l,iops_rd:l,iops_wr:l",
+                "device bps bps_rd bps_wr iops iops_rd iops_wr",
+                "limit the requests of a drive",
+                this::throttle);
         table.add(
                 "nbd_server_start",
                 "all:-a,writable:-w,uri:s",
@@ -193,6 +200,21 @@ final class BlockHmp {
                 manager.graph().findBackend(device));
     }
 
+    private void throttle(HmpArguments arguments, StringBuilder output) throws BlockException {
+        ThrottleLimits limits =
+                ThrottleLimits.builder()
+                        .bpsTotal(arguments.integer("bps", 0))
+                        .bpsRead(arguments.integer("bps_rd", 0))
+                        .bpsWrite(arguments.integer("bps_wr", 0))
+                        .iopsTotal(arguments.integer("iops", 0))
+                        .iopsRead(arguments.integer("iops_rd", 0))
+                        .iopsWrite(arguments.integer("iops_wr", 0))
+                        .build();
+        String device = arguments.string("device");
+        boolean drive = manager.graph().findBackend(device) != null;
+        manager.limit(drive ? device : null, drive ? null : device, limits, null);
+    }
+
     private void infoBlock(HmpArguments arguments, StringBuilder output) {
         boolean verbose = arguments.flag("verbose");
         String only = arguments.optional("device");
@@ -232,10 +254,10 @@ final class BlockHmp {
             if (inserted != null) {
                 out.append(" (").append(inserted.nodeName()).append(')');
             }
+        } else if (inserted != null && !inserted.nodeName().isEmpty()) {
+            out.append(inserted.nodeName());
         } else if (info != null) {
             out.append(info.qdev());
-        } else if (inserted != null) {
-            out.append(inserted.nodeName());
         }
         if (inserted == null) {
             out.append(": [not inserted]\n");
@@ -278,6 +300,7 @@ final class BlockHmp {
                     .append(inserted.detectZeroes().wireName())
                     .append('\n');
         }
+        printLimits(inserted, out);
         if (verbose) {
             out.append("\nImages:\n");
             ImageInfo image = inserted.image();
@@ -289,6 +312,31 @@ final class BlockHmp {
                 }
             }
         }
+    }
+
+    private static void printLimits(BlockDeviceInfo i, StringBuilder out) {
+        if ((i.bps() | i.bpsRd() | i.bpsWr() | i.iops() | i.iopsRd() | i.iopsWr()) == 0) {
+            return;
+        }
+        out.append("    I/O throttling:  ");
+        value("bps", i.bps(), out);
+        value("bps_rd", i.bpsRd(), out);
+        value("bps_wr", i.bpsWr(), out);
+        value("bps_max", i.bpsMax(), out);
+        value("bps_rd_max", i.bpsRdMax(), out);
+        value("bps_wr_max", i.bpsWrMax(), out);
+        value("iops", i.iops(), out);
+        value("iops_rd", i.iopsRd(), out);
+        value("iops_wr", i.iopsWr(), out);
+        value("iops_max", i.iopsMax(), out);
+        value("iops_rd_max", i.iopsRdMax(), out);
+        value("iops_wr_max", i.iopsWrMax(), out);
+        value("iops_size", i.iopsSize(), out);
+        out.append(" group=").append(i.group()).append('\n');
+    }
+
+    private static void value(String name, @Nullable Long value, StringBuilder out) {
+        out.append(' ').append(name).append('=').append(value == null ? 0 : value);
     }
 
     private static void print(ImageInfo image, StringBuilder out) {

@@ -35,6 +35,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
+import lockstep.block.throttle.ThrottleGroupObject;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonStreamParser;
@@ -78,13 +79,16 @@ public final class BlockRoom implements Room {
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(vmm.commands(), qmp);
         BlockExportCommands.register(vmm.commands(), qmp);
-        BlockCommands.register(vmm.commands(), new MediaQmp(manager.media()));
+        BlockCommands.register(vmm.commands(), new MediaQmp(manager, manager.media()));
         Jobs jobs = new Jobs(manager.graph(), vmm::emit);
         JobQmp jobCommands = new JobQmp(jobs);
         JobCommands.register(vmm.commands(), jobCommands);
         BlockJobCommands.register(vmm.commands(), jobCommands);
         TransactionCommands.register(vmm.commands(), jobCommands);
         new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
+        vmm.objectType(
+                ThrottleGroupObject.TYPE,
+                (options, process) -> ThrottleGroupObject.create(options, manager.throttles()));
         options(vmm, manager);
         vmm.run()
                 .addListener(

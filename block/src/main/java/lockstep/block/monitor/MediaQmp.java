@@ -1,20 +1,23 @@
 package lockstep.block.monitor;
 
 import lockstep.api.BlockCommands;
+import lockstep.api.BlockIOThrottle;
 import lockstep.api.BlockdevChangeMediumArguments;
 import lockstep.api.BlockdevCloseTrayArguments;
 import lockstep.api.BlockdevInsertMediumArguments;
 import lockstep.api.BlockdevOpenTrayArguments;
 import lockstep.api.BlockdevRemoveMediumArguments;
 import lockstep.api.EjectArguments;
+import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
+import lockstep.block.drive.BlockManager;
 import lockstep.block.drive.MediaChanger;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 
 /** The QMP commands about trays and media. Main loop, machine lock held. */
-record MediaQmp(MediaChanger changer) implements BlockCommands {
+record MediaQmp(BlockManager manager, MediaChanger changer) implements BlockCommands {
     private interface Action {
         void run() throws BlockException;
     }
@@ -74,5 +77,32 @@ record MediaQmp(MediaChanger changer) implements BlockCommands {
                                 a.format(),
                                 Boolean.TRUE.equals(a.force()),
                                 mode));
+    }
+
+    @Override
+    public void blockSetIoThrottle(BlockIOThrottle a) throws QmpException {
+        ThrottleLimits limits =
+                ThrottleLimits.builder()
+                        .bpsTotal(a.bps())
+                        .bpsTotalMax(a.bpsMax())
+                        .bpsTotalMaxLength(a.bpsMaxLength())
+                        .bpsRead(a.bpsRd())
+                        .bpsReadMax(a.bpsRdMax())
+                        .bpsReadMaxLength(a.bpsRdMaxLength())
+                        .bpsWrite(a.bpsWr())
+                        .bpsWriteMax(a.bpsWrMax())
+                        .bpsWriteMaxLength(a.bpsWrMaxLength())
+                        .iopsTotal(a.iops())
+                        .iopsTotalMax(a.iopsMax())
+                        .iopsTotalMaxLength(a.iopsMaxLength())
+                        .iopsRead(a.iopsRd())
+                        .iopsReadMax(a.iopsRdMax())
+                        .iopsReadMaxLength(a.iopsRdMaxLength())
+                        .iopsWrite(a.iopsWr())
+                        .iopsWriteMax(a.iopsWrMax())
+                        .iopsWriteMaxLength(a.iopsWrMaxLength())
+                        .iopsSize(a.iopsSize())
+                        .build();
+        qmp(() -> manager.limit(a.device(), a.id(), limits, a.group()));
     }
 }

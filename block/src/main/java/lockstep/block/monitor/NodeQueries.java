@@ -18,6 +18,7 @@ import lockstep.api.ImageInfoSpecificFileWrapper;
 import lockstep.api.ImageInfoSpecificQCow2;
 import lockstep.api.ImageInfoSpecificQCow2Wrapper;
 import lockstep.api.Qcow2CompressionType;
+import lockstep.api.ThrottleLimits;
 import lockstep.block.BackendStats;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
@@ -30,6 +31,8 @@ import lockstep.block.node.Role;
 import lockstep.block.qcow2.Qcow2Header;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumNode;
+import lockstep.block.throttle.Limits;
+import lockstep.block.throttle.ThrottleGroup;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
@@ -200,31 +203,68 @@ final class NodeQueries {
         BlockNode backing = node.backing();
         BlockdevDetectZeroesOptions detect =
                 BlockdevDetectZeroesOptions.find(node.info().detectZeroes());
-        return BlockDeviceInfo.builder()
-                .file(filename(node))
-                .nodeName(node.name())
-                .ro(node.readOnly())
-                .drv(node.driver())
-                .backingFile(backing == null ? null : filename(backing))
-                .backingFileDepth(depth)
-                .children(children)
-                .active(node.active())
-                .encrypted(false)
-                .detectZeroes(detect == null ? BlockdevDetectZeroesOptions.OFF : detect)
-                .bps(0)
-                .bpsRd(0)
-                .bpsWr(0)
-                .iops(0)
-                .iopsRd(0)
-                .iopsWr(0)
-                .image(image(node, !flat))
-                .cache(
-                        new BlockdevCacheInfo(
-                                backend == null || !backend.writethrough(),
-                                node.info().cacheDirect(),
-                                node.info().cacheNoFlush()))
-                .writeThreshold(0)
-                .build();
+        BlockDeviceInfo.Builder info =
+                BlockDeviceInfo.builder()
+                        .file(filename(node))
+                        .nodeName(node.name())
+                        .ro(node.readOnly())
+                        .drv(node.driver())
+                        .backingFile(backing == null ? null : filename(backing))
+                        .backingFileDepth(depth)
+                        .children(children)
+                        .active(node.active())
+                        .encrypted(false)
+                        .detectZeroes(detect == null ? BlockdevDetectZeroesOptions.OFF : detect)
+                        .image(image(node, !flat))
+                        .cache(
+                                new BlockdevCacheInfo(
+                                        backend == null || !backend.writethrough(),
+                                        node.info().cacheDirect(),
+                                        node.info().cacheNoFlush()))
+                        .writeThreshold(0);
+        limits(info, backend == null ? null : backend.throttle());
+        return info.build();
+    }
+
+    /** Bursts are shown where there are some. */
+    private static void limits(
+            BlockDeviceInfo.Builder info, ThrottleGroup.@Nullable Member member) {
+        ThrottleLimits l = (member == null ? Limits.NONE : member.group().limits()).shown();
+        info.bps(or0(l.bpsTotal()))
+                .bpsRd(or0(l.bpsRead()))
+                .bpsWr(or0(l.bpsWrite()))
+                .iops(or0(l.iopsTotal()))
+                .iopsRd(or0(l.iopsRead()))
+                .iopsWr(or0(l.iopsWrite()));
+        if (member == null) {
+            return;
+        }
+        info.group(member.group().name())
+                .bpsMax(some(l.bpsTotalMax()))
+                .bpsMaxLength(burst(l.bpsTotalMax(), l.bpsTotalMaxLength()))
+                .bpsRdMax(some(l.bpsReadMax()))
+                .bpsRdMaxLength(burst(l.bpsReadMax(), l.bpsReadMaxLength()))
+                .bpsWrMax(some(l.bpsWriteMax()))
+                .bpsWrMaxLength(burst(l.bpsWriteMax(), l.bpsWriteMaxLength()))
+                .iopsMax(some(l.iopsTotalMax()))
+                .iopsMaxLength(burst(l.iopsTotalMax(), l.iopsTotalMaxLength()))
+                .iopsRdMax(some(l.iopsReadMax()))
+                .iopsRdMaxLength(burst(l.iopsReadMax(), l.iopsReadMaxLength()))
+                .iopsWrMax(some(l.iopsWriteMax()))
+                .iopsWrMaxLength(burst(l.iopsWriteMax(), l.iopsWriteMaxLength()))
+                .iopsSize(some(l.iopsSize()));
+    }
+
+    private static long or0(@Nullable Long value) {
+        return value == null ? 0 : value;
+    }
+
+    private static @Nullable Long some(@Nullable Long value) {
+        return or0(value) == 0 ? null : value;
+    }
+
+    private static @Nullable Long burst(@Nullable Long rate, @Nullable Long seconds) {
+        return some(rate) == null ? null : seconds;
     }
 
     private static boolean shown(BlockBackend backend) {

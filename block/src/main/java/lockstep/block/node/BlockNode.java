@@ -97,6 +97,12 @@ public abstract class BlockNode implements NodeUser {
     /** Breaks the connection that the driver stores through, if it has one, for ever. Any thread. */
     protected void cut() {}
 
+    /** A change waits for the requests inside: those that only let time pass go on at once. Any thread. */
+    protected void hurry() {}
+
+    /** The change that {@link #hurry} told of is over. Any thread. */
+    protected void calm() {}
+
     /** Releases what the driver holds; children are let go by the graph. */
     protected void close() throws BlockException {}
 

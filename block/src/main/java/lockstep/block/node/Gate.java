@@ -75,11 +75,18 @@ final class Gate {
         }
         nodes.forEach(node -> collect(node, all));
         concerned.addLast(all);
-        while (!inTheWay().isEmpty()) {
-            if (!await(end)) {
-                unlock();
-                return false;
+        Set<BlockNode> hurried = new HashSet<>();
+        inTheWay().forEach(root -> collect(root, hurried));
+        hurried.forEach(BlockNode::hurry);
+        try {
+            while (!inTheWay().isEmpty()) {
+                if (!await(end)) {
+                    unlock();
+                    return false;
+                }
             }
+        } finally {
+            hurried.forEach(BlockNode::calm);
         }
         return true;
     }

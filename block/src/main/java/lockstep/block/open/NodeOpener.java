@@ -35,6 +35,9 @@ import lockstep.block.raw.FormatProbe;
 import lockstep.block.raw.RawNode;
 import lockstep.block.replication.ReplicationManager;
 import lockstep.block.replication.ReplicationNode;
+import lockstep.block.throttle.ThrottleGroup;
+import lockstep.block.throttle.ThrottleGroups;
+import lockstep.block.throttle.ThrottleNode;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
@@ -132,6 +135,7 @@ public final class NodeOpener {
 
     private final BlockGraph graph;
     private final ReplicationManager replication;
+    private final ThrottleGroups throttles;
     private final QuorumEvents quorumEvents;
     private final BooleanSupplier startInactive;
     private final Consumer<String> warn;
@@ -147,11 +151,13 @@ public final class NodeOpener {
     public NodeOpener(
             BlockGraph graph,
             ReplicationManager replication,
+            ThrottleGroups throttles,
             QuorumEvents quorumEvents,
             BooleanSupplier startInactive,
             Consumer<String> warn) {
         this.graph = graph;
         this.replication = replication;
+        this.throttles = throttles;
         this.quorumEvents = quorumEvents;
         this.startInactive = startInactive;
         this.warn = warn;
@@ -264,9 +270,28 @@ public final class NodeOpener {
                             graph.release(file);
                         }
                     }
-                    case BlockdevOptions.Throttle ignored ->
-                            throw new BlockException(
-                                    Errno.ENOTSUP, "The block driver 'throttle' is not available");
+                    case BlockdevOptions.Throttle t -> {
+                        ThrottleGroup group = throttles.find(t.data().throttleGroup());
+                        if (group == null) {
+                            throw bad(
+                                    "Throttle group '"
+                                            + t.data().throttleGroup()
+                                            + "' does not exist");
+                        }
+                        BlockNode file =
+                                child(t.data().file(), given.get("file"), settings.child());
+                        try {
+                            yield ThrottleNode.open(
+                                    graph,
+                                    settings.name(),
+                                    settings.readOnly(),
+                                    settings.active(),
+                                    group,
+                                    file);
+                        } finally {
+                            graph.release(file);
+                        }
+                    }
                     case BlockdevOptions.CopyOnRead ignored ->
                             throw new BlockException(
                                     Errno.ENOTSUP,

@@ -144,20 +144,22 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
 
     @Override
     public void injectNmi() {
-        for (KvmVcpu v : vcpus) {
-            v.transfer().injectNmi();
-        }
+        still(() -> vcpus.forEach(v -> v.transfer().injectNmi()));
     }
 
-    /** Has a vCPU's state fetched while all stand still. */
-    private VcpuState still(int index) {
+    /** The kernel takes calls about a vCPU only while it is not in the guest, which may be for ever. */
+    private void still(Step step) {
         boolean resume = running;
         pauseAll();
-        KvmVcpu v = vcpus.get(index);
-        attempt(() -> fetch(v));
+        attempt(step);
         if (resume) {
             resumeAll();
         }
+    }
+
+    private VcpuState still(int index) {
+        KvmVcpu v = vcpus.get(index);
+        still(() -> fetch(v));
         return v.state;
     }
 
