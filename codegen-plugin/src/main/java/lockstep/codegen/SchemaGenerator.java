@@ -114,6 +114,7 @@ public final class SchemaGenerator {
                     events.add(event);
                 } else if (definition instanceof Definition.Type type) {
                     specs.add(typeEmitter.emit(type));
+                    typeEmitter.members(type).ifPresent(specs::add);
                 }
             }
             if (!commands.isEmpty()) {

@@ -17,6 +17,8 @@ import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 import lockstep.qapi.syntax.DocComment;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -160,11 +162,50 @@ final class TypeEmitter {
     }
 
     private TypeSpec.Builder struct(Definition.StructType type) {
-        return records.struct(
-                types.named(type.name()),
-                schema.commonMembers(type.name()),
-                Docs.chain(schema, type),
-                docs.definition(type, "A " + type.name() + "."));
+        TypeSpec.Builder spec =
+                records.struct(
+                        types.named(type.name()),
+                        schema.commonMembers(type.name()),
+                        Docs.chain(schema, type),
+                        docs.definition(type, "A " + type.name() + "."));
+        ClassName own = types.members(type.name());
+        addSuperinterface(spec, own == null ? types.members(type.base()) : own);
+        return spec;
+    }
+
+    /** The interface through which what shares the members of a base can be handled once. */
+    Optional<TypeSpec.Builder> members(Definition.Type type) {
+        ClassName self = types.members(type.name());
+        if (self == null) {
+            return Optional.empty();
+        }
+        TypeSpec.Builder spec =
+                TypeSpec.interfaceBuilder(self)
+                        .addModifiers(Modifier.PUBLIC)
+                        .addJavadoc(
+                                "What a {@link $T} has, and all that have it as their base.\n",
+                                types.named(type.name()));
+        addSuperinterface(spec, types.members(type.base()));
+        accessors(spec, records.components(type.ownMembers(), Docs.chain(schema, type)));
+        return Optional.of(spec);
+    }
+
+    private static void addSuperinterface(TypeSpec.Builder spec, @Nullable ClassName type) {
+        if (type != null) {
+            spec.addSuperinterface(type);
+        }
+    }
+
+    private void accessors(TypeSpec.Builder spec, List<RecordEmitter.Component> components) {
+        for (RecordEmitter.Component component : components) {
+            spec.addMethod(
+                    MethodSpec.methodBuilder(component.name())
+                            .addModifiers(Modifier.PUBLIC, Modifier.ABSTRACT)
+                            .addJavadoc("Gives $L\n", component.doc())
+                            .addAnnotations(docs.features(component.member().features(), true))
+                            .returns(component.type())
+                            .build());
+        }
     }
 
     private TypeSpec.Builder union(Definition.UnionType type) {
@@ -197,15 +238,8 @@ final class TypeEmitter {
                 TypeSpec.interfaceBuilder(self)
                         .addModifiers(Modifier.PUBLIC, Modifier.SEALED)
                         .addJavadoc(docs.definition(type, "A " + type.name() + "."));
-        for (RecordEmitter.Component component : base) {
-            spec.addMethod(
-                    MethodSpec.methodBuilder(component.name())
-                            .addModifiers(Modifier.PUBLIC, Modifier.ABSTRACT)
-                            .addJavadoc("Gives $L\n", component.doc())
-                            .addAnnotations(docs.features(component.member().features(), true))
-                            .returns(component.type())
-                            .build());
-        }
+        addSuperinterface(spec, types.members(type.base()));
+        accessors(spec, base);
         spec.addMethod(RecordEmitter.read(self));
         spec.addMethod(RecordEmitter.writeMembersMethod().addModifiers(Modifier.ABSTRACT).build());
         spec.addMethod(RecordEmitter.write().addModifiers(Modifier.DEFAULT).build());

@@ -12,6 +12,8 @@ import lockstep.qapi.model.Member;
 import lockstep.qapi.model.Schema;
 import lockstep.qapi.model.TypeRef;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -34,6 +36,11 @@ final class Types {
                 .filter(Definition.Type.class::isInstance)
                 .forEach(type -> name(type.name(), JavaNames.type(type.name())));
         name(Schema.QTYPE.name(), Schema.QTYPE.name());
+        schema.definitions()
+                .map(Definition::base)
+                .filter(Objects::nonNull)
+                .distinct()
+                .forEach(base -> name(base + " members", JavaNames.type(base) + "Members"));
         for (Schema.Module module : schema.modules()) {
             name(module.name() + " module", JavaNames.module(module.name()) + "Commands");
             name(module.name() + " client", JavaNames.module(module.name()) + "Client");
@@ -61,6 +68,11 @@ final class Types {
     ClassName named(String schemaName) {
         usesQType |= schemaName.equals(Schema.QTYPE.name());
         return Objects.requireNonNull(names.get(schemaName), schemaName);
+    }
+
+    /** The interface over all that has the members of a struct as its base; null if nothing has. */
+    @Nullable ClassName members(@Nullable String schemaName) {
+        return names.get(schemaName + " members");
     }
 
     /** The class of an event, or of the arguments of a command given inline. */

@@ -70,6 +70,18 @@ class CornersTest {
     }
 
     @Test
+    void whatSharesABaseIsHandledOnce() throws QmpException {
+        Leaf leaf = read(Leaf::read, "{'n':1,'class':'c','m':true}");
+        Fruit fruit = read(Fruit::read, "{'n':2,'kind':'2d','stem':{'n':3,'m':false}}");
+        Stem stem = assertInstanceOf(Fruit._2d.class, fruit).data().stem();
+        List<RootMembers_> all = List.of(leaf, fruit, stem);
+        assertEquals(List.of(1L, 2L, 3L), all.stream().map(RootMembers_::n).toList());
+        List<StemMembers> stems = List.of(leaf, stem);
+        assertEquals(List.of(true, false), stems.stream().map(StemMembers::m).toList());
+        assertEquals("c", leaf.class_());
+    }
+
+    @Test
     void alternatesWithAnArray() throws QmpException {
         assertEquals(new Stats.Scalar(5), read(Stats::read, "5"));
         assertEquals(new Stats.B(true), read(Stats::read, "true"));

@@ -57,14 +57,7 @@ public final class RewriterFilter extends NetFilter {
     private static FilterObject create(String id, FilterRewriterProperties p, Network network)
             throws QmpException {
         boolean vnet = Boolean.TRUE.equals(p.vnetHdrSupport());
-        return FilterObject.create(
-                id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
-                at -> new RewriterFilter(network, at, vnet));
+        return FilterObject.create(id, p, at -> new RewriterFilter(network, at, vnet));
     }
 
     @Override

@@ -2,6 +2,7 @@ package lockstep.net.filter;
 
 import lockstep.api.NetFilterDirection;
 import lockstep.api.NetfilterInsert;
+import lockstep.api.NetfilterPropertiesMembers;
 import lockstep.net.NetException;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.NetFilter;
@@ -9,8 +10,6 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.spi.UserObject;
-
-import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
@@ -30,29 +29,24 @@ public final class FilterObject implements UserObject {
     }
 
     /**
-     * Makes a filter and puts it into its chain. The parameters are what all filter-* objects have
-     * in common, as the schema gives them.
+     * Makes a filter and puts it into its chain.
      *
      * @throws QmpException with QEMU's words for what is wrong
      */
-    public static FilterObject create(
-            String id,
-            String netdev,
-            @Nullable NetFilterDirection queue,
-            @Nullable String status,
-            @Nullable String position,
-            @Nullable NetfilterInsert insert,
-            Maker maker)
+    public static FilterObject create(String id, NetfilterPropertiesMembers options, Maker maker)
             throws QmpException {
+        String status = options.status();
+        NetFilterDirection queue = options.queue();
+        String position = options.position();
         boolean on = status == null || NetFilter.status(status);
         NetFilter.Placement placement =
                 new NetFilter.Placement(
                         id,
-                        netdev,
+                        options.netdev(),
                         queue == null ? Direction.ALL : Direction.valueOf(queue.name()),
                         on,
                         position == null ? "tail" : position,
-                        insert == NetfilterInsert.BEFORE);
+                        options.insert() == NetfilterInsert.BEFORE);
         try {
             NetFilter filter = maker.make(placement);
             filter.insert();

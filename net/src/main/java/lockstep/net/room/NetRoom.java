@@ -105,13 +105,7 @@ public final class NetRoom implements Room {
             throws QmpException {
         boolean vnet = Boolean.TRUE.equals(p.vnetHdrSupport());
         return FilterObject.create(
-                id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
-                at -> new MirrorFilter(network, at, chardevs, p.outdev(), vnet));
+                id, p, at -> new MirrorFilter(network, at, chardevs, p.outdev(), vnet));
     }
 
     private static FilterObject redirector(
@@ -120,24 +114,14 @@ public final class NetRoom implements Room {
         boolean vnet = Boolean.TRUE.equals(p.vnetHdrSupport());
         return FilterObject.create(
                 id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
+                p,
                 at -> new RedirectorFilter(network, at, chardevs, p.indev(), p.outdev(), vnet));
     }
 
     private static FilterObject buffer(
             String id, FilterBufferProperties p, Network network, Vmm vmm) throws QmpException {
         return FilterObject.create(
-                id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
-                at -> new BufferFilter(network, at, vmm.mainLoop(), p.interval()));
+                id, p, at -> new BufferFilter(network, at, vmm.mainLoop(), p.interval()));
     }
 
     private static FilterObject dump(String id, FilterDumpProperties p, Network network, Vmm vmm)
@@ -145,11 +129,7 @@ public final class NetRoom implements Room {
         Long most = p.maxlen();
         return FilterObject.create(
                 id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
+                p,
                 at ->
                         new DumpFilter(
                                 network,
@@ -161,13 +141,6 @@ public final class NetRoom implements Room {
 
     private static FilterObject replay(String id, NetfilterProperties p, Network network)
             throws QmpException {
-        return FilterObject.create(
-                id,
-                p.netdev(),
-                p.queue(),
-                p.status(),
-                p.position(),
-                p.insert(),
-                at -> new ReplayFilter(network, at));
+        return FilterObject.create(id, p, at -> new ReplayFilter(network, at));
     }
 }

@@ -21,6 +21,11 @@ public sealed interface Definition extends Schema.Entry {
     /** The keyword it was defined with. */
     String meta();
 
+    /** The struct whose members come first, or null. */
+    default @Nullable String base() {
+        return null;
+    }
+
     /** The members given in the definition itself: of a struct, of a union's base, or arguments. */
     default List<Member> ownMembers() {
         return List.of();
@@ -63,7 +68,8 @@ public sealed interface Definition extends Schema.Entry {
      * @param base struct whose members come first, or null
      * @param members its own members
      */
-    record StructType(Head head, @Nullable String base, List<Member> members) implements Type {
+    record StructType(Head head, @Override @Nullable String base, List<Member> members)
+            implements Type {
         @Override
         public List<Member> ownMembers() {
             return members;
@@ -85,7 +91,7 @@ public sealed interface Definition extends Schema.Entry {
      */
     record UnionType(
             Head head,
-            @Nullable String base,
+            @Override @Nullable String base,
             List<Member> baseMembers,
             String discriminator,
             List<Branch> branches)

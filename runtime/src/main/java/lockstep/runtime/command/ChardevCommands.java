@@ -6,9 +6,11 @@ import lockstep.api.ChardevBackend;
 import lockstep.api.ChardevBackendInfo;
 import lockstep.api.ChardevBackendKind;
 import lockstep.api.ChardevChangeArguments;
-import lockstep.api.ChardevCommon;
+import lockstep.api.ChardevCommonMembers;
 import lockstep.api.ChardevFile;
+import lockstep.api.ChardevHostdev;
 import lockstep.api.ChardevInfo;
+import lockstep.api.ChardevMux;
 import lockstep.api.ChardevPty;
 import lockstep.api.ChardevRemoveArguments;
 import lockstep.api.ChardevReturn;
@@ -31,8 +33,6 @@ import lockstep.runtime.chardev.ChardevConfig;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.RingbufChardev;
-
-import org.jspecify.annotations.Nullable;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -160,47 +160,47 @@ final class ChardevCommands implements CharCommands {
             case ChardevBackend.Unrecognized u -> throw new AssertionError(u);
             case ChardevBackend.File b -> {
                 ChardevFile f = b.data().data();
-                yield logged(
-                        new ChardevConfig.File(f.out(), f.in(), Boolean.TRUE.equals(f.append())),
-                        f.logfile(),
-                        f.logappend());
+                boolean append = Boolean.TRUE.equals(f.append());
+                yield logged(f, new ChardevConfig.File(f.out(), f.in(), append));
             }
-            case ChardevBackend.Serial b -> new ChardevConfig.Host(b.data().data().device());
-            case ChardevBackend.Parallel b -> new ChardevConfig.Host(b.data().data().device());
-            case ChardevBackend.Pipe b -> new ChardevConfig.Pipe(b.data().data().device());
-            case ChardevBackend.Socket b -> {
-                ChardevSocket s = b.data().data();
-                yield logged(socket(s), s.logfile(), s.logappend());
+            case ChardevBackend.Serial b -> host(b.data().data());
+            case ChardevBackend.Parallel b -> host(b.data().data());
+            case ChardevBackend.Pipe b -> {
+                ChardevHostdev h = b.data().data();
+                yield logged(h, new ChardevConfig.Pipe(h.device()));
             }
+            case ChardevBackend.Socket b -> logged(b.data().data(), socket(b.data().data()));
             case ChardevBackend.Udp b -> {
                 ChardevUdp u = b.data().data();
                 SocketAddressLegacy local = u.local();
-                yield new ChardevConfig.Udp(inet(u.remote()), local == null ? null : inet(local));
+                Address.Inet from = local == null ? null : inet(local);
+                yield logged(u, new ChardevConfig.Udp(inet(u.remote()), from));
             }
             case ChardevBackend.Pty b -> {
                 ChardevPty p = b.data().data();
-                yield logged(new ChardevConfig.Pty(p.path()), p.logfile(), p.logappend());
+                yield logged(p, new ChardevConfig.Pty(p.path()));
             }
-            case ChardevBackend.Null b -> {
-                ChardevCommon c = b.data().data();
-                yield logged(new ChardevConfig.Null(), c.logfile(), c.logappend());
+            case ChardevBackend.Null b -> logged(b.data().data(), new ChardevConfig.Null());
+            case ChardevBackend.Mux b -> {
+                ChardevMux m = b.data().data();
+                yield logged(m, new ChardevConfig.Mux(m.chardev()));
             }
-            case ChardevBackend.Mux b -> new ChardevConfig.Mux(b.data().data().chardev());
             case ChardevBackend.Stdio b -> {
                 ChardevStdio s = b.data().data();
-                yield logged(
-                        new ChardevConfig.Stdio(!Boolean.FALSE.equals(s.signal())),
-                        s.logfile(),
-                        s.logappend());
+                yield logged(s, new ChardevConfig.Stdio(!Boolean.FALSE.equals(s.signal())));
             }
             case ChardevBackend.Ringbuf b -> ring(b.data().data());
             case ChardevBackend.Memory b -> ring(b.data().data());
-            case ChardevBackend.Vc b -> new ChardevConfig.Null();
+            case ChardevBackend.Vc b -> logged(b.data().data(), new ChardevConfig.Null());
             case ChardevBackend.Hub b -> throw unsupported(b.type());
             case ChardevBackend.Msmouse b -> throw unsupported(b.type());
             case ChardevBackend.Braille b -> throw unsupported(b.type());
             case ChardevBackend.Testdev b -> throw unsupported(b.type());
         };
+    }
+
+    private static ChardevConfig host(ChardevHostdev h) {
+        return logged(h, new ChardevConfig.Host(h.device()));
     }
 
     private static ChardevException unsupported(ChardevBackendKind kind) {
@@ -209,17 +209,14 @@ final class ChardevCommands implements CharCommands {
 
     private static ChardevConfig ring(ChardevRingbuf r) {
         Long size = r.size();
-        return logged(
-                new ChardevConfig.Ringbuf(size == null ? DEFAULT_RING : size),
-                r.logfile(),
-                r.logappend());
+        return logged(r, new ChardevConfig.Ringbuf(size == null ? DEFAULT_RING : size));
     }
 
-    private static ChardevConfig logged(
-            ChardevConfig config, @Nullable String file, @Nullable Boolean append) {
+    private static ChardevConfig logged(ChardevCommonMembers options, ChardevConfig config) {
+        String file = options.logfile();
         return file == null
                 ? config
-                : new ChardevConfig.Logged(config, file, Boolean.TRUE.equals(append));
+                : new ChardevConfig.Logged(config, file, Boolean.TRUE.equals(options.logappend()));
     }
 
     private static ChardevConfig socket(ChardevSocket s) throws ChardevException {

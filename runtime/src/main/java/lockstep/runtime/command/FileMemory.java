@@ -1,7 +1,6 @@
 package lockstep.runtime.command;
 
 import lockstep.api.MemoryBackendFileProperties;
-import lockstep.api.MemoryBackendProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.api.OnOffAuto;
 import lockstep.qmp.QmpException;
@@ -62,7 +61,7 @@ final class FileMemory extends MemoryObject {
     private boolean discard;
 
     private FileMemory(ObjectOptions.MemoryBackendFile options) throws QmpException {
-        super(TYPE.name(), options.id(), common(options.data()), false);
+        super(TYPE.name(), options.id(), options.data(), false);
         MemoryBackendFileProperties p = options.data();
         path = p.memPath();
         offset = orZero(p.offset());
@@ -91,22 +90,6 @@ final class FileMemory extends MemoryObject {
 
     private static long orZero(@Nullable Long given) {
         return given == null ? 0 : given;
-    }
-
-    private static MemoryBackendProperties common(MemoryBackendFileProperties p) {
-        return MemoryBackendProperties.builder()
-                .dump(p.dump())
-                .hostNodes(p.hostNodes())
-                .merge(p.merge())
-                .policy(p.policy())
-                .prealloc(p.prealloc())
-                .preallocThreads(p.preallocThreads())
-                .preallocContext(p.preallocContext())
-                .share(p.share())
-                .reserve(p.reserve())
-                .size(p.size())
-                .xUseCanonicalPathForRamblockId(p.xUseCanonicalPathForRamblockId())
-                .build();
     }
 
     static FileMemory create(ObjectOptions options) throws QmpException {

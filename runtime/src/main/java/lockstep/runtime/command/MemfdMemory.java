@@ -1,7 +1,6 @@
 package lockstep.runtime.command;
 
 import lockstep.api.MemoryBackendMemfdProperties;
-import lockstep.api.MemoryBackendProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.LinuxException;
@@ -43,7 +42,7 @@ final class MemfdMemory extends MemoryObject {
     private final long pageSize;
 
     private MemfdMemory(ObjectOptions.MemoryBackendMemfd options) throws QmpException {
-        super(TYPE.name(), options.id(), common(options.data()), true);
+        super(TYPE.name(), options.id(), options.data(), true);
         MemoryBackendMemfdProperties p = options.data();
         hugetlb = Boolean.TRUE.equals(p.hugetlb());
         seal = !Boolean.FALSE.equals(p.seal());
@@ -56,22 +55,6 @@ final class MemfdMemory extends MemoryObject {
                     "Property 'memory-backend-memfd.hugetlbsize' doesn't take value '0'");
         }
         return given == null ? 0 : given;
-    }
-
-    private static MemoryBackendProperties common(MemoryBackendMemfdProperties p) {
-        return MemoryBackendProperties.builder()
-                .dump(p.dump())
-                .hostNodes(p.hostNodes())
-                .merge(p.merge())
-                .policy(p.policy())
-                .prealloc(p.prealloc())
-                .preallocThreads(p.preallocThreads())
-                .preallocContext(p.preallocContext())
-                .share(p.share())
-                .reserve(p.reserve())
-                .size(p.size())
-                .xUseCanonicalPathForRamblockId(p.xUseCanonicalPathForRamblockId())
-                .build();
     }
 
     static MemfdMemory create(ObjectOptions options) throws QmpException {

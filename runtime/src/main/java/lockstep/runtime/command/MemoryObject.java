@@ -4,7 +4,7 @@ import static lockstep.linux.abi.LinuxAbi.*;
 
 import lockstep.api.HostMemPolicy;
 import lockstep.api.Memdev;
-import lockstep.api.MemoryBackendProperties;
+import lockstep.api.MemoryBackendPropertiesMembers;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.LinuxException;
@@ -110,7 +110,7 @@ abstract class MemoryObject implements MemoryBackend {
     private boolean used;
 
     /** Checks what all have in common; {@link #take} maps it. */
-    MemoryObject(String type, String id, MemoryBackendProperties p, boolean shareByDefault)
+    MemoryObject(String type, String id, MemoryBackendPropertiesMembers p, boolean shareByDefault)
             throws QmpException {
         this.type = type;
         this.id = id;
