@@ -150,6 +150,16 @@ public final class BlockBackend implements NodeUser {
      * @param readOnly the device never writes
      */
     public void attachDevice(String id, boolean removable, boolean readOnly) throws BlockException {
+        attachDevice(id, removable, readOnly, false);
+    }
+
+    /**
+     * As {@link #attachDevice(String, boolean, boolean)}.
+     *
+     * @param shareWrite whether others may write to the node too
+     */
+    public void attachDevice(String id, boolean removable, boolean readOnly, boolean shareWrite)
+            throws BlockException {
         String owner = device;
         if (owner != null) {
             throw new BlockException(
@@ -157,19 +167,12 @@ public final class BlockBackend implements NodeUser {
         }
         device = id;
         try {
-            if (readOnly) {
-                setPermissions(
-                        Permission.CONSISTENT_READ,
-                        Permission.CONSISTENT_READ
-                                | Permission.WRITE_UNCHANGED
-                                | Permission.RESIZE);
-            } else {
-                setPermissions(
-                        Permission.CONSISTENT_READ | Permission.WRITE,
-                        Permission.CONSISTENT_READ
-                                | Permission.WRITE_UNCHANGED
-                                | Permission.RESIZE);
-            }
+            setPermissions(
+                    Permission.CONSISTENT_READ | (readOnly ? 0 : Permission.WRITE),
+                    Permission.CONSISTENT_READ
+                            | Permission.WRITE_UNCHANGED
+                            | Permission.RESIZE
+                            | (shareWrite ? Permission.WRITE : 0));
         } catch (BlockException e) {
             device = null;
             throw e;

@@ -12,12 +12,14 @@ import java.util.OptionalLong;
  * and {@code off}, integers may be hexadecimal or octal, sizes may have a suffix.
  */
 public final class KeyvalInputVisitor extends InputVisitor {
-    /** Which of QEMU's two families of texts is used for members that do not exist. */
+    /** Which of QEMU's families of texts is used for what cannot be read. */
     public enum Style {
         /** {@code Invalid parameter 'x'}: -object, -netdev, -chardev, -drive and their like. */
         OPTIONS,
         /** {@code Parameter 'x' is unexpected}: -blockdev, -audiodev, -display and their like. */
-        KEYVAL
+        KEYVAL,
+        /** As {@code KEYVAL}, but numbers are named by their types: -global. */
+        PROPERTY
     }
 
     private final Style style;
@@ -35,7 +37,7 @@ public final class KeyvalInputVisitor extends InputVisitor {
 
     @Override
     String unexpected(String path, JsonValue value) {
-        if (style == Style.KEYVAL) {
+        if (style != Style.OPTIONS) {
             return "Parameter '" + path + "' is unexpected";
         }
         // The older text is flat: the whole dotted key is the name of the option.
@@ -88,11 +90,19 @@ public final class KeyvalInputVisitor extends InputVisitor {
         return value.getAsDouble();
     }
 
+    private String number(String inOptions, String inProperties) {
+        return switch (style) {
+            case OPTIONS -> inOptions;
+            case KEYVAL -> "integer";
+            case PROPERTY -> inProperties;
+        };
+    }
+
     @Override
     public long int64(@Nullable String name) throws QmpException {
         OptionalLong value = NumberText.signed(text(name)).toOptional();
         if (value.isEmpty()) {
-            throw expects(name, style == Style.OPTIONS ? "an int64 value" : "integer");
+            throw expects(name, number("an int64 value", "int64"));
         }
         return value.getAsLong();
     }
@@ -102,10 +112,10 @@ public final class KeyvalInputVisitor extends InputVisitor {
         String text = text(name);
         // The newer text takes a negative number for its 64 bits, as JSON does.
         OptionalLong value =
-                (style == Style.KEYVAL ? NumberText.wrapping(text) : NumberText.unsigned(text))
+                (style == Style.OPTIONS ? NumberText.unsigned(text) : NumberText.wrapping(text))
                         .toOptional();
         if (value.isEmpty()) {
-            throw expects(name, style == Style.OPTIONS ? "a uint64 value" : "integer");
+            throw expects(name, number("a uint64 value", "uint64"));
         }
         return value.getAsLong();
     }
@@ -114,7 +124,13 @@ public final class KeyvalInputVisitor extends InputVisitor {
     public long size(@Nullable String name) throws QmpException {
         OptionalLong value = NumberText.size(text(name)).toOptional();
         if (value.isEmpty()) {
-            throw expects(name, style == Style.OPTIONS ? "a size value" : "size");
+            throw expects(
+                    name,
+                    switch (style) {
+                        case OPTIONS -> "a size value";
+                        case KEYVAL -> "size";
+                        case PROPERTY -> "a non-negative number below 2^64";
+                    });
         }
         return value.getAsLong();
     }

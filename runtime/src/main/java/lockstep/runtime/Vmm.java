@@ -12,7 +12,7 @@ import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
@@ -67,7 +67,7 @@ public interface Vmm {
     void objectType(QomType<?> type, ObjectFactory factory);
 
     /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
-    void deviceType(String driver, DeviceFactory factory);
+    void deviceType(DeviceType<?> type);
 
     /** Offers a board. From {@code Room.install}. */
     void machineType(MachineType type);

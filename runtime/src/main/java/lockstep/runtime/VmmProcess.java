@@ -25,7 +25,7 @@ import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.Monitors;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectRegistry;
-import lockstep.runtime.spi.DeviceFactory;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
@@ -249,8 +249,8 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     @Override
-    public void deviceType(String driver, DeviceFactory factory) {
-        devices.type(driver, factory);
+    public void deviceType(DeviceType<?> type) {
+        devices.type(type);
     }
 
     @Override

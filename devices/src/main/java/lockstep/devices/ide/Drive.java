@@ -89,7 +89,7 @@ final class Drive {
 
     /** An empty position. */
     Drive() {
-        this(Kind.NONE, new DriveIdentity("", "", "", 0, DriveIdentity.Geometry.of(0), 0), null);
+        this(Kind.NONE, new DriveIdentity("", "", "", 0, DriveIdentity.Geometry.of(0), 0, 0), null);
     }
 
     Drive(Kind kind, DriveIdentity identity, @Nullable Disk disk) {

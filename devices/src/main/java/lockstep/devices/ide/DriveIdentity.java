@@ -9,6 +9,7 @@ package lockstep.devices.ide;
  * @param wwn world wide name, or 0
  * @param geometry cylinders, heads and sectors that software without LBA uses
  * @param physicalExponent the physical sector holds 2 to this power of 512-byte sectors, 0 to 8
+ * @param rotationRate turns in a minute, 1 for a disk that does not turn, 0 for no answer
  */
 public record DriveIdentity(
         String serial,
@@ -16,7 +17,8 @@ public record DriveIdentity(
         String firmware,
         long wwn,
         Geometry geometry,
-        int physicalExponent) {
+        int physicalExponent,
+        int rotationRate) {
     /**
      * A disk's geometry.
      *

@@ -1,5 +1,11 @@
 package lockstep.devices.ide;
 
+import lockstep.api.BiosAtaTranslation;
+import lockstep.api.BlockdevOnError;
+import lockstep.api.IdeDeviceOptions;
+import lockstep.api.IdeDeviceOptionsMembers;
+import lockstep.api.IdeHdOptions;
+import lockstep.api.OnOffAuto;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
@@ -9,17 +15,83 @@ import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /** Makes {@code ide-hd} and {@code ide-cd} drives and plugs them into the buses {@code ide.0} and {@code ide.1}. */
 public final class IdeDrives {
     private static final long UINT32 = 0xffff_ffffL;
     private static final String FIRMWARE = "2.5+";
+
+    /** The type {@code ide-hd}. */
+    public static final DeviceType<IdeHdOptions> DISK =
+            DeviceType.of(
+                            "ide-hd",
+                            IdeHdOptions::read,
+                            IdeHdOptions::write,
+                            IdeHdOptions.builder()
+                                    .backendDefaults(OnOffAuto.AUTO)
+                                    .logicalBlockSize(0L)
+                                    .physicalBlockSize(0L)
+                                    .minIoSize(0L)
+                                    .optIoSize(0L)
+                                    .discardGranularity(UINT32)
+                                    .writeCache(OnOffAuto.AUTO)
+                                    .shareRw(false)
+                                    .accountInvalid(OnOffAuto.AUTO)
+                                    .accountFailed(OnOffAuto.AUTO)
+                                    .rerror(BlockdevOnError.AUTO)
+                                    .werror(BlockdevOnError.AUTO)
+                                    .bootindex(-1)
+                                    .unit(UINT32)
+                                    .ver(FIRMWARE)
+                                    .wwn(0L)
+                                    .cyls(0L)
+                                    .heads(0L)
+                                    .secs(0L)
+                                    .lcyls(0L)
+                                    .lheads(0L)
+                                    .lsecs(0L)
+                                    .biosChsTrans(BiosAtaTranslation.AUTO)
+                                    .rotationRate(0)
+                                    .build(),
+                            IdeDrives::bus,
+                            (r, m) -> create(r, m, false))
+                    .checked(given -> check("ide-hd", given));
+
+    /** The type {@code ide-cd}. */
+    public static final DeviceType<IdeDeviceOptions> CD =
+            DeviceType.of(
+                            "ide-cd",
+                            IdeDeviceOptions::read,
+                            IdeDeviceOptions::write,
+                            IdeDeviceOptions.builder()
+                                    .backendDefaults(OnOffAuto.AUTO)
+                                    .logicalBlockSize(0L)
+                                    .physicalBlockSize(0L)
+                                    .minIoSize(0L)
+                                    .optIoSize(0L)
+                                    .discardGranularity(UINT32)
+                                    .writeCache(OnOffAuto.AUTO)
+                                    .shareRw(false)
+                                    .accountInvalid(OnOffAuto.AUTO)
+                                    .accountFailed(OnOffAuto.AUTO)
+                                    .rerror(BlockdevOnError.AUTO)
+                                    .werror(BlockdevOnError.AUTO)
+                                    .bootindex(-1)
+                                    .unit(UINT32)
+                                    .ver(FIRMWARE)
+                                    .wwn(0L)
+                                    .build(),
+                            IdeDrives::bus,
+                            (r, m) -> create(r, m, true))
+                    .checked(given -> check("ide-cd", given));
 
     private IdeDrives() {}
 
@@ -28,17 +100,6 @@ public final class IdeDrives {
 
     /** A drive as users see it. */
     private record IdeDevice(String bus, List<QomProperty> properties) implements Device {}
-
-    /** The factory of {@code ide-hd}. */
-    public static Device createDisk(DeviceOptions options, Machine machine) throws DeviceException {
-        return create(options, machine, false);
-    }
-
-    /** The factory of {@code ide-cd}. */
-    public static Device createCdrom(DeviceOptions options, Machine machine)
-            throws DeviceException {
-        return create(options, machine, true);
-    }
 
     /**
      * Makes the drive of a {@code -drive if=ide} option, with its default properties.
@@ -52,35 +113,38 @@ public final class IdeDrives {
             throw new DeviceException(
                     "Can't create IDE unit " + drive.unit() + ", bus supports only 2 units");
         }
-        DeviceOptions none =
-                new DeviceOptions(
-                        drive.cdrom() ? "ide-cd" : "ide-hd", null, null, java.util.Map.of());
+        IdeDeviceOptionsMembers options =
+                drive.cdrom()
+                        ? CD.complete(IdeDeviceOptions.builder().build())
+                        : DISK.complete(IdeHdOptions.builder().build());
         return plug(
                 ide,
                 place,
                 drive.cdrom(),
                 drive.backend(),
                 qdev,
-                settings(none, place, drive.cdrom(), drive.serial()));
+                settings(options, place, drive.serial()));
     }
 
-    private static Device create(DeviceOptions options, Machine machine, boolean cdrom)
+    private static Device create(
+            DeviceRequest<? extends IdeDeviceOptionsMembers> request,
+            Machine machine,
+            boolean cdrom)
             throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
         BlockLayer blocks = machine.vmm().service(BlockLayer.class);
-        Place place = place(options, board.ide());
-        String drive = options.string("drive");
-        Settings settings = settings(options, place, cdrom, "");
-        long bootIndex = options.integer("bootindex", -1, -1, Integer.MAX_VALUE);
-        options.finish();
+        IdeDeviceOptionsMembers options = request.options();
+        Place place = place(request, board.ide());
+        Settings settings = settings(options, place, "");
         if (!board.ide().free(place.bus(), place.unit())) {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
-        BlockBackend backend = backend(options.driver(), blocks, drive, cdrom);
-        Device device = plug(board.ide(), place, cdrom, backend, options.name(), settings);
-        if (bootIndex >= 0) {
+        BlockBackend backend = backend(request.driver(), blocks, options.drive(), cdrom);
+        Device device = plug(board.ide(), place, cdrom, backend, request.name(), settings);
+        Integer bootIndex = options.bootindex();
+        if (bootIndex != null && bootIndex >= 0) {
             try {
-                board.boot((int) bootIndex, firmwarePath(board.ide(), place));
+                board.boot(bootIndex, firmwarePath(board.ide(), place));
             } catch (IllegalArgumentException e) {
                 throw new DeviceException(String.valueOf(e.getMessage()), e);
             }
@@ -116,14 +180,17 @@ public final class IdeDrives {
         }
     }
 
-    /** The bus that a drive with these options would go to. */
-    public static String bus(DeviceOptions options, Machine machine) throws DeviceException {
-        return "ide." + place(options, machine.vmm().service(PcBoard.class).ide()).bus();
+    private static String bus(
+            DeviceRequest<? extends IdeDeviceOptionsMembers> request, Machine machine)
+            throws DeviceException {
+        return "ide." + place(request, machine.vmm().service(PcBoard.class).ide()).bus();
     }
 
-    private static Place place(DeviceOptions options, Piix3Ide ide) throws DeviceException {
-        long unit = options.integer("unit", -1, 0, UINT32);
-        String name = options.bus();
+    private static Place place(
+            DeviceRequest<? extends IdeDeviceOptionsMembers> request, Piix3Ide ide)
+            throws DeviceException {
+        Long wanted = request.options().unit();
+        String name = request.bus();
         int bus;
         if (name == null) {
             // QEMU fills the secondary channel first.
@@ -133,9 +200,8 @@ public final class IdeDrives {
         } else {
             throw new DeviceException("Bus '" + name + "' not found");
         }
-        if (unit < 0 || unit == UINT32) {
-            unit = ide.free(bus, 0) ? 0 : 1;
-        }
+        long unit =
+                wanted != null && wanted != UINT32 ? wanted : ide.free(bus, 0) ? 0 : 1;
         if (unit > 1) {
             throw new DeviceException(
                     "Can't create IDE unit " + unit + ", bus supports only 2 units");
@@ -143,106 +209,136 @@ public final class IdeDrives {
         return new Place(bus, (int) unit);
     }
 
-    /** The properties that shape a drive. */
-    private record Settings(
-            String serial,
-            String model,
-            String firmware,
-            long wwn,
-            int cylinders,
-            int heads,
-            int sectors,
-            int physicalExponent,
-            ErrorAction readError,
-            ErrorAction writeError,
-            String writeCache) {}
+    private static void check(String driver, IdeDeviceOptionsMembers given) throws DeviceException {
+        blockSize("logical_block_size", given.logicalBlockSize());
+        blockSize("physical_block_size", given.physicalBlockSize());
+        shortSize(driver, "min_io_size", given.minIoSize());
+        shortSize(driver, "opt_io_size", given.optIoSize());
+        shortSize(driver, "discard_granularity", given.discardGranularity());
+    }
 
-    private static Settings settings(
-            DeviceOptions o, Place place, boolean cdrom, String driveSerial)
+    private static void blockSize(String name, @Nullable Long value) throws DeviceException {
+        if (value == null || value == 0) {
+            return;
+        }
+        if (Long.compareUnsigned(value, 512) < 0 || Long.compareUnsigned(value, 2 << 20) > 0) {
+            throw new DeviceException(
+                    "Property .%s doesn't take value %s (minimum: 512, maximum: 2097152)"
+                            .formatted(name, Long.toUnsignedString(value)));
+        }
+        if (Long.bitCount(value) != 1) {
+            throw new DeviceException(
+                    "Property .%s doesn't take value '%d', it's not a power of 2"
+                            .formatted(name, value));
+        }
+    }
+
+    private static void shortSize(String driver, String name, @Nullable Long value)
             throws DeviceException {
-        String serial = o.string("serial", driveSerial);
+        if (value != null && Long.compareUnsigned(value, UINT32) > 0) {
+            throw new DeviceException(
+                    "Property %s.%s doesn't take value %s (maximum: 4294967295)"
+                            .formatted(driver, name, Long.toUnsignedString(value)));
+        }
+    }
+
+    private static long orZero(@Nullable Long value) {
+        return value == null ? 0 : value;
+    }
+
+    /** What shapes a drive: its options in effect, and what they do to it. */
+    private record Settings(
+            IdeDeviceOptionsMembers options, String serial, DriveIdentity.@Nullable Geometry geometry) {
+        ErrorAction onError(@Nullable BlockdevOnError policy) {
+            return policy == null ? ErrorAction.AUTO : ErrorAction.valueOf(policy.name());
+        }
+
+        DriveIdentity identity(boolean cdrom, long sectors) {
+            String model = options.model();
+            String version = options.ver();
+            return new DriveIdentity(
+                    serial,
+                    model != null && !model.isEmpty()
+                            ? model
+                            : cdrom ? "QEMU DVD-ROM" : "QEMU HARDDISK",
+                    version == null ? FIRMWARE : version,
+                    orZero(options.wwn()),
+                    geometry == null ? DriveIdentity.Geometry.of(sectors) : geometry,
+                    Long.numberOfTrailingZeros(physical() / AtaSpec.SECTOR),
+                    options instanceof IdeHdOptions hd && hd.rotationRate() != null
+                            ? hd.rotationRate()
+                            : 0);
+        }
+
+        long physical() {
+            long asked = orZero(options.physicalBlockSize());
+            return asked == 0 ? AtaSpec.SECTOR : asked;
+        }
+    }
+
+    private static Settings settings(IdeDeviceOptionsMembers o, Place place, String driveSerial)
+            throws DeviceException {
+        String serial = o.serial() == null ? driveSerial : o.serial();
         if (serial.isEmpty()) {
             serial = "QM%05d".formatted(2 * place.bus() + place.unit() + 1);
         }
-        long cylinders = 0;
-        long heads = 0;
-        long sectors = 0;
-        if (!cdrom) {
-            cylinders = o.integer("cyls", 0, 0, UINT32);
-            heads = o.integer("heads", 0, 0, UINT32);
-            sectors = o.integer("secs", 0, 0, UINT32);
-            for (String ignored : List.of("lcyls", "lheads", "lsecs", "bios-chs-trans")) {
-                o.string(ignored);
-            }
-            if (cylinders != 0 || heads != 0 || sectors != 0) {
-                range("cyls", cylinders, 65535);
-                range("heads", heads, 16);
-                range("secs", sectors, 255);
-            }
-        }
-        long logical = o.size("logical_block_size", 512, 512, 2 << 20);
-        long physical = o.size("physical_block_size", 512, 512, 2 << 20);
-        if (Long.bitCount(physical) != 1 || Long.bitCount(logical) != 1) {
-            throw new DeviceException(
-                    "physical_block_size and logical_block_size must be powers of 2");
-        }
-        if (logical > physical) {
+        Settings settings =
+                new Settings(o, serial, o instanceof IdeHdOptions hd ? geometry(hd) : null);
+        long logical = orZero(o.logicalBlockSize());
+        if (logical > settings.physical()) {
             throw new DeviceException("logical_block_size > physical_block_size not supported");
         }
-        if (logical != 512) {
+        if (logical != 0 && logical != AtaSpec.SECTOR) {
             throw new DeviceException("logical_block_size must be 512 for IDE");
         }
-        for (String ignored :
-                List.of(
-                        "backend_defaults",
-                        "min_io_size",
-                        "opt_io_size",
-                        "discard_granularity",
-                        "share-rw",
-                        "account-invalid",
-                        "account-failed",
-                        "stats-intervals",
-                        "win2k-install-hack")) {
-            o.string(ignored);
+        multiple("min_io_size", o.minIoSize());
+        multiple("opt_io_size", o.optIoSize());
+        long granularity = orZero(o.discardGranularity());
+        if (granularity != 0 && granularity != UINT32 && granularity != AtaSpec.SECTOR) {
+            throw new DeviceException("discard_granularity must be 512 for ide");
         }
-        return new Settings(
-                serial,
-                o.string("model", cdrom ? "QEMU DVD-ROM" : "QEMU HARDDISK"),
-                o.string("ver", FIRMWARE),
-                o.uint64("wwn", 0),
-                (int) cylinders,
-                (int) heads,
-                (int) sectors,
-                Long.numberOfTrailingZeros(physical / 512),
-                errorAction(o, "rerror"),
-                errorAction(o, "werror"),
-                o.string("write-cache", "auto"));
+        counted("account-invalid", o.accountInvalid());
+        counted("account-failed", o.accountFailed());
+        return settings;
     }
 
-    private static void range(String name, long value, int max) throws DeviceException {
+    private static void multiple(String name, @Nullable Long value) throws DeviceException {
+        if (value != null && value % AtaSpec.SECTOR != 0) {
+            throw new DeviceException(name + " must be a multiple of logical_block_size");
+        }
+    }
+
+    private static void counted(String name, @Nullable OnOffAuto value) throws DeviceException {
+        if (value == OnOffAuto.OFF) {
+            throw new DeviceException(name + "=off is not supported: all requests are counted");
+        }
+    }
+
+    private static DriveIdentity.@Nullable Geometry geometry(IdeHdOptions o)
+            throws DeviceException {
+        if (orZero(o.lcyls()) != 0 || orZero(o.lheads()) != 0 || orZero(o.lsecs()) != 0) {
+            throw new DeviceException("lcyls, lheads and lsecs are not supported");
+        }
+        if (o.biosChsTrans() != BiosAtaTranslation.AUTO) {
+            throw new DeviceException("bios-chs-trans is not supported: the firmware chooses");
+        }
+        long cylinders = orZero(o.cyls());
+        long heads = orZero(o.heads());
+        long sectors = orZero(o.secs());
+        if (cylinders == 0 && heads == 0 && sectors == 0) {
+            return null;
+        }
+        return new DriveIdentity.Geometry(
+                range("cyls", cylinders, 65535),
+                range("heads", heads, 16),
+                range("secs", sectors, 255));
+    }
+
+    private static int range(String name, long value, int max) throws DeviceException {
         if (value < 1 || value > max) {
             throw new DeviceException(name + " must be between 1 and " + max);
         }
-    }
-
-    private static ErrorAction errorAction(DeviceOptions o, String name) throws DeviceException {
-        String value = o.string(name, "auto");
-        return switch (value) {
-            case "auto" -> ErrorAction.AUTO;
-            case "ignore" -> ErrorAction.IGNORE;
-            case "report" -> ErrorAction.REPORT;
-            case "stop" -> ErrorAction.STOP;
-            case "enospc" -> ErrorAction.ENOSPC;
-            default ->
-                    throw new DeviceException(
-                            "Property '"
-                                    + o.driver()
-                                    + "."
-                                    + name
-                                    + "' doesn't take value '"
-                                    + value
-                                    + "'");
-        };
+        return (int) value;
     }
 
     private static Device plug(
@@ -257,35 +353,19 @@ public final class IdeDrives {
         if (!cdrom && backend.readOnly()) {
             throw new DeviceException("Block node is read-only");
         }
+        IdeDeviceOptionsMembers options = s.options();
         try {
-            backend.attachDevice(qdev, cdrom, cdrom);
+            backend.attachDevice(
+                    qdev, cdrom, cdrom, Boolean.TRUE.equals(options.shareRw()));
         } catch (BlockException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
-        backend.setErrorActions(s.readError(), s.writeError());
-        switch (s.writeCache()) {
-            case "on" -> backend.setWritethrough(false);
-            case "off" -> backend.setWritethrough(true);
-            case "auto" -> {}
-            default ->
-                    throw new DeviceException(
-                            "Parameter 'write-cache' does not accept value '"
-                                    + s.writeCache()
-                                    + "'");
+        backend.setErrorActions(s.onError(options.rerror()), s.onError(options.werror()));
+        OnOffAuto cache = options.writeCache();
+        if (cache == OnOffAuto.ON || cache == OnOffAuto.OFF) {
+            backend.setWritethrough(cache == OnOffAuto.OFF);
         }
-        long sectors = backend.length() / AtaSpec.SECTOR;
-        DriveIdentity.Geometry geometry =
-                s.cylinders() == 0
-                        ? DriveIdentity.Geometry.of(sectors)
-                        : new DriveIdentity.Geometry(s.cylinders(), s.heads(), s.sectors());
-        DriveIdentity identity =
-                new DriveIdentity(
-                        s.serial(),
-                        s.model(),
-                        s.firmware(),
-                        s.wwn(),
-                        geometry,
-                        s.physicalExponent());
+        DriveIdentity identity = s.identity(cdrom, backend.length() / AtaSpec.SECTOR);
         Drive plugged =
                 new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend));
         ide.plug(place.bus(), place.unit(), plugged);
@@ -294,14 +374,25 @@ public final class IdeDrives {
         }
         String bus = "ide." + place.bus();
         String drive = backend.name();
-        return new IdeDevice(
-                bus,
-                List.of(
-                        QomProperty.of("drive", "str", () -> drive),
-                        QomProperty.of("logical_block_size", "size", () -> (long) AtaSpec.SECTOR),
-                        QomProperty.of("ver", "str", s::firmware),
-                        QomProperty.of("serial", "str", s::serial),
-                        QomProperty.of("model", "str", s::model),
-                        QomProperty.of("unit", "uint32", () -> (long) place.unit())));
+        List<QomProperty> shown =
+                new ArrayList<>(
+                        List.of(
+                                QomProperty.of("drive", "str", () -> drive),
+                                size("logical_block_size", AtaSpec.SECTOR),
+                                size("physical_block_size", s.physical()),
+                                size("discard_granularity", AtaSpec.SECTOR),
+                                QomProperty.of("serial", "str", s::serial),
+                                QomProperty.of("unit", "uint32", () -> (long) place.unit())));
+        if (!cdrom) {
+            DriveIdentity.Geometry g = identity.geometry();
+            shown.add(QomProperty.of("cyls", "uint32", () -> (long) g.cylinders()));
+            shown.add(QomProperty.of("heads", "uint32", () -> (long) g.heads()));
+            shown.add(QomProperty.of("secs", "uint32", () -> (long) g.sectors()));
+        }
+        return new IdeDevice(bus, shown);
+    }
+
+    private static QomProperty size(String name, long value) {
+        return QomProperty.of(name, "size", () -> value);
     }
 }

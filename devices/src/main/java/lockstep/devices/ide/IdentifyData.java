@@ -66,6 +66,7 @@ final class IdentifyData {
                 d.word(108 + i, (int) (id.wwn() >>> 16 * (3 - i)));
             }
         }
+        d.word(217, id.rotationRate());
         if (trim) {
             d.word(169, 1);
         }

@@ -5,7 +5,8 @@ import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +23,9 @@ public final class IsaBus {
 
     /** Ports that one serial or parallel port answers at. */
     public static final int PORT_SIZE = 8;
+
+    /** The number by which users say that the customary one will do. */
+    public static final long ANY = 0xffff_ffffL;
 
     private static final int IRQS = 16;
     private static final int LAST_BASE = 0x1_0000 - PORT_SIZE;
@@ -57,7 +61,15 @@ public final class IsaBus {
      * @param irq its interrupt, 0 to 15
      * @param ordinal how many of its kind were there before it; its section's instance
      */
-    public record Place(Kind kind, int index, int base, int irq, int ordinal) {}
+    public record Place(Kind kind, int index, int base, int irq, int ordinal) {
+        /** The properties that show it. */
+        public List<QomProperty> properties() {
+            return List.of(
+                    QomProperty.of("index", "uint32", () -> (long) index),
+                    QomProperty.of("iobase", "uint32", () -> (long) base),
+                    QomProperty.of("irq", "uint32", () -> (long) irq));
+        }
+    }
 
     private final List<Place> places = new ArrayList<>();
 
@@ -66,35 +78,41 @@ public final class IsaBus {
         return take(kind, index, -1, -1, kind.name());
     }
 
-    /** Takes the place that {@code index}, {@code iobase} and {@code irq} say, or the next customary one. */
-    public Place place(Kind kind, DeviceOptions options) throws DeviceException {
-        int index = (int) number(options, "index");
-        int base = (int) number(options, "iobase");
-        int irq = (int) number(options, "irq");
+    /**
+     * Takes the place that is asked for, or the next customary one. Of the numbers, null and 2^32 - 1 mean
+     * none.
+     *
+     * @param driver the type that asks
+     */
+    public Place place(
+            Kind kind,
+            String driver,
+            @Nullable Long index,
+            @Nullable Long iobase,
+            @Nullable Long irq)
+            throws DeviceException {
+        int number = number(driver, "index", index);
+        int base = number(driver, "iobase", iobase);
+        int line = number(driver, "irq", irq);
         if (base > LAST_BASE) {
-            throw refused(options.driver(), "iobase", base);
+            throw DeviceRequest.refused(driver, "iobase", base);
         }
-        if (irq >= IRQS) {
-            throw refused(options.driver(), "irq", irq);
+        if (line >= IRQS) {
+            throw DeviceRequest.refused(driver, "irq", line);
         }
-        return take(kind, index, base, irq, options.driver());
+        return take(kind, number, base, line, driver);
     }
 
-    /** A number, or -1 when none is given or the one by which QEMU means none. */
-    private static long number(DeviceOptions options, String name) throws DeviceException {
-        long value = options.integer(name, -1, 0, 0xffff_ffffL);
-        if (value == 0xffff_ffffL) {
+    /** A number, or -1 for none. */
+    private static int number(String driver, String name, @Nullable Long value)
+            throws DeviceException {
+        if (value == null || value == ANY) {
             return -1;
         }
         if (value > Integer.MAX_VALUE) {
-            throw refused(options.driver(), name, value);
+            throw DeviceRequest.refused(driver, name, value);
         }
-        return value;
-    }
-
-    private static DeviceException refused(String driver, String name, long value) {
-        return new DeviceException(
-                "Property '" + driver + "." + name + "' doesn't take value '" + value + "'");
+        return Math.toIntExact(value);
     }
 
     private Place take(Kind kind, int index, int base, int irq, String driver)
@@ -128,32 +146,31 @@ public final class IsaBus {
         return places.stream().anyMatch(p -> p.base == base);
     }
 
-    /** The bus that a device with these options goes to; there is one. */
-    public static String bus(DeviceOptions options) throws DeviceException {
-        String bus = options.bus();
+    /** The bus that a device goes to; there is one. */
+    public static String bus(DeviceRequest<?> request) throws DeviceException {
+        String bus = request.bus();
         if (bus == null || bus.equals(NAME)) {
             return NAME;
         }
         throw new DeviceException(
                 switch (bus) {
-                    case "pci.0" -> cannotGo(options, "PCI");
-                    case "ide.0", "ide.1" -> cannotGo(options, "IDE");
+                    case "pci.0" -> cannotGo(request, "PCI");
+                    case "ide.0", "ide.1" -> cannotGo(request, "IDE");
                     default -> "Bus '" + bus + "' not found";
                 });
     }
 
-    private static String cannotGo(DeviceOptions options, String kind) {
-        return "Device '" + options.driver() + "' can't go on " + kind + " bus";
+    private static String cannotGo(DeviceRequest<?> request, String kind) {
+        return "Device '" + request.driver() + "' can't go on " + kind + " bus";
     }
 
     /**
-     * The character device that a device's {@code chardev} names, or null if it names none.
+     * The character device of that identifier, or null for none.
      *
      * @param owner the type that has the property
      */
-    public static @Nullable Chardev chardev(DeviceOptions options, Machine machine, String owner)
+    public static @Nullable Chardev chardev(@Nullable String id, Machine machine, String owner)
             throws DeviceException {
-        String id = options.string("chardev");
         if (id == null) {
             return null;
         }

@@ -1,5 +1,6 @@
 package lockstep.devices.parallel;
 
+import lockstep.api.IsaParallelOptions;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.chardev.Chardev;
@@ -9,7 +10,8 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -22,6 +24,21 @@ import java.util.List;
 /** The device {@code isa-parallel}. QEMU: vmstate "parallel_isa" v1. Used under the machine lock. */
 public final class IsaParallel implements IoHandler, ChardevFrontend, StateSection, Device {
     private static final String DRIVER = "isa-parallel";
+
+    /** The type. */
+    public static final DeviceType<IsaParallelOptions> TYPE =
+            DeviceType.of(
+                    DRIVER,
+                    IsaParallelOptions::read,
+                    IsaParallelOptions::write,
+                    IsaParallelOptions.builder()
+                            .index(IsaBus.ANY)
+                            .iobase(IsaBus.ANY)
+                            .irq(7L)
+                            .build(),
+                    (r, m) -> IsaBus.bus(r),
+                    IsaParallel::create);
+
 
     private static final long BACKLOG = 64 << 10;
 
@@ -56,12 +73,7 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
         machine.ports().mapIo("parallel", place.base(), IsaBus.PORT_SIZE, 0, this);
         machine.onReset(this::reset);
         machine.state().register(this);
-        properties =
-                List.of(
-                        QomProperty.of("index", "uint32", () -> (long) place.index()),
-                        QomProperty.of("iobase", "uint32", () -> (long) place.base()),
-                        QomProperty.of("irq", "uint32", () -> (long) place.irq()),
-                        QomProperty.of("chardev", "str", chardev::id));
+        properties = place.properties();
     }
 
     /** The port of {@code -parallel}, at a customary place. */
@@ -70,16 +82,19 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
         return new IsaParallel(machine, bus.place(IsaBus.Kind.PARALLEL, index), chardev);
     }
 
-    /** The factory. */
-    public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
-        IsaBus.bus(options);
-        Chardev chardev = IsaBus.chardev(options, machine, DRIVER);
+    private static Device create(DeviceRequest<IsaParallelOptions> request, Machine machine)
+            throws DeviceException {
+        IsaBus.bus(request);
+        IsaParallelOptions o = request.options();
+        Chardev chardev = IsaBus.chardev(o.chardev(), machine, DRIVER);
         if (chardev == null) {
             throw new DeviceException("Can't create parallel device, empty char device");
         }
         IsaBus.Place place =
-                machine.vmm().service(PcBoard.class).isa().place(IsaBus.Kind.PARALLEL, options);
-        options.finish();
+                machine.vmm()
+                        .service(PcBoard.class)
+                        .isa()
+                        .place(IsaBus.Kind.PARALLEL, DRIVER, o.index(), o.iobase(), o.irq());
         return new IsaParallel(machine, place, chardev);
     }
 

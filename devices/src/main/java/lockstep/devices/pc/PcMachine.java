@@ -41,7 +41,6 @@ import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -164,11 +163,7 @@ public final class PcMachine implements Machine, PcBoard {
         setBootOrder(true);
         addObjects();
         if (flag("usb", false)) {
-            core.vmm()
-                    .service(UsbBuses.class)
-                    .createController(
-                            new DeviceOptions("piix3-usb-uhci", null, null, Map.of("addr", "01.2")),
-                            this);
+            core.vmm().service(UsbBuses.class).addOnBoard(this, "01.2");
         }
         PcMonitor.install(core.vmm().hmp(), this);
     }

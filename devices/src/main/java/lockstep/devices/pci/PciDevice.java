@@ -1,12 +1,18 @@
 package lockstep.devices.pci;
 
+import lockstep.api.PciDeviceOptionsMembers;
+import lockstep.qmp.ValueReader;
+import lockstep.qmp.ValueWriter;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -38,24 +44,45 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         return ROOT;
     }
 
+    @Override
+    public List<QomProperty> properties() {
+        List<QomProperty> all = new ArrayList<>(properties);
+        all.add(QomProperty.of("addr", "int32", () -> (long) function.devfn()));
+        all.add(
+                QomProperty.of(
+                        "legacy-addr",
+                        "str",
+                        () -> "%02x.%x".formatted(function.devfn() >> 3, function.devfn() & 7)));
+        return all;
+    }
+
     /**
-     * Reads {@code addr} ({@code slot} or {@code slot.function} in hexadecimal) and the options that have
-     * no effect here.
+     * A type of PCI devices.
      *
-     * @return the place on the bus, or {@link PciBus#ANY}
+     * @param usual the values of what is not said
      */
-    public static int place(DeviceOptions options) throws DeviceException {
-        bus(options);
-        options.bool("multifunction", false);
-        options.bool("x-pcie-lnksta-dllla", true);
-        options.bool("x-pcie-extcap-init", true);
-        if (options.integer("acpi-index", 0, 0, UINT32) > MAX_ACPI_INDEX) {
-            throw new DeviceException("acpi-index should be less or equal to " + MAX_ACPI_INDEX);
+    public static <O extends PciDeviceOptionsMembers> DeviceType<O> type(
+            String name,
+            ValueReader<O> reader,
+            ValueWriter<O> writer,
+            O usual,
+            DeviceType.Factory<O> factory) {
+        return DeviceType.of(
+                        name, reader, writer, usual, (r, machine) -> bus(r.bus()), factory)
+                .checked(given -> check(name, given))
+                .shownAs("addr", "int32");
+    }
+
+    /** Looks at the values that all PCI devices have. */
+    public static void check(String driver, PciDeviceOptionsMembers given) throws DeviceException {
+        String addr = given.addr();
+        if (addr != null && place(addr) < 0) {
+            throw DeviceRequest.refused(driver, "addr", addr);
         }
-        String addr = options.string("addr");
-        if (addr == null) {
-            return PciBus.ANY;
-        }
+    }
+
+    /** The place that {@code slot} or {@code slot.function} in hexadecimal mean, or -1. */
+    private static int place(String addr) {
         Matcher match = ADDRESS.matcher(addr);
         if (match.matches()) {
             int slot = Integer.parseInt(match.group(1), 16);
@@ -64,60 +91,68 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
                 return slot << 3 | function;
             }
         }
-        throw new DeviceException(
-                "Property '" + options.driver() + ".addr' doesn't take value '" + addr + "'");
-    }
-
-    /** The file of the option ROM, as given or the usual one. */
-    public static String romFile(DeviceOptions options, String usual) {
-        return options.string("romfile", usual);
+        return -1;
     }
 
     /**
-     * Reads {@code romfile}, {@code rombar} and {@code romsize}.
+     * Reads the image of the option ROM.
      *
-     * @param usual the file when none is given
-     * @return the image, or null for a device without one
+     * @return the image, filled up to the size that was asked for, or null for a device without one
      */
-    public static byte @Nullable [] rom(DeviceOptions options, String usual, RomLoader loader)
+    public static byte @Nullable [] rom(PciDeviceOptionsMembers options, RomLoader loader)
             throws DeviceException {
-        String file = romFile(options, usual);
-        boolean bar = options.integer("rombar", 1, 0, UINT32) != 0;
-        long size = options.integer("romsize", UINT32, 0, UINT32);
-        if (size != UINT32 && Long.bitCount(size) != 1) {
+        Long size = options.romsize();
+        if (size != null && size != UINT32 && Long.bitCount(size) != 1) {
             throw new DeviceException("ROM size " + size + " is not a power of two");
         }
-        if (file.isEmpty() || !bar) {
+        String file = options.romfile();
+        Long bar = options.rombar();
+        if (file == null || file.isEmpty() || bar != null && bar == 0) {
             return null;
         }
         byte[] image = loader.load(file);
+        if (size == null || size == UINT32) {
+            return image;
+        }
         if (image.length > size) {
             throw new DeviceException(
-                    "romfile \""
-                            + file
-                            + "\" ("
-                            + image.length
-                            + " bytes) is too large for ROM size "
-                            + size);
+                    "romfile \"%s\" (%d bytes) is too large for ROM size %d"
+                            .formatted(file, image.length, size));
         }
-        return image;
+        return Arrays.copyOf(image, Math.toIntExact(size));
     }
 
-    /** The bus that a device with these options goes to; there is one. */
-    public static String bus(DeviceOptions options) throws DeviceException {
-        String bus = options.bus();
+    private static String bus(@Nullable String bus) throws DeviceException {
         if (bus != null && !bus.equals(ROOT)) {
             throw new DeviceException("Bus '" + bus + "' not found");
         }
         return ROOT;
     }
 
-    /** Puts the function on the bus, under the user's identifier for it, if there is one. */
-    public static void attach(PciBus bus, PciFunction function, int place, @Nullable String id)
+    /**
+     * Puts a function on the bus where its options say.
+     *
+     * @throws DeviceException there is no such bus or no such place, or an option asks for what is not
+     *     there
+     */
+    public static void attach(
+            PciBus bus,
+            PciFunction function,
+            DeviceRequest<? extends PciDeviceOptionsMembers> request)
             throws DeviceException {
-        function.name(id);
+        bus(request.bus());
+        PciDeviceOptionsMembers options = request.options();
+        if (options.failoverPairId() != null) {
+            throw new DeviceException("failover primary device must be on PCIExpress bus");
+        }
+        Long index = options.acpiIndex();
+        if (index != null && index > MAX_ACPI_INDEX) {
+            throw new DeviceException("acpi-index should be less or equal to " + MAX_ACPI_INDEX);
+        }
+        String addr = options.addr();
+        function.name(request.id());
         try {
-            bus.attach(function, place);
+            bus.attach(function, addr == null ? PciBus.ANY : place(addr));
         } catch (IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }

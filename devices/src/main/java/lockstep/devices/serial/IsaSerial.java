@@ -1,5 +1,6 @@
 package lockstep.devices.serial;
 
+import lockstep.api.IsaSerialOptions;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.chardev.Chardev;
@@ -12,7 +13,8 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -26,6 +28,22 @@ import java.util.List;
 
 /** The device {@code isa-serial}, one of a PC's four serial ports. Used under the machine lock. */
 public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection, Device {
+    /** The type. A guest that sleeps in S3 is woken by the power button alone here. */
+    public static final DeviceType<IsaSerialOptions> TYPE =
+            DeviceType.of(
+                    "isa-serial",
+                    IsaSerialOptions::read,
+                    IsaSerialOptions::write,
+                    IsaSerialOptions.builder()
+                            .index(IsaBus.ANY)
+                            .iobase(IsaBus.ANY)
+                            .irq(IsaBus.ANY)
+                            .baudbase(115_200L)
+                            .wakeup(false)
+                            .build(),
+                    (r, m) -> IsaBus.bus(r),
+                    IsaSerial::create);
+
     /** The part of the device that QEMU gives the properties of the line. */
     private static final String OWNER = "serial";
 
@@ -56,8 +74,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
             Machine machine,
             IsaBus.Place place,
             @Nullable Chardev chardev,
-            long baudBase,
-            boolean wakeup)
+            long baudBase)
             throws DeviceException {
         this.place = place;
         this.irq = machine.gsi(place.irq());
@@ -70,34 +87,28 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
         machine.ports().mapIo("serial", place.base(), IsaBus.PORT_SIZE, 0, this);
         machine.onReset(this::reset);
         machine.state().register(this);
-        properties =
-                List.of(
-                        QomProperty.of("index", "uint32", () -> (long) place.index()),
-                        QomProperty.of("iobase", "uint32", () -> (long) place.base()),
-                        QomProperty.of("irq", "uint32", () -> (long) place.irq()),
-                        QomProperty.of("chardev", "str", () -> chardev == null ? "" : chardev.id()),
-                        QomProperty.of("baudbase", "uint32", () -> baudBase),
-                        QomProperty.of("wakeup", "bool", () -> wakeup));
+        properties = place.properties();
     }
 
     /** The port of {@code -serial}, at a customary place. */
     public static IsaSerial onBoard(Machine machine, IsaBus bus, int index, Chardev chardev)
             throws DeviceException {
         IsaBus.Place place = bus.place(IsaBus.Kind.SERIAL, index);
-        return new IsaSerial(machine, place, chardev, BAUD_BASE, false);
+        return new IsaSerial(machine, place, chardev, BAUD_BASE);
     }
 
-    /** The factory. */
-    public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
-        IsaBus.bus(options);
-        Chardev chardev = IsaBus.chardev(options, machine, OWNER);
-        long baudBase = options.integer("baudbase", BAUD_BASE, 0, 0xffff_ffffL);
-        // A guest that sleeps in S3 is woken by the power button alone here.
-        boolean wakeup = options.bool("wakeup", false);
+    private static Device create(DeviceRequest<IsaSerialOptions> request, Machine machine)
+            throws DeviceException {
+        IsaBus.bus(request);
+        IsaSerialOptions o = request.options();
+        Chardev chardev = IsaBus.chardev(o.chardev(), machine, OWNER);
         IsaBus.Place place =
-                machine.vmm().service(PcBoard.class).isa().place(IsaBus.Kind.SERIAL, options);
-        options.finish();
-        return new IsaSerial(machine, place, chardev, baudBase, wakeup);
+                machine.vmm()
+                        .service(PcBoard.class)
+                        .isa()
+                        .place(IsaBus.Kind.SERIAL, TYPE.name(), o.index(), o.iobase(), o.irq());
+        Long baudBase = o.baudbase();
+        return new IsaSerial(machine, place, chardev, baudBase == null ? BAUD_BASE : baudBase);
     }
 
     private final class Wire implements Uart.Line {

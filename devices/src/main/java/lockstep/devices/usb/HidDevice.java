@@ -28,6 +28,7 @@ abstract class HidDevice extends UsbDevice {
     private final int bootProtocol;
     private final int packetSize;
     private final byte[] report;
+    private String serial = "42";
 
     // Wiring.
     private Time time = () -> 0;
@@ -52,6 +53,11 @@ abstract class HidDevice extends UsbDevice {
         this.bootProtocol = bootProtocol;
         this.packetSize = packetSize;
         this.report = report;
+    }
+
+    /** Sets the serial number text. */
+    final void serial(String text) {
+        serial = text;
     }
 
     /** The product string. */
@@ -121,7 +127,7 @@ abstract class HidDevice extends UsbDevice {
         return switch (index) {
             case 1 -> "QEMU";
             case 2 -> product;
-            case 3 -> "42";
+            case 3 -> serial;
             case 4 -> "HID";
             default -> null;
         };

@@ -1,11 +1,19 @@
 package lockstep.devices.usb;
 
+import lockstep.api.UhciOptions;
+import lockstep.api.UsbHidOptions;
+import lockstep.api.UsbHidOptionsMembers;
+import lockstep.api.UsbKeyboardOptions;
+import lockstep.api.UsbTabletOptions;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
+import lockstep.qmp.ValueReader;
+import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
@@ -19,6 +27,51 @@ import java.util.Optional;
  * which input reaches the newest tablet and keyboard. Used under the machine lock.
  */
 public final class UsbBuses {
+    /** The type {@code piix3-usb-uhci}. */
+    public static final DeviceType<UhciOptions> CONTROLLER =
+            PciDevice.type(
+                    "piix3-usb-uhci",
+                    UhciOptions::read,
+                    UhciOptions::write,
+                    UhciOptions.builder()
+                            .multifunction(false)
+                            .acpiIndex(0L)
+                            .romsize(0xffff_ffffL)
+                            .rombar(1L)
+                            .xPcieLnkstaDllla(true)
+                            .xPcieExtcapInit(true)
+                            .bandwidth(1280L)
+                            .maxframes(128L)
+                            .build(),
+                    (r, m) -> of(m).createController(r, m));
+
+    /** The type {@code usb-tablet}. */
+    public static final DeviceType<UsbTabletOptions> TABLET =
+            hid(
+                    "usb-tablet",
+                    UsbTabletOptions::read,
+                    UsbTabletOptions::write,
+                    UsbTabletOptions.builder().msosDesc(true).usbVersion(2L).head(0L).build(),
+                    (r, m) -> of(m).createTablet(r));
+
+    /** The type {@code usb-mouse}. */
+    public static final DeviceType<UsbHidOptions> MOUSE =
+            hid(
+                    "usb-mouse",
+                    UsbHidOptions::read,
+                    UsbHidOptions::write,
+                    UsbHidOptions.builder().msosDesc(true).usbVersion(2L).build(),
+                    (r, m) -> of(m).createMouse(r));
+
+    /** The type {@code usb-kbd}. */
+    public static final DeviceType<UsbKeyboardOptions> KEYBOARD =
+            hid(
+                    "usb-kbd",
+                    UsbKeyboardOptions::read,
+                    UsbKeyboardOptions::write,
+                    UsbKeyboardOptions.builder().msosDesc(true).usbVersion(2L).build(),
+                    (r, m) -> of(m).createKeyboard(r));
+
     private final List<Uhci> controllers = new ArrayList<>();
     private final List<Plugged> plugged = new ArrayList<>();
     private @Nullable Pointer pointer;
@@ -74,82 +127,87 @@ public final class UsbBuses {
     /** A USB device as users see it. */
     private record UsbNode(String bus, List<QomProperty> properties) implements Device {}
 
-    /** The factory of {@code piix3-usb-uhci}. */
-    public Device createController(DeviceOptions options, Machine machine) throws DeviceException {
-        PcBoard board = machine.vmm().service(PcBoard.class);
-        int place = PciDevice.place(options);
-        options.integer("bandwidth", 1280, 0, 0xffff_ffffL);
-        options.integer("maxframes", 128, 0, 0xffff_ffffL);
-        options.finish();
-        String id = options.id();
+    private Device createController(DeviceRequest<UhciOptions> request, Machine machine)
+            throws DeviceException {
+        String id = request.id();
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
-        PciDevice.attach(board.pci(), controller, place, options.id());
+        PciDevice.attach(machine.vmm().service(PcBoard.class).pci(), controller, request);
         controllers.add(controller);
         return new PciDevice(controller, List.of());
+    }
+
+    /** Adds the controller that is part of the board. */
+    public void addOnBoard(Machine machine, String addr) throws DeviceException {
+        CONTROLLER.create(
+                DeviceRequest.ofBoard(CONTROLLER, UhciOptions.builder().addr(addr).build()),
+                machine);
     }
 
     private long anonymousBuses() {
         return controllers.stream().filter(c -> c.busName().startsWith("usb-bus.")).count();
     }
 
-    /** The factory of {@code usb-tablet}. */
-    public Device createTablet(DeviceOptions options, Machine machine) throws DeviceException {
+    private Device createTablet(DeviceRequest<UsbTabletOptions> request) throws DeviceException {
         Pointer tablet = new Pointer(true);
-        Device device = plug(options, tablet, "usb-ptr", tablet::describe);
+        Device device = plug(request, tablet, "usb-ptr", tablet::describe);
         pointer = tablet;
         return device;
     }
 
-    /** The factory of {@code usb-mouse}. */
-    public Device createMouse(DeviceOptions options, Machine machine) throws DeviceException {
+    private Device createMouse(DeviceRequest<UsbHidOptions> request) throws DeviceException {
         Pointer mouse = new Pointer(false);
-        Device device = plug(options, mouse, "usb-ptr", mouse::describe);
+        Device device = plug(request, mouse, "usb-ptr", mouse::describe);
         pointer = mouse;
         return device;
     }
 
-    /** The factory of {@code usb-kbd}. */
-    public Device createKeyboard(DeviceOptions options, Machine machine) throws DeviceException {
+    private Device createKeyboard(DeviceRequest<UsbKeyboardOptions> request)
+            throws DeviceException {
         Keyboard board = new Keyboard();
-        Device device = plug(options, board, "usb-kbd", board::describe);
+        Device device = plug(request, board, "usb-kbd", board::describe);
         keyboard = board;
         return device;
     }
 
     private Device plug(
-            DeviceOptions options,
+            DeviceRequest<? extends UsbHidOptionsMembers> request,
             HidDevice device,
             String vmstate,
             lockstep.runtime.vmstate.StateCodec.Body body)
             throws DeviceException {
-        String port = options.string("port");
-        options.string("serial");
-        if (!options.driver().equals("usb-mouse")) {
-            options.string("display");
+        UsbHidOptionsMembers options = request.options();
+        Long version = options.usbVersion();
+        if (version != null && version != 1 && version != 2) {
+            throw new DeviceException("Invalid usb version " + version + " for usb hid device");
         }
-        if (options.driver().equals("usb-tablet")) {
-            options.integer("head", 0, 0, 0xffff_ffffL);
+        String serial = options.serial();
+        if (serial != null) {
+            device.serial(serial);
         }
-        options.integer("usb_version", 2, 1, 2);
-        options.bool("full-path", true);
-        options.bool("msos-desc", true);
-        options.finish();
-        Uhci controller = controller(options);
-        int place = controller.takePort(port, options.driver());
+        Uhci controller = controller(request);
+        int place = controller.takePort(options.port(), request.driver());
         controller.plug(place, device, vmstate, body);
-        plugged.add(new Plugged(controller, place, device, options.id()));
-        String shown = String.valueOf(place + 1);
+        plugged.add(new Plugged(controller, place, device, request.id()));
         return new UsbNode(
-                controller.busName(), List.of(QomProperty.of("port", "str", () -> shown)));
+                controller.busName(), List.of(QomProperty.of("attached", "bool", () -> true)));
     }
 
-    /** The bus that a device with these options would go to. */
-    public String bus(DeviceOptions options) throws DeviceException {
-        return controller(options).busName();
+    private static UsbBuses of(Machine machine) {
+        return machine.vmm().service(UsbBuses.class);
     }
 
-    private Uhci controller(DeviceOptions options) throws DeviceException {
-        String bus = options.bus();
+    private static <O extends UsbHidOptionsMembers> DeviceType<O> hid(
+            String name,
+            ValueReader<O> reader,
+            ValueWriter<O> writer,
+            O usual,
+            DeviceType.Factory<O> factory) {
+        return DeviceType.of(
+                name, reader, writer, usual, (r, m) -> of(m).controller(r).busName(), factory);
+    }
+
+    private Uhci controller(DeviceRequest<?> request) throws DeviceException {
+        String bus = request.bus();
         if (bus != null) {
             for (Uhci c : controllers) {
                 if (c.busName().equals(bus)) {
@@ -160,7 +218,7 @@ public final class UsbBuses {
         }
         if (controllers.isEmpty()) {
             throw new DeviceException(
-                    "No 'usb-bus' bus found for device '" + options.driver() + "'");
+                    "No 'usb-bus' bus found for device '" + request.driver() + "'");
         }
         for (Uhci c : controllers) {
             if (c.hasFreePort()) {

@@ -1,46 +1,77 @@
 package lockstep.devices.vga;
 
+import lockstep.api.VgaOptions;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.QomProperty;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
 /** Makes {@code VGA} devices. */
 public final class VgaDevices {
-    private static final String ROM = "vgabios-stdvga.bin";
+    /** The type {@code VGA}. */
+    public static final DeviceType<VgaOptions> TYPE =
+            PciDevice.type(
+                    "VGA",
+                    VgaOptions::read,
+                    VgaOptions::write,
+                    VgaOptions.builder()
+                            .multifunction(false)
+                            .acpiIndex(0L)
+                            .romfile("vgabios-stdvga.bin")
+                            .romsize(0xffff_ffffL)
+                            .rombar(1L)
+                            .xPcieLnkstaDllla(true)
+                            .xPcieExtcapInit(true)
+                            .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
+                            .mmio(true)
+                            .qemuExtendedRegs(true)
+                            .edid(true)
+                            .xres(0L)
+                            .yres(0L)
+                            .xmax(0L)
+                            .ymax(0L)
+                            .refreshRate(0L)
+                            .globalVmstate(false)
+                            .build(),
+                    VgaDevices::create);
 
     private VgaDevices() {}
 
-    /** The factory of {@code VGA}. */
-    public static Device create(DeviceOptions options, Machine machine) throws DeviceException {
+    private static Device create(DeviceRequest<VgaOptions> request, Machine machine)
+            throws DeviceException {
         PcBoard board = machine.vmm().service(PcBoard.class);
-        int place = PciDevice.place(options);
-        long wanted = options.integer("vgamem_mb", StdVga.DEFAULT_VRAM >> 20, 0, 0xffff_ffffL);
-        long megabytes = Math.clamp(wanted, 1, StdVga.MAX_VRAM >> 20);
+        VgaOptions options = request.options();
+        only("mmio", options.mmio(), true);
+        only("qemu-extended-regs", options.qemuExtendedRegs(), true);
+        only("global-vmstate", options.globalVmstate(), false);
+        Long wanted = options.vgamemMb();
+        long megabytes = Math.clamp(wanted == null ? 0 : wanted, 1, StdVga.MAX_VRAM >> 20);
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
-        boolean edid = options.bool("edid", true);
-        byte[] image = PciDevice.rom(options, ROM, board.firmware()::load);
-        for (String shown : List.of("xres", "yres", "xmax", "ymax", "refresh_rate", "mmio")) {
-            options.string(shown);
-        }
-        options.bool("qemu-extended-regs", true);
-        options.bool("global-vmstate", false);
-        options.finish();
-        StdVga vga = new StdVga((int) (megabytes << 20), image, edid);
-        PciDevice.attach(board.pci(), vga, place, options.id());
+        byte[] rom = PciDevice.rom(options, board.firmware()::load);
+        boolean edid = Boolean.TRUE.equals(options.edid());
+        StdVga vga = new StdVga((int) (megabytes << 20), rom, edid);
+        PciDevice.attach(board.pci(), vga, request);
         long size = megabytes;
-        return new PciDevice(
-                vga,
-                List.of(
-                        QomProperty.of("vgamem_mb", "uint32", () -> size),
-                        QomProperty.of("edid", "bool", () -> edid),
-                        QomProperty.of("romfile", "str", () -> PciDevice.romFile(options, ROM))));
+        return new PciDevice(vga, List.of(QomProperty.of("vgamem_mb", "uint32", () -> size)));
+    }
+
+    /** Properties that only exist to be like older machines, which are not offered. */
+    private static void only(String name, @Nullable Boolean value, boolean offered)
+            throws DeviceException {
+        if (value != null && value != offered) {
+            throw new DeviceException(
+                    "Property 'VGA.%s' cannot be switched %s"
+                            .formatted(name, offered ? "off" : "on"));
+        }
     }
 }

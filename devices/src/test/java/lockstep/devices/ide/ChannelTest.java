@@ -35,7 +35,7 @@ class ChannelTest {
 
     private static DriveIdentity identity(String model, long sectors) {
         return new DriveIdentity(
-                "QM00001", model, "2.5+", 0, DriveIdentity.Geometry.of(sectors), 0);
+                "QM00001", model, "2.5+", 0, DriveIdentity.Geometry.of(sectors), 0, 0);
     }
 
     private void command(int select, int count, long lba, int command) {

@@ -9,15 +9,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.serial.IsaSerial;
+import lockstep.qmp.JsonObject;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceFactory;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-import java.util.HashMap;
 import java.util.Map;
 
 /** Serial, parallel and debug ports that users add; the sentences are those of QEMU 7.2 and 11.1. */
@@ -29,27 +29,33 @@ final class IsaPortsTest {
         PcSectionsTest.board(core);
     }
 
-    private Device add(DeviceFactory factory, String driver, String... properties)
-            throws DeviceException {
-        Map<String, String> values = new HashMap<>();
+    private <O> Device add(DeviceType<O> type, String... properties) throws DeviceException {
+        JsonObject values = new JsonObject();
+        String bus = null;
         for (String p : properties) {
             String[] parts = p.split("=", 2);
-            values.put(parts[0], parts[1]);
+            if (parts[0].equals("bus")) {
+                bus = parts[1];
+            } else {
+                values.put(parts[0], parts[1]);
+            }
         }
-        String bus = values.remove("bus");
-        return factory.create(new DeviceOptions(driver, "d", bus, values), core);
+        return type.create(
+                new DeviceRequest<>(
+                        type.name(), "d", "/d", bus, type.options(values, false, Map.of())),
+                core);
     }
 
     private Device serial(String... properties) throws DeviceException {
-        return add(IsaSerial::create, "isa-serial", properties);
+        return add(IsaSerial.TYPE, properties);
     }
 
     private Device parallel(String... properties) throws DeviceException {
-        return add(IsaParallel::create, "isa-parallel", properties);
+        return add(IsaParallel.TYPE, properties);
     }
 
     private Device debugcon(String... properties) throws DeviceException {
-        return add(DebugConsole::create, "isa-debugcon", properties);
+        return add(DebugConsole.TYPE, properties);
     }
 
     private interface Refused {

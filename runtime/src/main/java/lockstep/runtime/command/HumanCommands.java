@@ -350,7 +350,7 @@ final class HumanCommands {
                 .append(", id \"")
                 .append(id == null ? "" : id)
                 .append("\"\n");
-        for (QomProperty p : made.device().properties()) {
+        for (QomProperty p : made.properties()) {
             Object value = p.reader().get();
             out.append("    ").append(p.name()).append(" = ");
             if (value instanceof String s) {

@@ -28,7 +28,6 @@ import lockstep.qmp.MemberOutline;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
-import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.QomProperty;
@@ -235,7 +234,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     @Override
     public void deviceAdd(JsonObject arguments) throws QmpException {
         try {
-            vmm.devices().plug(DeviceManager.flatten(arguments));
+            vmm.devices().plug(arguments);
         } catch (DeviceException e) {
             throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }

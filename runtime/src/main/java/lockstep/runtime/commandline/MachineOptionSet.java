@@ -11,7 +11,6 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.linux.LinuxException;
-import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.GuestMemoryException;
@@ -396,7 +395,7 @@ final class MachineOptionSet {
         try {
             if (text.startsWith("{")) {
                 if (JsonStreamParser.parse(text) instanceof JsonObject object) {
-                    vmm.devices().create(DeviceManager.flatten(object));
+                    vmm.devices().create(object);
                     return;
                 }
                 throw new OptionException("JSON object expected");

@@ -3,7 +3,6 @@ package lockstep.runtime.machine;
 import lockstep.api.DeviceDeletedEvent;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.ErrorClass;
-import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
@@ -11,12 +10,12 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceFactory;
-import lockstep.runtime.spi.DeviceOptions;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,13 +24,18 @@ import java.util.function.Function;
 /** The device drivers and the devices that users made. Under the machine lock. */
 public final class DeviceManager {
     /** One device that a user made. */
-    public record Made(String driver, @Nullable String id, String path, Device device) {}
+    public record Made(
+            String driver,
+            @Nullable String id,
+            String path,
+            Device device,
+            List<QomProperty> properties) {}
 
     private final Vmm vmm;
-    private final Map<String, DeviceFactory> factories = new LinkedHashMap<>();
+    private final Map<String, DeviceType<?>> types = new LinkedHashMap<>();
     private Function<String, @Nullable String> refusal = type -> null;
     private final Map<String, Made> byPath = new LinkedHashMap<>();
-    private final Map<String, String> globals = new LinkedHashMap<>();
+    private final Map<String, Map<String, String>> globals = new LinkedHashMap<>();
     private int anonymous;
 
     /** Without drivers. */
@@ -40,9 +44,10 @@ public final class DeviceManager {
     }
 
     /** Adds a driver. */
-    public void type(String driver, DeviceFactory factory) {
-        if (factories.putIfAbsent(driver, factory) != null) {
-            throw new IllegalArgumentException("device driver " + driver + " exists already");
+    public void type(DeviceType<?> type) {
+        if (types.putIfAbsent(type.name(), type) != null) {
+            throw new IllegalArgumentException(
+                    "device driver " + type.name() + " exists already");
         }
     }
 
@@ -53,13 +58,13 @@ public final class DeviceManager {
 
     /** The names of all drivers. */
     public List<String> drivers() {
-        return List.copyOf(factories.keySet());
+        return List.copyOf(types.keySet());
     }
 
     /** What a user may set on a driver. */
     public List<ObjectPropertyInfo> properties(String driver) {
-        DeviceFactory factory = factories.get(driver);
-        return factory == null ? List.of() : factory.properties();
+        DeviceType<?> type = types.get(driver);
+        return type == null ? List.of() : type.describe();
     }
 
     /** The devices of users, in order. */
@@ -69,27 +74,63 @@ public final class DeviceManager {
 
     /** Sets a default of {@code -global driver.property=value}. */
     public void global(String driver, String property, String value) {
-        globals.put(driver + "." + property, value);
+        globals.computeIfAbsent(driver, d -> new LinkedHashMap<>()).put(property, value);
+    }
+
+    /** Makes a device of the command line from text, among it {@code driver}, {@code id} and {@code bus}. */
+    public void create(Map<String, String> text) throws DeviceException {
+        plan(texts(text), false).create();
+    }
+
+    /** Makes a device of the command line from JSON, with {@code driver}, {@code id} and {@code bus}. */
+    public void create(JsonObject json) throws DeviceException {
+        plan(json, true).create();
+    }
+
+    /** device_add of HMP. */
+    public void plug(Map<String, String> text) throws DeviceException {
+        plan(texts(text), false).plug();
+    }
+
+    /** device_add of QMP: refuses, as no bus here takes devices once the machine is complete. */
+    public void plug(JsonObject json) throws DeviceException {
+        plan(json, true).plug();
+    }
+
+    private static JsonObject texts(Map<String, String> text) {
+        JsonObject object = new JsonObject();
+        text.forEach((name, value) -> object.put(name, new JsonString(value)));
+        return object;
     }
 
     /** A device that can be made, as far as is known before its factory has looked at it. */
-    private record Request(DeviceFactory factory, DeviceOptions options, Machine machine) {}
+    private final class Plan<O> {
+        private final DeviceType<O> type;
+        private final DeviceRequest<O> request;
+        private final Machine machine;
 
-    /**
-     * Makes a device of the command line from flat properties, among them {@code driver}, {@code id} and
-     * {@code bus}.
-     */
-    public void create(Map<String, String> properties) throws DeviceException {
-        Request request = request(properties);
-        DeviceOptions options = request.options();
-        Device device = request.factory().create(options, request.machine());
-        String id = options.id();
-        String path = path(id);
-        if (id == null) {
-            anonymous++;
+        Plan(DeviceType<O> type, DeviceRequest<O> request, Machine machine) {
+            this.type = type;
+            this.request = request;
+            this.machine = machine;
         }
-        byPath.put(path, new Made(options.driver(), id, path, device));
-        vmm.objects().add(path, options.driver(), device.properties());
+
+        void create() throws DeviceException {
+            Device device = type.create(request, machine);
+            String id = request.id();
+            if (id == null) {
+                anonymous++;
+            }
+            String path = request.path();
+            List<QomProperty> properties = type.properties(request, device);
+            byPath.put(path, new Made(type.name(), id, path, device, properties));
+            vmm.objects().add(path, type.name(), properties);
+        }
+
+        void plug() throws DeviceException {
+            throw new DeviceException(
+                    "Bus '" + type.bus(request, machine) + "' does not support hotplugging");
+        }
     }
 
     /** Where the next device goes in the object tree. */
@@ -99,23 +140,17 @@ public final class DeviceManager {
                 : "/machine/peripheral-anon/device[" + anonymous + "]";
     }
 
-    /** device_add: refuses, as no bus here takes devices once the machine is complete. */
-    public void plug(Map<String, String> properties) throws DeviceException {
-        Request request = request(properties);
-        String bus = request.factory().bus(request.options(), request.machine());
-        throw new DeviceException("Bus '" + bus + "' does not support hotplugging");
-    }
-
-    private Request request(Map<String, String> properties) throws DeviceException {
-        Map<String, String> rest = new LinkedHashMap<>(properties);
-        String driver = rest.remove("driver");
-        String id = rest.remove("id");
-        String bus = rest.remove("bus");
+    private Plan<?> plan(JsonObject given, boolean typed) throws DeviceException {
+        JsonObject rest = new JsonObject();
+        given.inWireOrder().forEach(m -> rest.put(m.getKey(), m.getValue()));
+        String driver = text(rest, "driver");
+        String id = text(rest, "id");
+        String bus = text(rest, "bus");
         if (driver == null) {
             throw new DeviceException("Parameter 'driver' is missing");
         }
-        DeviceFactory factory = factories.get(driver);
-        if (factory == null) {
+        DeviceType<?> type = types.get(driver);
+        if (type == null) {
             String why = refusal.apply(driver);
             throw new DeviceException(
                     why == null ? "'" + driver + "' is not a valid device model name" : why);
@@ -128,15 +163,30 @@ public final class DeviceManager {
         if (id != null && find(id) != null) {
             throw new DeviceException("Duplicate device ID '" + id + "'");
         }
-        Map<String, String> defaults = new LinkedHashMap<>();
-        globals.forEach(
-                (key, value) -> {
-                    if (key.startsWith(driver + ".")) {
-                        defaults.put(key.substring(driver.length() + 1), value);
-                    }
-                });
-        return new Request(
-                factory, new DeviceOptions(driver, id, path(id), bus, rest, defaults), machine);
+        return plan(type, id, bus, rest, typed, machine);
+    }
+
+    private <O> Plan<O> plan(
+            DeviceType<O> type,
+            @Nullable String id,
+            @Nullable String bus,
+            JsonObject given,
+            boolean typed,
+            Machine machine)
+            throws DeviceException {
+        O options = type.options(given, typed, globals.getOrDefault(type.name(), Map.of()));
+        return new Plan<>(
+                type, new DeviceRequest<>(type.name(), id, path(id), bus, options), machine);
+    }
+
+    /** Takes one of the members that all devices have. */
+    private static @Nullable String text(JsonObject object, String name) throws DeviceException {
+        JsonValue value = object.remove(name);
+        if (value == null || value instanceof JsonString) {
+            return value == null ? null : ((JsonString) value).value();
+        }
+        throw new DeviceException(
+                "Invalid parameter type for '" + name + "', expected: string");
     }
 
     private static String busType(String driver) {
@@ -173,33 +223,5 @@ public final class DeviceManager {
         byPath.remove(made.path());
         vmm.objects().remove(made.path());
         vmm.emit(new DeviceDeletedEvent(made.id(), made.path()));
-    }
-
-    /** Flat properties of a JSON object; nested members get dotted names. */
-    public static Map<String, String> flatten(JsonObject object) throws QmpException {
-        Map<String, String> flat = new LinkedHashMap<>();
-        flatten("", object, flat);
-        return flat;
-    }
-
-    private static void flatten(String prefix, JsonObject object, Map<String, String> flat)
-            throws QmpException {
-        List<String> names = new ArrayList<>(object.members().keySet());
-        for (String name : names) {
-            JsonValue value = object.get(name);
-            switch (value) {
-                case JsonObject inner -> flatten(prefix + name + ".", inner, flat);
-                case JsonString s -> flat.put(prefix + name, s.value());
-                case JsonBoolean b -> flat.put(prefix + name, b.value() ? "on" : "off");
-                case null -> {}
-                case lockstep.qmp.JsonNumber n -> flat.put(prefix + name, n.toString());
-                default ->
-                        throw new QmpException(
-                                "Invalid parameter type for '"
-                                        + prefix
-                                        + name
-                                        + "', expected: string");
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@ package lockstep.runtime.spi;
 
 import java.util.List;
 
-/** One device of a machine, made by a {@link DeviceFactory}. Used under the machine lock. */
+/** One device of a machine, made by a {@link DeviceType}. Used under the machine lock. */
 public interface Device {
     /** What qom-list, qom-get and info qtree show, in the order of declaration. */
     default List<QomProperty> properties() {

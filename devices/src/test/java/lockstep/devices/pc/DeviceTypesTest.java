@@ -1,0 +1,238 @@
+package lockstep.devices.pc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import lockstep.api.ObjectPropertyInfo;
+import lockstep.devices.usb.UsbBuses;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.QomProperty;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.util.List;
+import java.util.Map;
+
+/** Every property of every device that users can add: what it takes, what it refuses and how, what it shows. */
+final class DeviceTypesTest {
+    static List<DeviceType<?>> types() {
+        return PluggableDevices.TYPES;
+    }
+
+    /** Those that need neither a network nor a disk. */
+    static List<DeviceType<?>> simple() {
+        return types().stream()
+                .filter(t -> !t.name().startsWith("ide-") && !t.name().equals("e1000"))
+                .toList();
+    }
+
+    private static String kind(ObjectPropertyInfo p) {
+        return p.name().equals("addr") ? "str" : p.type();
+    }
+
+    /** A text of a value that is not the usual one. */
+    private static String good(ObjectPropertyInfo p) {
+        return switch (p.name()) {
+            case "addr" -> "1f.7";
+            case "mac" -> "52:54:00:00:00:01";
+            case "romsize" -> "0x10000";
+            case "logical_block_size", "physical_block_size" -> "4k";
+            default ->
+                    switch (kind(p)) {
+                        case "str" -> "text";
+                        case "bool" -> "off";
+                        case "size" -> "1M";
+                        case "OnOffAuto" -> "on";
+                        case "BlockdevOnError" -> "stop";
+                        case "BiosAtaTranslation" -> "lba";
+                        case "uint16", "uint32", "uint64", "int32" -> "3";
+                        default -> fail(p.toString());
+                    };
+        };
+    }
+
+    /** Texts that are no values of a kind, and what is said of them after {@code Parameter 'x' }. */
+    private static Map<String, String> bad(String kind) {
+        return switch (kind) {
+            case "str" -> Map.of();
+            case "bool" -> Map.of("maybe", "expects 'on' or 'off'", "1", "expects 'on' or 'off'");
+            case "size" -> Map.of("x", "expects size", "-1", "expects size", "16E", "expects size");
+            case "uint16" -> Map.of("x", "expects integer", "65536", "expects uint16_t");
+            case "uint32" ->
+                    Map.of(
+                            "x",
+                            "expects integer",
+                            "4294967296",
+                            "expects uint32_t",
+                            "-1",
+                            "expects uint32_t",
+                            "",
+                            "expects integer");
+            case "uint64" -> Map.of("1.5", "expects integer", "1k", "expects integer");
+            case "int32" -> Map.of("x", "expects integer", "2147483648", "expects int32_t");
+            default -> Map.of("foo", "does not accept value 'foo'");
+        };
+    }
+
+    private static JsonObject one(String name, JsonValue value) {
+        return new JsonObject().put(name, value);
+    }
+
+    private static <O> O read(DeviceType<O> type, JsonObject given, boolean typed)
+            throws DeviceException {
+        return type.options(given, typed, Map.of());
+    }
+
+    private static void refused(String message, DeviceType<?> type, JsonObject given, boolean typed) {
+        DeviceException e =
+                assertThrows(DeviceException.class, () -> read(type, given, typed), message);
+        assertEquals(message, e.getMessage());
+    }
+
+    @ParameterizedTest
+    @MethodSource("types")
+    void theUsualValueCanBeGiven(DeviceType<?> type) throws DeviceException {
+        Object usual = read(type, new JsonObject(), false);
+        for (ObjectPropertyInfo p : type.describe()) {
+            JsonValue value = p.defaultValue();
+            if (value != null) {
+                assertEquals(usual, read(type, one(p.name(), value), true), p.name());
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("types")
+    void valuesOfTheRightKindAreTaken(DeviceType<?> type) throws DeviceException {
+        Object usual = read(type, new JsonObject(), false);
+        for (ObjectPropertyInfo p : type.describe()) {
+            if (p.defaultValue() instanceof JsonValue v && v.toString().equals("false")) {
+                continue;
+            }
+            JsonObject given = one(p.name(), new JsonString(good(p)));
+            Object options = read(type, given, false);
+            assertTrue(!usual.equals(options), p.name() + " is lost");
+            assertEquals(
+                    options, type.options(new JsonObject(), false, Map.of(p.name(), good(p))));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("types")
+    void othersAreRefused(DeviceType<?> type) {
+        for (ObjectPropertyInfo p : type.describe()) {
+            bad(kind(p))
+                    .forEach(
+                            (text, says) -> {
+                                String message = "Parameter '" + p.name() + "' " + says;
+                                JsonObject given = one(p.name(), new JsonString(text));
+                                refused(message, type, given, false);
+                                Map<String, String> global = Map.of(p.name(), text);
+                                DeviceException e =
+                                        assertThrows(
+                                                DeviceException.class,
+                                                () ->
+                                                        type.options(
+                                                                new JsonObject(), false, global));
+                                String start =
+                                        "can't apply global %s.%s=%s: Parameter '%s' "
+                                                .formatted(type.name(), p.name(), text, p.name());
+                                assertTrue(
+                                        String.valueOf(e.getMessage()).startsWith(start),
+                                        e.getMessage());
+                            });
+            boolean unsigned = kind(p).startsWith("uint") || kind(p).equals("size");
+            refused(
+                    unsigned
+                            ? "Parameter '" + p.name() + "' expects uint64"
+                            : "Invalid parameter type for '%s', expected: %s"
+                                    .formatted(p.name(), json(kind(p))),
+                    type,
+                    one(p.name(), new JsonArray()),
+                    true);
+        }
+        refused(
+                "Property '" + type.name() + ".bogus' not found",
+                type,
+                one("bogus", new JsonString("1")),
+                false);
+        refused(
+                "Property '" + type.name() + ".hotplugged' is not writable",
+                type,
+                one("hotplugged", new JsonString("on")),
+                false);
+    }
+
+    private static String json(String kind) {
+        return switch (kind) {
+            case "bool" -> "boolean";
+            case "int32" -> "integer";
+            default -> "string";
+        };
+    }
+
+    @ParameterizedTest
+    @MethodSource("simple")
+    void whatWasToldIsShownAndStays(DeviceType<?> type) throws Exception {
+        FakeCore core = new FakeCore(16 << 20);
+        PcSectionsTest.board(core);
+        UsbBuses usb = new UsbBuses();
+        core.vmm().publish(UsbBuses.class, usb);
+        usb.addOnBoard(core, "01.2");
+        core.chardev("c0");
+        shownAndStays(type, core);
+    }
+
+    private static <O> void shownAndStays(DeviceType<O> type, FakeCore core) throws Exception {
+        JsonObject given = new JsonObject();
+        if (type.describe().stream().anyMatch(p -> p.name().equals("chardev"))) {
+            given.put("chardev", "c0");
+        }
+        DeviceRequest<O> request =
+                new DeviceRequest<>(type.name(), "d", "/d", null, read(type, given, false));
+        Device device = type.create(request, core);
+        List<QomProperty> shown = type.properties(request, device);
+        for (ObjectPropertyInfo p : type.describe()) {
+            QomProperty one =
+                    shown.stream().filter(s -> s.name().equals(p.name())).findFirst().orElseThrow();
+            assertEquals(p.type(), one.type(), p.name());
+            Object value = one.reader().get();
+            if (p.defaultValue() != null && value instanceof JsonValue) {
+                assertEquals(p.defaultValue(), value, p.name());
+            }
+            QomProperty.Writer writer = assertInstanceOf(QomProperty.Writer.class, one.writer());
+            QmpException e =
+                    assertThrows(QmpException.class, () -> writer.set(JsonNumber.of(1)), p.name());
+            assertEquals(
+                    "Attempt to set property '%s' on device 'd' (type '%s') after it was realized"
+                            .formatted(p.name(), type.name()),
+                    e.description());
+        }
+    }
+
+    @Test
+    void whatIsSaidIsNotOverruledByAGlobal() throws DeviceException {
+        DeviceType<?> type =
+                types().stream().filter(t -> t.name().equals("VGA")).findFirst().orElseThrow();
+        JsonObject given = new JsonObject().put("vgamem_mb", "32");
+        assertEquals(
+                read(type, given, false), type.options(given, false, Map.of("vgamem_mb", "64")));
+        assertEquals(
+                read(type, new JsonObject().put("vgamem_mb", "64"), false),
+                type.options(new JsonObject(), false, Map.of("vgamem_mb", "64")));
+    }
+}

@@ -1,0 +1,38 @@
+package lockstep.runtime.spi;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One device that is to be made.
+ *
+ * @param driver its type, such as {@code e1000}
+ * @param id its identifier, unique among devices, or null
+ * @param path where it will be in the object tree
+ * @param bus the bus that the user chose, or null
+ * @param options what it is told, with the usual value of whatever was not said
+ * @param <O> the generated record of its options
+ */
+public record DeviceRequest<O>(
+        String driver, @Nullable String id, String path, @Nullable String bus, O options) {
+    /** A request for a device that the board makes by itself. */
+    public static <O> DeviceRequest<O> ofBoard(DeviceType<O> type, O given) {
+        return new DeviceRequest<>(
+                type.name(), null, "/machine/unattached", null, type.complete(given));
+    }
+
+    /** What management calls the device: its id, or its path in the object tree. */
+    public String name() {
+        return id == null ? path : id;
+    }
+
+    /** The error for a value of the right type which cannot be. */
+    public DeviceException refused(String property, Object value) {
+        return refused(driver, property, value);
+    }
+
+    /** The error for a value of the right type which cannot be. */
+    public static DeviceException refused(String owner, String property, Object value) {
+        return new DeviceException(
+                "Property '" + owner + "." + property + "' doesn't take value '" + value + "'");
+    }
+}

@@ -1,0 +1,283 @@
+package lockstep.runtime.spi;
+
+import lockstep.api.ObjectPropertyInfo;
+import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonOutputVisitor;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.MemberOutline;
+import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
+import lockstep.qmp.ValueWriter;
+import lockstep.runtime.machine.Machine;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * A type of devices that users can add. The schema says what one can be told; reading, {@code -device
+ * X,help}, device-list-properties, qom-list, qom-get and qom-set all derive from that and from the usual
+ * values. Immutable.
+ *
+ * @param <O> the generated record of its options
+ */
+public final class DeviceType<O> {
+    /** Makes devices. Called under the machine lock. */
+    @FunctionalInterface
+    public interface Factory<O> {
+        /** Makes the device and plugs it into the machine. */
+        Device create(DeviceRequest<O> request, Machine machine) throws DeviceException;
+    }
+
+    /** Says where devices go. Called under the machine lock. */
+    @FunctionalInterface
+    public interface Placement<O> {
+        /**
+         * The name of the bus that the device would go to, such as {@code pci.0}.
+         *
+         * @throws DeviceException there is no such bus, or it takes no such device
+         */
+        String bus(DeviceRequest<O> request, Machine machine) throws DeviceException;
+    }
+
+    /** Says what is wrong with values of the right type, one by one: not all may be there. */
+    @FunctionalInterface
+    public interface Check<O> {
+        /** Looks at what was given. */
+        void check(O given) throws DeviceException;
+    }
+
+    /** What qom-list shows of each device, and nobody may set. */
+    private static final Set<String> OF_ALL = Set.of("type", "hotplugged", "hotpluggable");
+
+    private final String name;
+    private final ValueReader<O> reader;
+    private final ValueWriter<O> writer;
+    private final O usual;
+    private final Placement<O> placement;
+    private final Factory<O> factory;
+    private final Check<O> check;
+    private final Map<String, String> shownAs;
+
+    private DeviceType(
+            String name,
+            ValueReader<O> reader,
+            ValueWriter<O> writer,
+            O usual,
+            Placement<O> placement,
+            Factory<O> factory,
+            Check<O> check,
+            Map<String, String> shownAs) {
+        this.name = name;
+        this.reader = reader;
+        this.writer = writer;
+        this.usual = usual;
+        this.placement = placement;
+        this.factory = factory;
+        this.check = check;
+        this.shownAs = shownAs;
+    }
+
+    /**
+     * A type.
+     *
+     * @param name the driver's name, such as {@code e1000}
+     * @param reader the {@code read} method of its options
+     * @param writer the {@code write} method of its options
+     * @param usual the values of what is not said; what is null in it has none
+     */
+    public static <O> DeviceType<O> of(
+            String name,
+            ValueReader<O> reader,
+            ValueWriter<O> writer,
+            O usual,
+            Placement<O> placement,
+            Factory<O> factory) {
+        return new DeviceType<>(
+                name, reader, writer, usual, placement, factory, given -> {}, Map.of());
+    }
+
+    /** The type with a check of single values. */
+    public DeviceType<O> checked(Check<O> how) {
+        return new DeviceType<>(
+                name, reader, writer, usual, placement, factory, how, shownAs);
+    }
+
+    /** The type with another name for what values a property has than the schema's. */
+    public DeviceType<O> shownAs(String property, String type) {
+        return new DeviceType<>(
+                name,
+                reader,
+                writer,
+                usual,
+                placement,
+                factory,
+                check,
+                Map.of(property, type));
+    }
+
+    /** The driver's name. */
+    public String name() {
+        return name;
+    }
+
+    /** What device-list-properties answers. */
+    public List<ObjectPropertyInfo> describe() {
+        JsonObject values = members(usual);
+        return MemberOutline.of(reader).stream()
+                .map(
+                        m ->
+                                new ObjectPropertyInfo(
+                                        m.name(), shown(m), null, values.get(m.name())))
+                .toList();
+    }
+
+    private String shown(MemberOutline member) {
+        return shownAs.getOrDefault(member.name(), member.type());
+    }
+
+    /** Options with the usual value of what they leave out. */
+    public O complete(O given) {
+        JsonObject all = members(usual);
+        lay(members(given), all);
+        try {
+            return reader.read(new JsonInputVisitor(all), null);
+        } catch (QmpException e) {
+            throw new IllegalArgumentException(name + ": " + e.description(), e);
+        }
+    }
+
+    /**
+     * What a device is to be told.
+     *
+     * @param given the user's members without driver, id and bus
+     * @param typed whether they are typed JSON; else each is text
+     * @param globals the texts of {@code -global} for this type
+     * @throws DeviceException in QEMU's words
+     */
+    public O options(JsonObject given, boolean typed, Map<String, String> globals)
+            throws DeviceException {
+        JsonObject all = new JsonObject();
+        for (Map.Entry<String, String> global : globals.entrySet()) {
+            JsonObject one = new JsonObject();
+            one.put(global.getKey(), new JsonString(global.getValue()));
+            try {
+                lay(members(read(one, KeyvalInputVisitor.Style.PROPERTY)), all);
+            } catch (DeviceException e) {
+                throw new DeviceException(
+                        "can't apply global %s.%s=%s: %s"
+                                .formatted(
+                                        name, global.getKey(), global.getValue(), e.getMessage()),
+                        e);
+            }
+        }
+        lay(members(read(given, typed ? null : KeyvalInputVisitor.Style.KEYVAL)), all);
+        try {
+            return complete(reader.read(new JsonInputVisitor(all), null));
+        } catch (QmpException e) {
+            throw new DeviceException(e.description(), e);
+        }
+    }
+
+    private O read(JsonObject given, KeyvalInputVisitor.@Nullable Style style)
+            throws DeviceException {
+        Set<String> known =
+                MemberOutline.of(reader).stream()
+                        .map(MemberOutline::name)
+                        .collect(Collectors.toSet());
+        for (Map.Entry<String, JsonValue> member : given.inWireOrder()) {
+            String property = name + "." + member.getKey();
+            if (OF_ALL.contains(member.getKey())) {
+                throw new DeviceException("Property '" + property + "' is not writable");
+            }
+            if (!known.contains(member.getKey())) {
+                throw new DeviceException("Property '" + property + "' not found");
+            }
+        }
+        InputVisitor visitor =
+                style == null
+                        ? new JsonInputVisitor(given)
+                        : new KeyvalInputVisitor(given, style);
+        try {
+            O options = reader.read(visitor, null);
+            check.check(options);
+            return options;
+        } catch (QmpException e) {
+            throw new DeviceException(e.description(), e);
+        }
+    }
+
+    private JsonObject members(O options) {
+        return (JsonObject) JsonOutputVisitor.toJson(options, writer);
+    }
+
+    private static void lay(JsonObject over, JsonObject under) {
+        over.inWireOrder().forEach(m -> under.put(m.getKey(), m.getValue()));
+    }
+
+    /** The bus that a device would go to. */
+    public String bus(DeviceRequest<O> request, Machine machine) throws DeviceException {
+        return placement.bus(request, machine);
+    }
+
+    /** Makes a device. */
+    public Device create(DeviceRequest<O> request, Machine machine) throws DeviceException {
+        return factory.create(request, machine);
+    }
+
+    /**
+     * The properties of a device: what the device itself shows, and else what it was told, which stays as
+     * it is.
+     */
+    public List<QomProperty> properties(DeviceRequest<O> request, Device device) {
+        List<QomProperty> all = new ArrayList<>(List.of(
+                QomProperty.of("realized", "bool", () -> true),
+                QomProperty.of("hotplugged", "bool", () -> false),
+                QomProperty.of("hotpluggable", "bool", device::removable)));
+        List<QomProperty> own = new ArrayList<>(device.properties());
+        JsonObject told = members(request.options());
+        for (MemberOutline member : MemberOutline.of(reader)) {
+            QomProperty shown =
+                    own.stream()
+                            .filter(p -> p.name().equals(member.name()))
+                            .findFirst()
+                            .orElse(null);
+            JsonValue value = told.get(member.name());
+            QomProperty.Writer set = shown == null ? null : shown.writer();
+            if (shown == null && value == null && !member.type().equals("str")) {
+                continue;
+            }
+            all.add(
+                    new QomProperty(
+                            member.name(),
+                            shown(member),
+                            shown != null
+                                    ? shown.reader()
+                                    : () -> value == null ? new JsonString("") : value,
+                            set != null ? set : ignored -> refuse(request, member.name())));
+            if (shown != null) {
+                own.remove(shown);
+            }
+        }
+        all.addAll(own);
+        return all;
+    }
+
+    private static void refuse(DeviceRequest<?> request, String property) throws QmpException {
+        String id = request.id();
+        throw new QmpException(
+                "Attempt to set property '%s' on %s (type '%s') after it was realized"
+                        .formatted(
+                                property,
+                                id == null ? "anonymous device" : "device '" + id + "'",
+                                request.driver()));
+    }
+}
