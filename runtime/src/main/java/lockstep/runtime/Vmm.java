@@ -1,5 +1,6 @@
 package lockstep.runtime;
 
+import lockstep.api.ObjectOptions;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardevs;
@@ -64,7 +65,8 @@ public interface Vmm {
     @Nullable Machine machine();
 
     /** Offers a type of {@code -object} and object-add. From {@code Room.install}. */
-    void objectType(QomType<?> type, ObjectFactory factory);
+    <O extends ObjectOptions> void objectType(
+            QomType<?> type, Class<O> options, ObjectFactory<O> factory);
 
     /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
     void deviceType(DeviceType<?> type);

@@ -1,5 +1,6 @@
 package lockstep.runtime;
 
+import lockstep.api.ObjectOptions;
 import lockstep.api.ShutdownCause;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceChardev;
@@ -244,8 +245,9 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     @Override
-    public void objectType(QomType<?> type, ObjectFactory factory) {
-        objects.type(type, factory);
+    public <O extends ObjectOptions> void objectType(
+            QomType<?> type, Class<O> options, ObjectFactory<O> factory) {
+        objects.type(type, options, factory);
     }
 
     @Override

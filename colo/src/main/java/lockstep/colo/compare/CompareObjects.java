@@ -24,7 +24,9 @@ public final class CompareObjects {
         vmm.publish(PacketComparison.class, comparisons);
         vmm.objectType(
                 ColoCompare.TYPE,
-                (o, v) -> create(o.id(), ((ObjectOptions.ColoCompare) o).data(), comparisons, v));
+                ObjectOptions.ColoCompare.class,
+               
+                (o, v) -> create(o.id(), o.data(), comparisons, v));
     }
 
     private static ColoCompare create(

@@ -51,7 +51,9 @@ public final class RewriterFilter extends NetFilter {
     public static void install(Vmm vmm) {
         Network network = vmm.service(Network.class);
         vmm.objectType(
-                TYPE, (o, v) -> create(o.id(), ((ObjectOptions.FilterRewriter) o).data(), network));
+                TYPE,
+                ObjectOptions.FilterRewriter.class,
+                (o, v) -> create(o.id(), o.data(), network));
     }
 
     private static FilterObject create(String id, FilterRewriterProperties p, Network network)

@@ -79,25 +79,30 @@ public final class NetRoom implements Room {
                 };
         vmm.objectType(
                 MirrorFilter.TYPE,
+                ObjectOptions.FilterMirror.class,
                 (o, v) ->
-                        mirror(o.id(), ((ObjectOptions.FilterMirror) o).data(), network, chardevs));
+                        mirror(o.id(), o.data(), network, chardevs));
         vmm.objectType(
                 RedirectorFilter.TYPE,
+                ObjectOptions.FilterRedirector.class,
                 (o, v) ->
                         redirector(
                                 o.id(),
-                                ((ObjectOptions.FilterRedirector) o).data(),
+                                o.data(),
                                 network,
                                 chardevs));
         vmm.objectType(
                 BufferFilter.TYPE,
-                (o, v) -> buffer(o.id(), ((ObjectOptions.FilterBuffer) o).data(), network, v));
+                ObjectOptions.FilterBuffer.class,
+                (o, v) -> buffer(o.id(), o.data(), network, v));
         vmm.objectType(
                 DumpFilter.TYPE,
-                (o, v) -> dump(o.id(), ((ObjectOptions.FilterDump) o).data(), network, v));
+                ObjectOptions.FilterDump.class,
+                (o, v) -> dump(o.id(), o.data(), network, v));
         vmm.objectType(
                 ReplayFilter.TYPE,
-                (o, v) -> replay(o.id(), ((ObjectOptions.FilterReplay) o).data(), network));
+                ObjectOptions.FilterReplay.class,
+                (o, v) -> replay(o.id(), o.data(), network));
     }
 
     private static FilterObject mirror(

@@ -92,8 +92,9 @@ final class FileMemory extends MemoryObject {
         return given == null ? 0 : given;
     }
 
-    static FileMemory create(ObjectOptions options) throws QmpException {
-        FileMemory made = new FileMemory((ObjectOptions.MemoryBackendFile) options);
+    static FileMemory create(ObjectOptions.MemoryBackendFile options)
+            throws QmpException {
+        FileMemory made = new FileMemory(options);
         made.take();
         return made;
     }

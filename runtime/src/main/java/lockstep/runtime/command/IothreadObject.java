@@ -93,12 +93,9 @@ final class IothreadObject implements Iothread {
     }
 
     /** Makes one of {@code -object} options. */
-    static IothreadObject create(ObjectOptions options, Vmm vmm, VmClocks clocks)
+    static IothreadObject create(ObjectOptions.Iothread options, Vmm vmm, VmClocks clocks)
             throws QmpException {
-        IothreadProperties settings =
-                options instanceof ObjectOptions.Iothread o
-                        ? o.data()
-                        : IothreadProperties.builder().build();
+        IothreadProperties settings = options.data();
         check(settings);
         try {
             EpollLoop loop =

@@ -57,8 +57,9 @@ final class MemfdMemory extends MemoryObject {
         return given == null ? 0 : given;
     }
 
-    static MemfdMemory create(ObjectOptions options) throws QmpException {
-        MemfdMemory made = new MemfdMemory((ObjectOptions.MemoryBackendMemfd) options);
+    static MemfdMemory create(ObjectOptions.MemoryBackendMemfd options)
+            throws QmpException {
+        MemfdMemory made = new MemfdMemory(options);
         made.take();
         return made;
     }

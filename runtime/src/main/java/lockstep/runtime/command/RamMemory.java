@@ -17,8 +17,9 @@ final class RamMemory extends MemoryObject {
         super(TYPE.name(), options.id(), options.data(), false);
     }
 
-    static RamMemory create(ObjectOptions options) throws QmpException {
-        RamMemory made = new RamMemory((ObjectOptions.MemoryBackendRam) options);
+    static RamMemory create(ObjectOptions.MemoryBackendRam options)
+            throws QmpException {
+        RamMemory made = new RamMemory(options);
         made.take();
         return made;
     }

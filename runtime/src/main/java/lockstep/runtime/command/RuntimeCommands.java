@@ -9,6 +9,7 @@ import lockstep.api.MachineCommands;
 import lockstep.api.MiscCommands;
 import lockstep.api.MiscI386Commands;
 import lockstep.api.MonitorCommands;
+import lockstep.api.ObjectOptions;
 import lockstep.api.QdevCommands;
 import lockstep.api.QomCommands;
 import lockstep.api.RunStateCommands;
@@ -77,12 +78,23 @@ public final class RuntimeCommands {
         HumanCommands.register(vmm);
         vmm.objectType(
                 SecretObject.TYPE,
+                ObjectOptions.Secret.class,
                 (options, context) -> SecretObject.create(options, context.objects()));
-        vmm.objectType(RamMemory.TYPE, (options, context) -> RamMemory.create(options));
-        vmm.objectType(FileMemory.TYPE, (options, context) -> FileMemory.create(options));
-        vmm.objectType(MemfdMemory.TYPE, (options, context) -> MemfdMemory.create(options));
+        vmm.objectType(
+                RamMemory.TYPE,
+                ObjectOptions.MemoryBackendRam.class,
+                (options, context) -> RamMemory.create(options));
+        vmm.objectType(
+                FileMemory.TYPE,
+                ObjectOptions.MemoryBackendFile.class,
+                (options, context) -> FileMemory.create(options));
+        vmm.objectType(
+                MemfdMemory.TYPE,
+                ObjectOptions.MemoryBackendMemfd.class,
+                (options, context) -> MemfdMemory.create(options));
         vmm.objectType(
                 IothreadObject.TYPE,
+                ObjectOptions.Iothread.class,
                 (options, context) -> IothreadObject.create(options, context, vmm.clocks()));
     }
 

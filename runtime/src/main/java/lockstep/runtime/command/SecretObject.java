@@ -71,10 +71,8 @@ final class SecretObject implements UserObject {
     }
 
     /** Makes one of {@code -object} options. */
-    static SecretObject create(ObjectOptions options, ObjectTree objects) throws QmpException {
-        if (!(options instanceof ObjectOptions.Secret given)) {
-            throw new IllegalArgumentException("not a secret: " + options);
-        }
+    static SecretObject create(ObjectOptions.Secret given, ObjectTree objects)
+            throws QmpException {
         SecretProperties p = given.data();
         byte[] content = content(p);
         String key = p.keyid();

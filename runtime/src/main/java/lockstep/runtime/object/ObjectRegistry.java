@@ -68,9 +68,14 @@ public final class ObjectRegistry implements ObjectTree {
     private final Vmm vmm;
     private final Entry root = new Entry("/", null, "container", List.of());
 
-    private record Offer(QomType<?> type, ObjectFactory factory) {}
+    private record Offer<O extends ObjectOptions>(
+            QomType<?> type, Class<O> options, ObjectFactory<O> factory) {
+        UserObject create(ObjectOptions given, Vmm vmm) throws QmpException {
+            return factory.create(options.cast(given), vmm);
+        }
+    }
 
-    private final Map<String, Offer> offers = new LinkedHashMap<>();
+    private final Map<String, Offer<?>> offers = new LinkedHashMap<>();
     private final Map<String, Made> objects = new LinkedHashMap<>();
     private int unattached;
 
@@ -83,8 +88,9 @@ public final class ObjectRegistry implements ObjectTree {
     }
 
     /** Offers a type of object. */
-    public void type(QomType<?> type, ObjectFactory factory) {
-        if (offers.putIfAbsent(type.name(), new Offer(type, factory)) != null) {
+    public <O extends ObjectOptions> void type(
+            QomType<?> type, Class<O> options, ObjectFactory<O> factory) {
+        if (offers.putIfAbsent(type.name(), new Offer<>(type, options, factory)) != null) {
             throw new IllegalArgumentException("object type " + type.name() + " exists already");
         }
     }
@@ -102,7 +108,7 @@ public final class ObjectRegistry implements ObjectTree {
     /** Makes a user's object: {@code -object}, object-add. */
     public void create(ObjectOptions options) throws QmpException {
         String type = options.qomType().wireName();
-        Offer offer = offers.get(type);
+        Offer<?> offer = offers.get(type);
         if (offer == null) {
             throw new QmpException("object type '" + type + "' is not supported by this build");
         }
@@ -110,7 +116,7 @@ public final class ObjectRegistry implements ObjectTree {
         if (objects.containsKey(id)) {
             throw new QmpException(duplicate(id));
         }
-        UserObject object = offer.factory().create(options, vmm);
+        UserObject object = offer.create(options, vmm);
         objects.put(id, new Made(type, object));
         add(OBJECTS + id, type, object.properties());
     }
