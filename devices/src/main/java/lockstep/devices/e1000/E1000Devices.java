@@ -1,6 +1,7 @@
 package lockstep.devices.e1000;
 
 import lockstep.api.E1000Options;
+import lockstep.devices.pc.BootOrder;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.net.MacAddress;
@@ -16,6 +17,7 @@ import lockstep.runtime.spi.QomProperty;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 
 /** Makes {@code e1000} devices. */
 public final class E1000Devices {
@@ -59,6 +61,9 @@ public final class E1000Devices {
         always("extra_mac_registers", options.extraMacRegisters());
         always("migrate_tso_props", options.migrateTsoProps());
         always("init-vet", options.initVet());
+        BootOrder order = board.bootOrder();
+        int index = Objects.requireNonNullElse(options.bootindex(), -1);
+        order.check(index);
         String id = request.id();
         String netdev = options.netdev();
         MacAddress mac = mac(options.mac());
@@ -77,16 +82,13 @@ public final class E1000Devices {
             card.disconnect();
             throw e;
         }
-        Integer bootIndex = options.bootindex();
-        if (bootIndex != null && bootIndex >= 0) {
-            try {
-                board.boot(bootIndex, PciDevice.firmwarePath(card, "ethernet"));
-            } catch (IllegalArgumentException e) {
-                throw new DeviceException(String.valueOf(e.getMessage()), e);
-            }
-        }
+        String path = PciDevice.firmwarePath(card, "ethernet");
+        order.set(path, index);
         return new PciDevice(
-                card, List.of(QomProperty.of("mac", "str", () -> card.mac().toString())));
+                card,
+                List.of(
+                        QomProperty.of("mac", "str", () -> card.mac().toString()),
+                        order.property(path)));
     }
 
     /** Properties that only exist to be like older machines, which are not offered. */

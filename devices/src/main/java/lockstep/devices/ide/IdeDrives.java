@@ -11,6 +11,7 @@ import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.ErrorAction;
+import lockstep.devices.pc.BootOrder;
 import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.spi.Device;
@@ -23,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /** Makes {@code ide-hd} and {@code ide-cd} drives and plugs them into the buses {@code ide.0} and {@code ide.1}. */
 public final class IdeDrives {
@@ -140,16 +142,15 @@ public final class IdeDrives {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
         BlockBackend backend = backend(request.driver(), blocks, options.drive(), cdrom);
-        Device device = plug(board.ide(), place, cdrom, backend, request.name(), settings);
-        Integer bootIndex = options.bootindex();
-        if (bootIndex != null && bootIndex >= 0) {
-            try {
-                board.boot(bootIndex, firmwarePath(board.ide(), place));
-            } catch (IllegalArgumentException e) {
-                throw new DeviceException(String.valueOf(e.getMessage()), e);
-            }
-        }
-        return device;
+        BootOrder order = board.bootOrder();
+        int index = Objects.requireNonNullElse(options.bootindex(), -1);
+        order.check(index);
+        IdeDevice device = plug(board.ide(), place, cdrom, backend, request.name(), settings);
+        String path = firmwarePath(board.ide(), place);
+        order.set(path, index);
+        List<QomProperty> shown = new ArrayList<>(device.properties());
+        shown.add(order.property(path));
+        return new IdeDevice(device.bus(), shown);
     }
 
     /** The firmware's name of a drive. */
@@ -341,7 +342,7 @@ public final class IdeDrives {
         return (int) value;
     }
 
-    private static Device plug(
+    private static IdeDevice plug(
             Piix3Ide ide, Place place, boolean cdrom, BlockBackend backend, String qdev, Settings s)
             throws DeviceException {
         if (!ide.free(place.bus(), place.unit())) {

@@ -65,7 +65,7 @@ final class FirmwareItems {
         }
         fwCfg.item(FwCfg.HPET, timers.array());
         fwCfg.file("etc/e820", memoryMap(layout));
-        fwCfg.file("bootorder", bootLines(config, bootPaths));
+        addBootOrder(fwCfg, config, bootPaths);
         fwCfg.file("bios-geometry", new byte[0]);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
         fwCfg.file(
@@ -85,6 +85,11 @@ final class FirmwareItems {
                 cpuSignature(),
                 layout.ramSize(),
                 layout.below4G());
+    }
+
+    /** Adds the boot order; again when it has changed. */
+    static void addBootOrder(FwCfg fwCfg, MachineConfig config, Collection<String> paths) {
+        fwCfg.file("bootorder", bootLines(config, paths));
     }
 
     /** QEMU's qemu64: family 15, model 107, stepping 1, and the usual feature bits. */

@@ -18,12 +18,6 @@ public interface PcBoard {
     /** Where option ROMs are found. */
     Firmware firmware();
 
-    /**
-     * Enters a device into the boot order that the firmware reads.
-     *
-     * @param index its {@code bootindex}, unique and not negative
-     * @param path the firmware's name for the device, such as {@code /pci@i0cf8/ethernet@3}
-     * @throws IllegalArgumentException when the index is taken; the message is for the user
-     */
-    void boot(int index, String path);
+    /** The boot order that the firmware reads. */
+    BootOrder bootOrder();
 }

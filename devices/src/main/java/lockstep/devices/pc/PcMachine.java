@@ -53,8 +53,6 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 
 /**
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
@@ -94,7 +92,7 @@ public final class PcMachine implements Machine, PcBoard {
     private final boolean vga;
     private final IsaBus isa = new IsaBus();
     private final List<Device> ports = new ArrayList<>();
-    private final SortedMap<Integer, String> bootOrder = new TreeMap<>();
+    private final BootOrder bootOrder = new BootOrder();
     private boolean complete;
 
     /**
@@ -401,7 +399,8 @@ public final class PcMachine implements Machine, PcBoard {
                 fwCfg,
                 config,
                 new FirmwareItems.Layout(core.type(), core.ramSize(), below4G, above4G, hpet),
-                bootOrder.values());
+                bootOrder.paths());
+        bootOrder.takeChanged();
         new AcpiTables(
                 core,
                 fwCfg,
@@ -410,6 +409,10 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     private void laterReset() {
+        if (bootOrder.takeChanged()) {
+            FirmwareItems.addBootOrder(fwCfg, config, bootOrder.paths());
+            fwCfg.publish();
+        }
         if (config.boot().containsKey("once")) {
             Cmos.bootOrder(rtc, config.boot().getOrDefault("order", "cad"));
         }
@@ -447,10 +450,8 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     @Override
-    public void boot(int index, String path) {
-        if (index < 0 || bootOrder.putIfAbsent(index, path) != null) {
-            throw new IllegalArgumentException("The bootindex " + index + " has already been used");
-        }
+    public BootOrder bootOrder() {
+        return bootOrder;
     }
 
     @Override

@@ -28,6 +28,9 @@ public record QomKind<V>(String name, ValueReader<V> reader, Function<V, Object>
     /** A whole number of 64 bits, with sign. */
     public static final QomKind<Long> INT = of("int", InputVisitor::int64);
 
+    /** A whole number of 32 bits, with sign. */
+    public static final QomKind<Integer> INT32 = of("int32", InputVisitor::int32);
+
     /** A whole number of 32 bits, without sign. */
     public static final QomKind<Long> UINT32 = of("uint32", InputVisitor::uint32);
 

@@ -25,6 +25,23 @@ public record QomProperty(
         void set(JsonValue value) throws QmpException;
     }
 
+    /** Changes a property to a value of the right kind. */
+    @FunctionalInterface
+    public interface Setter<V> {
+        /** Takes a value; the exception's message is what the user reads. */
+        void set(V value) throws QmpException;
+    }
+
+    /** A property that can be changed. */
+    public static <V> QomProperty of(
+            String name, QomKind<V> kind, Supplier<V> reader, Setter<V> setter) {
+        return new QomProperty(
+                name,
+                kind.name(),
+                () -> kind.shown().apply(reader.get()),
+                json -> setter.set(kind.read(name, json)));
+    }
+
     /** A property that cannot be changed. */
     public static QomProperty of(String name, String type, Supplier<? extends Object> reader) {
         return new QomProperty(name, type, reader, null);

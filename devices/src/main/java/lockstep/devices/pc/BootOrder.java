@@ -1,0 +1,86 @@
+package lockstep.devices.pc;
+
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.QomKind;
+import lockstep.runtime.spi.QomProperty;
+
+import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/** Which devices the firmware tries and in what order, by their {@code bootindex}. Under the machine lock. */
+public final class BootOrder {
+    /** The index of a device that is not tried. */
+    private static final int NONE = -1;
+
+    private final SortedMap<Integer, String> paths = new TreeMap<>();
+    private boolean changed;
+
+    BootOrder() {}
+
+    /**
+     * Looks before a device is made.
+     *
+     * @throws DeviceException when the index is taken
+     */
+    public void check(int index) throws DeviceException {
+        if (paths.containsKey(index)) {
+            throw new DeviceException("The bootindex " + index + " has already been used");
+        }
+    }
+
+    /**
+     * Gives a device its place.
+     *
+     * @param path the firmware's name for the device, such as {@code /pci@i0cf8/ethernet@3}
+     * @param index unique; a negative one: none
+     * @throws DeviceException when the index is taken
+     */
+    public void set(String path, int index) throws DeviceException {
+        if (path.equals(paths.get(index))) {
+            return;
+        }
+        check(index);
+        paths.values().remove(path);
+        if (index >= 0) {
+            paths.put(index, path);
+        }
+        changed = true;
+    }
+
+    /** The property {@code bootindex} of a device: what is set counts from the next reset on. */
+    public QomProperty property(String path) {
+        return QomProperty.of(
+                "bootindex",
+                QomKind.INT32,
+                () -> index(path),
+                index -> {
+                    try {
+                        set(path, index);
+                    } catch (DeviceException e) {
+                        throw new QmpException(String.valueOf(e.getMessage()));
+                    }
+                });
+    }
+
+    private int index(String path) {
+        return paths.entrySet().stream()
+                .filter(e -> e.getValue().equals(path))
+                .findFirst()
+                .map(e -> e.getKey())
+                .orElse(NONE);
+    }
+
+    /** All paths, the first to be tried first. */
+    List<String> paths() {
+        return List.copyOf(paths.values());
+    }
+
+    /** Whether there was a change since the last call. */
+    boolean takeChanged() {
+        boolean was = changed;
+        changed = false;
+        return was;
+    }
+}
