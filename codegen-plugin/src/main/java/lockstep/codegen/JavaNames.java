@@ -48,6 +48,8 @@ final class JavaNames {
                     "Enum",
                     "Event",
                     "Introspection",
+                    "Documentation",
+                    "Map",
                     "Client",
                     "Deprecated",
                     "Exception");

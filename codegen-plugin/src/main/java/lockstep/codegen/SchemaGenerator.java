@@ -131,6 +131,7 @@ public final class SchemaGenerator {
                 IntrospectionEmitter.emit(
                         types.inPackage("Introspection"),
                         Introspection.entries(loaded, conditions, true)));
+        specs.add(DocumentationEmitter.emit(types.inPackage("Documentation"), schema, types));
         return specs;
     }
 

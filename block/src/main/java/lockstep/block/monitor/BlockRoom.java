@@ -12,6 +12,7 @@ import lockstep.api.BlockdevOptions;
 import lockstep.api.DeviceTrayMovedEvent;
 import lockstep.api.IoOperationType;
 import lockstep.api.JobCommands;
+import lockstep.api.ObjectOptions;
 import lockstep.api.QuorumFailureEvent;
 import lockstep.api.QuorumOpType;
 import lockstep.api.QuorumReportBadEvent;
@@ -88,6 +89,7 @@ public final class BlockRoom implements Room {
         new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
         vmm.objectType(
                 ThrottleGroupObject.TYPE,
+                ObjectOptions.ThrottleGroup.class,
                 (options, process) -> ThrottleGroupObject.create(options, manager.throttles()));
         options(vmm, manager);
         vmm.run()

@@ -66,12 +66,9 @@ public final class ThrottleGroupObject implements UserObject {
     }
 
     /** Makes one of {@code -object} options. */
-    public static ThrottleGroupObject create(ObjectOptions options, ThrottleGroups groups)
-            throws QmpException {
-        ThrottleGroupProperties given =
-                options instanceof ObjectOptions.ThrottleGroup o
-                        ? o.data()
-                        : ThrottleGroupProperties.builder().build();
+    public static ThrottleGroupObject create(
+            ObjectOptions.ThrottleGroup options, ThrottleGroups groups) throws QmpException {
+        ThrottleGroupProperties given = options.data();
         try {
             Limits limits = Limits.NONE;
             ThrottleLimits named = given.limits();

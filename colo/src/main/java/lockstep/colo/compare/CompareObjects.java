@@ -25,7 +25,6 @@ public final class CompareObjects {
         vmm.objectType(
                 ColoCompare.TYPE,
                 ObjectOptions.ColoCompare.class,
-               
                 (o, v) -> create(o.id(), o.data(), comparisons, v));
     }
 

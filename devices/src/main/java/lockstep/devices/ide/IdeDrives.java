@@ -201,8 +201,7 @@ public final class IdeDrives {
         } else {
             throw new DeviceException("Bus '" + name + "' not found");
         }
-        long unit =
-                wanted != null && wanted != UINT32 ? wanted : ide.free(bus, 0) ? 0 : 1;
+        long unit = wanted != null && wanted != UINT32 ? wanted : ide.free(bus, 0) ? 0 : 1;
         if (unit > 1) {
             throw new DeviceException(
                     "Can't create IDE unit " + unit + ", bus supports only 2 units");
@@ -249,7 +248,9 @@ public final class IdeDrives {
 
     /** What shapes a drive: its options in effect, and what they do to it. */
     private record Settings(
-            IdeDeviceOptionsMembers options, String serial, DriveIdentity.@Nullable Geometry geometry) {
+            IdeDeviceOptionsMembers options,
+            String serial,
+            DriveIdentity.@Nullable Geometry geometry) {
         ErrorAction onError(@Nullable BlockdevOnError policy) {
             return policy == null ? ErrorAction.AUTO : ErrorAction.valueOf(policy.name());
         }
@@ -356,8 +357,7 @@ public final class IdeDrives {
         }
         IdeDeviceOptionsMembers options = s.options();
         try {
-            backend.attachDevice(
-                    qdev, cdrom, cdrom, Boolean.TRUE.equals(options.shareRw()));
+            backend.attachDevice(qdev, cdrom, cdrom, Boolean.TRUE.equals(options.shareRw()));
         } catch (BlockException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }

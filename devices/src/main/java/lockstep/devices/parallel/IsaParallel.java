@@ -39,7 +39,6 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
                     (r, m) -> IsaBus.bus(r),
                     IsaParallel::create);
 
-
     private static final long BACKLOG = 64 << 10;
 
     private static final int STATUS_READY = 0xd9;

@@ -67,11 +67,36 @@ public final class PciBus {
                                     function.vmstateName(),
                                     there.vmstateName()));
         }
+        checkFunctions(function, place);
         function.place(this, place);
         functions[place] = function;
         function.realize();
         machine.onReset(function::systemReset);
         machine.state().register(function);
+    }
+
+    /** Guests look at further functions of a slot only if its first says that there are some. */
+    private void checkFunctions(PciFunction function, int place) {
+        int slot = place & ~7;
+        if (function.multifunction()) {
+            return;
+        }
+        PciFunction first = functions[slot];
+        if (place != slot) {
+            if (first != null && !first.multifunction()) {
+                throw new IllegalArgumentException(
+                        "PCI: single function device can't be populated in function %x.%x"
+                                .formatted(slot >> 3, place & 7));
+            }
+            return;
+        }
+        for (int other = slot + 1; other < slot + 8; other++) {
+            if (functions[other] != null) {
+                throw new IllegalArgumentException(
+                        "PCI: %x.0 indicates single function, but %x.%x is already populated."
+                                .formatted(slot >> 3, slot >> 3, other & 7));
+            }
+        }
     }
 
     private int freeSlot(PciFunction function) {

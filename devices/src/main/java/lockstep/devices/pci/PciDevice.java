@@ -61,14 +61,13 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
      *
      * @param usual the values of what is not said
      */
-    public static <O extends PciDeviceOptionsMembers> DeviceType<O> type(
+    public static <O extends Record & PciDeviceOptionsMembers> DeviceType<O> type(
             String name,
             ValueReader<O> reader,
             ValueWriter<O> writer,
             O usual,
             DeviceType.Factory<O> factory) {
-        return DeviceType.of(
-                        name, reader, writer, usual, (r, machine) -> bus(r.bus()), factory)
+        return DeviceType.of(name, reader, writer, usual, (r, machine) -> bus(r.bus()), factory)
                 .checked(given -> check(name, given))
                 .shownAs("addr", "int32");
     }
@@ -148,6 +147,12 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         Long index = options.acpiIndex();
         if (index != null && index > MAX_ACPI_INDEX) {
             throw new DeviceException("acpi-index should be less or equal to " + MAX_ACPI_INDEX);
+        }
+        if (index != null && index != 0) {
+            throw new DeviceException("acpi-index is not supported: the tables number no devices");
+        }
+        if (Boolean.TRUE.equals(options.multifunction())) {
+            function.declareMultifunction();
         }
         String addr = options.addr();
         function.name(request.id());

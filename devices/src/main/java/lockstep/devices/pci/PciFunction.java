@@ -407,6 +407,16 @@ public abstract class PciFunction implements StateSection {
         return (command() & PciSpec.COMMAND_INTX_DISABLE) == 0 ? irqState[pin] : 0;
     }
 
+    /** Says in the header that the slot has more than one function. */
+    final void declareMultifunction() {
+        config[PciSpec.HEADER_TYPE] |= (byte) PciSpec.HEADER_MULTI_FUNCTION;
+    }
+
+    /** Whether the header says that the slot has more than one function. */
+    final boolean multifunction() {
+        return (config[PciSpec.HEADER_TYPE] & PciSpec.HEADER_MULTI_FUNCTION) != 0;
+    }
+
     /** Gives the function the user's identifier. */
     final void name(@Nullable String identifier) {
         id = identifier == null ? "" : identifier;

@@ -70,11 +70,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
      * @param baudBase the speed at divisor 1
      * @throws DeviceException when the chardev has a user already
      */
-    private IsaSerial(
-            Machine machine,
-            IsaBus.Place place,
-            @Nullable Chardev chardev,
-            long baudBase)
+    private IsaSerial(Machine machine, IsaBus.Place place, @Nullable Chardev chardev, long baudBase)
             throws DeviceException {
         this.place = place;
         this.irq = machine.gsi(place.irq());

@@ -196,7 +196,7 @@ public final class UsbBuses {
         return machine.vmm().service(UsbBuses.class);
     }
 
-    private static <O extends UsbHidOptionsMembers> DeviceType<O> hid(
+    private static <O extends Record & UsbHidOptionsMembers> DeviceType<O> hid(
             String name,
             ValueReader<O> reader,
             ValueWriter<O> writer,

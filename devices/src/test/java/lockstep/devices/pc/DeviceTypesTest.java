@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.devices.usb.UsbBuses;
+import lockstep.devices.vga.VgaDevices;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
@@ -92,12 +93,13 @@ final class DeviceTypesTest {
         return new JsonObject().put(name, value);
     }
 
-    private static <O> O read(DeviceType<O> type, JsonObject given, boolean typed)
+    private static <O extends Record> O read(DeviceType<O> type, JsonObject given, boolean typed)
             throws DeviceException {
         return type.options(given, typed, Map.of());
     }
 
-    private static void refused(String message, DeviceType<?> type, JsonObject given, boolean typed) {
+    private static void refused(
+            String message, DeviceType<?> type, JsonObject given, boolean typed) {
         DeviceException e =
                 assertThrows(DeviceException.class, () -> read(type, given, typed), message);
         assertEquals(message, e.getMessage());
@@ -126,8 +128,7 @@ final class DeviceTypesTest {
             JsonObject given = one(p.name(), new JsonString(good(p)));
             Object options = read(type, given, false);
             assertTrue(!usual.equals(options), p.name() + " is lost");
-            assertEquals(
-                    options, type.options(new JsonObject(), false, Map.of(p.name(), good(p))));
+            assertEquals(options, type.options(new JsonObject(), false, Map.of(p.name(), good(p))));
         }
     }
 
@@ -197,7 +198,8 @@ final class DeviceTypesTest {
         shownAndStays(type, core);
     }
 
-    private static <O> void shownAndStays(DeviceType<O> type, FakeCore core) throws Exception {
+    private static <O extends Record> void shownAndStays(DeviceType<O> type, FakeCore core)
+            throws Exception {
         JsonObject given = new JsonObject();
         if (type.describe().stream().anyMatch(p -> p.name().equals("chardev"))) {
             given.put("chardev", "c0");
@@ -222,6 +224,47 @@ final class DeviceTypesTest {
                             .formatted(p.name(), type.name()),
                     e.description());
         }
+    }
+
+    @Test
+    void aSlotSaysThatItHasSeveralFunctions() throws Exception {
+        FakeCore core = new FakeCore(16 << 20);
+        PcSectionsTest.board(core);
+        vga(core, "addr=5.0");
+        refused(
+                "PCI: single function device can't be populated in function 5.1",
+                () -> vga(core, "addr=5.1"));
+        vga(core, "addr=6.1");
+        refused(
+                "PCI: 6.0 indicates single function, but 6.1 is already populated.",
+                () -> vga(core, "addr=6"));
+        vga(core, "addr=6,multifunction=on");
+        refused("Bus 'pci.1' not found", () -> vga(core, "bus=pci.1"));
+        refused("ROM size 3 is not a power of two", () -> vga(core, "romsize=3"));
+    }
+
+    private static void vga(FakeCore core, String options) throws DeviceException {
+        JsonObject given = new JsonObject();
+        String bus = null;
+        for (String option : options.split(",", -1)) {
+            String[] parts = option.split("=", 2);
+            if (parts[0].equals("bus")) {
+                bus = parts[1];
+            } else {
+                given.put(parts[0], parts[1]);
+            }
+        }
+        VgaDevices.TYPE.create(
+                new DeviceRequest<>("VGA", null, "/d", bus, read(VgaDevices.TYPE, given, false)),
+                core);
+    }
+
+    private interface Refused {
+        void make() throws DeviceException;
+    }
+
+    private static void refused(String message, Refused refused) {
+        assertEquals(message, assertThrows(DeviceException.class, refused::make).getMessage());
     }
 
     @Test

@@ -29,7 +29,8 @@ final class IsaPortsTest {
         PcSectionsTest.board(core);
     }
 
-    private <O> Device add(DeviceType<O> type, String... properties) throws DeviceException {
+    private <O extends Record> Device add(DeviceType<O> type, String... properties)
+            throws DeviceException {
         JsonObject values = new JsonObject();
         String bus = null;
         for (String p : properties) {

@@ -80,17 +80,11 @@ public final class NetRoom implements Room {
         vmm.objectType(
                 MirrorFilter.TYPE,
                 ObjectOptions.FilterMirror.class,
-                (o, v) ->
-                        mirror(o.id(), o.data(), network, chardevs));
+                (o, v) -> mirror(o.id(), o.data(), network, chardevs));
         vmm.objectType(
                 RedirectorFilter.TYPE,
                 ObjectOptions.FilterRedirector.class,
-                (o, v) ->
-                        redirector(
-                                o.id(),
-                                o.data(),
-                                network,
-                                chardevs));
+                (o, v) -> redirector(o.id(), o.data(), network, chardevs));
         vmm.objectType(
                 BufferFilter.TYPE,
                 ObjectOptions.FilterBuffer.class,

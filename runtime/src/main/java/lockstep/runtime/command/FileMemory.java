@@ -92,8 +92,7 @@ final class FileMemory extends MemoryObject {
         return given == null ? 0 : given;
     }
 
-    static FileMemory create(ObjectOptions.MemoryBackendFile options)
-            throws QmpException {
+    static FileMemory create(ObjectOptions.MemoryBackendFile options) throws QmpException {
         FileMemory made = new FileMemory(options);
         made.take();
         return made;

@@ -57,8 +57,7 @@ final class MemfdMemory extends MemoryObject {
         return given == null ? 0 : given;
     }
 
-    static MemfdMemory create(ObjectOptions.MemoryBackendMemfd options)
-            throws QmpException {
+    static MemfdMemory create(ObjectOptions.MemoryBackendMemfd options) throws QmpException {
         MemfdMemory made = new MemfdMemory(options);
         made.take();
         return made;

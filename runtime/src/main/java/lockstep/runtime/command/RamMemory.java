@@ -17,8 +17,7 @@ final class RamMemory extends MemoryObject {
         super(TYPE.name(), options.id(), options.data(), false);
     }
 
-    static RamMemory create(ObjectOptions.MemoryBackendRam options)
-            throws QmpException {
+    static RamMemory create(ObjectOptions.MemoryBackendRam options) throws QmpException {
         RamMemory made = new RamMemory(options);
         made.take();
         return made;

@@ -71,8 +71,7 @@ final class SecretObject implements UserObject {
     }
 
     /** Makes one of {@code -object} options. */
-    static SecretObject create(ObjectOptions.Secret given, ObjectTree objects)
-            throws QmpException {
+    static SecretObject create(ObjectOptions.Secret given, ObjectTree objects) throws QmpException {
         SecretProperties p = given.data();
         byte[] content = content(p);
         String key = p.keyid();

@@ -46,8 +46,7 @@ public final class DeviceManager {
     /** Adds a driver. */
     public void type(DeviceType<?> type) {
         if (types.putIfAbsent(type.name(), type) != null) {
-            throw new IllegalArgumentException(
-                    "device driver " + type.name() + " exists already");
+            throw new IllegalArgumentException("device driver " + type.name() + " exists already");
         }
     }
 
@@ -104,7 +103,7 @@ public final class DeviceManager {
     }
 
     /** A device that can be made, as far as is known before its factory has looked at it. */
-    private final class Plan<O> {
+    private final class Plan<O extends Record> {
         private final DeviceType<O> type;
         private final DeviceRequest<O> request;
         private final Machine machine;
@@ -166,7 +165,7 @@ public final class DeviceManager {
         return plan(type, id, bus, rest, typed, machine);
     }
 
-    private <O> Plan<O> plan(
+    private <O extends Record> Plan<O> plan(
             DeviceType<O> type,
             @Nullable String id,
             @Nullable String bus,
@@ -185,8 +184,7 @@ public final class DeviceManager {
         if (value == null || value instanceof JsonString) {
             return value == null ? null : ((JsonString) value).value();
         }
-        throw new DeviceException(
-                "Invalid parameter type for '" + name + "', expected: string");
+        throw new DeviceException("Invalid parameter type for '" + name + "', expected: string");
     }
 
     private static String busType(String driver) {

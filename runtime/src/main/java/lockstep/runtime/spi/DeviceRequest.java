@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 public record DeviceRequest<O>(
         String driver, @Nullable String id, String path, @Nullable String bus, O options) {
     /** A request for a device that the board makes by itself. */
-    public static <O> DeviceRequest<O> ofBoard(DeviceType<O> type, O given) {
+    public static <O extends Record> DeviceRequest<O> ofBoard(DeviceType<O> type, O given) {
         return new DeviceRequest<>(
                 type.name(), null, "/machine/unattached", null, type.complete(given));
     }

@@ -1,5 +1,6 @@
 package lockstep.runtime.spi;
 
+import lockstep.api.Documentation;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.InputVisitor;
 import lockstep.qmp.JsonInputVisitor;
@@ -29,7 +30,7 @@ import java.util.stream.Collectors;
  *
  * @param <O> the generated record of its options
  */
-public final class DeviceType<O> {
+public final class DeviceType<O extends Record> {
     /** Makes devices. Called under the machine lock. */
     @FunctionalInterface
     public interface Factory<O> {
@@ -94,7 +95,7 @@ public final class DeviceType<O> {
      * @param writer the {@code write} method of its options
      * @param usual the values of what is not said; what is null in it has none
      */
-    public static <O> DeviceType<O> of(
+    public static <O extends Record> DeviceType<O> of(
             String name,
             ValueReader<O> reader,
             ValueWriter<O> writer,
@@ -107,21 +108,13 @@ public final class DeviceType<O> {
 
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
-        return new DeviceType<>(
-                name, reader, writer, usual, placement, factory, how, shownAs);
+        return new DeviceType<>(name, reader, writer, usual, placement, factory, how, shownAs);
     }
 
     /** The type with another name for what values a property has than the schema's. */
     public DeviceType<O> shownAs(String property, String type) {
         return new DeviceType<>(
-                name,
-                reader,
-                writer,
-                usual,
-                placement,
-                factory,
-                check,
-                Map.of(property, type));
+                name, reader, writer, usual, placement, factory, check, Map.of(property, type));
     }
 
     /** The driver's name. */
@@ -132,12 +125,21 @@ public final class DeviceType<O> {
     /** What device-list-properties answers. */
     public List<ObjectPropertyInfo> describe() {
         JsonObject values = members(usual);
+        Map<String, String> texts = Documentation.of(usual.getClass());
         return MemberOutline.of(reader).stream()
                 .map(
                         m ->
                                 new ObjectPropertyInfo(
-                                        m.name(), shown(m), null, values.get(m.name())))
+                                        m.name(),
+                                        shown(m),
+                                        describe(texts.get(m.name())),
+                                        values.get(m.name())))
                 .toList();
+    }
+
+    /** The schema's text without the default, which is told by itself. */
+    private static @Nullable String describe(@Nullable String text) {
+        return text == null ? null : text.replaceFirst("(; default| \\(default)\\b.*", "");
     }
 
     private String shown(MemberOutline member) {
@@ -203,9 +205,7 @@ public final class DeviceType<O> {
             }
         }
         InputVisitor visitor =
-                style == null
-                        ? new JsonInputVisitor(given)
-                        : new KeyvalInputVisitor(given, style);
+                style == null ? new JsonInputVisitor(given) : new KeyvalInputVisitor(given, style);
         try {
             O options = reader.read(visitor, null);
             check.check(options);
@@ -238,10 +238,12 @@ public final class DeviceType<O> {
      * it is.
      */
     public List<QomProperty> properties(DeviceRequest<O> request, Device device) {
-        List<QomProperty> all = new ArrayList<>(List.of(
-                QomProperty.of("realized", "bool", () -> true),
-                QomProperty.of("hotplugged", "bool", () -> false),
-                QomProperty.of("hotpluggable", "bool", device::removable)));
+        List<QomProperty> all =
+                new ArrayList<>(
+                        List.of(
+                                QomProperty.of("realized", "bool", () -> true),
+                                QomProperty.of("hotplugged", "bool", () -> false),
+                                QomProperty.of("hotpluggable", "bool", device::removable)));
         List<QomProperty> own = new ArrayList<>(device.properties());
         JsonObject told = members(request.options());
         for (MemberOutline member : MemberOutline.of(reader)) {
