@@ -269,6 +269,26 @@ class DamagedImageTest {
             "bitmaps EXTENSION/bitmaps-reserved 1",
             "bitmaps EXTENSION/bitmaps-size ffffffffffffffff",
             "bitmaps EXTENSION/bitmaps-offset 1",
+            "bitmaps EXTENSION/bitmaps 1",
+            "bitmaps EXTENSION/bitmaps 3",
+            "bitmaps EXTENSION/bitmaps-offset 0",
+            "bitmaps EXTENSION/bitmaps-size 0",
+            "bitmaps EXTENSION/bitmaps-size 30",
+            "bitmaps BITMAP_DIRECTORY/0-table 1",
+            "bitmaps BITMAP_DIRECTORY/0-table-size 0",
+            "bitmaps BITMAP_DIRECTORY/0-table-size ffffffff",
+            "bitmaps BITMAP_DIRECTORY/1-table-size 2",
+            "bitmaps BITMAP_DIRECTORY/0-flags 4",
+            "bitmaps BITMAP_DIRECTORY/1-type 2",
+            "bitmaps BITMAP_DIRECTORY/0-granularity 8",
+            "bitmaps BITMAP_DIRECTORY/0-granularity 20",
+            "bitmaps BITMAP_DIRECTORY/0-name-length 0",
+            "bitmaps BITMAP_DIRECTORY/1-name-length ffff",
+            "bitmaps BITMAP_DIRECTORY/1-extra-length 8",
+            "bitmaps BITMAP_DIRECTORY/1-extra-length ffffffff",
+            "bitmaps BITMAP_TABLE/0.0 200",
+            "bitmaps BITMAP_TABLE/0.0 1001",
+            "bitmaps BITMAP_TABLE/1.0 8000000000000000",
             "backed HEADER/backing-offset 1001",
             "backed HEADER/backing-offset 8000000000000000",
             "backed HEADER/backing-size 400",
@@ -289,6 +309,67 @@ class DamagedImageTest {
         }
         assertTrue(ours.quit(), "quit ends the process");
         assertEquals("", String.join("", wrong));
+    }
+
+    /** What is protected can be chosen, and chosen again, as a mode and part by part. */
+    @Test
+    void protectionIsChosen() throws Exception {
+        long table = images.get("snapshots").range(Kind.INACTIVE_L2).start();
+        long list = at("snapshots", Kind.INACTIVE_L1);
+        List<String> wrong = new ArrayList<>();
+        int told = 0;
+        String[] choices = {
+            "all -",
+            "{'template':'none','inactive-l2':true} -",
+            "none all",
+            "cached {'inactive-l2':true,'inactive-l1':true}",
+            "{'template':'all','inactive-l1':false} cached",
+            "constant all"
+        };
+        for (String choice : choices) {
+            for (long target : List.of(table, list)) {
+                Damage damage = damage("snapshots", "L2/0.2", target | Qcow2Image.COPIED);
+                long place = damage.field.guest();
+                List<Request> requests =
+                        List.of(
+                                new Request(Command.WRITE, place + 512, 16),
+                                new Request(Command.FLUSH, 0, 0));
+                Outcome we = useChosen(ours, damage, "ours", choice, requests);
+                Outcome qemu = useChosen(qemus, damage, "qemus", choice, requests);
+                told += qemu.events().size();
+                boolean same =
+                        qemu.events().isEmpty()
+                                ? we.events().stream().noneMatch(event -> event.fatal())
+                                : we.events().equals(qemu.events());
+                if (we.trouble() != null || we.refusal() != null || !same) {
+                    wrong.add(choice + " 0x" + Long.toHexString(target) + ": " + we);
+                    wrong.add("  QEMU: " + qemu);
+                }
+            }
+        }
+        assertTrue(ours.quit(), "quit ends the process");
+        assertEquals("", String.join("\n", wrong));
+        assertTrue(told > choices.length, "QEMU told of " + told);
+    }
+
+    private Outcome useChosen(
+            ImageServer server, Damage damage, String name, String choice, List<Request> requests)
+            throws IOException {
+        byte[] image = images.get(damage.image).damaged(damage.field, damage.value);
+        Path path = Files.write(directory.resolve(name), image);
+        String[] words = choice.split(" ");
+        String added = node(path, words[0]);
+        String again = node(path, words[1]).replaceFirst("'file': .*?}", "'file': 'f'");
+        return server.use(added, words[1].equals("-") ? null : again, requests);
+    }
+
+    private static String node(Path image, String checks) {
+        String option = checks.startsWith("{") ? checks : "'" + checks + "'";
+        return "{'driver': 'qcow2', 'node-name': 'n', 'overlap-check': "
+                + option
+                + ", 'file': {'driver': 'file', 'node-name': 'f', 'filename': '"
+                + image
+                + "'}}";
     }
 
     private void tryAll(List<Damage> damages, Random random) throws Exception {

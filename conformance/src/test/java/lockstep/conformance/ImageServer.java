@@ -98,6 +98,15 @@ final class ImageServer implements AutoCloseable {
 
     /** Opens an image with these node options, makes the requests, and closes the image. */
     Outcome use(String node, List<Request> requests) {
+        return use(node, null, requests);
+    }
+
+    /**
+     * Opens an image with these node options, makes the requests, and closes the image.
+     *
+     * @param again the options that it is opened again with before the requests, null for none
+     */
+    Outcome use(String node, @Nullable String again, List<Request> requests) {
         List<NbdClient.Answer> answers = new ArrayList<>();
         List<BlockImageCorruptedEvent> events = new ArrayList<>();
         String refusal = null;
@@ -108,6 +117,9 @@ final class ImageServer implements AutoCloseable {
                         running().events(BlockExportDeletedEvent.class)) {
             try {
                 execute("blockdev-add", node);
+                if (again != null) {
+                    execute("blockdev-reopen", "{'options': [" + again + "]}");
+                }
                 execute(
                         "block-export-add",
                         "{'type': 'nbd', 'id': 'e', 'node-name': 'n', 'writable': true}");

@@ -30,7 +30,7 @@ final class TemporaryOverlay {
         Path path = null;
         try {
             path = Files.createTempFile(Path.of(folder == null ? "/var/tmp" : folder), "vl.", "");
-            long size = (below.length() + 511) / 512 * 512;
+            long size = below.length();
             Qcow2Creator.create(path.toString(), Qcow2Creator.Options.of(size));
             FileNode file =
                     graph.add(

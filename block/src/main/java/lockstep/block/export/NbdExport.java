@@ -42,7 +42,7 @@ public final class NbdExport {
         this.source = source;
         this.writable = writable;
         this.writethrough = writethrough;
-        this.size = backend.length() & -512L;
+        this.size = backend.length();
     }
 
     /** What the export is called in QMP. */

@@ -93,14 +93,18 @@ public final class FileNode extends BlockNode {
                     "Could not open '" + options.path() + "': " + Errno.text(e.errno()),
                     e);
         }
-        // Not a Path: a name that the locale has no characters for would be refused.
-        if (new java.io.File(options.path()).isDirectory()) {
+        try {
+            if (!file.isDisk()) {
+                throw new BlockException(
+                        Errno.EINVAL,
+                        "'file' driver requires '" + options.path() + "' to be a regular file");
+            }
+        } catch (ImageFile.Failure e) {
             file.close();
-            throw new BlockException(
-                    Errno.EINVAL,
-                    "'file' driver requires '"
-                            + options.path()
-                            + "' to be either a regular file or a block device");
+            throw new BlockException(e.errno(), "Could not stat file: " + Errno.text(e.errno()), e);
+        } catch (BlockException e) {
+            file.close();
+            throw e;
         }
         return new FileNode(graph, driver, name, options, file, readOnly);
     }
@@ -201,10 +205,11 @@ public final class FileNode extends BlockNode {
         }
     }
 
+    /** Whole sectors, like every other disk; what the file lacks of the last reads as zeroes. */
     @Override
     public long length() throws BlockException {
         try {
-            return file.length();
+            return file.length() + 511 & -512L;
         } catch (ImageFile.Failure e) {
             throw failed(e);
         }

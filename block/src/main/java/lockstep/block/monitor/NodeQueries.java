@@ -98,7 +98,7 @@ final class NodeQueries {
         graph.enter(node);
         try {
             // In whole sectors, as everything that counts disks does.
-            return (node.length() + 511) / 512 * 512;
+            return node.length();
         } catch (BlockException e) {
             return 0;
         } finally {

@@ -78,8 +78,9 @@ final class NbdConnection {
             NbdAddress address, String export, String name, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
         NbdStream stream = new NbdStream(address.connect(attempt));
+        NbdHandshake handshake = new NbdHandshake(stream, export);
         try {
-            NbdHandshake.Result agreed = new NbdHandshake(stream, export).negotiate();
+            NbdHandshake.Result agreed = handshake.negotiate();
             NbdConnection connection = new NbdConnection(stream, agreed, onLoss);
             Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
             return connection;
@@ -89,7 +90,8 @@ final class NbdConnection {
                     e instanceof EOFException || e instanceof ClosedChannelException
                             ? "Unexpected end-of-file before all data were read"
                             : e.getMessage();
-            throw new BlockException(Errno.EIO, "Failed to read initial magic: " + reason, e);
+            throw new BlockException(
+                    Errno.EIO, "Failed to read " + handshake.expected() + ": " + reason, e);
         } catch (BlockException e) {
             stream.close();
             throw e;

@@ -6,6 +6,7 @@ import lockstep.block.Errno;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
 
 /** The client's side of the negotiation. */
 final class NbdHandshake {
@@ -26,11 +27,40 @@ final class NbdHandshake {
             boolean structured,
             int statusContext) {}
 
+    private static final int REPLY_MAX = 1 << 20;
+    private static final int BLOCK_MAX = 1 << 16;
+
     /** Offsets are rounded up to blocks, which must not overflow. */
     private static final long SIZE_MAX = Long.MAX_VALUE - (1 << 30);
 
+    /** The options and errors that QEMU has names for, by number. */
+    private static final Map<Integer, String> OPTIONS =
+            Map.of(
+                    Nbd.OPT_EXPORT_NAME, "export name",
+                    Nbd.OPT_ABORT, "abort",
+                    Nbd.OPT_LIST, "list",
+                    Nbd.OPT_STARTTLS, "tls",
+                    Nbd.OPT_INFO, "info",
+                    Nbd.OPT_GO, "go",
+                    Nbd.OPT_STRUCTURED_REPLY, "structured reply",
+                    Nbd.OPT_LIST_META_CONTEXT, "list meta context",
+                    Nbd.OPT_SET_META_CONTEXT, "set meta context");
+
+    private static final Map<Integer, String> REPLIES =
+            Map.of(
+                    Nbd.REP_ACK, "ack",
+                    Nbd.REP_SERVER, "server",
+                    Nbd.REP_INFO, "info",
+                    Nbd.REP_META_CONTEXT, "meta context",
+                    Nbd.REP_ERR_UNSUP, "unsupported",
+                    Nbd.REP_ERR_POLICY, "denied by policy",
+                    Nbd.REP_ERR_INVALID, "invalid",
+                    Nbd.REP_ERR_UNKNOWN, "export unknown",
+                    Nbd.REP_ERR_TOO_BIG, "option payload too big");
+
     private final NbdStream stream;
     private final String export;
+    private String expected = "initial magic";
 
     NbdHandshake(NbdStream stream, String export) {
         this.stream = stream;
@@ -48,9 +78,11 @@ final class NbdHandshake {
     }
 
     Result negotiate() throws IOException, BlockException {
-        if (stream.readLong() != Nbd.INIT_MAGIC) {
-            throw broken("Bad initial magic received");
+        long initial = stream.readLong();
+        if (initial != Nbd.INIT_MAGIC) {
+            throw broken("Bad initial magic received: 0x%016x".formatted(initial));
         }
+        expected = "server magic";
         long magic = stream.readLong();
         if (magic == Nbd.OLDSTYLE_MAGIC) {
             return oldStyle();
@@ -58,6 +90,7 @@ final class NbdHandshake {
         if (magic != Nbd.OPTION_MAGIC) {
             throw broken("Bad server magic received");
         }
+        expected = "server flags";
         int offered = stream.readShort();
         boolean fixed = (offered & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
         boolean noZeroes = (offered & Nbd.FLAG_NO_ZEROES) != 0;
@@ -74,11 +107,24 @@ final class NbdHandshake {
         return go(noZeroes, structured, context);
     }
 
+    private static String named(Map<Integer, String> names, int number) {
+        return Integer.toUnsignedString(number)
+                + " ("
+                + names.getOrDefault(number, "<unknown>")
+                + ")";
+    }
+
     private static BlockException broken(String message) {
         return new BlockException(Errno.EINVAL, message);
     }
 
+    /** What the server was to send next. */
+    String expected() {
+        return expected;
+    }
+
     private Result oldStyle() throws IOException, BlockException {
+        expected = "export length";
         if (!export.isEmpty()) {
             throw broken("Server does not support non-empty export names");
         }
@@ -95,17 +141,25 @@ final class NbdHandshake {
     }
 
     private Reply receive(int option) throws IOException, BlockException {
+        expected = "option reply";
         if (stream.readLong() != Nbd.OPTION_REPLY_MAGIC) {
             throw broken("Unexpected option reply magic");
         }
         int answered = stream.readInt();
         if (answered != option) {
-            throw broken("Unexpected option type " + answered + ", expected " + option);
+            throw broken(
+                    "Unexpected option type "
+                            + named(OPTIONS, answered)
+                            + ", expected "
+                            + named(OPTIONS, option));
         }
         int type = stream.readInt();
         int length = stream.readInt();
-        if (Integer.compareUnsigned(length, 1 << 20) > 0) {
-            throw broken("option reply is too long");
+        if (Integer.compareUnsigned(length, REPLY_MAX) > 0) {
+            throw broken(
+                    (type < 0 ? "server error " : "option reply ")
+                            + named(REPLIES, type)
+                            + " message is too long");
         }
         return new Reply(type, stream.readBytes(length));
     }
@@ -149,15 +203,16 @@ final class NbdHandshake {
                 .putShort((short) 1)
                 .putShort((short) Nbd.INFO_BLOCK_SIZE);
         send(Nbd.OPT_GO, data.array());
-        long size = -1;
+        boolean sized = false;
+        long size = 0;
         int flags = 0;
         int minBlock = 0;
         int maxBlock = Nbd.PAYLOAD_MAX;
         while (true) {
             Reply reply = receive(Nbd.OPT_GO);
             if (reply.type() == Nbd.REP_ACK) {
-                if (size < 0) {
-                    throw broken("Server did not send the export's size");
+                if (!sized) {
+                    throw broken("broken server omitted NBD_INFO_EXPORT");
                 }
                 return checked(size, flags, minBlock, maxBlock, structured, context, minBlock == 0);
             }
@@ -189,6 +244,7 @@ final class NbdHandshake {
             int kind = info.getShort();
             if (kind == Nbd.INFO_EXPORT) {
                 requireLength(info, 10);
+                sized = true;
                 size = info.getLong();
                 flags = info.getShort() & 0xffff;
             } else if (kind == Nbd.INFO_BLOCK_SIZE) {
@@ -196,14 +252,11 @@ final class NbdHandshake {
                 minBlock = info.getInt();
                 info.getInt();
                 int most = info.getInt();
-                if (Integer.bitCount(minBlock) != 1) {
+                if (Integer.bitCount(minBlock) != 1 || minBlock < 0) {
                     throw broken(
                             "server minimum block size "
                                     + Integer.toUnsignedString(minBlock)
                                     + " is not a power of two");
-                }
-                if (minBlock > 65536 || minBlock < 0) {
-                    throw broken("server advertised invalid minimum block size");
                 }
                 maxBlock =
                         Integer.compareUnsigned(most, Nbd.PAYLOAD_MAX) > 0
@@ -256,6 +309,7 @@ final class NbdHandshake {
     private Result exportName(boolean noZeroes, boolean structured, int context)
             throws IOException, BlockException {
         send(Nbd.OPT_EXPORT_NAME, name());
+        expected = "export length";
         long size = stream.readLong();
         int flags = stream.readShort();
         if (!noZeroes) {
@@ -274,11 +328,16 @@ final class NbdHandshake {
             boolean unknownBlock)
             throws BlockException {
         if (size < 0 || size > SIZE_MAX) {
-            throw broken("export length is too large");
+            throw new BlockException(
+                    Errno.EFBIG,
+                    "Could not refresh total sector count: " + Errno.text(Errno.EFBIG));
         }
         if (minBlock > 1 && size % minBlock != 0) {
             throw broken(
                     "export size " + size + " is not multiple of minimum block size " + minBlock);
+        }
+        if (minBlock > BLOCK_MAX) {
+            throw broken("server advertised invalid minimum block size");
         }
         int block = minBlock;
         if (unknownBlock) {

@@ -274,9 +274,20 @@ public final class NbdNode extends BlockNode {
         return (agreed.flags() & flag) != 0;
     }
 
+    /** How many bytes of a range the server has: the last sector may be padding in part. */
+    private long there(long offset, long length) throws BlockException {
+        checkRange(offset, length, length());
+        return Math.clamp(agreed.size() - offset, 0, length);
+    }
+
     @Override
     public void read(long offset, MemorySegment destination) throws BlockException {
-        checkRange(offset, destination.byteSize(), agreed.size());
+        long there = there(offset, destination.byteSize());
+        if (there < destination.byteSize()) {
+            destination.asSlice(there).fill((byte) 0);
+            read(offset, destination.asSlice(0, there));
+            return;
+        }
         int block = agreed.minBlock();
         if ((offset & block - 1) != 0 || (destination.byteSize() & block - 1) != 0) {
             long start = offset & -block;
@@ -298,9 +309,14 @@ public final class NbdNode extends BlockNode {
         }
     }
 
+    /** What is written to the padding of the last sector is gone. */
     @Override
     public void write(long offset, MemorySegment source) throws BlockException {
-        checkRange(offset, source.byteSize(), agreed.size());
+        long there = there(offset, source.byteSize());
+        if (there < source.byteSize()) {
+            write(offset, source.asSlice(0, there));
+            return;
+        }
         int block = agreed.minBlock();
         if ((offset & block - 1) != 0 || (source.byteSize() & block - 1) != 0) {
             writeUnaligned(offset, source, block);
@@ -357,11 +373,11 @@ public final class NbdNode extends BlockNode {
     }
 
     private void ranges(int flags, int type, long offset, long length) throws BlockException {
-        checkRange(offset, length, agreed.size());
+        long there = there(offset, length);
         long most = 1L << 30;
-        for (long done = 0; done < length; done += most) {
+        for (long done = 0; done < there; done += most) {
             long at = offset + done;
-            int piece = (int) Math.min(most, length - done);
+            int piece = (int) Math.min(most, there - done);
             change(c -> c.command(flags, type, at, piece));
         }
     }
@@ -383,7 +399,7 @@ public final class NbdNode extends BlockNode {
 
     @Override
     public long length() {
-        return agreed.size();
+        return agreed.size() + 511 & -512L;
     }
 
     @Override
@@ -391,7 +407,7 @@ public final class NbdNode extends BlockNode {
         if (agreed.statusContext() < 0 || !aligned(offset, 0)) {
             return new BlockStatus(length, true, false, true);
         }
-        int most = (int) Math.min(length, 1 << 30) & -agreed.minBlock();
+        int most = (int) Math.min(there(offset, length), 1 << 30) & -agreed.minBlock();
         if (most <= 0) {
             return new BlockStatus(length, true, false, true);
         }

@@ -113,7 +113,7 @@ public final class NodeOpener {
         }
     }
 
-    private static final int DEPTH_MAX = 200;
+    private static final int DEPTH_MAX = 500;
     private static final Set<String> CHILDREN = Set.of("file", "backing", "children");
     private static final Set<String> COMMON =
             Set.of(
@@ -587,6 +587,7 @@ public final class NodeOpener {
                     graph.release(opened);
                 }
             }
+            node.checkLengths();
             return node;
         } catch (BlockException e) {
             graph.release(node);

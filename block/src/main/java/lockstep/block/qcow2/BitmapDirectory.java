@@ -72,7 +72,7 @@ record BitmapDirectory(List<Table> tables) {
             long extra = Integer.toUnsignedLong(bytes.get(Qcow2Header.BE32, at + 20));
             int nameLength = Short.toUnsignedInt(bytes.get(Qcow2Header.BE16, at + 18));
             long end = at + (FIXED + extra + nameLength + 7 & ~7L);
-            if (end > size) {
+            if (end > size && extra <= Integer.MAX_VALUE) {
                 throw bad("Broken bitmap directory");
             }
             if (extra != 0) {

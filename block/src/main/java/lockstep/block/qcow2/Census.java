@@ -8,14 +8,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.BitSet;
-import java.util.HashMap;
-import java.util.Map;
 
 /**
  * How many references to each cluster an image's tables really hold. Refcounts that are lower than
  * that would make two things share a cluster; so what is referred to is neither allocated nor
- * freed, whatever its refcount says.
+ * freed, whatever its refcount says, and what is referred to twice is copied before it is changed,
+ * whatever its entry says.
  *
  * <p>The tables of a large image are many, and no write shall wait until all were read: each step
  * reads some. Until the last one was, new clusters come from behind the end of the file, where
@@ -23,7 +23,8 @@ import java.util.Map;
  * changed for the first time, and every change is counted too.
  *
  * <p>Memory is bounded as well: what lies behind the first few terabytes of a file is guarded
- * against writes onto metadata alone. Called with the image's exclusive lock held.
+ * against writes onto metadata alone. Asked with the image's lock held, changed with it held
+ * exclusively.
  */
 final class Census {
     private static final int PAGE_BITS = 16;
@@ -52,11 +53,11 @@ final class Census {
     private final int clusterBits;
     private final long fileEnd;
     private final MemorySegment scratch;
-    private final Map<Long, MemorySegment> pages = new HashMap<>();
+    private final long[] numbers = new long[PAGES_MAX];
+    private final MemorySegment[] pages = new MemorySegment[PAGES_MAX];
+    private int pageCount;
     private final BitSet counted = new BitSet();
     private final ArrayDeque<Source> sources = new ArrayDeque<>();
-    private long lastPage = -1;
-    private @Nullable MemorySegment last;
     private int next;
 
     /** A census that knows what lies at the places that the header names, and no table yet. */
@@ -177,9 +178,11 @@ final class Census {
         return table.byteSize();
     }
 
+    /** An entry that is no cluster's is never followed. */
     private void addCluster(long entry) {
-        if ((entry & Mapping.OFFSET_MASK) != 0) {
-            add(entry & Mapping.OFFSET_MASK, 1);
+        long offset = entry & Mapping.OFFSET_MASK;
+        if (offset != 0 && (offset & scratch.byteSize() - 1) == 0) {
+            add(offset, 1);
         }
     }
 
@@ -195,16 +198,20 @@ final class Census {
 
     private @Nullable MemorySegment page(long cluster, boolean make) {
         long number = cluster >>> PAGE_BITS;
-        if (number != lastPage) {
-            MemorySegment page = pages.get(number);
-            if (page == null && make && pages.size() < PAGES_MAX) {
-                page = Arena.ofAuto().allocate(1 << PAGE_BITS);
-                pages.put(number, page);
-            }
-            last = page;
-            lastPage = page == null ? -1 : number;
+        int at = Arrays.binarySearch(numbers, 0, pageCount, number);
+        if (at >= 0) {
+            return pages[at];
         }
-        return last;
+        if (!make || pageCount == PAGES_MAX) {
+            return null;
+        }
+        int to = -at - 1;
+        System.arraycopy(numbers, to, numbers, to + 1, pageCount - to);
+        System.arraycopy(pages, to, pages, to + 1, pageCount - to);
+        numbers[to] = number;
+        pages[to] = Arena.ofAuto().allocate(1 << PAGE_BITS);
+        pageCount++;
+        return pages[to];
     }
 
     private int at(long cluster) {

@@ -272,6 +272,18 @@ final class Mapping {
                 && !isZero(entry);
     }
 
+    /**
+     * Whether the cluster has to be copied before it is changed: it is not the active table's
+     * alone, whatever its entry says. What is metadata need not: it cannot be changed at all.
+     */
+    boolean mustMove(long entry) {
+        long host = entry & OFFSET_MASK;
+        return !isInPlace(entry)
+                || references(host) > 1
+                        && file.guards(MetadataMap.ALL)
+                        && file.overlap(0, host, clusterSize) == 0;
+    }
+
     /** Whether an entry's cluster can be one, so that it may be kept for later. */
     boolean isSound(long entry) throws BlockException {
         long host = entry & OFFSET_MASK;
@@ -312,8 +324,17 @@ final class Mapping {
     /** Whether no other entry points to a table, whatever its entry says. */
     private boolean isAlone(long offset) throws BlockException {
         file.check(MetadataMap.ACTIVE_L2, offset, clusterSize);
-        return !file.metadata().shared(offset)
-                && (census == null || census.references(offset >>> clusterBits) <= 1);
+        return !file.metadata().shared(offset) && references(offset) <= 1;
+    }
+
+    /** How many references to a cluster are known. */
+    private int references(long offset) {
+        return census == null ? 0 : census.references(offset >>> clusterBits);
+    }
+
+    /** Whether all references are known that can be. */
+    boolean counted() {
+        return emptied || census != null && census.complete();
     }
 
     /** Lets go of what an entry pointed to; what cannot have been in use is left alone. */

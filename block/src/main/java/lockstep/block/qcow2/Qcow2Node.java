@@ -30,6 +30,7 @@ public final class Qcow2Node extends BlockNode {
     private Qcow2Header header;
     private Mapping map;
     private volatile long size;
+    private volatile boolean counted;
     private long clusterSize;
     private int clusterBits;
     private @Nullable Decompressor decompressor;
@@ -137,6 +138,7 @@ public final class Qcow2Node extends BlockNode {
         size = header.size();
         guard.opened(header);
         map = new Mapping(guard, header, active());
+        counted = false;
         decompressor = null;
     }
 
@@ -292,6 +294,7 @@ public final class Qcow2Node extends BlockNode {
     public void write(long offset, MemorySegment source) throws BlockException {
         guard.checkUsable();
         checkRange(offset, source.byteSize(), size);
+        count();
         long done = 0;
         long total = source.byteSize();
         while (done < total) {
@@ -299,6 +302,20 @@ public final class Qcow2Node extends BlockNode {
             if (done < total) {
                 done += writeAllocating(offset + done, source.asSlice(done));
             }
+        }
+    }
+
+    /** Gets to know more of what is in use until all of it is known. */
+    private void count() throws BlockException {
+        if (counted) {
+            return;
+        }
+        lock.writeLock().lock();
+        try {
+            map.tidy();
+            counted = map.counted();
+        } finally {
+            lock.writeLock().unlock();
         }
     }
 
@@ -313,7 +330,7 @@ public final class Qcow2Node extends BlockNode {
             while (done < total) {
                 long position = offset + done;
                 long entry = map.entryForWriting(position);
-                if (!map.isInPlace(entry)) {
+                if (map.mustMove(entry)) {
                     break;
                 }
                 long host = entry & Mapping.OFFSET_MASK;
@@ -321,7 +338,7 @@ public final class Qcow2Node extends BlockNode {
                 long run = Math.min(total - done, clusterSize - inCluster);
                 while (run < total - done) {
                     long next = map.entryForWriting(position + run);
-                    if (!map.isInPlace(next)
+                    if (map.mustMove(next)
                             || (next & Mapping.OFFSET_MASK) != host + inCluster + run) {
                         break;
                     }
@@ -352,7 +369,7 @@ public final class Qcow2Node extends BlockNode {
             TableCache.Table table = map.l2ForWriting(map.l1Index(offset));
             int index = map.l2Index(offset);
             int count = 0;
-            while (count < wanted && !map.isInPlace(table.entry(index + count))) {
+            while (count < wanted && map.mustMove(table.entry(index + count))) {
                 count++;
             }
             if (count == 0) {
@@ -446,7 +463,7 @@ public final class Qcow2Node extends BlockNode {
         long tail = end == size ? end : end & -clusterSize;
         while (position < tail) {
             long inTable = Math.min(tail - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, mayUnmap, false)) {
+            if (!zeroClusters(position, inTable, mayUnmap)) {
                 writeZeroesByWriting(position, inTable);
             }
             position += inTable;
@@ -466,12 +483,11 @@ public final class Qcow2Node extends BlockNode {
     /**
      * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so.
      */
-    private boolean zeroClusters(long offset, long length, boolean mayUnmap, boolean discard)
-            throws BlockException {
+    private boolean zeroClusters(long offset, long length, boolean mayUnmap) throws BlockException {
         lock.writeLock().lock();
         try {
             boolean plain = header.version() >= 3;
-            if (!plain && (backing() != null || !discard)) {
+            if (!plain && backing() != null) {
                 return false;
             }
             int index = map.l1Index(offset);
@@ -512,7 +528,7 @@ public final class Qcow2Node extends BlockNode {
         long end = offset + length == size ? size : offset + length & -clusterSize;
         while (position < end) {
             long inTable = Math.min(end - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, true, true)) {
+            if (!zeroClusters(position, inTable, true)) {
                 throw new BlockException(Errno.ENOTSUP);
             }
             position += inTable;

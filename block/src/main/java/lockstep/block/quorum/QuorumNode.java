@@ -93,6 +93,7 @@ public final class QuorumNode extends BlockNode {
             for (BlockNode child : children) {
                 node.attachInitial(child);
             }
+            node.checkLengths();
         } catch (BlockException e) {
             graph.release(node);
             throw e;
@@ -114,6 +115,16 @@ public final class QuorumNode extends BlockNode {
             BlockGraph.startInactive(node);
         }
         return graph.add(node);
+    }
+
+    /** Errors when the children attached first have not one length. */
+    public void checkLengths() throws BlockException {
+        try {
+            length();
+        } catch (BlockException e) {
+            throw new BlockException(
+                    e.errno(), "Could not refresh total sector count: " + Errno.text(e.errno()), e);
+        }
     }
 
     /** Attaches one of the children the quorum is opened with. */

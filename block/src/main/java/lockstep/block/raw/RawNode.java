@@ -120,8 +120,8 @@ public final class RawNode extends BlockNode {
 
     @Override
     public long length() throws BlockException {
-        // Whole sectors, like every other disk.
-        return size >= 0 ? size : (file().length() - offset + 511) / 512 * 512;
+        // Whole sectors, like every other disk, also behind an odd offset.
+        return size >= 0 ? size : file().length() - offset + 511 & -512L;
     }
 
     @Override

@@ -218,6 +218,60 @@ class DamagedImageTest {
         }
     }
 
+    @Test
+    void aTableThatTwoEntriesShareIsCopied() throws Exception {
+        ByteBuffer image = image();
+        image.putLong(l1(image) + 8, image.getLong(l1(image)));
+        Path path = damaged(image);
+        try (BlockGraph graph = new BlockGraph(host)) {
+            Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
+            node.write((2 << 20) + 64 * CLUSTER, Images.pattern(9, CLUSTER));
+            node.flush();
+            assertEquals(9, Images.byteAt(node, (2 << 20) + 64 * CLUSTER));
+            assertEquals(0, Images.byteAt(node, 64 * CLUSTER));
+            graph.release(node);
+        }
+        assertTrue(told.stream().noneMatch(Corruption::fatal), told::toString);
+    }
+
+    @Test
+    void aClusterThatTwoEntriesShareIsCopied() throws Exception {
+        ByteBuffer image = image();
+        image.putLong(l2(image) + 16 * 8, image.getLong(l2(image) + 8));
+        Path path = damaged(image);
+        try (BlockGraph graph = new BlockGraph(host)) {
+            Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
+            node.write(16 * CLUSTER, Images.pattern(9, 512));
+            assertEquals(9, Images.byteAt(node, 16 * CLUSTER));
+            assertEquals(1, Images.byteAt(node, 16 * CLUSTER + 512));
+            assertEquals(1, Images.byteAt(node, CLUSTER));
+            graph.release(node);
+        }
+        assertTrue(told.stream().noneMatch(Corruption::fatal), told::toString);
+    }
+
+    /** Whoever copies an image may leave out zeroes at its end: that is no damage. */
+    @Test
+    void aLastClusterThatIsShortReadsAsZeroes() throws Exception {
+        ByteBuffer image = image();
+        Path path = dir.resolve("short.qcow2");
+        byte[] bytes = image.array();
+        Files.write(path, Arrays.copyOf(bytes, bytes.length - CLUSTER + 700));
+        try (BlockGraph graph = new BlockGraph(host)) {
+            Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
+            byte[] all = new byte[SIZE];
+            node.read(0, MemorySegment.ofArray(all));
+            long last = (5 << 20) + 2 * CLUSTER;
+            assertEquals(77, all[(int) last + 699]);
+            assertEquals(0, all[(int) last + 700]);
+            node.write(last + 600, Images.pattern(5, 512));
+            assertEquals(5, Images.byteAt(node, last + 1111));
+            assertEquals(0, Images.byteAt(node, last + 1112));
+            graph.release(node);
+        }
+        assertEquals(List.of(), told);
+    }
+
     /** A field of the metadata: where it is and how many bytes it has. */
     private record Field(int at, int bytes) {}
 
@@ -239,6 +293,19 @@ class DamagedImageTest {
             for (int i = 0; i < 3; i++) {
                 fields.add(new Field(table + i * 8, 8));
             }
+        }
+        for (int at = image.getInt(100); image.getInt(4) > 2 && image.getInt(at) != 0; ) {
+            if (image.getInt(at) == 0x23852875) {
+                for (int i = 8; i < 32; i += 4) {
+                    fields.add(new Field(at + i, 4));
+                }
+                int directory = (int) image.getLong(at + 24);
+                for (int i = 0; i < 24; i += 4) {
+                    fields.add(new Field(directory + i, 4));
+                }
+                fields.add(new Field((int) image.getLong(directory), 8));
+            }
+            at += 8 + (image.getInt(at + 4) + 7 & ~7);
         }
         int table = (int) image.getLong(48);
         int block = (int) image.getLong(table);
@@ -295,17 +362,21 @@ class DamagedImageTest {
     @ParameterizedTest
     @Tag("qemu")
     @CsvSource({
-        "cluster_size=4096, false",
-        "'cluster_size=4096,compat=0.10', false",
-        "'cluster_size=4096,lazy_refcounts=on', true",
+        "cluster_size=4096, bitmap",
+        "'cluster_size=4096,compat=0.10', ''",
+        "'cluster_size=4096,lazy_refcounts=on', snapshot",
     })
-    void anyFieldOfAnImageOfQemu(String options, boolean snapshot) throws Exception {
+    void anyFieldOfAnImageOfQemu(String options, String with) throws Exception {
         Images.needTool("qemu-img", "qemu-utils");
         Path path = dir.resolve("qemu.qcow2");
         String name = path.toString();
         Images.run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, name, "8M");
         write(name, "write -q -P 5 0 200k", "write -q -z 64k 16k", "write -q -P 6 5M 40k");
-        if (snapshot) {
+        if (with.equals("bitmap")) {
+            Images.run("qemu-img", "bitmap", "--add", name, "changes");
+            write(name, "write -q -P 7 0 100k");
+        }
+        if (with.equals("snapshot")) {
             Images.run("qemu-img", "snapshot", "-c", "one", name);
             write(name, "write -q -P 7 0 100k");
         }

@@ -42,9 +42,9 @@ public final class ImageFile implements AutoCloseable {
         this.fd = fd;
     }
 
-    /** Opens an existing file. */
+    /** Opens an existing file; a pipe that nobody writes to is not waited for. */
     public static ImageFile open(String path, boolean writable) throws Failure {
-        return open(path, writable ? O_RDWR() : O_RDONLY());
+        return open(path, O_NONBLOCK() | (writable ? O_RDWR() : O_RDONLY()));
     }
 
     /** Makes an empty file, or empties an existing one. */
@@ -135,12 +135,23 @@ public final class ImageFile implements AutoCloseable {
         return seek(0, SEEK_END());
     }
 
-    /** Bytes that the file system has given the file. */
-    public long allocatedBytes() throws Failure {
+    /** Whether it is a file with a length and a content, or a block device. */
+    public boolean isDisk() throws Failure {
+        MemorySegment stat = stat();
+        int type = lockstep.linux.abi.stat.st_mode(stat) & S_IFMT();
+        return type == S_IFREG() || type == S_IFBLK();
+    }
+
+    private MemorySegment stat() throws Failure {
         MemorySegment stat = Native.small().asSlice(0, lockstep.linux.abi.stat.sizeof());
         check("fstat", FileCalls.fstat(fd, stat));
+        return stat;
+    }
+
+    /** Bytes that the file system has given the file. */
+    public long allocatedBytes() throws Failure {
         // st_blocks counts 512 bytes each, whatever the file system's block is.
-        return lockstep.linux.abi.stat.st_blocks(stat) * 512;
+        return lockstep.linux.abi.stat.st_blocks(stat()) * 512;
     }
 
     /** The first offset at or after {@code offset} that has data, -1 when there is none. */
