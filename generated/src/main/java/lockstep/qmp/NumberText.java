@@ -3,6 +3,7 @@ package lockstep.qmp;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -38,6 +39,7 @@ public record NumberText(Outcome outcome, long value, int end) {
             Pattern.compile(
                     SPACE
                             + "[+-]?(?:([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?|(0[xX][0-9a-fA-F]+))");
+    private static final Pattern DECIMAL = Pattern.compile(SPACE + "([+-]?[0-9]+)");
     private static final BigInteger UNIT = BigInteger.ONE.shiftLeft(64);
 
     private static final NumberText NOTHING = new NumberText(Outcome.INVALID, 0, 0);
@@ -159,6 +161,24 @@ public record NumberText(Outcome outcome, long value, int end) {
                         + "' expects a non-negative number below 2^64\n"
                         + "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-,"
                         + " peta-\nand exabytes, respectively.";
+    }
+
+    /** A TCP or UDP port, decimal, 0 to 65535; names of services are none. */
+    public static OptionalInt port(String text) {
+        int value = decimal(text).orElse(-1);
+        return value < 0 || value > 0xffff ? OptionalInt.empty() : OptionalInt.of(value);
+    }
+
+    /** A 32-bit signed integer in decimal, such as the number of a descriptor. */
+    public static OptionalInt decimal(String text) {
+        Matcher m = DECIMAL.matcher(text);
+        if (!m.matches()) {
+            return OptionalInt.empty();
+        }
+        BigInteger value = new BigInteger(m.group(1));
+        return value.bitLength() < Integer.SIZE
+                ? OptionalInt.of(value.intValue())
+                : OptionalInt.empty();
     }
 
     /** A finite number with a point and an exponent if need be, or empty when it is none. */

@@ -52,6 +52,9 @@ public interface Vmm {
     /** Takes over the descriptor that a monitor was handed under that name (getfd); null if there is none. */
     @Nullable Fd takeNamedDescriptor(String name);
 
+    /** Whether the command line is still being carried out, so that descriptors have numbers, not names. */
+    boolean starting();
+
     /** The human monitor's commands. */
     HmpTable hmp();
 

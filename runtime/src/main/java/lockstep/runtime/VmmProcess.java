@@ -5,6 +5,7 @@ import lockstep.api.ShutdownCause;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
+import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevHost;
@@ -44,6 +45,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /** One virtual machine process: the context, and the parts that are the runtime's own. */
 public final class VmmProcess implements Vmm, ChardevHost {
@@ -364,15 +366,13 @@ public final class VmmProcess implements Vmm, ChardevHost {
         if (kept != null) {
             return kept.release();
         }
-        if (started) {
-            return null;
-        }
-        try {
-            int number = Integer.parseInt(descriptor);
-            return number >= 0 ? number : null;
-        } catch (NumberFormatException e) {
-            return null;
-        }
+        OptionalInt number = started ? OptionalInt.empty() : NumberText.decimal(descriptor);
+        return number.isPresent() ? number.getAsInt() : null;
+    }
+
+    @Override
+    public boolean starting() {
+        return !started;
     }
 
     @Override

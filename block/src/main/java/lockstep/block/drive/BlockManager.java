@@ -571,7 +571,11 @@ public final class BlockManager implements BlockLayer {
     /** QMP block_resize. */
     public void resize(@Nullable String device, @Nullable String nodeName, long size)
             throws BlockException {
-        if ((device == null) == (nodeName == null)) {
+        if (device == null && nodeName == null) {
+            throw new BlockException(
+                    Errno.ENOENT, "Cannot find device='' nor node-name=''");
+        }
+        if (device != null && nodeName != null) {
             throw bad("Need exactly one of 'device' and 'node-name'");
         }
         BlockNode node = graph.lookup(device != null ? device : String.valueOf(nodeName));

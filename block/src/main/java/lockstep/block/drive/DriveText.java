@@ -159,6 +159,12 @@ record DriveText(
             node.putIfAbsent("read-only", "on");
         }
         String file = node.remove("file");
+        for (String key : List.of("bus", "unit", "index")) {
+            String text = own.get(key);
+            if (text != null) {
+                own.put(key, Long.toString(LegacyTree.number(key, text)));
+            }
+        }
         try {
             DriveOptions options =
                     DriveOptions.read(

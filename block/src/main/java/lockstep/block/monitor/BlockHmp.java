@@ -125,7 +125,12 @@ final class BlockHmp {
         if (arguments.flag("node")) {
             manager.hotAddNode(options);
         } else {
-            output.append(manager.hotAddDrive(options));
+            try {
+                output.append(manager.hotAddDrive(options));
+            } catch (BlockException e) {
+                // QEMU says it as it says mistakes in -drive, without "Error: " in front.
+                output.append(e.getMessage()).append('\n');
+            }
         }
     }
 
@@ -184,9 +189,9 @@ final class BlockHmp {
             throw new BlockException(
                     lockstep.block.Errno.EINVAL, "error parsing address '" + text + "'");
         }
+        String host = text.substring(0, colon);
         return new NbdAddress.Inet(
-                colon == 0 ? "0.0.0.0" : text.substring(0, colon),
-                NodeOpener.port(text.substring(colon + 1)));
+                colon == 0 ? "0.0.0.0" : host, NodeOpener.port(host, text.substring(colon + 1)));
     }
 
     private void export(String device, @Nullable String givenName, boolean writable)

@@ -43,6 +43,9 @@ public final class LegacyTree {
     private static final Set<String> PROTOCOLS =
             Set.of("file", "host_device", "nbd", "null-co", "null-aio");
 
+    private static final Set<String> NUMBERS =
+            Set.of("cache-clean-interval", "latency-ns", "vote-threshold");
+
     /** Options that take suffixes here and are plain numbers in QMP. */
     private static final Set<String> SIZES =
             Set.of(
@@ -193,12 +196,36 @@ public final class LegacyTree {
                 if (size.outcome() != NumberText.Outcome.NUMBER) {
                     throw bad(size.sizeRefusal(key, text));
                 }
-                node.put(key, Long.toUnsignedString(size.value()));
+                if (size.value() < 0) {
+                    throw bad("Value '" + text + "' is out of range for parameter '" + key + "'");
+                }
+                node.put(key, Long.toString(size.value()));
+            }
+        }
+        for (String key : NUMBERS) {
+            String text = text(node, key);
+            if (text != null) {
+                long number = number(key, text);
+                boolean unsigned = key.equals("latency-ns");
+                node.put(
+                        key,
+                        unsigned ? Long.toUnsignedString(number) : Long.toString(number));
             }
         }
         if (node.get("backing") instanceof JsonObject backing) {
             complete(backing, false, depth + 1);
         }
+    }
+
+    /** A number of an option of a drive; a negative one stands for its 64 bits. */
+    public static long number(String key, String text) throws BlockException {
+        NumberText number = NumberText.wrapping(text);
+        return switch (number.outcome()) {
+            case NUMBER -> number.value();
+            case OUT_OF_RANGE ->
+                    throw bad("Value '" + text + "' is too large for parameter '" + key + "'");
+            case INVALID -> throw bad("Parameter '" + key + "' expects a number");
+        };
     }
 
     private static void checkOverlapMode(@Nullable JsonValue option) throws BlockException {

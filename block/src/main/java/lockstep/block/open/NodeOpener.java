@@ -43,6 +43,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.NumberText;
 
 import org.jspecify.annotations.Nullable;
 
@@ -81,6 +82,9 @@ public final class NodeOpener {
         public static final Inherited SNAPSHOT =
                 new Inherited(true, false, false, false, false, false, 0);
     }
+
+    /** The longest image: 2^63 less 1 GiB, so that no rounding overflows. */
+    private static final long LONGEST = Long.MAX_VALUE - (1 << 30) + 1;
 
     /** What a node is opened with. */
     private record Settings(
@@ -368,7 +372,7 @@ public final class NodeOpener {
         return switch (address) {
             case SocketAddress.Unrecognized u -> throw new AssertionError(u);
             case SocketAddress.Inet inet ->
-                    new NbdAddress.Inet(inet.data().host(), port(inet.data().port()));
+                    new NbdAddress.Inet(inet.data().host(), port(inet.data().host(), inet.data().port()));
             case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
             case SocketAddress.Vsock ignored ->
                     throw new BlockException(Errno.ENOTSUP, "vsock addresses are not supported");
@@ -379,16 +383,16 @@ public final class NodeOpener {
     }
 
     /** A port number from its text. */
-    public static int port(String text) throws BlockException {
-        try {
-            int port = Integer.parseInt(text);
-            if (port >= 0 && port <= 65535) {
-                return port;
-            }
-        } catch (NumberFormatException e) {
-            throw bad("Port '" + text + "' is not a number between 0 and 65535");
-        }
-        throw bad("Port '" + text + "' is not a number between 0 and 65535");
+    public static int port(String host, String text) throws BlockException {
+        return NumberText.port(text)
+                .orElseThrow(
+                        () ->
+                                bad(
+                                        "address resolution failed for "
+                                                + host
+                                                + ":"
+                                                + text
+                                                + ": Servname not supported for ai_socktype"));
     }
 
     private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {
@@ -425,12 +429,25 @@ public final class NodeOpener {
         return value == null ? 0 : (int) Math.min(value, Integer.MAX_VALUE);
     }
 
+    /** A number of bytes of the options. Their type is signed, as in QEMU's schema. */
+    private static long bytes(String name, @Nullable Long value, long fallback)
+            throws BlockException {
+        if (value != null && value < 0) {
+            throw bad("Value '" + value + "' is out of range for parameter '" + name + "'");
+        }
+        return value == null ? fallback : value;
+    }
+
     private BlockNode nullNode(String driver, BlockdevOptionsNull nul, Settings settings)
             throws BlockException {
-        long size = nul.size() == null ? NullNode.DEFAULT_SIZE : nul.size();
+        long size = bytes("size", nul.size(), NullNode.DEFAULT_SIZE);
         long latency = nul.latencyNs() == null ? 0 : nul.latencyNs();
-        if (size < 0 || latency < 0) {
+        if (latency < 0) {
             throw bad("latency-ns is invalid");
+        }
+        if (size > LONGEST) {
+            throw new BlockException(
+                    Errno.EFBIG, "Could not refresh total sector count: File too large");
         }
         return enter(
                 new NullNode(
@@ -454,8 +471,8 @@ public final class NodeOpener {
                             graph,
                             settings.name(),
                             readOnly,
-                            raw.offset() == null ? 0 : raw.offset(),
-                            raw.size() == null ? -1 : raw.size(),
+                            bytes("offset", raw.offset(), 0),
+                            bytes("size", raw.size(), -1),
                             probedRaw && !readOnly && settings.depth() == 0);
             enter(node, settings.active());
             try {
@@ -484,6 +501,7 @@ public final class NodeOpener {
             graph.release(file);
         }
         try {
+            checkCaches(qcow2, node);
             BlockNode below = backing(node, qcow2.backing(), given, settings);
             if (below != null) {
                 try {
@@ -496,6 +514,46 @@ public final class NodeOpener {
         } catch (BlockException e) {
             graph.release(node);
             throw e;
+        }
+    }
+
+    /**
+     * Refuses sizes of caches that cannot be. Ours have one size; it holds all tables of images up to 256
+     * GiB with clusters of 64 KiB.
+     */
+    private static void checkCaches(BlockdevOptionsQcow2 qcow2, Qcow2Node node)
+            throws BlockException {
+        long cluster = 1L << node.header().clusterBits();
+        long both = bytes("cache-size", qcow2.cacheSize(), -1);
+        long level2 = bytes("l2-cache-size", qcow2.l2CacheSize(), -1);
+        long entry = bytes("l2-cache-entry-size", qcow2.l2CacheEntrySize(), cluster);
+        long refcounts = bytes("refcount-cache-size", qcow2.refcountCacheSize(), -1);
+        if (both >= 0) {
+            if (level2 >= 0 && refcounts >= 0) {
+                throw bad(
+                        "cache-size, l2-cache-size and refcount-cache-size may not be set at the"
+                                + " same time");
+            }
+            if (level2 > both) {
+                throw bad("l2-cache-size may not exceed cache-size");
+            }
+            if (refcounts > both) {
+                throw bad("refcount-cache-size may not exceed cache-size");
+            }
+            refcounts = refcounts >= 0 ? refcounts : both - Math.max(level2, 0);
+        }
+        if (entry < 512 || entry > cluster || Long.bitCount(entry) != 1) {
+            throw bad(
+                    "L2 cache entry size must be a power of two between 512 and the cluster size ("
+                            + cluster
+                            + ")");
+        }
+        if (refcounts / cluster > Integer.MAX_VALUE) {
+            throw bad("Refcount cache size too big");
+        }
+        Long interval = qcow2.cacheCleanInterval();
+        if (interval != null && interval >>> 32 != 0) {
+            throw bad("Cache clean interval too big");
         }
     }
 

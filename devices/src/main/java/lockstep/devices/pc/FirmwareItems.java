@@ -3,6 +3,7 @@ package lockstep.devices.pc;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.smbios.Smbios;
+import lockstep.qmp.NumberText;
 import lockstep.runtime.spi.MachineConfig;
 
 import java.nio.ByteBuffer;
@@ -70,10 +71,9 @@ final class FirmwareItems {
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
         fwCfg.file(
                 "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
-        fwCfg.file(
-                "etc/boot-fail-wait",
-                little(4).putInt(number(config, "reboot-timeout", -1)).array());
-        int menuWait = number(config, "splash-time", -1);
+        int failWait = number(config, "reboot-timeout");
+        fwCfg.file("etc/boot-fail-wait", little(4).putInt(failWait).array());
+        int menuWait = number(config, "splash-time");
         if (menuWait >= 0) {
             fwCfg.file("etc/boot-menu-wait", little(2).putShort((short) menuWait).array());
         }
@@ -97,13 +97,10 @@ final class FirmwareItems {
         return 0x078b_fbfdL << 32 | 0x0006_0fb1L;
     }
 
-    private static int number(MachineConfig config, String option, int fallback) {
-        String value = config.boot().get(option);
-        try {
-            return value == null ? fallback : Integer.parseInt(value);
-        } catch (NumberFormatException e) {
-            return fallback;
-        }
+    /** A number of milliseconds of {@code -boot}, checked when the command line was read. */
+    private static int number(MachineConfig config, String option) {
+        String text = config.boot().get(option);
+        return text == null ? -1 : (int) NumberText.signed(text).value();
     }
 
     private static ByteBuffer little(int size) {

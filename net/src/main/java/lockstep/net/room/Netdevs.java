@@ -110,7 +110,7 @@ final class Netdevs {
                     "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, fds=, and"
                             + " vhostfds= are invalid with fd=");
         }
-        return TapEndpoint.inherit(network, vmm.mainLoop(), id, SocketBackends.descriptor(fd));
+        return TapEndpoint.inherit(network, vmm.mainLoop(), id, sockets.descriptor(fd));
     }
 
     private Endpoint hubPort(String id, NetdevHubPortOptions o) throws NetException {

@@ -1,6 +1,7 @@
 package lockstep.net.socket;
 
 import lockstep.net.NetException;
+import lockstep.qmp.NumberText;
 
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -21,15 +22,12 @@ final class HostPort {
     }
 
     static InetSocketAddress of(String host, String port) throws NetException {
-        int number;
-        try {
-            number = Integer.parseInt(port);
-        } catch (NumberFormatException e) {
-            throw new NetException("port number '" + port + "' is invalid", e);
-        }
-        if (number < 0 || number > 65535) {
-            throw new NetException("port number '" + port + "' is invalid");
-        }
+        int number =
+                NumberText.port(port)
+                        .orElseThrow(
+                                () ->
+                                        new NetException(
+                                                "port number '" + port + "' is invalid"));
         try {
             return new InetSocketAddress(
                     host.isEmpty() ? InetAddress.getByName("0.0.0.0") : InetAddress.getByName(host),

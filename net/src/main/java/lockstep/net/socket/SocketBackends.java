@@ -11,6 +11,7 @@ import lockstep.api.UnixSocketAddress;
 import lockstep.net.NetException;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
+import lockstep.qmp.NumberText;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -49,17 +50,20 @@ public final class SocketBackends {
         this.vmm = vmm;
     }
 
-    /** A descriptor's number as {@code fd=} gives it. */
-    public static int descriptor(String text) throws NetException {
-        try {
-            int n = Integer.parseInt(text);
-            if (n >= 0) {
-                return n;
+    /** What {@code fd=} gives: a number, or in a monitor the name of a descriptor that it was handed. */
+    public int descriptor(String text) throws NetException {
+        if (vmm.starting() || text.matches("[0-9].*")) {
+            int number = NumberText.decimal(text).orElse(-1);
+            if (number < 0) {
+                throw new NetException("Invalid file descriptor number '" + text + "'");
             }
-        } catch (NumberFormatException e) {
-            // A name: see below.
+            return number;
         }
-        throw new NetException("File descriptor named '" + text + "' has not been found");
+        Fd named = vmm.takeNamedDescriptor(text);
+        if (named == null) {
+            throw new NetException("File descriptor named '" + text + "' has not been found");
+        }
+        return named.release();
     }
 
     /** {@code -netdev socket}: one of listen=, connect=, mcast=, udp= or fd=. */
@@ -270,7 +274,7 @@ public final class SocketBackends {
         }
     }
 
-    private static Fd inherit(FdSocketAddress address) throws IOException {
+    private Fd inherit(FdSocketAddress address) throws IOException {
         int number = descriptor(address.str());
         if (!FileIo.isOpen(number)) {
             throw new NetException(

@@ -15,6 +15,11 @@ public interface ChardevHost {
     /** Takes over a descriptor that a monitor was handed under that name; null if there is none. */
     @Nullable Integer takeDescriptor(String name);
 
+    /** Whether the command line is still being carried out, so that descriptors have numbers, not names. */
+    default boolean starting() {
+        return false;
+    }
+
     /** Ends the process as the escape of a mux asks. */
     void terminate();
 

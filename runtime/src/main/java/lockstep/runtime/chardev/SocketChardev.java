@@ -108,10 +108,16 @@ final class SocketChardev extends Backend {
     }
 
     private void adopt(Address.Descriptor descriptor) throws ChardevException {
-        Integer number = host.takeDescriptor(descriptor.name());
+        String text = descriptor.name();
+        Integer number = host.takeDescriptor(text);
         if (number == null) {
+            boolean tooLarge = text.matches("[+-]?[0-9]+");
             throw new ChardevException(
-                    "File descriptor named '" + descriptor.name() + "' has not been found");
+                    host.starting()
+                            ? "Unable to parse FD number "
+                                    + text
+                                    + (tooLarge ? ": Numerical result out of range" : "")
+                            : "File descriptor named '" + text + "' has not been found");
         }
         Fd fd = new Fd(number);
         if (!Sockets.isSocket(number)) {

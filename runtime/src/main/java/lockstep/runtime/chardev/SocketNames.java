@@ -1,5 +1,6 @@
 package lockstep.runtime.chardev;
 
+import lockstep.qmp.NumberText;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.SocketName;
 
@@ -10,6 +11,7 @@ import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 
 /** Turns what users write into socket names, and socket names into what users read. */
 final class SocketNames {
@@ -86,13 +88,10 @@ final class SocketNames {
     }
 
     private static int port(Address.Inet inet) throws ChardevException {
-        try {
-            int port = Integer.parseInt(inet.port());
-            if (port >= 0 && port <= 0xffff) {
-                return port;
-            }
-        } catch (NumberFormatException e) {
-            // A service name; the few that matter to a VMM are numbers.
+        // Nor a service name; the few that matter to a VMM are numbers.
+        OptionalInt port = NumberText.port(inet.port());
+        if (port.isPresent()) {
+            return port.getAsInt();
         }
         throw new ChardevException(
                 "address resolution failed for "

@@ -141,7 +141,7 @@ final class HumanCommands {
                     var visitor =
                             new KeyvalInputVisitor(
                                     OptionText.parse(a.string("object"), "qom-type").toTree(),
-                                    KeyvalInputVisitor.Style.OPTIONS);
+                                    KeyvalInputVisitor.Style.KEYVAL);
                     vmm.objects().create(ObjectOptions.read(visitor, null));
                 });
         t.add(

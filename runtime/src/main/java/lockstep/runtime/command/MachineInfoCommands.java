@@ -236,7 +236,7 @@ final class MachineInfoCommands implements MachineCommands {
                         ? null
                         : machine.vcpus().registers((int) index);
         if (machine == null || registers == null) {
-            throw new QmpException("Invalid parameter 'cpu-index'");
+            throw new QmpException("Parameter 'cpu-index' expects a CPU number");
         }
         MemoryFile.write(
                 machine,

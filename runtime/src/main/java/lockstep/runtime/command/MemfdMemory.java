@@ -54,6 +54,9 @@ final class MemfdMemory extends MemoryObject {
             throw new QmpException(
                     "Property 'memory-backend-memfd.hugetlbsize' doesn't take value '0'");
         }
+        if (given != null && Long.bitCount(given) != 1) {
+            throw new QmpException("Hugepage size must be a power of 2");
+        }
         return given == null ? 0 : given;
     }
 

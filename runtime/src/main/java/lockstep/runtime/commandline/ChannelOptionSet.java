@@ -347,6 +347,7 @@ final class ChannelOptionSet {
     private void display(String text) throws OptionException {
         String kind = OptionValues.parse(text, "type").get("type", "");
         switch (kind) {
+            case "" -> throw new OptionException("Parameter 'type' is missing");
             case "none" -> settings.display = false;
             case "help", "?" -> throw new EndOfProgram("Available display backend types:\nnone\n");
             default ->

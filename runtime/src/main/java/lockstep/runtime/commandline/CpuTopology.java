@@ -41,7 +41,11 @@ record CpuTopology(Map<String, Long> given) {
                     "threads",
                     "maxcpus");
 
-    /** Levels that a PC does not have. */
+    /** Levels that not every machine has, in the order in which they are looked at. */
+    private static final List<String> LEVELS =
+            List.of("modules", "clusters", "dies", "books", "drawers");
+
+    /** Those that a PC does not have. */
     private static final List<String> ABSENT = List.of("drawers", "books", "clusters");
 
     /** Reads the numbers; what they mean is looked at when the machine type is known. */
@@ -107,8 +111,9 @@ record CpuTopology(Map<String, Long> given) {
      *
      * @param machine the machine type's name
      * @param limit the most processors of that type
+     * @param hasDies whether its sockets are made up of dies and these of modules
      */
-    void check(String machine, int limit) throws OptionException {
+    void check(String machine, int limit, boolean hasDies) throws OptionException {
         for (Map.Entry<String, Long> e : given.entrySet()) {
             if (e.getValue() == 0) {
                 throw invalid("CPU topology parameters must be greater than zero");
@@ -118,8 +123,9 @@ record CpuTopology(Map<String, Long> given) {
                 throw tooMany(e.getValue(), machine, limit);
             }
         }
-        for (String level : ABSENT) {
-            if (get(level, 1) > 1) {
+        for (String level : LEVELS) {
+            boolean absent = ABSENT.contains(level) || !hasDies;
+            if (absent && get(level, 1) > 1) {
                 throw new OptionException(
                         level + " > 1 not supported by this machine's CPU topology", false);
             }
@@ -133,11 +139,13 @@ record CpuTopology(Map<String, Long> given) {
         Whole all = resolve();
         long product = all.sockets() * all.dies() * all.modules() * all.cores() * all.threads();
         String hierarchy =
-                "sockets (%d) * dies (%d) * modules (%d) * cores (%d) * threads (%d)"
+                "sockets (%d)%s * cores (%d) * threads (%d)"
                         .formatted(
                                 all.sockets(),
-                                all.dies(),
-                                all.modules(),
+                                hasDies
+                                        ? " * dies (%d) * modules (%d)"
+                                                .formatted(all.dies(), all.modules())
+                                        : "",
                                 all.cores(),
                                 all.threads());
         long cpus = all.cpus();

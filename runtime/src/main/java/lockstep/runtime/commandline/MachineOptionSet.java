@@ -6,6 +6,7 @@ import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
+import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
@@ -13,6 +14,7 @@ import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -55,6 +57,17 @@ final class MachineOptionSet {
                     "tcg",
                     Set.of("one-insn-per-tb", "split-wx", "tb-size", "thread"));
 
+    /** Those with a number, by its type. */
+    private static final Map<String, String> ACCELERATOR_NUMBERS =
+            Map.of(
+                    "dirty-ring-size", "uint32",
+                    "kvm-shadow-mem", "int64",
+                    "notify-window", "uint32",
+                    "tb-size", "uint32");
+
+    private static final Set<String> VGA_TYPES =
+            Set.of("cg3", "cirrus", "none", "qxl", "std", "tcx", "virtio", "vmware", "xenfb");
+
     private final VmmProcess vmm;
     private final Settings settings;
     private final Set<String> deviceIds = new HashSet<>();
@@ -94,22 +107,7 @@ final class MachineOptionSet {
                         .help("-L path  where firmware is"));
         add(
                 SimpleOption.text("boot")
-                        .onParse(
-                                a -> {
-                                    TypeHelp.group(a, "boot-opts", BootConfiguration::read);
-                                    settings.boot.putAll(
-                                            OptionValues.parse(a, "order")
-                                                    .only(
-                                                            Set.of(
-                                                                    "order",
-                                                                    "once",
-                                                                    "menu",
-                                                                    "splash",
-                                                                    "splash-time",
-                                                                    "reboot-timeout",
-                                                                    "strict"))
-                                                    .values());
-                                })
+                        .onParse(this::boot)
                         .help("-boot [order=]drives[,menu=on|off]  boot order"));
         add(
                 SimpleOption.text("rtc")
@@ -139,6 +137,51 @@ final class MachineOptionSet {
 
     private void add(SimpleOption option) {
         vmm.option(option);
+    }
+
+    private void boot(String text) throws OptionException {
+        TypeHelp.group(text, "boot-opts", BootConfiguration::read);
+        OptionValues values =
+                OptionValues.parse(text, "order")
+                        .only(
+                                Set.of(
+                                        "order",
+                                        "once",
+                                        "menu",
+                                        "splash",
+                                        "splash-time",
+                                        "reboot-timeout",
+                                        "strict"));
+        settings.boot.putAll(values.values());
+    }
+
+    /** What was said about booting is of the right types. */
+    private void checkBoot() throws OptionException {
+        JsonObject members = new JsonObject();
+        settings.boot.forEach(members::put);
+        try {
+            KeyvalInputVisitor visitor =
+                    new KeyvalInputVisitor(
+                            new JsonObject().put("boot", members), KeyvalInputVisitor.Style.KEYVAL);
+            visitor.startStruct(null);
+            BootConfiguration.read(visitor, "boot");
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+    }
+
+    /** Milliseconds that firmware waits; it gets 16 bits of them. */
+    private void checkWait(String option, String shown, long least) throws OptionException {
+        String text = settings.boot.get(option);
+        long value = text == null ? least : NumberText.signed(text).value();
+        if (value < least || value > 0xffff) {
+            throw new OptionException(
+                    shown
+                            + " is invalid,it should be a value between "
+                            + least
+                            + " and 65535",
+                    false);
+        }
     }
 
     private void machine(String text) throws OptionException {
@@ -235,11 +278,34 @@ final class MachineOptionSet {
                 throw new OptionException(
                         "Property '" + name + "-accel." + property + "' not found");
             }
+            String type = ACCELERATOR_NUMBERS.get(property);
+            if (type != null) {
+                checkNumber(property, values.get(property, ""), type.equals("int64"));
+            }
         }
         settings.accelerators.add(name);
     }
 
+    private static void checkNumber(String name, String text, boolean signed)
+            throws OptionException {
+        OptionalLong number =
+                (signed ? NumberText.signed(text) : NumberText.wrapping(text)).toOptional();
+        if (number.isEmpty()) {
+            throw new OptionException(
+                    "Parameter '" + name + "' expects " + (signed ? "int64" : "uint64"));
+        }
+        if (!signed && number.getAsLong() >>> 32 != 0) {
+            throw new OptionException("Parameter '" + name + "' expects uint32_t");
+        }
+        if (name.equals("dirty-ring-size") && Long.bitCount(number.getAsLong()) > 1) {
+            throw new OptionException("dirty-ring-size must be a power of two.");
+        }
+    }
+
     private void processor(String text) throws OptionException {
+        if (text.isEmpty()) {
+            throw new OptionException("-cpu option cannot be empty", false);
+        }
         if (text.equals("help") || text.equals("?")) {
             StringBuilder out = new StringBuilder("Available CPUs:\n");
             RuntimeCommands.cpuModels().forEach(m -> out.append("  ").append(m).append('\n'));
@@ -254,6 +320,7 @@ final class MachineOptionSet {
         String size = values.get("size");
         if (size != null) {
             OptionValues.size("size", size, 'b');
+            // A bare number counts MiB; what only looks like one, such as 0x10, is no size then.
             boolean bare = Character.isDigit(size.charAt(size.length() - 1));
             OptionalLong bytes = NumberText.size(bare ? size + "M" : size).toOptional();
             if (bytes.isEmpty()) {
@@ -425,6 +492,11 @@ final class MachineOptionSet {
     }
 
     private void check() throws OptionException {
+        checkBoot();
+        String vga = settings.vga;
+        if (vga != null && !VGA_TYPES.contains(vga)) {
+            throw new OptionException("unknown vga type: " + vga, false);
+        }
         checkAccelerators();
         String name = settings.machineType;
         if ("none".equals(name)) {
@@ -432,7 +504,7 @@ final class MachineOptionSet {
                 throw new OptionException(
                         "Property 'none-machine." + property + "' not found", false);
             }
-            settings.topology.check("none", 1);
+            settings.topology.check("none", 1, false);
             checkProcessor();
             return;
         }
@@ -443,7 +515,9 @@ final class MachineOptionSet {
         if (settings.accelerators.isEmpty()) {
             settings.accelerators.add("kvm");
         }
-        settings.topology.check(type.name(), MAX_CPUS);
+        checkWait("splash-time", "splash-time", 0);
+        checkWait("reboot-timeout", "reboot timeout", -1);
+        settings.topology.check(type.name(), MAX_CPUS, true);
         if (settings.ramSize == 0) {
             settings.ramSize = Settings.DEFAULT_RAM;
         }

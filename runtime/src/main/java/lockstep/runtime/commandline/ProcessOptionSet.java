@@ -108,9 +108,13 @@ final class ProcessOptionSet {
         add(
                 SimpleOption.text("overcommit")
                         .onParse(
-                                a ->
-                                        OptionValues.parse(a, null)
-                                                .only(Set.of("mem-lock", "cpu-pm"))));
+                                a -> {
+                                    OptionValues values =
+                                            OptionValues.parse(a, null)
+                                                    .only(Set.of("mem-lock", "cpu-pm"));
+                                    checkMemLock(values.get("mem-lock", "off"));
+                                    values.bool("cpu-pm", false);
+                                }));
         add(
                 SimpleOption.text("sandbox")
                         .onParse(
@@ -125,6 +129,14 @@ final class ProcessOptionSet {
                         .onParse(this::addFd)
                         .help("-add-fd fd=fd,set=set[,opaque=text]  adds a descriptor to a set"));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
+    }
+
+    private static void checkMemLock(String value) throws OptionException {
+        if (!Set.of("on", "off", "on-fault", "yes", "no", "true", "false", "y", "n")
+                .contains(value)) {
+            throw new OptionException(
+                    "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'");
+        }
     }
 
     private void add(OptionHandler option) {
@@ -285,7 +297,7 @@ final class ProcessOptionSet {
         boolean on = !text.startsWith("-");
         String pattern = on ? text : text.substring(1);
         if (!Trace.enable(pattern, on)) {
-            vmm.warn("trace event '" + pattern + "' does not exist");
+            vmm.warnOption("trace event '" + pattern + "' does not exist");
         }
     }
 

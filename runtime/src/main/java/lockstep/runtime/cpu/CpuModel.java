@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * A processor model as {@code -cpu} names it, with features switched on and off. {@code qemu64} is QEMU's
@@ -25,6 +26,9 @@ public final class CpuModel {
 
     /** The names {@code -cpu} takes. */
     public static final List<String> NAMES = List.of(BASE, "qemu64", "host", "max");
+
+    /** Switches that are no features of a processor. */
+    private static final Set<String> SWITCHES = Set.of("check", "hv-passthrough", "kvm", "migratable");
 
     private static final String BRAND = "QEMU Virtual CPU version 2.5+";
     private static final int INDEXED = 1;
@@ -56,7 +60,7 @@ public final class CpuModel {
      * @throws IllegalArgumentException unknown model or property, in QEMU's words
      */
     public static CpuModel parse(String text, List<CpuidLeaf> supported, List<String> problems) {
-        String[] parts = text.split(",");
+        String[] parts = text.split(",", -1);
         String name = parts[0];
         if (!NAMES.contains(name)) {
             throw new IllegalArgumentException("unable to find CPU model '" + name + "'");
@@ -71,6 +75,9 @@ public final class CpuModel {
             String part = parts[i];
             boolean on = true;
             String key = part;
+            if (part.isEmpty()) {
+                continue;
+            }
             if (part.startsWith("+") || part.startsWith("-")) {
                 on = part.startsWith("+");
                 key = part.substring(1);
@@ -78,6 +85,9 @@ public final class CpuModel {
                 int equals = part.indexOf('=');
                 if (equals >= 0) {
                     key = part.substring(0, equals);
+                    if (!SWITCHES.contains(key)) {
+                        feature(name, key);
+                    }
                     on = onOff(key, part.substring(equals + 1));
                 }
             }
@@ -87,7 +97,7 @@ public final class CpuModel {
                 if (on) {
                     problems.add("there are no Hyper-V enlightenments to pass through");
                 }
-            } else if (!key.equals("migratable") && !key.equals("check")) {
+            } else if (!SWITCHES.contains(key)) {
                 set(words, name, key, on);
             }
         }
@@ -110,12 +120,17 @@ public final class CpuModel {
         };
     }
 
-    private static void set(Map<Word, Integer> words, String model, String key, boolean on) {
+    private static CpuFeature feature(String model, String key) {
         CpuFeature f = CpuFeature.named(key);
         if (f == null) {
             throw new IllegalArgumentException(
                     "Property '" + model + "-x86_64-cpu." + key + "' not found");
         }
+        return f;
+    }
+
+    private static void set(Map<Word, Integer> words, String model, String key, boolean on) {
+        CpuFeature f = feature(model, key);
         int mask = 1 << f.bit();
         if (key.equals("kvmclock")) {
             mask |= 1 << 3; // the clock has two sets of registers, an old and a new one

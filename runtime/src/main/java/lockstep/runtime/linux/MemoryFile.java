@@ -41,7 +41,9 @@ public final class MemoryFile implements AutoCloseable {
         MemoryFile file;
         try (Arena arena = Arena.ofConfined()) {
             int fd = FileCalls.memfdCreate(arena.allocateFrom(name), flags);
-            file = new MemoryFile(Errno.check(fd, "failed to create memfd"));
+            file =
+                    new MemoryFile(
+                            Errno.check(fd, "failed to create memfd with flags 0x%x".formatted(flags)));
         }
         try {
             file.length(length);
@@ -76,7 +78,7 @@ public final class MemoryFile implements AutoCloseable {
 
     /** Sets the length in bytes. */
     public void length(long bytes) throws LinuxException {
-        Errno.check(FileCalls.ftruncate(fd, bytes), "failed to resize memfd to " + bytes);
+        Errno.check(FileCalls.ftruncate(fd, bytes), "failed to resize memfd to " + Long.toUnsignedString(bytes));
     }
 
     /** Maps a part of it; if not {@code shared}, what is written there stays out of the file. */

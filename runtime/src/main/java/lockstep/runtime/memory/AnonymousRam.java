@@ -47,9 +47,9 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
 
     private static Mapping checked(String name, long usedLength, long maxLength)
             throws LinuxException {
-        if (usedLength < 0
-                || usedLength > maxLength
-                || maxLength <= 0
+        // Lengths of 2^63 and more are for the host to refuse.
+        if (Long.compareUnsigned(usedLength, maxLength) > 0
+                || maxLength == 0
                 || ((usedLength | maxLength) & (PAGE - 1)) != 0) {
             throw new IllegalArgumentException(
                     "length of RAM block " + name + ": " + usedLength + " of " + maxLength);

@@ -67,15 +67,11 @@ sealed interface Address {
 
     /** Reads a port number. Throws IllegalArgumentException with a sentence for the user. */
     static int port(String port, String whole) {
-        try {
-            int number = Integer.parseInt(port);
-            if (number >= 0 && number <= 0xffff) {
-                return number;
-            }
-        } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("error parsing address '" + whole + "'", e);
-        }
-        throw new IllegalArgumentException("error parsing address '" + whole + "'");
+        return NumberText.port(port)
+                .orElseThrow(
+                        () ->
+                                new IllegalArgumentException(
+                                        "error parsing address '" + whole + "'"));
     }
 
     private static Address file(String text) {

@@ -209,13 +209,13 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
 
     @Override
     public void migrateIncoming(MigrateIncomingArguments arguments) throws QmpException {
-        Address address = address(arguments.uri(), arguments.channels());
         if (incomingStarted) {
             throw new QmpException("The incoming migration has already been started");
         }
         if (host.runState() != RunState.INMIGRATE) {
             throw new QmpException("'-incoming' was not specified on the command line");
         }
+        Address address = address(arguments.uri(), arguments.channels());
         listen(address, !Boolean.FALSE.equals(arguments.exitOnError()));
     }
 

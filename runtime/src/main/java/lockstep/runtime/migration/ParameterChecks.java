@@ -44,8 +44,12 @@ final class ParameterChecks {
         // QEMU's text says so, though it refuses 0, with which the announcements would never end.
         range("announce_step", changes.announceStep(), 1, 10_000, "a value between 0 and 10000");
         Long cache = changes.xbzrleCacheSize();
-        if (cache != null && (cache < 4096 || Long.bitCount(cache) != 1)) {
+        if (cache != null && (Long.compareUnsigned(cache, 4096) < 0 || Long.bitCount(cache) != 1)) {
             throw bad("xbzrle_cache_size", "a power of two no less than the target page size");
+        }
+        between("x_vcpu_dirty_limit_period", changes.xVcpuDirtyLimitPeriod(), 1, 1000);
+        if (changes.vcpuDirtyLimit() != null && changes.vcpuDirtyLimit() == 0) {
+            throw new QmpException("Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s");
         }
         if (given(changes.tlsCreds())
                 || given(changes.tlsHostname())

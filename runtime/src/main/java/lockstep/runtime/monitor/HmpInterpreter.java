@@ -125,6 +125,14 @@ public final class HmpInterpreter {
                 arguments.put("size", (long) format.size());
                 continue;
             }
+            if (p.type().equals("i.")) {
+                // A further number, behind a dot.
+                if (cursor.peek(0) == '.') {
+                    cursor.skip(1);
+                    arguments.put(p.name(), word(names, cursor.expression(table)));
+                }
+                continue;
+            }
             if (cursor.done()) {
                 if (isNumber(p) && !p.optional()) {
                     throw new SyntaxException("unexpected end of expression");
