@@ -237,7 +237,7 @@ final class NastyNumbersTest {
                         .contains("Invalid addr"));
         assertTrue(
                 qmp("memsave", "{'val':0,'size':1,'filename':'x','cpu-index':4294967296}")
-                        .contains("Invalid parameter 'cpu-index'"));
+                        .contains("Parameter 'cpu-index' expects a CPU number"));
     }
 
     /** Virtual addresses go through the guest's tables. */
@@ -256,6 +256,80 @@ final class NastyNumbersTest {
         assertEquals("Unmapped\n", hmp("gva2gpa 0x200000"));
         assertEquals("Unmapped\n", hmp("gva2gpa 0x800000000000"));
         assertEquals("0000000000200000: Cannot access memory\n", hmp("x /4 0x200000"));
+    }
+
+    private void paging(long cr3, long cr4, long efer) {
+        CpuRegisters r = machine.registers;
+        machine.registers =
+                new CpuRegisters(r.general(), 0, 0, r.segments(), 0x80000011L, 0, cr3, cr4, efer);
+    }
+
+    /** The same tables in a guest of QEMU 7.2 give the same lines. */
+    @Test
+    void pagesAreListed() {
+        assertEquals("PG disabled\n", hmp("info tlb"));
+        assertEquals("PG disabled\n", hmp("info mem"));
+        machine.dma().writeLong(0x1000, 0x2007); // level 4, first and last
+        machine.dma().writeLong(0x1ff8, 0x2003);
+        machine.dma().writeLong(0x2000, 0x3027);
+        machine.dma().writeLong(0x2008, 0x4000_00e7L); // 1 GiB
+        machine.dma().writeLong(0x3000, 0x4007);
+        machine.dma().writeLong(0x3008, 0x20_01e3L); // 2 MiB
+        machine.dma().writeLong(0x4000, 0x8000_0000_0000_5087L);
+        machine.dma().writeLong(0x4008, 0x601d);
+        paging(0x1000, 0x20, 0x500);
+        assertEquals(
+                """
+                0000000000000000: 0000000000005000 X------UW
+                0000000000001000: 0000000000006000 -----CTU-
+                0000000000200000: 0000000000200000 -GPDA---W
+                0000000040000000: 0000000040000000 --PDA--UW
+                ffffff8000000000: 0000000000005000 X------UW
+                ffffff8000001000: 0000000000006000 -----CTU-
+                ffffff8000200000: 0000000000200000 -GPDA---W
+                ffffff8040000000: 0000000040000000 --PDA--UW
+                """,
+                hmp("info tlb"));
+        assertEquals(
+                """
+                0000000000000000-0000000000001000 0000000000001000 urw
+                0000000000001000-0000000000002000 0000000000001000 ur-
+                0000000000200000-0000000000400000 0000000000200000 -rw
+                0000000040000000-0000000080000000 0000000040000000 urw
+                ffffff8000000000-ffffff8000001000 0000000000001000 -rw
+                ffffff8000001000-ffffff8000002000 0000000000001000 -r-
+                ffffff8000200000-ffffff8000400000 0000000000200000 -rw
+                ffffff8040000000-ffffff8080000000 0000000040000000 -rw
+                """,
+                hmp("info mem"));
+    }
+
+    @Test
+    void pagesOfOldProcessorsAreListed() {
+        machine.dma().writeInt(0x1000, 0x2007);
+        machine.dma().writeInt(0x1004, 0x0040_00e3); // 4 MiB
+        machine.dma().writeInt(0x2004, 0x5067);
+        paging(0x1000, 0x10, 0);
+        assertEquals(
+                "0000000000001000: 0000000000005000 ---DA--UW\n"
+                        + "0000000000400000: 0000000000400000 --PDA---W\n",
+                hmp("info tlb"));
+        machine.dma().writeLong(0x7020, 0x3001); // PAE
+        machine.dma().writeLong(0x3000, 0x20_00e7);
+        paging(0x7020, 0x20, 0);
+        assertEquals("0000000000000000: 0000000000200000 --PDA--UW\n", hmp("info tlb"));
+        assertEquals("0000000000000000-0000000000200000 0000000000200000 urw\n", hmp("info mem"));
+    }
+
+    /** Tables that lead to one another have no end. */
+    @Test
+    void listsOfPagesAreBounded() {
+        for (int i = 0; i < 512; i++) {
+            machine.dma().writeLong(0x1000 + i * 8L, 0x1003);
+        }
+        paging(0x1000, 0x20, 0x500);
+        assertTrue(hmp("info tlb").endsWith("no more than that is shown at once\n"));
+        assertTrue(hmp("info mem").endsWith("no more than that is shown at once\n"));
     }
 
     private String qmp(String command, String arguments) throws Exception {

@@ -572,8 +572,7 @@ public final class BlockManager implements BlockLayer {
     public void resize(@Nullable String device, @Nullable String nodeName, long size)
             throws BlockException {
         if (device == null && nodeName == null) {
-            throw new BlockException(
-                    Errno.ENOENT, "Cannot find device='' nor node-name=''");
+            throw new BlockException(Errno.ENOENT, "Cannot find device='' nor node-name=''");
         }
         if (device != null && nodeName != null) {
             throw bad("Need exactly one of 'device' and 'node-name'");

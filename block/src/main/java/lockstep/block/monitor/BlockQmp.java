@@ -116,8 +116,8 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
             case SocketAddressLegacy.Unrecognized u -> throw new AssertionError(u);
             case SocketAddressLegacy.Inet inet ->
                     new NbdAddress.Inet(
-                            inet.data().data().host(), NodeOpener.port(
-                                    inet.data().data().host(), inet.data().data().port()));
+                            inet.data().data().host(),
+                            NodeOpener.port(inet.data().data().host(), inet.data().data().port()));
             case SocketAddressLegacy.Unix unix -> new NbdAddress.Unix(unix.data().data().path());
             case SocketAddressLegacy.Vsock ignored ->
                     throw new BlockException(

@@ -207,9 +207,7 @@ public final class LegacyTree {
             if (text != null) {
                 long number = number(key, text);
                 boolean unsigned = key.equals("latency-ns");
-                node.put(
-                        key,
-                        unsigned ? Long.toUnsignedString(number) : Long.toString(number));
+                node.put(key, unsigned ? Long.toUnsignedString(number) : Long.toString(number));
             }
         }
         if (node.get("backing") instanceof JsonObject backing) {

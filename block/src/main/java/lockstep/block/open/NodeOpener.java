@@ -372,7 +372,8 @@ public final class NodeOpener {
         return switch (address) {
             case SocketAddress.Unrecognized u -> throw new AssertionError(u);
             case SocketAddress.Inet inet ->
-                    new NbdAddress.Inet(inet.data().host(), port(inet.data().host(), inet.data().port()));
+                    new NbdAddress.Inet(
+                            inet.data().host(), port(inet.data().host(), inet.data().port()));
             case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
             case SocketAddress.Vsock ignored ->
                     throw new BlockException(Errno.ENOTSUP, "vsock addresses are not supported");

@@ -25,9 +25,7 @@ final class HostPort {
         int number =
                 NumberText.port(port)
                         .orElseThrow(
-                                () ->
-                                        new NetException(
-                                                "port number '" + port + "' is invalid"));
+                                () -> new NetException("port number '" + port + "' is invalid"));
         try {
             return new InetSocketAddress(
                     host.isEmpty() ? InetAddress.getByName("0.0.0.0") : InetAddress.getByName(host),

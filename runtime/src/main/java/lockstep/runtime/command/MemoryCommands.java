@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
 import java.util.OptionalLong;
+import java.util.function.BiConsumer;
 
 /**
  * Commands of the human monitor that look at the guest's memory as a debugger does, by physical
@@ -55,6 +56,18 @@ final class MemoryCommands {
                 "addr size",
                 "checksum of a range of physical memory",
                 this::checksum);
+        t.addInfo(
+                "tlb",
+                "",
+                "",
+                "the pages that the processor has mapped",
+                (a, out) -> list(out, PageListing::pages));
+        t.addInfo(
+                "mem",
+                "",
+                "",
+                "the ranges that the processor has mapped, by their rights",
+                (a, out) -> list(out, PageListing::ranges));
         t.add("gva2gpa", "addr:l", "addr", "physical address of a virtual one", this::physical);
         t.add("gpa2hva", "addr:l", "addr", "where this process has physical memory", this::host);
         t.add(
@@ -139,6 +152,16 @@ final class MemoryCommands {
         } else {
             out.append(a.has("vcpu") ? "CPU#" + index + " not available\n" : "No CPU available\n");
         }
+    }
+
+    private void list(StringBuilder out, BiConsumer<PageTables, StringBuilder> listing) {
+        Machine machine = vmm.machine();
+        CpuRegisters registers = cpuRegisters();
+        if (machine == null || registers == null) {
+            out.append("No CPU available\n");
+            return;
+        }
+        listing.accept(tables(machine, registers), out);
     }
 
     /** The tables of the chosen processor. */

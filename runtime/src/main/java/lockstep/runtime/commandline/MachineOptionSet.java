@@ -14,7 +14,6 @@ import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -176,10 +175,7 @@ final class MachineOptionSet {
         long value = text == null ? least : NumberText.signed(text).value();
         if (value < least || value > 0xffff) {
             throw new OptionException(
-                    shown
-                            + " is invalid,it should be a value between "
-                            + least
-                            + " and 65535",
+                    shown + " is invalid,it should be a value between " + least + " and 65535",
                     false);
         }
     }

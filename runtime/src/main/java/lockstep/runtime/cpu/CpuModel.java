@@ -28,7 +28,8 @@ public final class CpuModel {
     public static final List<String> NAMES = List.of(BASE, "qemu64", "host", "max");
 
     /** Switches that are no features of a processor. */
-    private static final Set<String> SWITCHES = Set.of("check", "hv-passthrough", "kvm", "migratable");
+    private static final Set<String> SWITCHES =
+            Set.of("check", "hv-passthrough", "kvm", "migratable");
 
     private static final String BRAND = "QEMU Virtual CPU version 2.5+";
     private static final int INDEXED = 1;

@@ -43,10 +43,13 @@ public final class MemoryFile implements AutoCloseable {
             int fd = FileCalls.memfdCreate(arena.allocateFrom(name), flags);
             file =
                     new MemoryFile(
-                            Errno.check(fd, "failed to create memfd with flags 0x%x".formatted(flags)));
+                            Errno.check(
+                                    fd, "failed to create memfd with flags 0x%x".formatted(flags)));
         }
         try {
-            file.length(length);
+            Errno.check(
+                    FileCalls.ftruncate(file.fd, length),
+                    "failed to resize memfd to " + Long.toUnsignedString(length));
             if (seal) {
                 Errno.check(
                         FileCalls.fcntl(file.fd, F_ADD_SEALS, F_SEAL_ALL_BUT_WRITE),
@@ -78,7 +81,7 @@ public final class MemoryFile implements AutoCloseable {
 
     /** Sets the length in bytes. */
     public void length(long bytes) throws LinuxException {
-        Errno.check(FileCalls.ftruncate(fd, bytes), "failed to resize memfd to " + Long.toUnsignedString(bytes));
+        Errno.check(FileCalls.ftruncate(fd, bytes), "unable to map backing store for guest RAM");
     }
 
     /** Maps a part of it; if not {@code shared}, what is written there stays out of the file. */
