@@ -104,7 +104,7 @@ public final class UsbBuses {
     /** The text of {@code info usb}. */
     public String describe() {
         if (controllers.isEmpty()) {
-            throw new IllegalStateException("USB support not enabled");
+            return "Error: USB support not enabled\n";
         }
         StringBuilder text = new StringBuilder();
         for (Plugged p : plugged) {
