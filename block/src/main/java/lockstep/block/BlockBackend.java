@@ -53,6 +53,7 @@ public final class BlockBackend implements NodeUser {
     private volatile @Nullable ChildEdge edge;
     private volatile @Nullable String device;
     private volatile boolean writethrough;
+    private boolean readOnlyWhenEmpty = true;
     private boolean removable;
     private @Nullable Tray tray;
     private boolean hasDriveInfo;
@@ -105,6 +106,16 @@ public final class BlockBackend implements NodeUser {
         return root == null || root.readOnly();
     }
 
+    /** Whether the last medium was read only, which the next one is to be as well if nobody says otherwise. */
+    public boolean readOnlyWhenEmpty() {
+        return readOnlyWhenEmpty;
+    }
+
+    /** Sets what {@link #readOnlyWhenEmpty} answers while there was no medium. */
+    public void setReadOnlyWhenEmpty(boolean value) {
+        readOnlyWhenEmpty = value;
+    }
+
     /** The medium's length in bytes, 0 without medium or when its children disagree. */
     public long length() {
         BlockNode root = enter();
@@ -127,6 +138,7 @@ public final class BlockBackend implements NodeUser {
         ChildEdge old = edge;
         if (old != null) {
             drain();
+            readOnlyWhenEmpty = old.node().readOnly();
             edge = null;
             graph.detach(old);
         }

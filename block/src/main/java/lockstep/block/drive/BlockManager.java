@@ -192,6 +192,7 @@ public final class BlockManager implements BlockLayer {
         }
         BlockBackend backend = new BlockBackend(graph, id);
         backend.setHasDriveInfo(true);
+        backend.setReadOnlyWhenEmpty(cdrom);
         backend.setErrorActions(read, write);
         backend.setWritethrough(drive.writethrough());
         graph.addBackend(backend);

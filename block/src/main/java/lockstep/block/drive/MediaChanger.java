@@ -208,7 +208,10 @@ public final class MediaChanger {
                 switch (mode) {
                     case READ_ONLY -> true;
                     case READ_WRITE -> false;
-                    case RETAIN -> before == null || before.readOnly();
+                    case RETAIN ->
+                            before == null
+                                    ? named.backend().readOnlyWhenEmpty()
+                                    : before.readOnly();
                 };
         JsonObject tree = new JsonObject();
         tree.put("read-only", new JsonString(readOnly ? "on" : "off"));
