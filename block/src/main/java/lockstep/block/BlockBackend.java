@@ -44,6 +44,9 @@ public final class BlockBackend implements NodeUser {
         FLUSH
     }
 
+    /** From when on the user is told what the machine waits for. */
+    private static final long LONG = TimeUnit.SECONDS.toNanos(5);
+
     private final BlockGraph graph;
     private final Object monitor = new Object();
     private final Queue<Request> finished = new ConcurrentLinkedQueue<>();
@@ -463,12 +466,19 @@ public final class BlockBackend implements NodeUser {
     }
 
     /**
-     * Waits until all submitted requests are completed, running their completions on this thread.
+     * Waits until all submitted requests are completed, running their completions on this thread; the user is told when
+     * that takes long.
      * Requests kept for a retry are not waited for. The caller holds the machine lock and is not
      * inside the graph.
      */
     public void drain() {
-        drain(Long.MAX_VALUE / 2);
+        if (!drain(LONG)) {
+            graph.host()
+                    .waiting(
+                            describe()
+                                    + " has requests that do not end; yank or quit ends the wait");
+            drain(Long.MAX_VALUE / 2);
+        }
     }
 
     /** Like {@link #drain()}, for at most so many nanoseconds. False when requests are left. */

@@ -15,6 +15,9 @@ public interface BlockHost {
     /** The tray of a guest's drive moved. Called on the main loop. */
     default void trayMoved(BlockBackend backend, boolean open) {}
 
+    /** The machine waits for a peer, and this is what for. Machine lock held. */
+    default void waiting(String message) {}
+
     /** Stops the machine with run state io-error. Called on the main loop. */
     default void stopForIoError() {}
 

@@ -1,6 +1,7 @@
 package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -8,11 +9,15 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -23,8 +28,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
- * The process ends, and commands that take something away are answered, whatever the peers do. Each case has a machine of
- * its own whose NBD server has taken a request and says nothing more; they mostly wait, so they run side by side.
+ * The process ends, and commands that take something away are answered, whatever the peers do: an NBD server that has
+ * taken a request and says nothing more, or nothing at all, a destination that does not read, full pipes. Each case has
+ * a machine of its own; they mostly wait, so they run side by side.
  */
 @Timeout(value = 300, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class HungPeersTest {
@@ -32,6 +38,9 @@ final class HungPeersTest {
     private static final String GIVEN_UP =
             "lockstep-system-x86_64: gave up after [0-9]+ s: export 'x' \\(1 request in"
                     + " flight\\)\n";
+
+    private static final String CUT =
+            "lockstep-system-x86_64: gave up waiting for the main loop: all connections are cut\n";
 
     @TempDir Path directory;
 
@@ -77,6 +86,7 @@ final class HungPeersTest {
                 Map.of(
                         "stop", m -> m.ok(command("nbd-server-stop", "")),
                         "remove", m -> m.ok(command("block-export-del", "'id':'x','mode':'hard'")),
+                        "drive", m -> m.ok(human("drive_del d")),
                         "other",
                                 m -> {
                                     m.ok(
@@ -92,7 +102,152 @@ final class HungPeersTest {
                 });
     }
 
+    @Test
+    void aServerThatSaysNothing() throws Exception {
+        alone(
+                Map.of(
+                        "bounded",
+                                m -> {
+                                    m.send(command("blockdev-add", m.mute() + ",'open-timeout':1"));
+                                    m.awaitError("Gave up after 2 s: '.*mute' does not answer");
+                                    quits(m, "");
+                                },
+                        "next",
+                                m -> {
+                                    m.send(command("blockdev-add", m.mute()));
+                                    quits(m, CUT);
+                                },
+                        "backing",
+                                m -> {
+                                    String over = "'driver':'qcow2','node-name':'q','file':{%s}";
+                                    String file = m.mute().replace("'node-name':'m',", "");
+                                    m.send(command("blockdev-add", over.formatted(file)));
+                                    quits(m, CUT);
+                                }));
+    }
+
+    @Test
+    void aDestinationThatReadsNothing() throws Exception {
+        Case cancelled =
+                m -> {
+                    migrate(m);
+                    m.ok(command("migrate_cancel", ""));
+                    m.until(command("query-migrate", ""), "\"status\": \"cancelled\"");
+                    m.ok(command("query-status", ""));
+                    quits(m, "");
+                };
+        Case left =
+                m -> {
+                    migrate(m);
+                    quits(m, "");
+                };
+        alone(Map.of("exec", cancelled, "unix", cancelled, "exec-left", left, "unix-left", left));
+    }
+
+    private static void migrate(Machine m) throws IOException {
+        String uri = "exec:exec sleep 600";
+        if (m.name.startsWith("unix")) {
+            m.mute();
+            uri = "unix:" + m.home.resolve("mute");
+        }
+        m.ok(command("migrate", "'uri':'" + uri + "'"));
+        m.until(command("query-migrate", ""), "\"status\": \"active\"");
+    }
+
+    @Test
+    void fullPipes() throws Exception {
+        alone(
+                Map.of(
+                        "net",
+                                m -> {
+                                    flood(m);
+                                    m.ok(command("object-del", "'id':'f'"));
+                                    m.ok(command("chardev-remove", "'id':'c'"));
+                                    m.ok(command("netdev_del", "'id':'b'"));
+                                    m.ok(command("netdev_del", "'id':'a'"));
+                                    quits(m, "");
+                                },
+                        "net-left",
+                                m -> {
+                                    flood(m);
+                                    quits(m, "");
+                                },
+                        "monitor",
+                                m -> {
+                                    Path pipe = m.home.resolve("pipe");
+                                    Host.run("mkfifo", pipe.toString());
+                                    try (RandomAccessFile both =
+                                            new RandomAccessFile(pipe.toFile(), "rw")) {
+                                        both.write(new byte[1 << 16]);
+                                        String pipes = "'id':'p','backend':{'type':'pipe',";
+                                        m.ok(
+                                                command(
+                                                        "chardev-add",
+                                                        pipes
+                                                                + "'data':{'device':'"
+                                                                + pipe
+                                                                + "'}}"));
+                                        String mux = "'id':'m','backend':{'type':'mux',";
+                                        m.ok(
+                                                command(
+                                                        "chardev-add",
+                                                        mux + "'data':{'chardev':'p'}}"));
+                                        quits(m, "");
+                                    }
+                                }));
+    }
+
+    /** A mirrored netdev sends to another one and to a character device, none of which anybody reads. */
+    private static void flood(Machine m) throws IOException {
+        List<SocketChannel> peers = new ArrayList<>();
+        String socket = "'id':'c','backend':{'type':'socket','data':{'wait':false,'addr':";
+        String unix = "{'type':'unix','data':{'path':'" + m.home.resolve("c") + "'}}}}";
+        m.ok(command("chardev-add", socket + unix));
+        peers.add(m.client("c"));
+        for (String id : List.of("a", "b")) {
+            String address = "'addr':{'type':'unix','path':'" + m.home.resolve(id) + "'}";
+            String stream = "'type':'stream','id':'%s','server':true,".formatted(id);
+            m.ok(command("netdev_add", stream + address));
+            String port = "'type':'hubport','hubid':1,'id':'h%s','netdev':'%s'";
+            m.ok(command("netdev_add", port.formatted(id, id)));
+            peers.add(m.client(id));
+        }
+        m.ok(
+                command(
+                        "object-add",
+                        "'qom-type':'filter-mirror','id':'f','netdev':'a','outdev':'c'"));
+        SocketChannel sender = peers.get(1);
+        sender.configureBlocking(false);
+        ByteBuffer frame = ByteBuffer.allocate(1004).putInt(1000).clear();
+        int refused = 0;
+        for (int sent = 0; sent < 20_000 && refused < 100; ) {
+            if (sender.write(frame) == 0) {
+                refused++;
+                m.ok(command("query-status", "")); // The machine had time to read.
+            } else if (!frame.hasRemaining()) {
+                frame.clear();
+                sent++;
+            }
+        }
+    }
+
+    private static void quits(Machine m, String expected) throws Exception {
+        m.send(command("quit", ""));
+        String errors = m.end();
+        assertEquals(0, m.process.process().exitValue(), errors);
+        assertEquals(expected, errors);
+    }
+
+    private void alone(Map<String, Case> cases) throws Exception {
+        sideBySide(cases, m -> {}, false);
+    }
+
     private void sideBySide(Map<String, Case> cases, Case then) throws Exception {
+        sideBySide(cases, then, true);
+    }
+
+    private void sideBySide(Map<String, Case> cases, Case then, boolean exporting)
+            throws Exception {
         try (ExecutorService threads = Executors.newCachedThreadPool()) {
             List<Future<?>> all = new ArrayList<>();
             cases.forEach(
@@ -101,6 +256,9 @@ final class HungPeersTest {
                                     threads.submit(
                                             () -> {
                                                 try (Machine m = new Machine(name)) {
+                                                    if (exporting) {
+                                                        m.export();
+                                                    }
                                                     body.run(m);
                                                     then.run(m);
                                                 }
@@ -120,28 +278,32 @@ final class HungPeersTest {
         return command("human-monitor-command", "'command-line':'" + line + "'");
     }
 
-    /** A process without a board, with a node over a silent server and an export of it that a client reads from. */
+    /** A process without a board. */
     private final class Machine implements AutoCloseable {
+        private final String name;
         private final Path home;
         private final MonitorProcess process;
         private final SocketChannel monitor;
-        private final SilentNbdServer below;
-        private final SocketChannel client;
+        private final List<AutoCloseable> peers = new ArrayList<>();
 
-        Machine(String name) throws Exception {
+        Machine(String name) throws IOException {
+            this.name = name;
             home = Files.createDirectory(directory.resolve(name));
-            below = new SilentNbdServer(home.resolve("below"));
-            process = new MonitorProcess(Host.binary().toString(), home);
+            process = new MonitorProcess(Host.binary().toString(), home, "-m", "32");
             monitor = process.connect();
             MonitorProcess.readTo(monitor, MonitorProcess.bytes("\r\n"));
             ok(command("qmp_capabilities", ""));
-            String node = "'driver':'nbd','node-name':'n0','server':{'type':'unix','path':'%s'}";
-            ok(command("blockdev-add", node.formatted(home.resolve("below"))));
-            Path above = home.resolve("above");
+        }
+
+        /** A drive over a server that falls silent, and an export of it that a client waits for. */
+        void export() throws Exception {
+            SilentNbdServer below = new SilentNbdServer(home.resolve("below"));
+            peers.add(below);
+            ok(human("drive_add 0 if=none,id=d,format=raw,file=nbd:unix:" + home.resolve("below")));
             String address = "'addr':{'type':'unix','data':{'path':'%s'}}";
-            ok(command("nbd-server-start", address.formatted(above)));
-            ok(command("block-export-add", "'type':'nbd','id':'x','node-name':'n0','name':'x'"));
-            client = SocketChannel.open(UnixDomainSocketAddress.of(above));
+            ok(command("nbd-server-start", address.formatted(home.resolve("above"))));
+            ok(command("nbd-server-add", "'device':'d','name':'x'"));
+            SocketChannel client = client("above");
             SilentNbdServer.read(client, 18);
             ByteBuffer choice = ByteBuffer.allocate(21).putInt(3).putLong(OPTION);
             client.write(choice.putInt(1).putInt(1).put((byte) 'x').flip());
@@ -149,6 +311,22 @@ final class HungPeersTest {
             ByteBuffer request = ByteBuffer.allocate(28).putInt(0x25609513).putInt(0);
             client.write(request.putLong(1).putLong(0).putInt(4096).flip());
             below.awaitRequest();
+        }
+
+        SocketChannel client(String socket) throws IOException {
+            Path path = home.resolve(socket);
+            Host.await(socket, Duration.ofSeconds(30), () -> Host.listens(path));
+            SocketChannel client = SocketChannel.open(UnixDomainSocketAddress.of(path));
+            peers.add(client);
+            return client;
+        }
+
+        /** Options of a node whose server takes the connection and says nothing. */
+        String mute() throws IOException {
+            Path path = home.resolve("mute");
+            ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+            peers.add(server.bind(UnixDomainSocketAddress.of(path)));
+            return "'driver':'nbd','node-name':'m','server':{'type':'unix','path':'" + path + "'}";
         }
 
         String pid() {
@@ -163,6 +341,21 @@ final class HungPeersTest {
             send(command);
             String answer = readUntil("{\"return\": ", "{\"error\": ");
             assertTrue(answer.contains("{\"return\": "), command + ": " + answer);
+        }
+
+        void awaitError(String pattern) throws IOException {
+            String answer = readUntil("{\"return\": ", "{\"error\": ");
+            assertTrue(answer.matches("(?s).*\"desc\": \"" + pattern + "\".*"), answer);
+        }
+
+        /** Asks until the answer has a text. */
+        void until(String command, String text) throws IOException {
+            String answer;
+            do {
+                send(command);
+                answer = readUntil("{\"return\": ", "{\"error\": ");
+                assertFalse(answer.contains("\"failed\""), answer);
+            } while (!answer.contains(text));
         }
 
         void awaitEvent(String name) throws IOException {
@@ -184,10 +377,11 @@ final class HungPeersTest {
         }
 
         @Override
-        public void close() throws IOException {
+        public void close() throws Exception {
             process.process().destroyForcibly();
-            client.close();
-            below.close();
+            for (AutoCloseable peer : peers) {
+                peer.close();
+            }
             monitor.close();
         }
     }

@@ -396,7 +396,9 @@ final class QmpTranscriptTest {
             {secret.formatted(""), generic("Either 'file' or 'data' must be provided")},
             {
                 secret.formatted(",'file':'/nonexistent/x'"),
-                generic("Unable to read /nonexistent/x: No such file or directory")
+                generic(
+                        "Unable to read /nonexistent/x: Failed to open file “/nonexistent/x”: No"
+                                + " such file or directory")
             },
             {
                 "{'execute':'migrate-set-parameters','arguments':{'announce-step':0}}",

@@ -28,6 +28,7 @@ import lockstep.block.throttle.Limits;
 import lockstep.block.throttle.ThrottleGroup;
 import lockstep.block.throttle.ThrottleGroups;
 import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
@@ -37,12 +38,26 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** What the monitors and the command line do to drives, nodes and exports. Machine lock held. */
 public final class BlockManager implements BlockLayer {
+    /** The longest node, in bytes. */
+    private static final long LENGTH_MAX = Long.MAX_VALUE & -(1L << 30);
+
+    /** Drivers whose own options stay as they were opened with. */
+    private static final Set<String> FIXED = Set.of("file", "nbd", "null-co", "null-aio");
+
+    /** How long the guest's drives may take to come to rest when it stops, all together. */
+    private static final long STOP_PATIENCE = TimeUnit.SECONDS.toNanos(10);
+
     /** How long a command waits for what ends by itself as a rule. */
     private static final long MOMENT = TimeUnit.MILLISECONDS.toNanos(100);
 
@@ -441,9 +456,25 @@ public final class BlockManager implements BlockLayer {
             case BlockdevOptions.Qcow2 qcow2 -> reopenBacking(node, qcow2);
             default -> {}
         }
+        refuseChanges(node, options);
         graph.reopen(node, Boolean.TRUE.equals(options.readOnly()));
         if (options instanceof BlockdevOptions.Qcow2 qcow2 && node instanceof Qcow2Node image) {
             image.protect(OverlapChecks.of(qcow2.data().overlapCheck()));
+        }
+    }
+
+    /** Options of the driver itself stay as they are. */
+    private static void refuseChanges(BlockNode node, BlockdevOptions options)
+            throws BlockException {
+        if (!FIXED.contains(node.driver())) {
+            return;
+        }
+        JsonObject before = node.info().options();
+        JsonObject given = (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
+        for (String key : NodeOpener.significant(node.driver(), given).members().keySet()) {
+            if (!Objects.equals(before.get(key), given.get(key))) {
+                throw bad("Cannot change the option '" + key + "'");
+            }
         }
     }
 
@@ -572,15 +603,13 @@ public final class BlockManager implements BlockLayer {
     /** QMP block_resize. */
     public void resize(@Nullable String device, @Nullable String nodeName, long size)
             throws BlockException {
-        if (device == null && nodeName == null) {
-            throw new BlockException(Errno.ENOENT, "Cannot find device='' nor node-name=''");
-        }
-        if (device != null && nodeName != null) {
-            throw bad("Need exactly one of 'device' and 'node-name'");
-        }
-        BlockNode node = graph.lookup(device != null ? device : String.valueOf(nodeName));
+        BlockNode node =
+                graph.lookup(device == null ? "" : device, nodeName == null ? "" : nodeName);
         if (size < 0) {
             throw bad("Parameter 'size' expects a >0 size");
+        }
+        if (size > LENGTH_MAX) {
+            throw bad("offset(%d) exceeds maximum(%d)".formatted(size, LENGTH_MAX));
         }
         refuseWhenBlocked(node, node.name());
         if (node.readOnly()) {
@@ -621,13 +650,18 @@ public final class BlockManager implements BlockLayer {
      */
     public void addExport(NbdServer.Request request, BlockNode node, @Nullable BlockBackend source)
             throws BlockException {
-        if (!BlockGraph.wellFormed(request.id())) {
+        checkExportId(request.id());
+        exports.add(server().add(request, node, source));
+    }
+
+    /** Refuses what cannot be the id of a new export. */
+    public void checkExportId(String id) throws BlockException {
+        if (!BlockGraph.wellFormed(id)) {
             throw bad("Invalid block export id");
         }
-        if (findExport(request.id()) != null) {
-            throw bad("Block export id '" + request.id() + "' is already in use");
+        if (findExport(id) != null) {
+            throw bad("Block export id '" + id + "' is already in use");
         }
-        exports.add(server().add(request, node, source));
     }
 
     private @Nullable NbdExport findExport(String id) {
@@ -725,20 +759,49 @@ public final class BlockManager implements BlockLayer {
         graph.backends().forEach(BlockBackend::machineResumed);
     }
 
-    /** The machine has stopped: everything the guest wrote is completed and made durable. */
+    /**
+     * The machine has stopped: what the guest wrote is completed and made durable. Drives that do not get there in time
+     * are told and left: their requests stay in flight, which is found out by whoever must rely on it.
+     */
     public void machineStopped() {
-        graph.drainAll();
+        long end = System.nanoTime() + STOP_PATIENCE;
         for (BlockBackend backend : graph.backends()) {
-            BlockNode root = backend.root();
-            if (root != null && backend.device() != null && !root.readOnly() && root.active()) {
-                try {
-                    backend.flushBlocking();
-                } catch (BlockException e) {
-                    System.getLogger("lockstep.block")
-                            .log(System.Logger.Level.DEBUG, "flush at stop: " + e.getMessage());
-                }
+            if (!settle(backend, end)) {
+                int requests = backend.underWay();
+                warn.accept(
+                        "stopped without waiting any longer for "
+                                + backend.describe()
+                                + (requests == 0 ? " to flush" : ": " + inFlight(requests)));
             }
         }
+    }
+
+    private boolean settle(BlockBackend backend, long end) {
+        if (!backend.drain(Math.max(MOMENT, end - System.nanoTime()))) {
+            return false;
+        }
+        BlockNode root = backend.root();
+        if (root == null || backend.device() == null || root.readOnly() || !root.active()) {
+            return true;
+        }
+        Future<?> flush =
+                graph.fanOut()
+                        .submit(
+                                () -> {
+                                    backend.flushBlocking();
+                                    return null;
+                                });
+        try {
+            flush.get(Math.max(MOMENT, end - System.nanoTime()), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException e) {
+            System.getLogger("lockstep.block")
+                    .log(System.Logger.Level.DEBUG, "flush at stop: " + e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (TimeoutException e) {
+            return false;
+        }
+        return true;
     }
 
     /** The process ends and nothing is under way. */

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.nio.channels.ServerSocketChannel;
@@ -34,6 +35,8 @@ import java.util.concurrent.TimeUnit;
  * by a thread of its own, and its requests run on the graph's workers.
  */
 public final class NbdServer implements AutoCloseable {
+    private static final String IN_USE = "Address already in use";
+
     private final BlockGraph graph;
     private final NbdAddress address;
     private final int maxConnections;
@@ -69,6 +72,7 @@ public final class NbdServer implements AutoCloseable {
     public static NbdServer start(
             BlockGraph graph, NbdAddress address, int maxConnections, int handshakeSeconds)
             throws BlockException {
+        SocketAddress place = address.resolve();
         ServerSocketChannel listener = null;
         try {
             if (address instanceof NbdAddress.Unix(String path)) {
@@ -78,15 +82,18 @@ public final class NbdServer implements AutoCloseable {
                 listener = ServerSocketChannel.open();
                 listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
             }
-            listener.bind(address.resolve());
-        } catch (IOException | java.nio.channels.UnresolvedAddressException e) {
+            listener.bind(place);
+        } catch (IOException e) {
             close(listener);
             String reason = e.getMessage();
             throw new BlockException(
                     98,
                     address instanceof NbdAddress.Unix
                             ? "Failed to bind socket to " + address + ": " + reason
-                            : "Failed to find an available port: " + reason,
+                            : (IN_USE.equals(reason)
+                                            ? "Failed to find an available port: "
+                                            : "Failed to bind socket: ")
+                                    + reason,
                     e);
         }
         NbdServer server =

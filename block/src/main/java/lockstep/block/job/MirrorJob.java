@@ -112,6 +112,7 @@ final class MirrorJob extends Job implements NodeUser {
         if (a.copyMode() == MirrorCopyMode.WRITE_BLOCKING) {
             throw bad("Copy mode 'write-blocking' is not implemented by this program");
         }
+        long granularity = granule(a.granularity());
         if (source == target) {
             throw bad("Can't mirror node into itself");
         }
@@ -120,7 +121,10 @@ final class MirrorJob extends Job implements NodeUser {
         if (source.readOnly() && a.sync() == MirrorSyncMode.NONE) {
             throw bad("Block node is read-only");
         }
-        if (source.length() != target.length() && source.length() > target.length()) {
+        if (target.readOnly()) {
+            throw bad("Block node is read-only");
+        }
+        if (source.length() > target.length()) {
             throw bad("Target '" + a.target() + "' is smaller than the source");
         }
         String name = a.filterNodeName();
@@ -144,7 +148,7 @@ final class MirrorJob extends Job implements NodeUser {
         if (a.bufSize() != null && a.bufSize() < 0) {
             throw bad("Invalid parameter 'buf-size'");
         }
-        return new MirrorJob(jobs, terms, a, source, target, replaces, granule(a.granularity()));
+        return new MirrorJob(jobs, terms, a, source, target, replaces, granularity);
     }
 
     private static BlockException bad(String message) {

@@ -14,7 +14,6 @@ import lockstep.block.drive.MediaChanger;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockNode;
-import lockstep.block.open.NodeOpener;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
 
@@ -48,7 +47,8 @@ final class BlockHmp {
                 "id:B",
                 "device",
                 "delete a drive or a block node",
-                (arguments, output) -> manager.deleteDrive(arguments.string("id")));
+                (arguments, output) ->
+                        plainly(output, () -> manager.deleteDrive(arguments.string("id"))));
         table.add(
                 "eject",
                 "force:-f,device:B",
@@ -120,18 +120,30 @@ final class BlockHmp {
                 (arguments, output) -> infoStats(output));
     }
 
-    private void driveAdd(HmpArguments arguments, StringBuilder output) throws BlockException {
-        String options = arguments.string("opts");
-        if (arguments.flag("node")) {
-            manager.hotAddNode(options);
-        } else {
-            try {
-                output.append(manager.hotAddDrive(options));
-            } catch (BlockException e) {
-                // QEMU says it as it says mistakes in -drive, without "Error: " in front.
-                output.append(e.getMessage()).append('\n');
-            }
+    private interface Action {
+        void run() throws BlockException;
+    }
+
+    /** For commands whose errors are shown without a word in front of them. */
+    private static void plainly(StringBuilder output, Action action) {
+        try {
+            action.run();
+        } catch (BlockException e) {
+            output.append(e.getMessage()).append('\n');
         }
+    }
+
+    private void driveAdd(HmpArguments arguments, StringBuilder output) {
+        String options = arguments.string("opts");
+        plainly(
+                output,
+                () -> {
+                    if (arguments.flag("node")) {
+                        manager.hotAddNode(options);
+                    } else {
+                        output.append(manager.hotAddDrive(options));
+                    }
+                });
     }
 
     private void change(HmpArguments arguments, StringBuilder output) throws BlockException {
@@ -189,15 +201,14 @@ final class BlockHmp {
             throw new BlockException(
                     lockstep.block.Errno.EINVAL, "error parsing address '" + text + "'");
         }
-        String host = text.substring(0, colon);
-        return new NbdAddress.Inet(
-                colon == 0 ? "0.0.0.0" : host, NodeOpener.port(host, text.substring(colon + 1)));
+        return NbdAddress.inet(
+                colon == 0 ? "0.0.0.0" : text.substring(0, colon), text.substring(colon + 1));
     }
 
     private void export(String device, @Nullable String givenName, boolean writable)
             throws BlockException {
-        manager.requireServer();
         BlockNode node = manager.graph().lookup(device);
+        manager.requireServer();
         String name = givenName == null ? device : givenName;
         manager.addExport(
                 new NbdServer.Request(name, name, "", writable && !node.readOnly(), false, false),

@@ -2,6 +2,7 @@ package lockstep.block.monitor;
 
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockDeviceInfo;
+import lockstep.api.BlockDirtyBitmapOrStr;
 import lockstep.api.BlockExportCommands;
 import lockstep.api.BlockExportDelArguments;
 import lockstep.api.BlockExportInfo;
@@ -27,7 +28,6 @@ import lockstep.block.drive.BlockManager;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockNode;
-import lockstep.block.open.NodeOpener;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 
@@ -115,9 +115,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         return switch (address) {
             case SocketAddressLegacy.Unrecognized u -> throw new AssertionError(u);
             case SocketAddressLegacy.Inet inet ->
-                    new NbdAddress.Inet(
-                            inet.data().data().host(),
-                            NodeOpener.port(inet.data().data().host(), inet.data().data().port()));
+                    NbdAddress.inet(inet.data().data().host(), inet.data().data().port());
             case SocketAddressLegacy.Unix unix -> new NbdAddress.Unix(unix.data().data().path());
             case SocketAddressLegacy.Vsock ignored ->
                     throw new BlockException(
@@ -131,6 +129,20 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     private static int number(@Nullable Long value, int fallback) {
         return value == null ? fallback : (int) Math.min(value, Integer.MAX_VALUE);
+    }
+
+    /** No node has any. */
+    private static BlockException noBitmap(String name) {
+        return new BlockException(
+                lockstep.block.Errno.ENOENT, "Bitmap '" + name + "' is not found");
+    }
+
+    private static String name(BlockDirtyBitmapOrStr bitmap) {
+        return switch (bitmap) {
+            case BlockDirtyBitmapOrStr.Unrecognized u -> throw new AssertionError(u);
+            case BlockDirtyBitmapOrStr.Local local -> local.value();
+            case BlockDirtyBitmapOrStr.External external -> external.value().name();
+        };
     }
 
     @Override
@@ -148,9 +160,6 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void nbdServerAdd(NbdServerAddOptions arguments) throws QmpException {
-        if (arguments.bitmap() != null) {
-            throw new QmpException("Bitmap '" + arguments.bitmap() + "' is not found");
-        }
         String device = arguments.device();
         String name = arguments.name() == null ? device : arguments.name();
         String description = arguments.description();
@@ -159,6 +168,10 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                     BlockBackend backend = manager.graph().findBackend(device);
                     BlockNode node = manager.graph().lookup(device);
                     manager.requireServer();
+                    manager.checkExportId(name);
+                    if (arguments.bitmap() != null) {
+                        throw noBitmap(arguments.bitmap());
+                    }
                     boolean writable =
                             Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
                     manager.addExport(
@@ -193,25 +206,22 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         switch (arguments) {
             case BlockExportOptions.Unrecognized u -> throw new AssertionError(u);
             case BlockExportOptions.Nbd nbd -> {
-                if (nbd.iothread() != null) {
-                    throw new QmpException("iothread of an export is not supported");
-                }
-                if (nbd.data().bitmaps() != null && !nbd.data().bitmaps().isEmpty()) {
-                    throw new QmpException("Dirty bitmaps are not supported");
-                }
                 String name = nbd.data().name();
                 String description = nbd.data().description();
                 qmp(
                         () -> {
-                            BlockNode node = manager.graph().findNode(nbd.nodeName());
-                            if (node == null) {
+                            manager.checkExportId(nbd.id());
+                            BlockNode node = manager.graph().lookup("", nbd.nodeName());
+                            if (nbd.iothread() != null) {
                                 throw new BlockException(
-                                        lockstep.block.Errno.EINVAL,
-                                        "Cannot find device='' nor node-name='"
-                                                + nbd.nodeName()
-                                                + "'");
+                                        lockstep.block.Errno.ENOTSUP,
+                                        "iothread of an export is not supported");
                             }
                             manager.requireServer();
+                            List<BlockDirtyBitmapOrStr> bitmaps = nbd.data().bitmaps();
+                            if (bitmaps != null && !bitmaps.isEmpty()) {
+                                throw noBitmap(name(bitmaps.getFirst()));
+                            }
                             manager.addExport(
                                     new NbdServer.Request(
                                             nbd.id(),

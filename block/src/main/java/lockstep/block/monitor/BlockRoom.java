@@ -201,6 +201,11 @@ public final class BlockRoom implements Room {
         }
 
         @Override
+        public void waiting(String message) {
+            vmm.warn(message);
+        }
+
+        @Override
         public void stopForIoError() {
             vmm.run().requestStop(RunState.IO_ERROR);
         }

@@ -2,13 +2,16 @@ package lockstep.block.nbd;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
+import lockstep.qmp.NumberText;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
+import java.net.UnknownHostException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 
@@ -30,12 +33,39 @@ public sealed interface NbdAddress {
         }
     }
 
+    /** The port of a host, whose number is given in text. */
+    static NbdAddress inet(String host, String port) throws BlockException {
+        int number =
+                NumberText.port(port)
+                        .orElseThrow(
+                                () ->
+                                        unresolved(
+                                                host + ":" + port,
+                                                "Servname not supported for ai_socktype"));
+        return new Inet(host, number);
+    }
+
+    private static BlockException unresolved(String address, String reason) {
+        return new BlockException(
+                Errno.ENOENT, "address resolution failed for " + address + ": " + reason);
+    }
+
     /** The address for the JDK's channels. */
-    default SocketAddress resolve() {
-        return switch (this) {
-            case Inet(String host, int port) -> new InetSocketAddress(host, port);
-            case Unix(String path) -> UnixDomainSocketAddress.of(path);
-        };
+    default SocketAddress resolve() throws BlockException {
+        switch (this) {
+            case Inet(String host, int port) -> {
+                try {
+                    return new InetSocketAddress(InetAddress.getByName(host), port);
+                } catch (UnknownHostException e) {
+                    String text = String.valueOf(e.getMessage());
+                    throw unresolved(
+                            toString(), text.substring(text.lastIndexOf(": ") + 1).strip());
+                }
+            }
+            case Unix(String path) -> {
+                return UnixDomainSocketAddress.of(path);
+            }
+        }
     }
 
     /** A blocking channel to the server. */
@@ -48,14 +78,7 @@ public sealed interface NbdAddress {
                             : SocketChannel.open();
             attempt.on(channel);
             SocketAddress address = resolve();
-            if (address instanceof InetSocketAddress inet) {
-                if (inet.isUnresolved()) {
-                    throw new BlockException(
-                            Errno.ENOENT,
-                            "address resolution failed for "
-                                    + this
-                                    + ": Name or service not known");
-                }
+            if (address instanceof InetSocketAddress) {
                 channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
             }
             channel.connect(address);

@@ -372,18 +372,24 @@ public final class BlockGraph implements AutoCloseable {
 
     /** The node that a reference string names: a backend's root first, then a node. */
     public BlockNode lookup(String name) throws BlockException {
-        BlockBackend backend = findBackend(name);
+        return lookup(name, name);
+    }
+
+    /** Likewise where the two kinds of names are told apart; an empty one is none. */
+    public BlockNode lookup(String device, String nodeName) throws BlockException {
+        BlockBackend backend = findBackend(device);
         if (backend != null) {
             BlockNode root = backend.root();
             if (root == null) {
-                throw new BlockException(Errno.ENOMEDIUM, "Device '" + name + "' has no medium");
+                throw new BlockException(Errno.ENOMEDIUM, "Device '" + device + "' has no medium");
             }
             return root;
         }
-        BlockNode node = findNode(name);
+        BlockNode node = findNode(nodeName);
         if (node == null) {
             throw new BlockException(
-                    Errno.EINVAL, "Cannot find device='" + name + "' nor node-name='" + name + "'");
+                    Errno.EINVAL,
+                    "Cannot find device='" + device + "' nor node-name='" + nodeName + "'");
         }
         return node;
     }

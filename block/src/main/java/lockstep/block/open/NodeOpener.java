@@ -43,7 +43,6 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
-import lockstep.qmp.NumberText;
 
 import org.jspecify.annotations.Nullable;
 
@@ -313,7 +312,7 @@ public final class NodeOpener {
     }
 
     /** The options that another open would need to reach the same data. */
-    private static JsonObject significant(String driver, JsonObject given) {
+    public static JsonObject significant(String driver, JsonObject given) {
         JsonObject kept = new JsonObject();
         Set<String> wanted = SIGNIFICANT.get(driver);
         given.members()
@@ -371,9 +370,7 @@ public final class NodeOpener {
     public static NbdAddress address(SocketAddress address) throws BlockException {
         return switch (address) {
             case SocketAddress.Unrecognized u -> throw new AssertionError(u);
-            case SocketAddress.Inet inet ->
-                    new NbdAddress.Inet(
-                            inet.data().host(), port(inet.data().host(), inet.data().port()));
+            case SocketAddress.Inet inet -> NbdAddress.inet(inet.data().host(), inet.data().port());
             case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
             case SocketAddress.Vsock ignored ->
                     throw new BlockException(Errno.ENOTSUP, "vsock addresses are not supported");
@@ -381,19 +378,6 @@ public final class NodeOpener {
                     throw new BlockException(
                             Errno.ENOTSUP, "file descriptor addresses are not supported here");
         };
-    }
-
-    /** A port number from its text. */
-    public static int port(String host, String text) throws BlockException {
-        return NumberText.port(text)
-                .orElseThrow(
-                        () ->
-                                bad(
-                                        "address resolution failed for "
-                                                + host
-                                                + ":"
-                                                + text
-                                                + ": Servname not supported for ai_socktype"));
     }
 
     private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {

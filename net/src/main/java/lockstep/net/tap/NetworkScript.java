@@ -5,6 +5,7 @@ import lockstep.net.NetException;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A program of the user's that is run with the interface's name when the interface comes or goes.
@@ -23,11 +24,22 @@ final class NetworkScript {
         return script.isEmpty() || script.equals("no");
     }
 
-    /** Runs a script to its end. Its status in the message is that of wait(2): 256 for exit 1. */
-    static void run(String script, String ifname) throws NetException {
+    /**
+     * Runs a script to its end. Its status in the message is that of wait(2): 256 for exit 1.
+     *
+     * @param seconds how long the machine waits for it; a script that takes longer goes on alone
+     */
+    static void run(String script, String ifname, int seconds) throws NetException {
         int status;
         try {
-            status = new ProcessBuilder(script, ifname).inheritIO().start().waitFor();
+            Process running = new ProcessBuilder(script, ifname).inheritIO().start();
+            if (!running.waitFor(seconds, TimeUnit.SECONDS)) {
+                throw new NetException(
+                        "network script " + script + " has not ended after " + seconds + " s");
+            }
+            status = running.exitValue();
+        } catch (NetException e) {
+            throw e;
         } catch (IOException e) {
             // QEMU's child ends with 1 when it cannot start the script.
             throw failed(script, 256, e);

@@ -22,6 +22,11 @@ import java.util.Arrays;
  */
 public final class TapEndpoint extends Endpoint {
     /** Frames that one readiness event may bring, so that other work on the loop gets its turn. */
+    private static final int UP_SECONDS = 30;
+
+    /** Within the time that a step of the process's end may take. */
+    private static final int DOWN_SECONDS = 4;
+
     private static final int BURST = 50;
 
     private static final int LONGEST = 4096 + 65536;
@@ -88,7 +93,7 @@ public final class TapEndpoint extends Endpoint {
         try {
             limitBuffer(tap.fd(), sendBuffer);
             if (!NetworkScript.none(up)) {
-                NetworkScript.run(up, tap.name());
+                NetworkScript.run(up, tap.name(), UP_SECONDS);
             }
             TapEndpoint endpoint =
                     new TapEndpoint(
@@ -241,7 +246,7 @@ public final class TapEndpoint extends Endpoint {
         fd.close();
         if (!downscript.isEmpty()) {
             try {
-                NetworkScript.run(downscript, ifname);
+                NetworkScript.run(downscript, ifname, DOWN_SECONDS);
             } catch (IOException e) {
                 network().warn(String.valueOf(e.getMessage()));
             }

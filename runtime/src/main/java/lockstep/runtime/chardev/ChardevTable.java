@@ -97,9 +97,7 @@ public final class ChardevTable implements Chardevs {
             case ChardevConfig.File f -> file(id, f);
             case ChardevConfig.Pipe p -> pipe(id, p);
             case ChardevConfig.Host h -> {
-                Fd fd = open(h.device(), O_RDWR() | O_NONBLOCK());
-                yield new DescriptorChardev(
-                        id, host, "serial", fd.number(), fd.number(), fd::close);
+                yield overOne(id, "serial", open(h.device(), O_RDWR() | O_NONBLOCK()));
             }
             case ChardevConfig.Mux m -> {
                 Chardev base = devices.get(m.base());
@@ -215,8 +213,28 @@ public final class ChardevTable implements Chardevs {
         if (out >= 0) {
             new Fd(out).close();
         }
-        Fd both = open(config.device(), O_RDWR());
-        return new DescriptorChardev(id, host, "pipe", both.number(), both.number(), both::close);
+        return overOne(id, "pipe", open(config.device(), O_RDWR()));
+    }
+
+    /** Over one open file for both directions, which a loop watches one by one and so by two descriptors. */
+    private Chardev overOne(String id, String type, Fd input) throws ChardevException {
+        Fd output;
+        try {
+            output = FileIo.duplicate(input.number());
+        } catch (LinuxException e) {
+            input.close();
+            throw new ChardevException(String.valueOf(e.getMessage()));
+        }
+        return new DescriptorChardev(
+                id,
+                host,
+                type,
+                input.number(),
+                output.number(),
+                () -> {
+                    input.close();
+                    output.close();
+                });
     }
 
     private static Fd open(String path, int flags) throws ChardevException {
@@ -264,6 +282,9 @@ public final class ChardevTable implements Chardevs {
         }
         Chardev device;
         try {
+            if (config instanceof ChardevConfig.Mux mux && mux.base().equals(id)) {
+                throw new ChardevException("mux: base chardev " + id + " not found");
+            }
             device = make(id, config, notice);
         } catch (ChardevException e) {
             throw new ChardevException("Failed to add chardev '" + id + "': " + e.getMessage());

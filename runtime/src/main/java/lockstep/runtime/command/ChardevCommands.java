@@ -82,9 +82,7 @@ final class ChardevCommands implements CharCommands {
                 ring.put(Base64.getDecoder().decode(arguments.data()));
             } catch (IllegalArgumentException e) {
                 throw new QmpException(
-                        ErrorClass.GENERIC_ERROR,
-                        "Base64 data '" + arguments.data() + "' is not valid",
-                        e);
+                        ErrorClass.GENERIC_ERROR, "Base64 data contains invalid characters", e);
             }
         } else {
             ring.put(arguments.data().getBytes(StandardCharsets.UTF_8));

@@ -71,7 +71,7 @@ final class CpuModels {
     static CpuModelExpansionInfo expand(CpuModelExpansionType type, CpuModelInfo wanted)
             throws QmpException {
         if (!CpuModel.NAMES.contains(wanted.name())) {
-            throw new QmpException("The CPU definition '" + wanted.name() + "' is unknown.");
+            throw new QmpException("CPU model '" + wanted.name() + "' not found");
         }
         List<CpuidLeaf> supported = supported();
         if (wanted.name().equals("host") && supported.isEmpty()) {

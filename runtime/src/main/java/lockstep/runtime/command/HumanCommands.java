@@ -287,7 +287,8 @@ final class HumanCommands {
                     String path = a.optional("path");
                     ObjectTree.Node node = vmm.objects().find(path == null ? "/machine" : path);
                     if (node == null) {
-                        throw new QmpException("Path '" + path + "' could not be resolved.");
+                        out.append("Path '").append(path).append("' could not be resolved.\n");
+                        return;
                     }
                     composition(node, 0, out);
                 });

@@ -233,6 +233,9 @@ final class ObjectCommands implements QomCommands, QdevCommands {
 
     @Override
     public void deviceAdd(JsonObject arguments) throws QmpException {
+        if (arguments.get("id") instanceof JsonString id && !OptionText.isIdentifier(id.value())) {
+            throw new QmpException("Parameter 'id' expects an identifier");
+        }
         try {
             vmm.devices().plug(arguments);
         } catch (DeviceException e) {

@@ -100,7 +100,7 @@ final class RunCommands implements ControlCommands, RunStateCommands {
 
     @Override
     public void systemWakeup() throws QmpException {
-        if (vmm.run().state() != RunState.SUSPENDED) {
+        if (vmm.machine() != null && vmm.run().state() != RunState.SUSPENDED) {
             throw new QmpException("Unable to wake up: guest is not in suspended state");
         }
         throw new QmpException("wake-up from suspend is not supported by this guest");

@@ -115,14 +115,15 @@ final class SecretObject implements UserObject {
             return Files.readAllBytes(Path.of(file));
         } catch (IOException e) {
             throw new QmpException(
-                    ErrorClass.GENERIC_ERROR, "Unable to read " + file + ": " + reason(e), e);
+                    ErrorClass.GENERIC_ERROR, "Unable to read " + file + ": " + reason(file, e), e);
         }
     }
 
-    private static String reason(IOException e) {
+    private static String reason(String file, IOException e) {
+        String closed = "Failed to open file “" + file + "”: ";
         return switch (e) {
-            case NoSuchFileException gone -> Errno.text(Errno.ENOENT);
-            case AccessDeniedException refused -> Errno.text(Errno.EACCES);
+            case NoSuchFileException gone -> closed + Errno.text(Errno.ENOENT);
+            case AccessDeniedException refused -> closed + Errno.text(Errno.EACCES);
             default -> String.valueOf(e.getMessage());
         };
     }

@@ -157,7 +157,9 @@ public final class DeviceManager {
         Machine machine = vmm.machine();
         if (machine == null) {
             throw new DeviceException(
-                    "No '" + busType(driver) + "' bus found for device '" + driver + "'");
+                    bus != null
+                            ? "Bus '" + bus + "' not found"
+                            : "No '" + busType(driver) + "' bus found for device '" + driver + "'");
         }
         if (id != null && find(id) != null) {
             throw new DeviceException("Duplicate device ID '" + id + "'");

@@ -161,6 +161,10 @@ final class MigrationMonitor {
 
     private void setParameter(HmpArguments arguments) throws QmpException {
         String name = arguments.string("parameter");
+        if (name.equals("block-bitmap-mapping")) {
+            throw new QmpException(
+                    "The block-bitmap-mapping parameter can only be set through QMP");
+        }
         String text = arguments.string("value");
         JsonObject now = shown();
         JsonValue old = now.get(name);
@@ -189,11 +193,12 @@ final class MigrationMonitor {
                     "announce-rounds",
                     "announce-step",
                     "downtime-limit",
+                    "max-postcopy-bandwidth",
                     "xbzrle-cache-size");
 
     /** A number; the bandwidths are in MiB unless a suffix says otherwise. */
     private static long size(String name, String text) throws QmpException {
-        if (name.endsWith("bandwidth")) {
+        if (name.endsWith("bandwidth") && !SIZES.contains(name)) {
             NumberText size = NumberText.size(text, 'M');
             if (size.outcome() != NumberText.Outcome.NUMBER || size.value() < 0) {
                 throw new QmpException("Invalid size " + text);

@@ -161,7 +161,7 @@ public final class ObjectRegistry implements ObjectTree {
     @Override
     public @Nullable Node find(String path) {
         if (path.isEmpty()) {
-            return root;
+            return null;
         }
         String[] parts = path.split("/", -1);
         if (path.startsWith("/")) {
