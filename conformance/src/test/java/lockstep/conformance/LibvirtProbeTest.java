@@ -1,7 +1,6 @@
 package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.qmp.JsonArray;
@@ -18,7 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -36,9 +34,6 @@ class LibvirtProbeTest {
     /** What the installed QEMU, which is older, tells and QEMU 10.2 does not. */
     private static final Map<String, Set<String>> GONE =
             Map.of("query-status", Set.of("singlestep"));
-
-    /** Properties that came with QEMU 10. */
-    private static final Set<String> NEW = Set.of("win2k-install-hack");
 
     /** What is built into the installed QEMU and not into this program. */
     private static final Set<String> NOT_BUILT_IN = Set.of("query-sev");
@@ -216,49 +211,5 @@ class LibvirtProbeTest {
 
     private static String errorClass(JsonValue answer) {
         return ProbedMonitor.text(((JsonObject) answer).get("error"), "class");
-    }
-
-    /** libvirt tells a device's abilities by the names of its properties. */
-    @Test
-    void devicesHaveThePropertiesOfQemus() throws IOException {
-        Host.assumeKvm();
-        Host.assumeProgram(QEMU);
-        Map<String, Set<String>> unknown = new TreeMap<>();
-        try (ProbedMonitor ours =
-                        ProbedMonitor.start(
-                                Host.binary().toString(), "-machine", "none", "-nodefaults");
-                ProbedMonitor theirs =
-                        ProbedMonitor.start(
-                                QEMU, "-machine", "none", "-nodefaults", "-display", "none")) {
-            List<JsonObject> devices = ours.list("qom-list-types", "{'implements': 'device'}");
-            assertFalse(devices.isEmpty());
-            for (JsonObject type : devices) {
-                String name = ProbedMonitor.text(type, "name");
-                if (name.endsWith("-cpu")) {
-                    continue;
-                }
-                String arguments = "{'typename': '" + name + "'}";
-                // Parts of the board have nothing that a user may set; QEMU makes some only with
-                // one.
-                Set<String> mine = names(ours.list("device-list-properties", arguments));
-                if (mine.isEmpty()) {
-                    continue;
-                }
-                mine.removeAll(NEW);
-                mine.removeAll(names(theirs.list("device-list-properties", arguments)));
-                if (!mine.isEmpty()) {
-                    unknown.put(name, mine);
-                }
-            }
-            ours.execute("quit");
-            theirs.execute("quit");
-        }
-        assertEquals(Map.of(), unknown);
-    }
-
-    private static Set<String> names(List<JsonObject> list) {
-        List<String> names = new ArrayList<>();
-        list.forEach(p -> names.add(ProbedMonitor.text(p, "name")));
-        return new TreeSet<>(names);
     }
 }

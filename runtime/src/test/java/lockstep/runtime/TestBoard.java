@@ -24,6 +24,11 @@ final class TestBoard implements Machine, VcpuGroup {
     static final MachineType TYPE =
             new MachineType() {
                 @Override
+                public String memoryId() {
+                    return "ram";
+                }
+
+                @Override
                 public String name() {
                     return "test";
                 }

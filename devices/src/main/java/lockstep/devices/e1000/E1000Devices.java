@@ -35,7 +35,6 @@ public final class E1000Devices {
                                     .rombar(1L)
                                     .xPcieLnkstaDllla(true)
                                     .xPcieExtcapInit(true)
-                                    .bootindex(-1)
                                     .autonegotiation(true)
                                     .mitigation(true)
                                     .extraMacRegisters(true)

@@ -14,6 +14,7 @@ import lockstep.block.ErrorAction;
 import lockstep.devices.pc.BootOrder;
 import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -50,7 +51,6 @@ public final class IdeDrives {
                                     .accountFailed(OnOffAuto.AUTO)
                                     .rerror(BlockdevOnError.AUTO)
                                     .werror(BlockdevOnError.AUTO)
-                                    .bootindex(-1)
                                     .unit(UINT32)
                                     .ver(FIRMWARE)
                                     .wwn(0L)
@@ -86,7 +86,6 @@ public final class IdeDrives {
                                     .accountFailed(OnOffAuto.AUTO)
                                     .rerror(BlockdevOnError.AUTO)
                                     .werror(BlockdevOnError.AUTO)
-                                    .bootindex(-1)
                                     .unit(UINT32)
                                     .ver(FIRMWARE)
                                     .wwn(0L)
@@ -101,31 +100,45 @@ public final class IdeDrives {
     private record Place(int bus, int unit) {}
 
     /** A drive as users see it. */
-    private record IdeDevice(String bus, List<QomProperty> properties) implements Device {}
+    private record IdeDevice(String bus, List<QomProperty> properties) implements Device {
+        IdeDevice with(QomProperty more) {
+            List<QomProperty> all = new ArrayList<>(properties);
+            all.add(more);
+            return new IdeDevice(bus, all);
+        }
+    }
 
-    /**
-     * Makes the drive of a {@code -drive if=ide} option, with its default properties.
-     *
-     * @param qdev what management calls the device
-     */
-    public static Device fromDrive(Piix3Ide ide, DriveInfo drive, String qdev)
+    /** Makes the drive of a {@code -drive if=ide} option, with its default properties. */
+    public static void addOnBoard(PcBoard board, DriveInfo drive, ObjectTree tree)
+            throws DeviceException {
+        if (drive.cdrom()) {
+            addOnBoard(board, drive, tree, CD, IdeDeviceOptions.builder().build());
+        } else {
+            addOnBoard(board, drive, tree, DISK, IdeHdOptions.builder().build());
+        }
+    }
+
+    private static <O extends Record & IdeDeviceOptionsMembers> void addOnBoard(
+            PcBoard board, DriveInfo drive, ObjectTree tree, DeviceType<O> type, O options)
             throws DeviceException {
         Place place = new Place(drive.bus(), drive.unit());
         if (place.bus() > 1 || place.unit() > 1) {
             throw new DeviceException(
                     "Can't create IDE unit " + drive.unit() + ", bus supports only 2 units");
         }
-        IdeDeviceOptionsMembers options =
-                drive.cdrom()
-                        ? CD.complete(IdeDeviceOptions.builder().build())
-                        : DISK.complete(IdeHdOptions.builder().build());
-        return plug(
-                ide,
-                place,
-                drive.cdrom(),
-                drive.backend(),
-                qdev,
-                settings(options, place, drive.serial()));
+        DeviceRequest<O> request =
+                new DeviceRequest<>(
+                        type.name(), null, tree.nextUnattached(), null, type.complete(options));
+        IdeDevice device =
+                plug(
+                        board.ide(),
+                        place,
+                        drive.cdrom(),
+                        drive.backend(),
+                        request.name(),
+                        settings(request.options(), place, drive.serial()));
+        QomProperty order = board.bootOrder().property(firmwarePath(board.ide(), place));
+        tree.addUnattached(type.name(), type.properties(request, device.with(order)));
     }
 
     private static Device create(
@@ -148,9 +161,7 @@ public final class IdeDrives {
         IdeDevice device = plug(board.ide(), place, cdrom, backend, request.name(), settings);
         String path = firmwarePath(board.ide(), place);
         order.set(path, index);
-        List<QomProperty> shown = new ArrayList<>(device.properties());
-        shown.add(order.property(path));
-        return new IdeDevice(device.bus(), shown);
+        return device.with(order.property(path));
     }
 
     /** The firmware's name of a drive. */

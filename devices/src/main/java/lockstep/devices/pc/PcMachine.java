@@ -1,6 +1,9 @@
 package lockstep.devices.pc;
 
 import lockstep.api.ShutdownCause;
+import lockstep.api.IsaParallelOptions;
+import lockstep.api.IsaSerialOptions;
+import lockstep.api.VgaOptions;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
@@ -16,6 +19,7 @@ import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciBus;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciHost;
 import lockstep.devices.pcspk.Speaker;
 import lockstep.devices.piix3.IsaBridge;
@@ -28,20 +32,27 @@ import lockstep.devices.smbus.SmbusController;
 import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
+import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
@@ -53,6 +64,7 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
@@ -76,6 +88,16 @@ public final class PcMachine implements Machine, PcBoard {
     private static final long OPTION_ROMS = 0xc_0000;
     private static final int OPTION_ROMS_SIZE = 128 << 10;
     private static final String DEFAULT_BIOS = "bios-256k.bin";
+    private static final String VGA_ROM = "vgabios-stdvga.bin";
+    private static final Map<String, String> BLOCK_SIZES =
+            Map.of(
+                    "discard_granularity",
+                    "512",
+                    "logical_block_size",
+                    "512",
+                    "physical_block_size",
+                    "512");
+    private static final Map<String, String> FLOPPY = floppy();
 
     private final PcCore core;
     private final MachineConfig config;
@@ -164,6 +186,13 @@ public final class PcMachine implements Machine, PcBoard {
             core.vmm().service(UsbBuses.class).addOnBoard(this, "01.2");
         }
         PcMonitor.install(core.vmm().hmp(), this);
+    }
+
+    private static Map<String, String> floppy() {
+        Map<String, String> floppy = new TreeMap<>(BLOCK_SIZES);
+        floppy.remove("discard_granularity");
+        floppy.putAll(Map.of("drive", "floppy0", "drive-type", "288", "unit", "0"));
+        return floppy;
     }
 
     /** The RAM and the window for 64-bit BARs behind it must have addresses. */
@@ -264,11 +293,13 @@ public final class PcMachine implements Machine, PcBoard {
                 return false;
             }
             case "std" -> {
-                byte[] rom = firmware.load("vgabios-stdvga.bin");
+                byte[] rom = firmware.load(VGA_ROM);
                 pci.attach(new StdVga(StdVga.DEFAULT_VRAM, rom, true), 2 << 3);
                 return true;
             }
-            default -> throw new DeviceException("VGA '" + kind + "' is not available: use std");
+            case "cirrus", "vmware", "qxl", "virtio" ->
+                    throw new DeviceException("VGA '" + kind + "' is not available: use std");
+            default -> throw new DeviceException("unknown vga type: " + kind);
         }
     }
 
@@ -290,40 +321,84 @@ public final class PcMachine implements Machine, PcBoard {
      * -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well.
      */
     private void addObjects() throws DeviceException {
+        ObjectTree tree = core.vmm().objects();
+        core.vmm().find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
+        bus("/machine/unattached/sysbus", "System");
+        part("/machine/fw_cfg", "fw_cfg_io");
+        part(
+                "/machine/i440fx",
+                "i440FX-pcihost",
+                QomProperty.of("pci-hole-start", "uint32", () -> below4G),
+                QomProperty.of("pci-hole-end", "uint32", () -> FOUR_GIB - 0x140_0000));
+        part("/machine/i440fx/ioapic", "kvm-ioapic");
+        bus("/machine/i440fx/pci.0", "PCI");
         for (int i = 0; i < config.cpus(); i++) {
-            object(cpuType());
+            int number = i;
+            object(
+                    cpuType(),
+                    Map.of(),
+                    QomProperty.of("apic-id", "uint32", () -> (long) number),
+                    QomProperty.of(
+                            "thread-id", "int32", () -> (long) core.vcpus().threads().get(number)));
         }
-        object("kvmvapic");
-        object("kvmclock");
-        objects("i440FX", "PIIX3", "i8257", "i8257", "kvm-i8259", "kvm-i8259");
+        objects("kvmvapic", "kvmclock");
+        function("i440FX", 0, Map.of());
+        bus(function("PIIX3", 1 << 3, Map.of("multifunction", "on")) + "/isa.0", "ISA");
+        object("i8257", Map.of("pageh-base", "-1"));
+        object(
+                "i8257",
+                Map.of("base", "192", "dshift", "1", "page-base", "136", "pageh-base", "-1"));
+        object(
+                "kvm-i8259",
+                Map.of("elcr_addr", "1232", "elcr_mask", "248", "iobase", "32", "master", "on"));
+        object("kvm-i8259", Map.of("elcr_addr", "1233", "elcr_mask", "222", "iobase", "160"));
         if (vga) {
-            object("VGA");
+            VgaOptions options =
+                    VgaOptions.builder().addr("02.0").romsize(65536L).xres(1280L).yres(800L).build();
+            String address = PciDevice.address(2 << 3);
+            pluggable(
+                    VgaDevices.TYPE,
+                    options,
+                    QomProperty.of("addr", "int32", () -> 2L << 3),
+                    QomProperty.of("legacy-addr", "str", () -> address));
         }
         if (hpet) {
-            object("hpet");
+            object("hpet", Map.of("hpet-intcap", "4"));
         }
-        objects("mc146818rtc", "kvm-pit", "isa-pcspk");
+        object(
+                "mc146818rtc",
+                Map.of("base_year", "0"),
+                QomProperty.of("date", "struct tm", rtc::date));
+        String timer = object("kvm-pit", Map.of("iobase", "64"));
+        object("isa-pcspk", Map.of(), QomProperty.of("pit", "link<pit-common>", () -> timer));
         for (Device port : ports) {
-            core.vmm()
-                    .objects()
-                    .addUnattached(
-                            port instanceof IsaSerial ? "isa-serial" : "isa-parallel",
-                            port.properties());
+            QomProperty[] shown = port.properties().toArray(QomProperty[]::new);
+            if (port instanceof IsaSerial) {
+                pluggable(IsaSerial.TYPE, IsaSerialOptions.builder().build(), shown);
+            } else {
+                pluggable(IsaParallel.TYPE, IsaParallelOptions.builder().build(), shown);
+            }
         }
-        object("isa-fdc");
+        bus(object("isa-fdc") + "/floppy-bus.0", "floppy-bus");
         BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
         if (config.byDefault("floppy", "isa-fdc")) {
-            emptyDrive(blocks, "floppy0", object("floppy"));
+            emptyDrive(blocks, "floppy0", object("floppy", FLOPPY));
         }
-        objects("i8042", "vmport", "vmmouse", "port92", "piix3-ide");
+        String keyboard = object("i8042");
+        object("vmport");
+        object("vmmouse", Map.of(), QomProperty.of("i8042", "link<i8042>", () -> keyboard));
+        object("port92");
+        String controller = function("piix3-ide", 1 << 3 | 1, Map.of());
+        bus(controller + "/ide.0", "IDE");
+        bus(controller + "/ide.1", "IDE");
         if (blocks != null) {
             for (int place = 0; place < 4; place++) {
                 addDrive(blocks, place >> 1, place & 1);
             }
         }
-        object("PIIX4_PM");
+        bus(function("PIIX4_PM", 1 << 3 | 3, Map.of("smb_io_base", "45312")) + "/i2c", "i2c-bus");
         for (int i = 0; i < 8; i++) {
-            object("smbus-eeprom");
+            object("smbus-eeprom", Map.of("address", Integer.toString(0x50 + i)));
         }
     }
 
@@ -334,7 +409,7 @@ public final class PcMachine implements Machine, PcBoard {
             drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
         }
         if (drive != null) {
-            IdeDrives.fromDrive(ide, drive, object(drive.cdrom() ? "ide-cd" : "ide-hd"));
+            IdeDrives.addOnBoard(this, drive, core.vmm().objects());
         }
     }
 
@@ -365,7 +440,55 @@ public final class PcMachine implements Machine, PcBoard {
 
     /** Adds a built-in device to the object tree; gives its path. */
     private String object(String type) {
-        return core.vmm().objects().addUnattached(type, List.of()).path();
+        return object(type, Map.of());
+    }
+
+    /** The same with what differs from the type's defaults, as text, and what it tells itself. */
+    private String object(String type, Map<String, String> given, QomProperty... own) {
+        ObjectTree tree = core.vmm().objects();
+        return tree.addUnattached(type, BuiltinParts.of(tree, type, null, null, given, List.of(own)))
+                .path();
+    }
+
+    /** A built-in device of a type that users can add as well. */
+    private <O extends Record> void pluggable(DeviceType<O> type, O told, QomProperty... own) {
+        Device device =
+                new Device() {
+                    @Override
+                    public List<QomProperty> properties() {
+                        return List.of(own);
+                    }
+                };
+        core.vmm()
+                .objects()
+                .addUnattached(
+                        type.name(), type.properties(DeviceRequest.ofBoard(type, told), device));
+    }
+
+    /** A built-in PCI function. */
+    private String function(String type, int devfn, Map<String, String> given) {
+        Map<String, String> all = new TreeMap<>(given);
+        all.put("addr", Integer.toString(devfn));
+        all.put("legacy-addr", PciDevice.address(devfn));
+        return object(type, all);
+    }
+
+    /** A built-in device with a place of its own in the tree. */
+    private void part(String path, String type, QomProperty... own) {
+        ObjectTree tree = core.vmm().objects();
+        tree.add(path, type, BuiltinParts.of(tree, type, null, null, Map.of(), List.of(own)));
+    }
+
+    private void bus(String path, String type) {
+        core.vmm()
+                .objects()
+                .add(
+                        path,
+                        type,
+                        List.of(
+                                QomProperty.of("realized", "bool", () -> true),
+                                QomProperty.of(
+                                        "hotplug-handler", "link<hotplug-handler>", () -> "")));
     }
 
     private String cpuType() {

@@ -1,6 +1,5 @@
 package lockstep.devices.pc;
 
-import lockstep.qmp.QmpException;
 import lockstep.runtime.Vmm;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.kvm.KvmException;
@@ -67,6 +66,11 @@ record PcType(PcVersion version) implements MachineType {
     }
 
     @Override
+    public String memoryId() {
+        return "pc.ram";
+    }
+
+    @Override
     public int maxCpus() {
         return MAX_CPUS;
     }
@@ -90,27 +94,9 @@ record PcType(PcVersion version) implements MachineType {
         }
     }
 
-    /** The RAM may be told by an object, of the size that {@code -m} says. */
-    private static @Nullable MemoryBackend memoryBackend(MachineConfig config, Vmm vmm)
-            throws DeviceException {
+    private static @Nullable MemoryBackend memoryBackend(MachineConfig config, Vmm vmm) {
         String id = config.properties().get("memory-backend");
-        if (id == null) {
-            return null;
-        }
-        MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
-        if (backend == null) {
-            throw new DeviceException("Memory backend '" + id + "' not found");
-        }
-        if (backend.size() != config.ramSize()) {
-            throw new DeviceException(
-                    "Machine memory size does not match the size of the memory backend");
-        }
-        try {
-            backend.use();
-        } catch (QmpException e) {
-            throw new DeviceException(String.valueOf(e.getMessage()), e);
-        }
-        return backend;
+        return id == null ? null : vmm.objects().object(id, MemoryBackend.class);
     }
 
     private void checkProperties(Map<String, String> properties) throws DeviceException {

@@ -1,6 +1,7 @@
 package lockstep.devices.pci;
 
 import lockstep.api.PciDeviceOptionsMembers;
+import lockstep.qmp.JsonNumber;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.spi.Device;
@@ -52,8 +53,13 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
                 QomProperty.of(
                         "legacy-addr",
                         "str",
-                        () -> "%02x.%x".formatted(function.devfn() >> 3, function.devfn() & 7)));
+                        () -> address(function.devfn())));
         return all;
+    }
+
+    /** Slot and function as users write them. */
+    public static String address(int devfn) {
+        return "%02x.%x".formatted(devfn >> 3, devfn & 7);
     }
 
     /**
@@ -69,7 +75,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
             DeviceType.Factory<O> factory) {
         return DeviceType.of(name, reader, writer, usual, (r, machine) -> bus(r.bus()), factory)
                 .checked(given -> check(name, given))
-                .shownAs("addr", "int32");
+                .shownAs("addr", "int32", JsonNumber.of(-1));
     }
 
     /** Looks at the values that all PCI devices have. */

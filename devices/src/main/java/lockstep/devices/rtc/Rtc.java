@@ -11,6 +11,7 @@ import lockstep.runtime.vmstate.StateSection;
 
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
+import java.util.Map;
 
 /** The clock at ports 0x70 and 0x71. QEMU: vmstate "mc146818rtc" v3. Used under the machine lock. */
 public final class Rtc implements IoHandler, StateSection {
@@ -95,6 +96,19 @@ public final class Rtc implements IoHandler, StateSection {
         machine.ports().mapIo("rtc", 0x70, 2, 0, this);
         machine.onReset(this::reset);
         machine.state().register(this);
+    }
+
+    /** Its date and time as C has them: years from 1900, months from 0. */
+    public Map<String, Object> date() {
+        LocalDateTime now =
+                LocalDateTime.ofEpochSecond(Math.floorDiv(nanos(), NS), 0, ZoneOffset.UTC);
+        return Map.of(
+                "tm_year", now.getYear() - 1900,
+                "tm_mon", now.getMonthValue() - 1,
+                "tm_mday", now.getDayOfMonth(),
+                "tm_hour", now.getHour(),
+                "tm_min", now.getMinute(),
+                "tm_sec", now.getSecond());
     }
 
     /** Sets a CMOS cell that firmware reads. */

@@ -202,6 +202,11 @@ abstract class MemoryObject implements MemoryBackend {
         advise(value ? MADV_DODUMP() : MADV_DONTDUMP());
     }
 
+    @Override
+    public final void preallocate() throws QmpException {
+        setPrealloc(true);
+    }
+
     /** Pages that were taken are not given back. */
     private void setPrealloc(boolean value) throws QmpException {
         if (value && !reserve) {

@@ -2,7 +2,6 @@ package lockstep.runtime.command;
 
 import lockstep.api.DeviceDelArguments;
 import lockstep.api.DeviceListPropertiesArguments;
-import lockstep.api.MachineOptions;
 import lockstep.api.ObjectDelArguments;
 import lockstep.api.ObjectOptions;
 import lockstep.api.ObjectPropertiesValues;
@@ -24,10 +23,11 @@ import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
-import lockstep.qmp.MemberOutline;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
+import lockstep.runtime.machine.BuiltinParts;
+import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.QomProperty;
@@ -36,7 +36,6 @@ import lockstep.runtime.spi.QomType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** qom.json and qdev.json. */
 final class ObjectCommands implements QomCommands, QdevCommands {
@@ -183,23 +182,15 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         QomType<?> declared = types.declared(type);
         if (declared != null) {
             list.addAll(declared.describe());
-        } else if (types.isA(type, "generic-pc-machine")) {
-            addMembers(list, MemberOutline.of(MachineOptions::read), Set.of("type", "accel"));
+        } else if (types.isA(type, "machine")) {
+            list.addAll(MachineProperties.type(type).describe());
         } else if (type.endsWith(CpuModels.SUFFIX)) {
             list.addAll(CpuModels.properties());
         } else {
+            list.addAll(BuiltinParts.common());
             list.addAll(vmm.devices().properties(type));
         }
         return list;
-    }
-
-    private static void addMembers(
-            List<ObjectPropertyInfo> list, List<MemberOutline> members, Set<String> without) {
-        for (MemberOutline m : members) {
-            if (!without.contains(m.name())) {
-                list.add(property(m.name(), m.type().equals("str") ? "string" : m.type()));
-            }
-        }
     }
 
     @Override

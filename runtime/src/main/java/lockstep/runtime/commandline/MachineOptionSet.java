@@ -2,6 +2,9 @@ package lockstep.runtime.commandline;
 
 import lockstep.api.BootConfiguration;
 import lockstep.api.MachineOptions;
+import lockstep.api.MemoryBackendFileProperties;
+import lockstep.api.MemoryBackendProperties;
+import lockstep.api.ObjectOptions;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
@@ -14,7 +17,9 @@ import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.memory.GuestMemoryException;
+import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
@@ -98,6 +103,16 @@ final class MachineOptionSet {
                 SimpleOption.text("m")
                         .onParse(this::memory)
                         .help("-m [size=]megs  the guest's RAM, default 128 MiB"));
+        add(
+                SimpleOption.text("mem-path")
+                        .onParse(a -> settings.memoryPath = a)
+                        .help(
+                                "-mem-path path  the guest's RAM is this file, or one in this"
+                                        + " directory"));
+        add(
+                SimpleOption.flag("mem-prealloc")
+                        .onParse(a -> settings.memoryPreallocated = true)
+                        .help("-mem-prealloc  takes the guest's RAM from the host at the start"));
         add(SimpleOption.text("smp").onParse(this::smp).help("-smp [cpus=]n  the number of vCPUs"));
         add(SimpleOption.text("bios").onParse(a -> settings.bios = a).help("-bios file  firmware"));
         add(
@@ -497,8 +512,10 @@ final class MachineOptionSet {
         String name = settings.machineType;
         if ("none".equals(name)) {
             for (String property : settings.machineProperties.keySet()) {
-                throw new OptionException(
-                        "Property 'none-machine." + property + "' not found", false);
+                if (!MachineProperties.has("none-machine", property)) {
+                    throw new OptionException(
+                            "Property 'none-machine." + property + "' not found", false);
+                }
             }
             settings.topology.check("none", 1, false);
             checkProcessor();
@@ -514,9 +531,6 @@ final class MachineOptionSet {
         checkWait("splash-time", "splash-time", 0);
         checkWait("reboot-timeout", "reboot timeout", -1);
         settings.topology.check(type.name(), MAX_CPUS, true);
-        if (settings.ramSize == 0) {
-            settings.ramSize = Settings.DEFAULT_RAM;
-        }
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");
         }
@@ -558,22 +572,90 @@ final class MachineOptionSet {
         }
     }
 
-    private void create() throws OptionException {
-        vmm.objects()
-                .add("/machine", (type == null ? "none" : type.name()) + "-machine", List.of());
-        MachineType chosen = type;
-        if (chosen == null) {
-            RuntimeCommands.withoutBoard(vmm);
-            try {
-                vmm.publish(EmptyBoard.class, new EmptyBoard(settings.ramSize));
-            } catch (LinuxException e) {
-                throw new OptionException(String.valueOf(e.getMessage()), false);
-            }
-            return;
+    /** The object that is the RAM: the user's, whose size counts when {@code -m} gives none, or one made now. */
+    private MemoryBackend takeMemory(String name) throws OptionException {
+        String id = settings.machineProperties.get("memory-backend");
+        if (id == null) {
+            id = name;
+            makeMemory(id);
+            settings.machineProperties.put("memory-backend", id);
+        } else if (settings.memoryPath != null) {
+            throw new OptionException(
+                    "'-mem-path' can't be used together with '-machine memory-backend'", false);
         }
+        MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
+        if (backend == null) {
+            throw new OptionException("Memory backend '" + id + "' not found", false);
+        }
+        if (settings.ramSize == 0) {
+            settings.ramSize = backend.size();
+        }
+        if (settings.ramSize != backend.size()) {
+            throw new OptionException(
+                    "Machine memory size does not match the size of the memory backend", false);
+        }
+        try {
+            backend.use();
+            if (settings.memoryPreallocated) {
+                backend.preallocate();
+            }
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+        return backend;
+    }
+
+    private void makeMemory(String id) throws OptionException {
+        if (vmm.objects().object(id) != null) {
+            throw new OptionException(
+                    "object name '"
+                            + id
+                            + "' is reserved for the default RAM backend, it can't be used for any"
+                            + " other purposes. Change the object's 'id' to something else",
+                    false);
+        }
+        if (settings.ramSize == 0) {
+            settings.ramSize = Settings.DEFAULT_RAM;
+        }
+        String path = settings.memoryPath;
+        try {
+            vmm.objects().create(path == null ? anonymousMemory(id) : fileMemory(id, path));
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+    }
+
+    private ObjectOptions anonymousMemory(String id) {
+        return new ObjectOptions.MemoryBackendRam(
+                id, MemoryBackendProperties.builder().size(settings.ramSize).build());
+    }
+
+    private ObjectOptions fileMemory(String id, String path) {
+        return new ObjectOptions.MemoryBackendFile(
+                id,
+                MemoryBackendFileProperties.builder().size(settings.ramSize).memPath(path).build());
+    }
+
+    private void create() throws OptionException {
+        MachineType chosen = type;
+        String name = (chosen == null ? "none" : chosen.name()) + "-machine";
+        MachineProperties properties = new MachineProperties(name, settings.machineProperties);
+        vmm.publish(MachineProperties.class, properties);
+        vmm.objects().add("/machine", name, properties.list());
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
             vmm.objects().add("/machine/" + container, "container", List.of());
         }
+        if (chosen == null) {
+            RuntimeCommands.withoutBoard(vmm);
+            boolean some =
+                    settings.ramSize != 0
+                            || settings.machineProperties.containsKey("memory-backend");
+            vmm.publish(EmptyBoard.class, new EmptyBoard(some ? takeMemory("ram") : null));
+            properties.memory(settings.machineProperties.get("memory-backend"));
+            return;
+        }
+        takeMemory(chosen.memoryId());
+        properties.memory(settings.machineProperties.get("memory-backend"));
         MachineConfig config =
                 new MachineConfig(
                         settings.machineType == null ? chosen.name() : settings.machineType,

@@ -29,6 +29,8 @@ public final class Settings {
     final Map<String, String> machineProperties = new LinkedHashMap<>();
     final List<String> accelerators = new ArrayList<>();
     long ramSize;
+    @Nullable String memoryPath;
+    boolean memoryPreallocated;
     CpuTopology topology = CpuTopology.ONE;
     @Nullable String cpuModel;
     @Nullable String bios;

@@ -16,6 +16,7 @@ import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,10 +61,10 @@ public final class DeviceManager {
         return List.copyOf(types.keySet());
     }
 
-    /** What a user may set on a driver. */
+    /** What a user may set on a device of that type, or could if it were not built in. */
     public List<ObjectPropertyInfo> properties(String driver) {
         DeviceType<?> type = types.get(driver);
-        return type == null ? List.of() : type.describe();
+        return type == null ? BuiltinParts.options(driver) : type.describe();
     }
 
     /** The devices of users, in order. */
@@ -121,7 +122,8 @@ public final class DeviceManager {
                 anonymous++;
             }
             String path = request.path();
-            List<QomProperty> properties = type.properties(request, device);
+            List<QomProperty> properties = new ArrayList<>(type.properties(request, device));
+            properties.add(BuiltinParts.parentBus(vmm.objects(), device.bus()));
             byPath.put(path, new Made(type.name(), id, path, device, properties));
             vmm.objects().add(path, type.name(), properties);
         }

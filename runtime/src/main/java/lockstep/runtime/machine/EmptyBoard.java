@@ -1,10 +1,12 @@
 package lockstep.runtime.machine;
 
-import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.memory.AnonymousRam;
 import lockstep.runtime.memory.BlockDirtyLog;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.MemoryBackend;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
@@ -16,9 +18,12 @@ public final class EmptyBoard {
     private final List<AnonymousRam> blocks;
     private final DirtyLog log;
 
-    /** With so many bytes of RAM, whole pages; 0 for none. */
-    public EmptyBoard(long ramSize) throws LinuxException {
-        blocks = ramSize == 0 ? List.of() : List.of(new AnonymousRam("ram", ramSize, ramSize));
+    /** With an object as its RAM, or null. */
+    public EmptyBoard(@Nullable MemoryBackend memory) {
+        blocks =
+                memory == null
+                        ? List.of()
+                        : List.of(new AnonymousRam(memory.blockName(), memory.mapping()));
         log = new BlockDirtyLog(() -> blocks, null);
     }
 

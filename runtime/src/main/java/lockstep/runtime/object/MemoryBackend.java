@@ -15,6 +15,9 @@ public interface MemoryBackend extends UserObject {
     /** The memory, whole pages; it is there as long as the object. */
     Mapping mapping();
 
+    /** Takes all of it from the host now. */
+    void preallocate() throws QmpException;
+
     /** A board takes its RAM from it; it cannot be removed from then on. Throws if another one did. */
     void use() throws QmpException;
 }

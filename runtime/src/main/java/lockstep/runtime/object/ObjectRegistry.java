@@ -221,7 +221,14 @@ public final class ObjectRegistry implements ObjectTree {
 
     @Override
     public Node addUnattached(String type, List<QomProperty> properties) {
-        return add("/machine/unattached/device[" + unattached++ + "]", type, properties);
+        Node node = add(nextUnattached(), type, properties);
+        unattached++;
+        return node;
+    }
+
+    @Override
+    public String nextUnattached() {
+        return "/machine/unattached/device[" + unattached + "]";
     }
 
     @Override

@@ -45,6 +45,9 @@ public interface ObjectTree {
      */
     Node add(String path, String type, List<QomProperty> properties);
 
+    /** Where {@link #addUnattached} will put its next device. */
+    String nextUnattached();
+
     /** Adds a device at the next free {@code /machine/unattached/device[N]}. */
     Node addUnattached(String type, List<QomProperty> properties);
 

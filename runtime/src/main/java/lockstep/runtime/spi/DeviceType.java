@@ -67,6 +67,7 @@ public final class DeviceType<O extends Record> {
     private final Factory<O> factory;
     private final Check<O> check;
     private final Map<String, String> shownAs;
+    private final Map<String, JsonValue> shownInitially;
 
     private DeviceType(
             String name,
@@ -76,7 +77,8 @@ public final class DeviceType<O extends Record> {
             Placement<O> placement,
             Factory<O> factory,
             Check<O> check,
-            Map<String, String> shownAs) {
+            Map<String, String> shownAs,
+            Map<String, JsonValue> shownInitially) {
         this.name = name;
         this.reader = reader;
         this.writer = writer;
@@ -85,6 +87,7 @@ public final class DeviceType<O extends Record> {
         this.factory = factory;
         this.check = check;
         this.shownAs = shownAs;
+        this.shownInitially = shownInitially;
     }
 
     /**
@@ -103,18 +106,27 @@ public final class DeviceType<O extends Record> {
             Placement<O> placement,
             Factory<O> factory) {
         return new DeviceType<>(
-                name, reader, writer, usual, placement, factory, given -> {}, Map.of());
+                name, reader, writer, usual, placement, factory, given -> {}, Map.of(), Map.of());
     }
 
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
-        return new DeviceType<>(name, reader, writer, usual, placement, factory, how, shownAs);
+        return new DeviceType<>(
+                name, reader, writer, usual, placement, factory, how, shownAs, shownInitially);
     }
 
-    /** The type with another name for what values a property has than the schema's. */
-    public DeviceType<O> shownAs(String property, String type) {
+    /** The type with another name for what values a text has than the schema's, and what it shows of none. */
+    public DeviceType<O> shownAs(String property, String type, JsonValue none) {
         return new DeviceType<>(
-                name, reader, writer, usual, placement, factory, check, Map.of(property, type));
+                name,
+                reader,
+                writer,
+                usual,
+                placement,
+                factory,
+                check,
+                Map.of(property, type),
+                Map.of(property, none));
     }
 
     /** The driver's name. */
@@ -133,7 +145,9 @@ public final class DeviceType<O extends Record> {
                                         m.name(),
                                         shown(m),
                                         describe(texts.get(m.name())),
-                                        values.get(m.name())))
+                                        m.type().equals("str")
+                                                ? shownInitially.get(m.name())
+                                                : values.get(m.name())))
                 .toList();
     }
 

@@ -21,6 +21,9 @@ public interface MachineType {
         return false;
     }
 
+    /** What the object is called that becomes its RAM when the user names none. */
+    String memoryId();
+
     /** The most vCPUs. */
     default int maxCpus() {
         return 1;

@@ -1,0 +1,89 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonValue;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/** The devices of a PC, those that users add and those that are built in, have the options of the installed QEMU's. */
+@Tag("qemu")
+class DevicePropertiesTest {
+    private static final String QEMU = "qemu-system-x86_64";
+
+    /** What no option can set: the byte order of a display, and whether a USB device is attached. */
+    private static final Set<String> SHOWN = Set.of("big-endian-framebuffer", "attached");
+
+    /** Parts of QEMU that tell more than they are asked with options, for QEMU's own ACPI tables. */
+    private static final Set<String> ADDRESSES =
+            Set.of(
+                    "acpi-pcihp-io-base",
+                    "acpi-pcihp-io-len",
+                    "acpi-pcihp-bsel",
+                    "acpi_disable_cmd",
+                    "acpi_enable_cmd",
+                    "cpu-hotplug-legacy",
+                    "gpe0_blk",
+                    "gpe0_blk_len",
+                    "pm_io_base",
+                    "sci_int",
+                    "pci-hole-start",
+                    "pci-hole-end",
+                    "pci-hole64-start",
+                    "pci-hole64-end");
+
+    private static String described(JsonObject p) {
+        JsonValue initial = p.get("default-value");
+        return ProbedMonitor.text(p, "type") + (initial == null ? "" : " " + initial);
+    }
+
+    private static Map<String, String> options(ProbedMonitor monitor, String type) {
+        Map<String, String> options = new TreeMap<>();
+        for (JsonObject p :
+                monitor.list("device-list-properties", "{'typename': '" + type + "'}")) {
+            String kind = ProbedMonitor.text(p, "type");
+            if (!kind.startsWith("child<") && !kind.startsWith("link<")) {
+                options.put(ProbedMonitor.text(p, "name"), described(p));
+            }
+        }
+        options.keySet().removeAll(SHOWN);
+        options.keySet().removeAll(ADDRESSES);
+        return options;
+    }
+
+    @Test
+    void typesHaveTheOptionsAndDefaultsOfQemus() {
+        Host.assumeProgram(QEMU);
+        Map<String, Object> expected = new TreeMap<>();
+        Map<String, Object> actual = new TreeMap<>();
+        try (ProbedMonitor ours =
+                        ProbedMonitor.start(
+                                Host.binary().toString(), "-machine", "none", "-nodefaults");
+                ProbedMonitor theirs =
+                        ProbedMonitor.start(
+                                QEMU, "-accel", "tcg", "-S", "-display", "none", "-m", "16")) {
+            List<JsonObject> devices = ours.list("qom-list-types", "{'implements': 'device'}");
+            assertFalse(devices.isEmpty());
+            for (JsonObject device : devices) {
+                String type = ProbedMonitor.text(device, "name");
+                if (!type.endsWith("-cpu")) {
+                    expected.put(type, options(theirs, type));
+                    actual.put(type, options(ours, type));
+                }
+            }
+            ours.execute("quit");
+            theirs.execute("quit");
+        }
+        expected.entrySet().removeIf(e -> e.getValue().equals(actual.get(e.getKey())));
+        actual.keySet().retainAll(expected.keySet());
+        assertEquals(expected, actual);
+    }
+}
