@@ -1,5 +1,6 @@
 package lockstep.runtime.vmstate;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -21,11 +22,28 @@ public final class LoadingCodec implements StateCodec {
     }
 
     /**
-     * Reads the content of one section.
+     * Reads the content of one section. When it is refused, an {@link StateSection#undoable undoable} one
+     * is as it was before.
      *
      * @param version the sender's version, already checked against the section's range
      */
     public void content(StateSection section, int version) throws StateException {
+        if (!section.undoable()) {
+            read(section, version);
+            return;
+        }
+        StateOutput before = new StateOutput(1024);
+        new SavingCodec(before, Description.none()).inPlace(section);
+        try {
+            read(section, version);
+        } catch (StateException | RuntimeException e) {
+            StateInput old = new StateInput(new ByteArrayInputStream(before.toByteArray()));
+            new LoadingCodec(old).read(section, section.version());
+            throw e;
+        }
+    }
+
+    private void read(StateSection section, int version) throws StateException {
         this.version = version;
         owners.clear();
         // A bus path stands in front of the name, never in front of the subsections' names.

@@ -4,7 +4,8 @@ package lockstep.runtime.vmstate;
  * One FULL section of the migration stream. Called under the machine lock while the VM is stopped.
  *
  * <p>{@link #describe} may store what it loads in the device's fields directly, but must validate each
- * value that later indexes, sizes or counts something.
+ * value that later indexes, sizes or counts something. What a refused section left half done is {@link
+ * #undoable taken back}.
  */
 public interface StateSection {
     /** The name on the wire, with the bus path in front where the bus has one. */
@@ -31,6 +32,14 @@ public interface StateSection {
     /** Whether the section is written at all. */
     default boolean needed() {
         return true;
+    }
+
+    /**
+     * Whether a device whose section is refused gets back what it had, by saving it before. Only for state
+     * that {@link #describe} reads from nowhere but the device's fields; what the kernel keeps is not.
+     */
+    default boolean undoable() {
+        return false;
     }
 
     /** Describes the section's content, both ways. */
