@@ -38,7 +38,7 @@ public final class Rtc implements IoHandler, StateSection {
 
     private static final int A_UIP = 0x80;
     private static final int A_DIVIDER = 0x70;
-    private static final int A_DIVIDER_RESET = 0x60;
+    private static final int A_DIVIDER_SLOWEST = 0x20;
     private static final int A_RATE = 0x0f;
     private static final int B_SET = 0x80;
     private static final int B_PIE = 0x40;
@@ -55,6 +55,7 @@ public final class Rtc implements IoHandler, StateSection {
 
     private static final long NS = 1_000_000_000L;
     private static final int CRYSTAL_HZ = 32_768;
+    private static final int DAY_SECONDS = 86_400;
 
     /** How long before an update UIP is set: 244 us. */
     private static final long UPDATE_WARNING = 244_000;
@@ -91,7 +92,7 @@ public final class Rtc implements IoHandler, StateSection {
         cells[A] = 0x26;
         cells[B] = B_24H;
         cells[D] = (byte) 0x80;
-        setTime(seconds);
+        setTime(seconds, 0);
         storeTime();
         machine.ports().mapIo("rtc", 0x70, 2, 0, this);
         machine.onReset(this::reset);
@@ -134,7 +135,8 @@ public final class Rtc implements IoHandler, StateSection {
     }
 
     private boolean halted() {
-        return (cells[B] & B_SET) != 0 || (cells[A] & A_DIVIDER & 0xff) >= A_DIVIDER_RESET;
+        // Divider settings beyond the three time bases count nothing or hold the chain in reset.
+        return (cells[B] & B_SET) != 0 || (cells[A] & A_DIVIDER) > A_DIVIDER_SLOWEST;
     }
 
     private long nanos() {
@@ -142,10 +144,15 @@ public final class Rtc implements IoHandler, StateSection {
         return baseSeconds * NS + now() - lastUpdate + offset;
     }
 
-    private void setTime(long seconds) {
+    /** What the divider chain has counted of the present second. */
+    private long fraction() {
+        return Math.floorMod(nanos(), NS);
+    }
+
+    private void setTime(long seconds, long fraction) {
         baseSeconds = seconds;
         lastUpdate = now();
-        offset = 0;
+        offset = fraction;
     }
 
     private int encode(int value) {
@@ -162,12 +169,7 @@ public final class Rtc implements IoHandler, StateSection {
                 LocalDateTime.ofEpochSecond(Math.floorDiv(nanos(), NS), 0, ZoneOffset.UTC);
         cells[SECONDS] = (byte) encode(t.getSecond());
         cells[MINUTES] = (byte) encode(t.getMinute());
-        if ((cells[B] & B_24H) != 0) {
-            cells[HOURS] = (byte) encode(t.getHour());
-        } else {
-            int h = t.getHour() % 12 == 0 ? 12 : t.getHour() % 12;
-            cells[HOURS] = (byte) (encode(h) | (t.getHour() >= 12 ? 0x80 : 0));
-        }
+        cells[HOURS] = (byte) encodeHour(t.getHour());
         cells[DAY_OF_WEEK] = (byte) encode(t.getDayOfWeek().getValue() % 7 + 1);
         cells[DAY] = (byte) encode(t.getDayOfMonth());
         cells[MONTH] = (byte) encode(t.getMonthValue());
@@ -175,26 +177,33 @@ public final class Rtc implements IoHandler, StateSection {
         cells[CENTURY] = (byte) encode(Math.floorMod(t.getYear(), 10_000) / 100);
     }
 
-    private int decodedHour(int cell) {
-        int raw = cells[cell] & 0xff;
+    private int encodeHour(int hour) {
         if ((cells[B] & B_24H) != 0) {
-            return decode(cell);
+            return encode(hour);
+        }
+        return encode(hour % 12 == 0 ? 12 : hour % 12) | (hour >= 12 ? 0x80 : 0);
+    }
+
+    private int decodedHour() {
+        int raw = cells[HOURS] & 0xff;
+        if ((cells[B] & B_24H) != 0) {
+            return decode(HOURS);
         }
         int h = (cells[B] & B_BINARY) != 0 ? raw & 0x7f : (raw >> 4 & 7) * 10 + (raw & 0x0f);
         return h % 12 + ((raw & 0x80) != 0 ? 12 : 0);
     }
 
-    private void loadTime() {
+    private void loadTime(long fraction) {
         // A guest may write any bits; out-of-range fields carry over as they would in mktime.
         long year = decode(CENTURY) * 100L + decode(YEAR);
         LocalDateTime t =
                 LocalDateTime.of(Math.clamp(year, 0, 9999), 1, 1, 0, 0, 0)
                         .plusMonths(Math.max(decode(MONTH), 1) - 1L)
                         .plusDays(Math.max(decode(DAY), 1) - 1L)
-                        .plusHours(decodedHour(HOURS))
+                        .plusHours(decodedHour())
                         .plusMinutes(decode(MINUTES))
                         .plusSeconds(decode(SECONDS));
-        setTime(t.toEpochSecond(ZoneOffset.UTC));
+        setTime(t.toEpochSecond(ZoneOffset.UTC), fraction);
     }
 
     private void armPeriodic() {
@@ -233,19 +242,22 @@ public final class Rtc implements IoHandler, StateSection {
         }
     }
 
-    /** The update alarm runs while an update could change a flag that the guest may look at. */
+    /** The update timer runs to the next update that could set a flag. */
     private void armUpdate() {
-        boolean wanted =
-                (cells[C] & C_UF) == 0
-                        || (cells[B] & B_AIE) != 0 && (cells[C] & C_AF) == 0
-                        || (cells[B] & B_UIE) != 0;
-        if (!wanted || halted()) {
+        if (halted()) {
             update.cancel();
             return;
         }
-        long next = now() + NS - Math.floorMod(nanos(), NS);
-        nextAlarm = next;
-        update.arm(next);
+        long next = now() + NS - fraction();
+        long wait = secondsToAlarm(Math.floorDiv(nanos(), NS));
+        nextAlarm = wait > DAY_SECONDS ? Timer.NEVER : next + (wait - 1) * NS;
+        if ((cells[C] & C_UF) == 0) {
+            update.arm(next);
+        } else if ((cells[C] & C_AF) == 0) {
+            update.arm(nextAlarm);
+        } else {
+            update.cancel();
+        }
     }
 
     private void updateTick() {
@@ -254,20 +266,33 @@ public final class Rtc implements IoHandler, StateSection {
         }
         storeTime();
         raise(C_UF, (cells[B] & B_UIE) != 0);
-        if (alarmMatches()) {
+        // Compared with the time and not with the cells, as this may run a few updates late.
+        if (Long.compareUnsigned(now(), nextAlarm) >= 0) {
             raise(C_AF, (cells[B] & B_AIE) != 0);
         }
         armUpdate();
     }
 
-    private boolean alarmMatches() {
-        return matches(SECONDS_ALARM, SECONDS)
-                && matches(MINUTES_ALARM, MINUTES)
-                && matches(HOURS_ALARM, HOURS);
+    /** Seconds from {@code present} to the alarm, from 1; more than a day when it never comes. */
+    private long secondsToAlarm(long present) {
+        long t = present + 1;
+        while (t - present <= DAY_SECONDS) {
+            int second = (int) Math.floorMod(t, (long) DAY_SECONDS);
+            if (!matches(HOURS_ALARM, encodeHour(second / 3600))) {
+                t += 3600 - second % 3600;
+            } else if (!matches(MINUTES_ALARM, encode(second / 60 % 60))) {
+                t += 60 - second % 60;
+            } else if (!matches(SECONDS_ALARM, encode(second % 60))) {
+                t++;
+            } else {
+                break;
+            }
+        }
+        return t - present;
     }
 
-    private boolean matches(int alarm, int cell) {
-        return (cells[alarm] & ALARM_ANY) == ALARM_ANY || cells[alarm] == cells[cell];
+    private boolean matches(int alarm, int value) {
+        return (cells[alarm] & ALARM_ANY) == ALARM_ANY || (cells[alarm] & 0xff) == value;
     }
 
     @Override
@@ -288,7 +313,7 @@ public final class Rtc implements IoHandler, StateSection {
                 }
                 return cells[cell] & 0xff;
             case A:
-                boolean updating = !halted() && Math.floorMod(nanos(), NS) >= NS - UPDATE_WARNING;
+                boolean updating = !halted() && fraction() >= NS - UPDATE_WARNING;
                 return cells[A] & 0x7f | (updating ? A_UIP : 0);
             case C:
                 int flags = cells[C] & 0xff;
@@ -316,7 +341,7 @@ public final class Rtc implements IoHandler, StateSection {
                 }
                 cells[cell] = (byte) value;
                 if (!halted()) {
-                    loadTime();
+                    loadTime(fraction());
                     armUpdate();
                 }
             }
@@ -340,9 +365,8 @@ public final class Rtc implements IoHandler, StateSection {
         }
         cells[A] = (byte) (value & 0x7f);
         if (was && !halted()) {
-            loadTime();
             // Leaving divider reset, the first update comes half a second later.
-            offset = NS / 2;
+            loadTime(NS / 2);
         }
         armPeriodic();
         armUpdate();
@@ -357,7 +381,8 @@ public final class Rtc implements IoHandler, StateSection {
         boolean formatChanged = ((cells[B] ^ v) & (B_BINARY | B_24H)) != 0;
         cells[B] = (byte) v;
         if (was && !halted()) {
-            loadTime();
+            // SET holds back the updates but not the divider chain.
+            loadTime(fraction());
         } else if (formatChanged && !halted()) {
             storeTime();
         }
@@ -380,6 +405,11 @@ public final class Rtc implements IoHandler, StateSection {
     @Override
     public int version() {
         return 3;
+    }
+
+    @Override
+    public boolean undoable() {
+        return true;
     }
 
     @Override
@@ -423,11 +453,13 @@ public final class Rtc implements IoHandler, StateSection {
     public void afterLoad(int version) {
         int rate = cells[A] & A_RATE;
         period = rate == 0 ? 0 : 1 << (rate <= 2 ? rate + 6 : rate - 1);
-        if (period == 0) {
+        // Deadlines that this clock does not give, of another host's clock or of none, start afresh.
+        long ahead = nextPeriodic - now();
+        if (ahead > periodNanos() || ahead < -NS || periodic.deadline() != nextPeriodic) {
             periodic.cancel();
         }
         armPeriodic();
-        if (!update.armed()) {
+        if (!update.armed() || update.deadline() - now() > (DAY_SECONDS + 1) * NS) {
             armUpdate();
         }
         irq.set((cells[C] & C_IRQF) != 0);

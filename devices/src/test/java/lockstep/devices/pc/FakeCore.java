@@ -41,6 +41,10 @@ import java.util.Optional;
 final class FakeCore implements PcCore {
     final Map<ClockType, Long> time = new HashMap<>();
     final boolean[] wires = new boolean[24];
+
+    /** How often each wire went up. */
+    final int[] rises = new int[24];
+
     final List<String> requests = new ArrayList<>();
     private final RegionMap memory = RegionMap.memory(null);
     private final RegionMap ports = RegionMap.ports();
@@ -55,6 +59,9 @@ final class FakeCore implements PcCore {
     private final HmpTable hmp = new HmpTable();
     private final RamBlock ram;
     private final Vmm vmm;
+
+    /** What the board wants to be called when its power button is pressed. */
+    Runnable powerButton = () -> {};
 
     FakeCore(long ramSize) {
         time.put(ClockType.VIRTUAL, 0L);
@@ -216,7 +223,11 @@ final class FakeCore implements PcCore {
                 fake(
                         RunControl.class,
                         (name, args) -> {
-                            requests.add(name);
+                            if (name.equals("onPowerButton")) {
+                                powerButton = (Runnable) args[0];
+                            } else {
+                                requests.add(name);
+                            }
                             return null;
                         });
         return fake(
@@ -349,7 +360,12 @@ final class FakeCore implements PcCore {
 
     @Override
     public Irq gsi(int n) {
-        return level -> wires[n] = level;
+        return level -> {
+            if (level && !wires[n]) {
+                rises[n]++;
+            }
+            wires[n] = level;
+        };
     }
 
     @Override
