@@ -32,6 +32,9 @@ public final class FloppyController implements IoHandler, StateSection {
     private static final int ST0_ABNORMAL = 0x40;
     private static final int ST0_INVALID = 0x80;
     private static final int ST0_READY_CHANGED = 0xc0;
+    /** Two sides, ready, and protected as long as there is no disk. */
+    private static final int ST3_ALWAYS = 0x68;
+
     private static final int ST1_NO_ADDRESS_MARK = 0x01;
 
     /** How many ready-change reports a reset leaves behind: one per possible drive. */
@@ -251,15 +254,29 @@ public final class FloppyController implements IoHandler, StateSection {
         return value;
     }
 
+    /** A command byte without the option bits that the data sheets allow it; MFM, MT, SK, LOCK. */
+    private static int operation(int command) {
+        int options =
+                switch (command & 0x1f) {
+                    case 0x05, 0x06, 0x0c, 0x11, 0x16, 0x19, 0x1d -> 0xe0;
+                    case 0x09 -> 0xc0;
+                    case 0x02, 0x0a, 0x0d -> 0x40;
+                    case 0x14 -> 0x80;
+                    default -> 0;
+                };
+        return command & ~options;
+    }
+
     /** Parameter bytes that follow a command byte: 82078 section 5.1. */
     private static int parameters(int command) {
-        return switch (command & 0x1f) {
+        return switch (operation(command)) {
             case 0x02, 0x05, 0x06, 0x09, 0x0c, 0x11, 0x16, 0x19, 0x1d -> 8;
-            case 0x03, 0x0f -> 2;
-            case 0x04, 0x07, 0x0a, 0x12 -> 1;
-            case 0x0d -> 5;
+            case 0x03, 0x0f, 0x17, 0x8f, 0xcf -> 2;
+            case 0x04, 0x07, 0x0a, 0x12, 0x33 -> 1;
+            case 0x0d, 0x8e -> 5;
             case 0x13 -> 3;
-            default -> command == 0x8e ? 5 : 0;
+            case 0x4e -> 17;
+            default -> 0;
         };
     }
 
@@ -282,11 +299,7 @@ public final class FloppyController implements IoHandler, StateSection {
     }
 
     private void execute(int command) {
-        if (command == 0x8e) {
-            idle();
-            return;
-        }
-        switch (command & 0x1f) {
+        switch (operation(command)) {
             case 0x02, 0x05, 0x06, 0x09, 0x0a, 0x0c, 0x0d, 0x11, 0x16, 0x19, 0x1d -> {
                 dor = dor & ~1 | fifo[1] & 1;
                 emptyDrive();
@@ -300,7 +313,7 @@ public final class FloppyController implements IoHandler, StateSection {
                 dor = dor & ~1 | fifo[1] & 1;
                 Drive d = selected();
                 d.head = fifo[1] >> 2 & 1;
-                reply((d.track == 0 ? 0x10 : 0) | d.head << 2 | dor & 1 | 0x28);
+                reply((d.track == 0 ? 0x10 : 0) | d.head << 2 | dor & 1 | ST3_ALWAYS);
             }
             case 0x07 -> {
                 dor = dor & ~1 | fifo[1] & 1;
@@ -309,10 +322,18 @@ public final class FloppyController implements IoHandler, StateSection {
             }
             case 0x08 -> senseInterrupt();
             case 0x0e -> dumpRegisters();
-            case 0x0f -> {
+            case 0x0f, 0x8f, 0xcf -> {
                 dor = dor & ~1 | fifo[1] & 1;
-                // The head has nothing to find its track by; it stays where it is.
-                selected().head = fifo[1] >> 2 & 1;
+                Drive d = selected();
+                d.head = fifo[1] >> 2 & 1;
+                // The present cylinder number counts the steps, whatever the head finds there.
+                int steps = fifo[2] & 0xff;
+                d.track =
+                        switch (command) {
+                            case 0x8f -> Math.max(d.track - steps, 0);
+                            case 0xcf -> Math.min(d.track + steps, 0xff);
+                            default -> steps;
+                        };
                 seekEnd();
             }
             case 0x10 -> reply(0x90);
@@ -331,7 +352,15 @@ public final class FloppyController implements IoHandler, StateSection {
                 lock = (command & 0x80) != 0 ? 1 : 0;
                 reply(lock << 4);
             }
+            case 0x17 -> {
+                powerDown = fifo[1] & 0xff;
+                reply(powerDown);
+            }
             case 0x18 -> reply(0x41);
+            case 0x2e -> saveRegisters();
+            // What an option or a drive specification says matters to no drive here.
+            case 0x33, 0x8e -> idle();
+            case 0x4e -> restoreRegisters();
             default -> reply(ST0_INVALID);
         }
     }
@@ -382,6 +411,40 @@ public final class FloppyController implements IoHandler, StateSection {
                 precompensation);
     }
 
+    private void saveRegisters() {
+        reply(
+                0,
+                0,
+                drives[0].track,
+                drives[1].track,
+                0,
+                0,
+                timer0,
+                timer1,
+                selected().sector,
+                lock << 7 | selected().perpendicular << 2,
+                config,
+                precompensation,
+                powerDown,
+                0,
+                0);
+    }
+
+    /** Takes what {@link #saveRegisters} gave; its fifteen bytes follow two of which nothing is kept. */
+    private void restoreRegisters() {
+        drives[0].track = fifo[3] & 0xff;
+        drives[1].track = fifo[4] & 0xff;
+        timer0 = fifo[7] & 0x0f;
+        timer1 = fifo[8] & 0x7f;
+        selected().sector = fifo[9] & 0xff;
+        lock = fifo[10] >> 7 & 1;
+        selected().perpendicular = fifo[10] >> 2 & 0x0f;
+        config = fifo[11] & 0xff;
+        precompensation = fifo[12] & 0xff;
+        powerDown = fifo[13] & 0xff;
+        idle();
+    }
+
     private void reply(int... bytes) {
         for (int i = 0; i < bytes.length; i++) {
             fifo[i] = (byte) bytes[i];
@@ -399,6 +462,11 @@ public final class FloppyController implements IoHandler, StateSection {
     @Override
     public int version() {
         return 2;
+    }
+
+    @Override
+    public boolean undoable() {
+        return true;
     }
 
     @Override
