@@ -18,6 +18,8 @@ public final class Keyboard implements StateSection {
     private static final int ENABLE = 0xf4;
     private static final int DISABLE = 0xf5;
     private static final int DEFAULTS = 0xf6;
+    private static final int ALL_TYPEMATIC = 0xfa;
+    private static final int MAKE_BREAK_KEY = 0xfc;
     private static final int RESET = 0xff;
 
     /** Scan code set 2 to set 1, as the controller translates (IBM PS/2 reference, "Scan codes"). */
@@ -100,7 +102,7 @@ public final class Keyboard implements StateSection {
 
     private void command(int value) {
         switch (value) {
-            case 0x00 -> queue.answer(ACK);
+            case 0x00, ALL_TYPEMATIC -> queue.answer(ACK);
             case 0x05 -> queue.answer(RESEND);
             case IDENTIFY -> {
                 // An MF2 keyboard; the controller translates its id like any code.
@@ -115,7 +117,7 @@ public final class Keyboard implements StateSection {
                 scanning = true;
                 queue.answer(ACK);
             }
-            case SCAN_CODE_SET, SET_LEDS, SET_RATE -> {
+            case SCAN_CODE_SET, SET_LEDS, SET_RATE, MAKE_BREAK_KEY -> {
                 queue.command = value;
                 queue.answer(ACK);
             }
@@ -180,6 +182,11 @@ public final class Keyboard implements StateSection {
     @Override
     public int minimumVersion() {
         return 2;
+    }
+
+    @Override
+    public boolean undoable() {
+        return true;
     }
 
     @Override
