@@ -90,6 +90,10 @@ public final class PmRegisters {
         if ((enable & TIMER_STATUS) == 0 || (status() & TIMER_STATUS) != 0) {
             return Timer.NEVER;
         }
+        if (overflowTime / TIMER_HZ >= Long.MAX_VALUE / NS) {
+            // Only a damaged stream says so; the product would wrap into the past, again and again.
+            return Timer.NEVER;
+        }
         // Rounded up, or the alarm would find the tick not yet reached.
         return overflowTime / TIMER_HZ * NS
                 + (overflowTime % TIMER_HZ * NS + TIMER_HZ - 1) / TIMER_HZ;

@@ -309,6 +309,11 @@ public final class PowerManagement extends PciFunction {
     }
 
     @Override
+    public boolean undoable() {
+        return true;
+    }
+
+    @Override
     public void describe(StateCodec c) throws StateException {
         describePci("parent_obj", c);
         pm.describeEvents(c);

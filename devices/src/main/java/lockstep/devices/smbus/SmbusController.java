@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 
 /**
- * The host controller's sixteen registers (64 bytes of ports). A transaction is carried out while the
- * guest writes START, so a guest never sees the controller busy.
+ * The host controller's sixteen registers (64 bytes of ports). A transaction is carried out when the guest
+ * has seen the controller busy once, as firmware waits for that; with interrupts, at once.
  */
 public final class SmbusController implements IoHandler {
     private static final int STATUS = 0x00;
@@ -23,10 +23,13 @@ public final class SmbusController implements IoHandler {
     private static final int BLOCK_DATA = 0x07;
     private static final int AUX_CONTROL = 0x0d;
 
+    private static final int STATUS_BUSY = 0x01;
     private static final int STATUS_INTERRUPT = 0x02;
     private static final int STATUS_DEVICE_ERROR = 0x04;
+    private static final int STATUS_FAILED = 0x10;
     private static final int CONTROL_START = 0x40;
     private static final int CONTROL_KILL = 0x02;
+    private static final int CONTROL_INTERRUPT = 0x01;
     private static final int AUX_BLOCK_BUFFER = 0x02;
     private static final int BLOCK_MAX = 32;
 
@@ -78,8 +81,14 @@ public final class SmbusController implements IoHandler {
     public long read(long offset, int size) {
         switch ((int) offset) {
             case STATUS:
-                return status;
+                int seen = status;
+                if (startOnStatusRead) {
+                    transact();
+                }
+                return seen;
             case CONTROL:
+                // Also the way back to the first byte of the block.
+                index = 0;
                 return control;
             case COMMAND:
                 return command;
@@ -104,14 +113,8 @@ public final class SmbusController implements IoHandler {
     public void write(long offset, int size, long value) {
         int v = (int) value & 0xff;
         switch ((int) offset) {
-            case STATUS -> status &= ~v;
-            case CONTROL -> {
-                control = v & ~(CONTROL_START | CONTROL_KILL);
-                index = 0;
-                if ((v & CONTROL_START) != 0) {
-                    transact(v >> 2 & 7);
-                }
-            }
+            case STATUS -> status &= ~v | STATUS_BUSY;
+            case CONTROL -> writeControl(v);
             case COMMAND -> command = v;
             case ADDRESS -> address = v;
             case DATA0 -> data0 = v;
@@ -136,7 +139,25 @@ public final class SmbusController implements IoHandler {
         return null;
     }
 
-    private void transact(int protocol) {
+    private void writeControl(int value) {
+        control = value & ~CONTROL_START;
+        index = 0;
+        if ((value & CONTROL_KILL) != 0) {
+            startOnStatusRead = false;
+            status = status & ~STATUS_BUSY | STATUS_FAILED;
+        } else if ((value & CONTROL_START) != 0) {
+            if ((value & CONTROL_INTERRUPT) != 0) {
+                transact();
+            } else {
+                startOnStatusRead = true;
+                status |= STATUS_BUSY;
+            }
+        }
+    }
+
+    private void transact() {
+        startOnStatusRead = false;
+        int protocol = control >> 2 & 7;
         SpdEeprom s = slave();
         boolean reading = (address & 1) != 0;
         boolean known = true;
@@ -166,12 +187,15 @@ public final class SmbusController implements IoHandler {
                 }
                 case 5 -> {
                     s.select(command);
+                    // The count goes first, and to such a device it is a byte like any other.
                     if (reading) {
-                        data0 = BLOCK_MAX;
-                        for (int i = 0; i < BLOCK_MAX; i++) {
+                        int count = s.next();
+                        data0 = count > BLOCK_MAX ? 0 : count;
+                        for (int i = 0; i < data0; i++) {
                             block[i] = s.next();
                         }
                     } else {
+                        s.store(data0);
                         for (int i = 0; i < Math.min(data0, BLOCK_MAX); i++) {
                             s.store(block[i]);
                         }

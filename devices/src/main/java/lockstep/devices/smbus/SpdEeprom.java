@@ -78,6 +78,11 @@ public final class SpdEeprom implements StateSection {
     }
 
     @Override
+    public boolean undoable() {
+        return true;
+    }
+
+    @Override
     public void describe(StateCodec c) throws StateException {
         c.struct(
                 "smbusdev",
