@@ -32,6 +32,7 @@ public final class FloppyController implements IoHandler, StateSection {
     private static final int ST0_ABNORMAL = 0x40;
     private static final int ST0_INVALID = 0x80;
     private static final int ST0_READY_CHANGED = 0xc0;
+
     /** Two sides, ready, and protected as long as there is no disk. */
     private static final int ST3_ALWAYS = 0x68;
 

@@ -453,7 +453,8 @@ public final class Rtc implements IoHandler, StateSection {
     public void afterLoad(int version) {
         int rate = cells[A] & A_RATE;
         period = rate == 0 ? 0 : 1 << (rate <= 2 ? rate + 6 : rate - 1);
-        // Deadlines that this clock does not give, of another host's clock or of none, start afresh.
+        // Deadlines that this clock does not give, of another host's clock or of none, start
+        // afresh.
         long ahead = nextPeriodic - now();
         if (ahead > periodNanos() || ahead < -NS || periodic.deadline() != nextPeriodic) {
             periodic.cancel();
