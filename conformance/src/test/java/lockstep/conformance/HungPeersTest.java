@@ -377,10 +377,16 @@ final class HungPeersTest {
         }
 
         @Override
-        public void close() throws Exception {
+        public void close() throws IOException {
             process.process().destroyForcibly();
             for (AutoCloseable peer : peers) {
-                peer.close();
+                try {
+                    peer.close();
+                } catch (IOException | RuntimeException e) {
+                    throw e;
+                } catch (Exception e) {
+                    throw new IOException(e);
+                }
             }
             monitor.close();
         }

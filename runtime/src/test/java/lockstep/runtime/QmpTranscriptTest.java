@@ -397,8 +397,8 @@ final class QmpTranscriptTest {
             {
                 secret.formatted(",'file':'/nonexistent/x'"),
                 generic(
-                        "Unable to read /nonexistent/x: Failed to open file “/nonexistent/x”: No"
-                                + " such file or directory")
+                        "Unable to read /nonexistent/x: Failed to open file"
+                                + " \\u201C/nonexistent/x\\u201D: No such file or directory")
             },
             {
                 "{'execute':'migrate-set-parameters','arguments':{'announce-step':0}}",

@@ -1,8 +1,8 @@
 package lockstep.devices.pc;
 
-import lockstep.api.ShutdownCause;
 import lockstep.api.IsaParallelOptions;
 import lockstep.api.IsaSerialOptions;
+import lockstep.api.ShutdownCause;
 import lockstep.api.VgaOptions;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
@@ -49,9 +49,9 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.QomProperty;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -354,7 +354,12 @@ public final class PcMachine implements Machine, PcBoard {
         object("kvm-i8259", Map.of("elcr_addr", "1233", "elcr_mask", "222", "iobase", "160"));
         if (vga) {
             VgaOptions options =
-                    VgaOptions.builder().addr("02.0").romsize(65536L).xres(1280L).yres(800L).build();
+                    VgaOptions.builder()
+                            .addr("02.0")
+                            .romsize(65536L)
+                            .xres(1280L)
+                            .yres(800L)
+                            .build();
             String address = PciDevice.address(2 << 3);
             pluggable(
                     VgaDevices.TYPE,
@@ -446,7 +451,8 @@ public final class PcMachine implements Machine, PcBoard {
     /** The same with what differs from the type's defaults, as text, and what it tells itself. */
     private String object(String type, Map<String, String> given, QomProperty... own) {
         ObjectTree tree = core.vmm().objects();
-        return tree.addUnattached(type, BuiltinParts.of(tree, type, null, null, given, List.of(own)))
+        return tree.addUnattached(
+                        type, BuiltinParts.of(tree, type, null, null, given, List.of(own)))
                 .path();
     }
 

@@ -49,11 +49,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
     public List<QomProperty> properties() {
         List<QomProperty> all = new ArrayList<>(properties);
         all.add(QomProperty.of("addr", "int32", () -> (long) function.devfn()));
-        all.add(
-                QomProperty.of(
-                        "legacy-addr",
-                        "str",
-                        () -> address(function.devfn())));
+        all.add(QomProperty.of("legacy-addr", "str", () -> address(function.devfn())));
         return all;
     }
 

@@ -14,7 +14,6 @@ import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
-import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;

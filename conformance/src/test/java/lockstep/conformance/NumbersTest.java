@@ -1,0 +1,458 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import lockstep.qmp.JsonPrinter;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
+
+/**
+ * Numbers and sizes that no one should give, wherever a user can give one: the installed QEMU and this
+ * program say the same, but for what {@link #KEPT} lists with its reason. {@code -Dnumbers=all} starts the
+ * programs with every value in every option instead of with a sample.
+ */
+@Tag("qemu")
+@Timeout(value = 1200, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+final class NumbersTest {
+    private static final String QEMU = "qemu-system-x86_64";
+    private static final int SAMPLE = 40;
+
+    private static final List<String> TEXTS =
+            List.of(
+                    "0",
+                    "-1",
+                    "1.5",
+                    "0x10",
+                    "010",
+                    "1e3",
+                    "1k",
+                    "1M",
+                    "1P",
+                    "16E",
+                    "8E",
+                    "7.99E",
+                    "9223372036854775807",
+                    "9223372036854775808",
+                    "18446744073709551615",
+                    "18446744073709551616",
+                    "99999999999999999999",
+                    "",
+                    " 1",
+                    "+1",
+                    "1kk",
+                    "0.1",
+                    "1.0000001k",
+                    "nan",
+                    "1B",
+                    "4294967295",
+                    "4294967296",
+                    "65535",
+                    "65536",
+                    "2147483648",
+                    "-9223372036854775808",
+                    "0x",
+                    "08");
+
+    private static final List<String> NUMBERS =
+            List.of(
+                    "0",
+                    "-1",
+                    "1.5",
+                    "1e3",
+                    "9223372036854775807",
+                    "9223372036854775808",
+                    "18446744073709551615",
+                    "18446744073709551616",
+                    "-9223372036854775808",
+                    "-9223372036854775809",
+                    "255",
+                    "256",
+                    "65535",
+                    "65536",
+                    "2147483648",
+                    "4294967295",
+                    "4294967296",
+                    "1e400",
+                    "'1'",
+                    "null",
+                    "true",
+                    "[]");
+
+    /** Options of the command line; {@code {}} stands for the value. */
+    private static final List<String> OPTIONS =
+            List.of(
+                    "-m {}",
+                    "-m size={}",
+                    "-m 64,slots={}",
+                    "-m 64,maxmem={}",
+                    "-smp {}",
+                    "-smp 1,sockets={}",
+                    "-smp 1,cores={}",
+                    "-smp 1,maxcpus={}",
+                    "-boot menu={}",
+                    "-boot splash-time={}",
+                    "-boot reboot-timeout={}",
+                    "-boot strict={}",
+                    "-rtc base={}",
+                    "-rtc clock={}",
+                    "-rtc driftfix={}",
+                    "-global e1000.addr={}",
+                    "-uuid {}",
+                    "-add-fd fd={},set=1",
+                    "-msg timestamp={}",
+                    "-vga {}",
+                    "-trace {}",
+                    "-accel tcg,tb-size={}",
+                    "-qmp tcp:127.0.0.1:{}",
+                    "-monitor tcp:127.0.0.1:{},server,nowait",
+                    "-chardev socket,id=c,host=127.0.0.1,port={},server=on,wait=off",
+                    "-chardev socket,id=c,host=127.0.0.1,port=0,to={},server=on,wait=off",
+                    "-chardev socket,id=c,fd={}",
+                    "-chardev udp,id=c,host=127.0.0.1,port={}",
+                    "-chardev ringbuf,id=c,size={}",
+                    "-object memory-backend-ram,id=m,size={}",
+                    "-object memory-backend-ram,id=m,size=1M,prealloc-threads={}",
+                    "-object memory-backend-file,id=m,mem-path=memory,size={}",
+                    "-object iothread,id=i,poll-max-ns={}",
+                    "-object iothread,id=i,aio-max-batch={}",
+                    "-netdev hubport,id=n,hubid={}",
+                    "-netdev tap,id=n,fd={}",
+                    "-netdev hubport,id=n,hubid=0 -object filter-buffer,id=f,netdev=n,interval={}",
+                    "-netdev hubport,id=n,hubid=0"
+                            + " -object filter-dump,id=f,netdev=n,file=dump,maxlen={}",
+                    "-blockdev null-co,node-name=n,size={}",
+                    "-blockdev null-co,node-name=n,latency-ns={}",
+                    "-blockdev null-co,node-name=n,read-zeroes={}",
+                    "-blockdev raw,node-name=n,file.driver=null-co,size={}",
+                    "-blockdev raw,node-name=n,file.driver=null-co,offset={}",
+                    "-blockdev qcow2,node-name=n,file.driver=file,file.filename=d.qcow2,"
+                            + "l2-cache-size={}",
+                    "-blockdev qcow2,node-name=n,file.driver=file,file.filename=d.qcow2,"
+                            + "refcount-cache-size={}",
+                    "-blockdev qcow2,node-name=n,file.driver=file,file.filename=d.qcow2,"
+                            + "l2-cache-entry-size={}",
+                    "-blockdev qcow2,node-name=n,file.driver=file,file.filename=d.qcow2,"
+                            + "cache-clean-interval={}",
+                    "-blockdev"
+                        + " nbd,node-name=n,server.type=inet,server.host=127.0.0.1,server.port={}",
+                    "-drive if=none,id=d,driver=null-co,index={}",
+                    "-drive if=none,id=d,driver=null-co,read-only={}",
+                    "-drive if=none,id=d,file=d.qcow2,format=qcow2,l2-cache-size={}",
+                    "-drive if=none,id=d,file=d.qcow2,format=qcow2,cache-clean-interval={}",
+                    "-drive if=none,id=d,file=nbd:127.0.0.1:{}");
+
+    /** Lines of the human monitor, each with the one that undoes it. */
+    private static final Map<String, String> LINES = lines();
+
+    private static Map<String, String> lines() {
+        Map<String, String> lines = new LinkedHashMap<>();
+        for (String object :
+                List.of(
+                        "memory-backend-ram,id=x,size={}",
+                        "memory-backend-ram,id=x,size=1M,prealloc-threads={}",
+                        "memory-backend-memfd,id=x,size=1M,hugetlb=on,hugetlbsize={}",
+                        "iothread,id=x,poll-max-ns={}",
+                        "iothread,id=x,poll-grow={}",
+                        "iothread,id=x,poll-shrink={}",
+                        "filter-buffer,id=x,netdev=n1,interval={}",
+                        "filter-dump,id=x,netdev=n1,file=/dev/null,maxlen={}",
+                        "filter-mirror,id=x,netdev=n1,outdev=c1,vnet_hdr_support={}")) {
+            lines.put("object_add " + object, "object_del x");
+        }
+        for (String drive :
+                List.of(
+                        "file=d.qcow2,format=qcow2,l2-cache-size={}",
+                        "file=d.qcow2,format=qcow2,refcount-cache-size={}",
+                        "file=d.qcow2,format=qcow2,l2-cache-entry-size={}",
+                        "file=d.qcow2,format=qcow2,cache-clean-interval={}",
+                        "file=d.qcow2,format=raw,offset={}",
+                        "file=d.qcow2,format=raw,size={}",
+                        "file=d.qcow2,format=raw,index={}")) {
+            lines.put("drive_add 0 if=none,id=x," + drive, "drive_del x");
+        }
+        lines.put("netdev_add hubport,id=x,hubid={}", "netdev_del x");
+        for (String line :
+                List.of(
+                        "balloon {}",
+                        "cpu {}",
+                        "i {}",
+                        "i /b {}",
+                        "o {} 1",
+                        "o /b 1 {}",
+                        "x {}",
+                        "x /{}x 0",
+                        "xp {}",
+                        "xp /{}x 0",
+                        "print {}",
+                        "p /x {}",
+                        "p /c {}",
+                        "p /d {}",
+                        "p /o {}",
+                        "sum {} 1",
+                        "gva2gpa {}",
+                        "gpa2hva {}",
+                        "nmi {}",
+                        "boot_set {}",
+                        "migrate_set_parameter downtime-limit {}",
+                        "migrate_set_parameter max-bandwidth {}",
+                        "migrate_set_parameter multifd-channels {}",
+                        "migrate_set_parameter x-checkpoint-delay {}",
+                        "migrate_set_parameter announce-rounds {}",
+                        "migrate_set_capability x-colo {}",
+                        "migrate_incoming tcp:127.0.0.1:{}",
+                        "info registers {}",
+                        "info lapic {}",
+                        "ringbuf_read r1 {}",
+                        "block_job_set_speed none {}",
+                        "set_link n1 {}",
+                        "qom-set /objects/i1 poll-max-ns {}",
+                        "qom-set /objects/i1 aio-max-batch {}",
+                        "device_del {}",
+                        "netdev_del {}",
+                        "drive_del {}",
+                        "getfd {}",
+                        "closefd {}")) {
+            lines.put(line, "");
+        }
+        return lines;
+    }
+
+    /**
+     * Where the two are meant to differ.
+     *
+     * @param request what was asked, as a regular expression
+     * @param theirs QEMU's answer, likewise
+     * @param ours ours, likewise
+     * @param reason why
+     */
+    private record Kept(Pattern request, Pattern theirs, Pattern ours, String reason) {
+        static Kept of(String request, String theirs, String ours, String reason) {
+            return new Kept(
+                    Pattern.compile(request),
+                    Pattern.compile(theirs),
+                    Pattern.compile(ours),
+                    reason);
+        }
+
+        boolean covers(String asked, String said, String answered) {
+            return request.matcher(asked).find()
+                    && theirs.matcher(said).find()
+                    && ours.matcher(answered).find();
+        }
+    }
+
+    private static final String LATER = "the installed QEMU is older than the one that is followed";
+    private static final String NO_WRAPPING =
+            "QEMU takes the lower bits of a number that is too large, or stops itself";
+
+    private static final String NOT_THERE = "this program says that it does not have this";
+
+    private static final List<Kept> KEPT =
+            List.of(
+                    Kept.of("", "", "is out of range for parameter", LATER),
+                    Kept.of("-m .*0x10|object_add .*(size=0x)", "", "expects size", LATER),
+                    Kept.of("maxmem=", "last:1", "hot-plug .* is not supported", NOT_THERE),
+                    Kept.of("-smp", "Deprecated CPU topology", "greater than zero", LATER),
+                    Kept.of("-smp", "", "Invalid SMP CPUs", NO_WRAPPING),
+                    Kept.of("-add-fd", "", "fd is not valid|fd option", NO_WRAPPING),
+                    Kept.of(":|port=", "", "Servname not supported|Invalid port", NO_WRAPPING),
+                    Kept.of("size=", "", "size of ringbuf chardev must be", NO_WRAPPING),
+                    Kept.of("memory-backend-", "", "multiple of 4 KiB|is too small for", LATER),
+                    Kept.of("", "' is unexpected", "", LATER),
+                    Kept.of(
+                            "",
+                            "",
+                            "is not (supported|implemented) by this|does not accept value"
+                                    + "|not compiled into|is not available",
+                            NOT_THERE));
+
+    @TempDir Path directory;
+    private final Map<String, String> different = new TreeMap<>();
+
+    @BeforeEach
+    void needsQemu() {
+        Host.assumeProgram(QEMU);
+        Host.assumeProgram("qemu-img");
+        Host.run("qemu-img", "create", "-q", "-f", "qcow2", directory + "/d.qcow2", "64M");
+    }
+
+    private void compare(String request, String theirs, String ours) {
+        if (!theirs.equals(ours) && KEPT.stream().noneMatch(k -> k.covers(request, theirs, ours))) {
+            different.put(request, ours + " instead of " + theirs);
+        }
+    }
+
+    // ---- the command line
+
+    /** Ends with an error in any case: the last option is wrong, so that nobody has to be stopped. */
+    private String run(String program, String option) throws IOException, InterruptedException {
+        List<String> command =
+                new ArrayList<>(
+                        List.of(program, "-machine", "none", "-nodefaults", "-display", "none"));
+        for (String one : option.split(" (?=-[a-z]+ )")) {
+            command.addAll(List.of(one.split(" ", 2)));
+        }
+        command.addAll(List.of("-incoming", "last:1"));
+        Files.deleteIfExists(directory.resolve("memory"));
+        Path output = directory.resolve("output");
+        Process p =
+                new ProcessBuilder(command)
+                        .directory(directory.toFile())
+                        .redirectInput(Path.of("/dev/null").toFile())
+                        .redirectOutput(output.toFile())
+                        .redirectErrorStream(true)
+                        .start();
+        if (!p.waitFor(60, TimeUnit.SECONDS)) {
+            p.destroyForcibly();
+            throw new AssertionError(command + " runs; it printed " + Host.text(output));
+        }
+        String name = Path.of(program).getFileName() + ": ";
+        return p.exitValue() + " " + Host.text(output).replace(name, "").strip();
+    }
+
+    @Test
+    void commandLine() throws IOException, InterruptedException {
+        List<String> all = new ArrayList<>();
+        OPTIONS.forEach(o -> TEXTS.forEach(t -> all.add(o.replace("{}", t))));
+        if (!"all".equals(System.getProperty("numbers"))) {
+            long seed = Long.getLong("numbers.seed", System.nanoTime());
+            System.out.println("-Dnumbers.seed=" + seed);
+            Collections.shuffle(all, new Random(seed));
+            all.subList(SAMPLE, all.size()).clear();
+        }
+        for (String option : all) {
+            compare(option, run(QEMU, option), run(Host.binary().toString(), option));
+        }
+        assertEquals(Map.of(), different);
+    }
+
+    // ---- the monitors
+
+    private static ProbedMonitor start(String program) {
+        return ProbedMonitor.start(
+                program,
+                "-machine",
+                "none",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-S",
+                "-netdev",
+                "hubport,id=n1,hubid=0",
+                "-chardev",
+                "null,id=c1",
+                "-chardev",
+                "ringbuf,id=r1,size=64",
+                "-object",
+                "iothread,id=i1");
+    }
+
+    private String human(ProbedMonitor monitor, String line) {
+        String quoted = JsonPrinter.compact(new JsonString(line.replace("d.qcow2", image())));
+        JsonValue answer =
+                monitor.answer("human-monitor-command", "{'command-line': " + quoted + "}");
+        return answer instanceof JsonString s
+                ? s.value().replace("\r\n", "\n").strip()
+                : answer.toString();
+    }
+
+    private String image() {
+        return directory + "/d.qcow2";
+    }
+
+    @Test
+    void humanMonitor() {
+        try (ProbedMonitor theirs = start(QEMU);
+                ProbedMonitor ours = start(Host.binary().toString())) {
+            LINES.forEach(
+                    (template, undo) -> {
+                        for (String text : TEXTS) {
+                            String line = template.replace("{}", text);
+                            List<String> answers = new ArrayList<>();
+                            for (ProbedMonitor monitor : List.of(theirs, ours)) {
+                                answers.add(human(monitor, line));
+                                if (!undo.isEmpty()) {
+                                    human(monitor, undo);
+                                }
+                            }
+                            compare(line, answers.getFirst(), answers.getLast());
+                        }
+                    });
+        }
+        assertEquals(Map.of(), different);
+    }
+
+    /** Every integer of every argument of every command that the schema of this program knows. */
+    @Test
+    void qmpArguments() {
+        try (ProbedMonitor theirs = start(QEMU);
+                ProbedMonitor ours = start(Host.binary().toString())) {
+            QmpNumbers numbers = new QmpNumbers(ours.list("query-qmp-schema", ""));
+            Set<String> known = new LinkedHashSet<>();
+            theirs.list("query-commands", "")
+                    .forEach(c -> known.add(ProbedMonitor.text(c, "name")));
+            for (QmpNumbers.Place place : numbers.places()) {
+                if (!known.contains(place.command())) {
+                    continue;
+                }
+                for (String number : NUMBERS) {
+                    String arguments = place.arguments(number);
+                    List<String> answers = new ArrayList<>();
+                    for (ProbedMonitor monitor : List.of(theirs, ours)) {
+                        JsonValue answer = monitor.answer(place.command(), arguments);
+                        answers.add(
+                                ProbedMonitor.failed(answer)
+                                        ? answer.toString()
+                                        : "fine"); // What it returns is for other tests.
+                        undo(monitor, place.command());
+                    }
+                    compare(
+                            place.command() + " " + arguments,
+                            answers.getFirst(),
+                            answers.getLast());
+                }
+            }
+        }
+        assertEquals(Map.of(), different);
+    }
+
+    private static final Map<String, String> UNDO =
+            Map.of(
+                    "object-add", "object-del {'id': 'x'}",
+                    "netdev_add", "netdev_del {'id': 'x'}",
+                    "chardev-add", "chardev-remove {'id': 'x'}",
+                    "blockdev-add", "blockdev-del {'node-name': 'x'}",
+                    "nbd-server-start", "nbd-server-stop",
+                    "migrate-set-parameters", "query-name");
+
+    private static void undo(ProbedMonitor monitor, String command) {
+        String undo = UNDO.getOrDefault(command, "");
+        if (!undo.isEmpty()) {
+            int space = undo.indexOf(' ');
+            monitor.answer(
+                    space < 0 ? undo : undo.substring(0, space),
+                    space < 0 ? "" : undo.substring(space + 1));
+        }
+    }
+}
