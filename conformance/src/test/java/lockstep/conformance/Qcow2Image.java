@@ -10,6 +10,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 
 /**
  * The structure of an undamaged qcow2 image: which bytes are metadata, and which field each of them
@@ -367,6 +368,18 @@ final class Qcow2Image {
         return all;
     }
 
+    /** Whether a first-level table still names this second-level table; one that was copied is free for data. */
+    private boolean isNamed(Range table, byte[] after) {
+        ByteBuffer image = ByteBuffer.wrap(after);
+        int active = (int) image.getLong(40);
+        List<Range> firsts = new ArrayList<>(ranges);
+        firsts.add(new Range(Kind.L1, active, active + 8 * image.getInt(36)));
+        return firsts.stream()
+                .filter(r -> r.kind == Kind.L1 || r.kind == Kind.INACTIVE_L1)
+                .flatMapToInt(r -> IntStream.iterate(r.start, at -> at < r.end, at -> at + 8))
+                .anyMatch(at -> (image.getLong(at) & OFFSET) == table.start);
+    }
+
     /**
      * What was written onto metadata that no writer of guest data may have changed, one line for each
      * range; empty when all is whole. Tables whose entries change in normal work may not hold guest
@@ -384,7 +397,8 @@ final class Qcow2Image {
             }
             boolean whole =
                     switch (range.kind) {
-                        case REFCOUNT, L2 -> holdsNoData(was, is);
+                        case REFCOUNT -> holdsNoData(was, is);
+                        case L2 -> holdsNoData(was, is) || !isNamed(range, after);
                         case REFCOUNT_TABLE, L1 -> holdsNoData(was, is) && keepsEntries(was, is);
                         case INACTIVE_L2, BITMAP_TABLE -> true;
                         default -> Arrays.equals(was, is);

@@ -41,6 +41,11 @@ record BitmapDirectory(List<Table> tables) {
         }
     }
 
+    /** The bits of one bitmap. */
+    private interface Content {
+        void check() throws BlockException;
+    }
+
     private static BlockException bad(String message) {
         return new BlockException(Errno.EINVAL, message);
     }
@@ -52,14 +57,13 @@ record BitmapDirectory(List<Table> tables) {
         }
         long size = header.bitmapDirectoryBytes();
         if (size == 0) {
-            throw bad("Requested bitmap_directory_size is zero");
-        }
-        if (header.bitmapDirectoryOffset() == 0) {
-            throw bad("Requested bitmap_directory_offset is zero");
+            throw bad("Requested bitmap directory size is zero");
         }
         MemorySegment bytes = Arena.ofAuto().allocate(size);
         file.readUpTo(header.bitmapDirectoryOffset(), bytes);
         List<Table> tables = new ArrayList<>();
+        // The list as a whole is looked at before what it names, as in QEMU.
+        List<Content> contents = new ArrayList<>();
         Set<String> names = new HashSet<>();
         int found = 0;
         for (long at = 0; at < size; ) {
@@ -88,7 +92,8 @@ record BitmapDirectory(List<Table> tables) {
                 throw bad("Bitmap '" + name + "' doesn't satisfy the constraints");
             }
             if ((entry.get(Qcow2Header.BE32, 12) & IN_USE) == 0) {
-                checkTable(file, header, table, entry.get(ValueLayout.JAVA_BYTE, 17), name);
+                int granularity = entry.get(ValueLayout.JAVA_BYTE, 17);
+                contents.add(() -> checkTable(file, header, table, granularity, name));
             }
             if (!names.add(name)) {
                 throw bad("Bitmap already exists: " + name);
@@ -98,6 +103,9 @@ record BitmapDirectory(List<Table> tables) {
         }
         if (found < header.bitmapCount()) {
             throw bad("Less bitmaps found than specified in header extension");
+        }
+        for (Content content : contents) {
+            content.check();
         }
         return new BitmapDirectory(List.copyOf(tables));
     }
@@ -115,7 +123,6 @@ record BitmapDirectory(List<Table> tables) {
                 && granularity >= GRANULARITY_BITS_MIN
                 && granularity <= GRANULARITY_BITS_MAX
                 && (flags & ~KNOWN_FLAGS) == 0
-                && nameLength > 0
                 && nameLength <= NAME_MAX
                 && type == DIRTY_TRACKING
                 && bytes <= BYTES_MAX

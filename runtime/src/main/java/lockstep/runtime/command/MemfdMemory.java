@@ -46,15 +46,15 @@ final class MemfdMemory extends MemoryObject {
         MemoryBackendMemfdProperties p = options.data();
         hugetlb = Boolean.TRUE.equals(p.hugetlb());
         seal = !Boolean.FALSE.equals(p.seal());
-        pageSize = pageSize(p.hugetlbsize());
+        pageSize = pageSize(p.hugetlbsize(), hugetlb);
     }
 
-    private static long pageSize(@Nullable Long given) throws QmpException {
+    private static long pageSize(@Nullable Long given, boolean hugetlb) throws QmpException {
         if (given != null && given == 0) {
             throw new QmpException(
                     "Property 'memory-backend-memfd.hugetlbsize' doesn't take value '0'");
         }
-        if (given != null && Long.bitCount(given) != 1) {
+        if (given != null && hugetlb && Long.bitCount(given) != 1) {
             throw new QmpException("Hugepage size must be a power of 2");
         }
         return given == null ? 0 : given;

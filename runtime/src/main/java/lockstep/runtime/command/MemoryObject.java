@@ -316,7 +316,9 @@ abstract class MemoryObject implements MemoryBackend {
     public void close() {
         Mapping m = mapping;
         mapping = null;
-        if (m != null) {
+        // Nobody can delete the machine's RAM: this is the end of the process, which a hung
+        // migration may still read.
+        if (m != null && !used) {
             m.close();
         }
     }
