@@ -5,8 +5,10 @@ import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
+import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.ChardevText;
@@ -17,6 +19,8 @@ import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpCommand;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.trace.Trace;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.QomProperty;
 
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -272,6 +276,51 @@ final class InspectionCommands {
                     JsonValue value = query("qom-get", arguments);
                     out.append(JsonPrinter.pretty(value)).append('\n');
                 });
+        t.add(
+                "qom-set",
+                "json:-j,path:s,property:s,value:S",
+                "[-j] path property value",
+                "set a property of an object; with -j the value is JSON",
+                (a, out) -> {
+                    String path = a.string("path");
+                    String property = a.string("property");
+                    String text = a.string("value");
+                    JsonObject arguments =
+                            new JsonObject()
+                                    .put("path", new JsonString(path))
+                                    .put("property", new JsonString(property));
+                    arguments.put(
+                            "value",
+                            a.flag("json")
+                                    ? JsonStreamParser.parse(text)
+                                    : value(path, property, text));
+                    query("qom-set", arguments);
+                });
+    }
+
+    /** The value that a text stands for, by the type of the property. */
+    private JsonValue value(String path, String property, String text) throws QmpException {
+        ObjectTree.Node node = vmm.objects().find(path);
+        String type =
+                node == null
+                        ? ""
+                        : node.properties().stream()
+                                .filter(p -> p.name().equals(property))
+                                .findFirst()
+                                .map(QomProperty::type)
+                                .orElse("");
+        JsonObject only = new JsonObject().put(property, text);
+        KeyvalInputVisitor visitor =
+                new KeyvalInputVisitor(only, KeyvalInputVisitor.Style.PROPERTY);
+        visitor.startStruct(null);
+        return switch (type) {
+            case "bool" -> new JsonBoolean(visitor.bool(property));
+            case "int", "int8", "int16", "int32", "int64" ->
+                    JsonNumber.of(visitor.int64(property));
+            case "uint8", "uint16", "uint32", "uint64" -> JsonNumber.of(visitor.uint64(property));
+            case "size" -> JsonNumber.of(visitor.size(property));
+            default -> new JsonString(text);
+        };
     }
 
     private void readRing(HmpArguments a, StringBuilder out) throws QmpException {
