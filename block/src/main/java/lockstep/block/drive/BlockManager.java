@@ -165,7 +165,7 @@ public final class BlockManager implements BlockLayer {
         }
         BlockNode node = graph.findNode(drive);
         if (node == null) {
-            throw bad("can't find value '" + drive + "'");
+            throw new BlockException(Errno.ENOENT, "can't find value '" + drive + "'");
         }
         BlockBackend made = new BlockBackend(graph, "");
         graph.addBackend(made);
