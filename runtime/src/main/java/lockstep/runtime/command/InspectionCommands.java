@@ -18,9 +18,9 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpCommand;
 import lockstep.runtime.monitor.HmpTable;
-import lockstep.runtime.trace.Trace;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.trace.Trace;
 
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -315,8 +315,7 @@ final class InspectionCommands {
         visitor.startStruct(null);
         return switch (type) {
             case "bool" -> new JsonBoolean(visitor.bool(property));
-            case "int", "int8", "int16", "int32", "int64" ->
-                    JsonNumber.of(visitor.int64(property));
+            case "int", "int8", "int16", "int32", "int64" -> JsonNumber.of(visitor.int64(property));
             case "uint8", "uint16", "uint32", "uint64" -> JsonNumber.of(visitor.uint64(property));
             case "size" -> JsonNumber.of(visitor.size(property));
             default -> new JsonString(text);
