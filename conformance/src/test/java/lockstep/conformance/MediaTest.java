@@ -179,20 +179,4 @@ class MediaTest {
     void drivesWithoutDevices() {
         compare(List.of("-machine", "none"));
     }
-
-    @Test
-    @Tag("kvm")
-    void drivesOfAMachine() {
-        Host.assumeKvm();
-        compare(
-                List.of(
-                        "-machine",
-                        "pc-i440fx-7.2",
-                        "-m",
-                        "16",
-                        "-device",
-                        "ide-cd,id=cd,drive=d",
-                        "-device",
-                        "ide-hd,id=hd,drive=disk"));
-    }
 }
