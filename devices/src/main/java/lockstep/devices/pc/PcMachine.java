@@ -451,9 +451,7 @@ public final class PcMachine implements Machine, PcBoard {
     /** The same with what differs from the type's defaults, as text, and what it tells itself. */
     private String object(String type, Map<String, String> given, QomProperty... own) {
         ObjectTree tree = core.vmm().objects();
-        return tree.addUnattached(
-                        type, BuiltinParts.of(tree, type, null, null, given, List.of(own)))
-                .path();
+        return tree.addUnattached(type, BuiltinParts.of(tree, type, given, List.of(own))).path();
     }
 
     /** A built-in device of a type that users can add as well. */
@@ -482,7 +480,7 @@ public final class PcMachine implements Machine, PcBoard {
     /** A built-in device with a place of its own in the tree. */
     private void part(String path, String type, QomProperty... own) {
         ObjectTree tree = core.vmm().objects();
-        tree.add(path, type, BuiltinParts.of(tree, type, null, null, Map.of(), List.of(own)));
+        tree.add(path, type, BuiltinParts.of(tree, type, Map.of(), List.of(own)));
     }
 
     private void bus(String path, String type) {

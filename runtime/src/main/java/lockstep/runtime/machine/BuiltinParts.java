@@ -163,21 +163,9 @@ public final class BuiltinParts {
         return read.isPresent() ? JsonNumber.of(read.getAsLong()) : new JsonString(text);
     }
 
-    /** Whether the properties of such devices are described here. */
-    public static boolean known(String type) {
-        return TYPES.containsKey(type) && !type.startsWith("*");
-    }
-
     /** What a user may set on a device: device-list-properties. */
     public static List<ObjectPropertyInfo> options(String type) {
         return properties(type).stream().filter(p -> !p.shown).map(Property::info).toList();
-    }
-
-    /** Everything that a device has: qom-list-properties. */
-    public static List<ObjectPropertyInfo> all(String type) {
-        List<ObjectPropertyInfo> all = new ArrayList<>(common());
-        properties(type).forEach(p -> all.add(p.info()));
-        return all;
     }
 
     /** What every device has. */
@@ -195,29 +183,22 @@ public final class BuiltinParts {
     /**
      * The properties of one device.
      *
-     * @param id what the user calls it, or null
-     * @param bus the bus it sits on, or null for the one that its type says
      * @param given what was set when it was made, as text
      * @param own what it tells itself; the rest is as given, or the default
      */
     public static List<QomProperty> of(
-            ObjectTree tree,
-            String type,
-            @Nullable String id,
-            @Nullable String bus,
-            Map<String, String> given,
-            List<QomProperty> own) {
+            ObjectTree tree, String type, Map<String, String> given, List<QomProperty> own) {
         Map<String, QomProperty> all = new LinkedHashMap<>();
         all.put(
                 "realized",
                 new QomProperty("realized", "bool", () -> true, v -> stayRealized(type, v)));
         all.put("hotplugged", QomProperty.of("hotplugged", "bool", () -> false));
         all.put("hotpluggable", QomProperty.of("hotpluggable", "bool", () -> false));
-        all.put("parent_bus", parentBus(tree, bus == null ? bus(type) : bus));
+        all.put("parent_bus", parentBus(tree, bus(type)));
         for (Property p : properties(type)) {
             String text = given.get(p.name);
             JsonValue value = text == null ? p.unset() : value(p.type, text);
-            all.put(p.name, fixed(type, id, p, () -> value));
+            all.put(p.name, fixed(type, p, () -> value));
         }
         for (QomProperty o : own) {
             QomProperty listed = all.get(o.name());
@@ -248,26 +229,10 @@ public final class BuiltinParts {
         return found == null ? "" : found.bus;
     }
 
-    private static QomProperty fixed(
-            String type, @Nullable String id, Property p, Supplier<Object> value) {
-        if (p.shown) {
-            return QomProperty.of(p.name, p.type, value);
-        }
-        String device = id == null ? "anonymous device" : "device '" + id + "'";
-        return new QomProperty(
-                p.name,
-                p.type,
-                value,
-                v -> {
-                    throw new QmpException(
-                            "Attempt to set property '"
-                                    + p.name
-                                    + "' on "
-                                    + device
-                                    + " (type '"
-                                    + type
-                                    + "') after it was realized");
-                });
+    private static QomProperty fixed(String type, Property p, Supplier<Object> value) {
+        return p.shown
+                ? QomProperty.of(p.name, p.type, value)
+                : QomProperty.fixed(p.name, p.type, value, type, null);
     }
 
     private static void stayRealized(String type, JsonValue value) throws QmpException {

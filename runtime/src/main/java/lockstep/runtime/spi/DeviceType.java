@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
@@ -267,33 +268,24 @@ public final class DeviceType<O extends Record> {
                             .findFirst()
                             .orElse(null);
             JsonValue value = told.get(member.name());
-            QomProperty.Writer set = shown == null ? null : shown.writer();
             if (shown == null && value == null && !member.type().equals("str")) {
                 continue;
             }
+            Supplier<? extends Object> shows =
+                    shown != null
+                            ? shown.reader()
+                            : () -> value == null ? new JsonString("") : value;
+            QomProperty.Writer set = shown == null ? null : shown.writer();
             all.add(
-                    new QomProperty(
-                            member.name(),
-                            shown(member),
-                            shown != null
-                                    ? shown.reader()
-                                    : () -> value == null ? new JsonString("") : value,
-                            set != null ? set : ignored -> refuse(request, member.name())));
+                    set != null
+                            ? new QomProperty(member.name(), shown(member), shows, set)
+                            : QomProperty.fixed(
+                                    member.name(), shown(member), shows, name, request.id()));
             if (shown != null) {
                 own.remove(shown);
             }
         }
         all.addAll(own);
         return all;
-    }
-
-    private static void refuse(DeviceRequest<?> request, String property) throws QmpException {
-        String id = request.id();
-        throw new QmpException(
-                "Attempt to set property '%s' on %s (type '%s') after it was realized"
-                        .formatted(
-                                property,
-                                id == null ? "anonymous device" : "device '" + id + "'",
-                                request.driver()));
     }
 }

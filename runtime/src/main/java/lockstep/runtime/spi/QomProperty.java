@@ -42,6 +42,32 @@ public record QomProperty(
                 json -> setter.set(kind.read(name, json)));
     }
 
+    /**
+     * A property of a device that was an option when it was made.
+     *
+     * @param device the type of the device
+     * @param id what the user calls the device, or null
+     */
+    public static QomProperty fixed(
+            String name,
+            String type,
+            Supplier<? extends Object> reader,
+            String device,
+            @Nullable String id) {
+        return new QomProperty(
+                name,
+                type,
+                reader,
+                value -> {
+                    throw new QmpException(
+                            "Attempt to set property '%s' on %s (type '%s') after it was realized"
+                                    .formatted(
+                                            name,
+                                            id == null ? "anonymous device" : "device '" + id + "'",
+                                            device));
+                });
+    }
+
     /** A property that cannot be changed. */
     public static QomProperty of(String name, String type, Supplier<? extends Object> reader) {
         return new QomProperty(name, type, reader, null);
