@@ -7,7 +7,6 @@ module lockstep.runtime {
     requires jdk.net;
     requires static org.jspecify;
 
-    exports lockstep.runtime;
     exports lockstep.runtime.chardev;
     exports lockstep.runtime.cpu;
     exports lockstep.runtime.commandline;
@@ -19,6 +18,8 @@ module lockstep.runtime {
     exports lockstep.runtime.migration;
     exports lockstep.runtime.monitor;
     exports lockstep.runtime.object;
+    exports lockstep.runtime.option;
+    exports lockstep.runtime.process;
     exports lockstep.runtime.spi;
     exports lockstep.runtime.trace;
     exports lockstep.runtime.vmstate;

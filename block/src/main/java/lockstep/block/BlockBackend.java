@@ -6,7 +6,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 import lockstep.block.throttle.ThrottleGroup;
-import lockstep.runtime.InternalFailure;
+import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 

@@ -9,7 +9,7 @@ import lockstep.api.RunState;
 import lockstep.colo.checkpoint.ColoSession;
 import lockstep.colo.checkpoint.Neighbours;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.migration.GlobalState;

@@ -1,14 +1,15 @@
 package lockstep.runtime;
 
 import lockstep.runtime.command.RuntimeCommands;
-import lockstep.runtime.commandline.EndOfProgram;
-import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SignalPipe;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionTable;
+import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.Room;
-import lockstep.runtime.spi.StartPhase;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -31,6 +32,7 @@ public final class Main {
 
     private static int run(List<String> arguments) {
         String program = System.getProperty("lockstep.argv0", "lockstep-system-x86_64");
+        RuntimeOptions own = new RuntimeOptions();
         VmmProcess vmm;
         try {
             if (Daemon.isChild()) {
@@ -38,7 +40,7 @@ public final class Main {
             } else if (Daemon.wanted(arguments)) {
                 return Daemon.spawn();
             }
-            vmm = new VmmProcess(program);
+            vmm = new VmmProcess(program, own.settings());
             VmmProcess made = vmm;
             Thread.setDefaultUncaughtExceptionHandler(
                     (thread, e) -> made.internalError("thread '" + thread.getName() + "'", e));
@@ -50,7 +52,7 @@ public final class Main {
         PidFile pidFile = new PidFile();
         vmm.lastly(pidFile::remove);
         try {
-            if (start(vmm, arguments, pidFile)) {
+            if (start(vmm, own, arguments, pidFile)) {
                 vmm.endOn(new SignalPipe(SIGHUP, SIGINT, SIGTERM));
                 if (Daemon.isChild()) {
                     Daemon.ready();
@@ -75,10 +77,11 @@ public final class Main {
     }
 
     /** Builds everything; false when an option such as -help was all there is to do. */
-    static boolean start(VmmProcess vmm, List<String> arguments, PidFile pidFile)
+    static boolean start(
+            VmmProcess vmm, RuntimeOptions own, List<String> arguments, PidFile pidFile)
             throws OptionTable.Failure {
         OptionTable options = vmm.options();
-        RuntimeOptions.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
+        own.register(vmm, () -> HostProcess.onParentDeath(SIGTERM));
         RuntimeCommands.register(vmm);
         List<Room> rooms = new ArrayList<>();
         // Not the class path where there is a layer: its search costs as much as all rooms.
@@ -87,7 +90,7 @@ public final class Main {
                 .forEach(rooms::add);
         rooms.sort(Comparator.comparingInt(Room::order));
         rooms.forEach(room -> room.install(vmm));
-        RuntimeOptions.registerLaunch(vmm);
+        own.registerLaunch(vmm);
         vmm.lock().acquire();
         try {
             options.read(arguments);

@@ -5,11 +5,11 @@ import static lockstep.linux.abi.LinuxAbi.O_CLOEXEC;
 import static lockstep.linux.abi.LinuxAbi.O_CREAT;
 import static lockstep.linux.abi.LinuxAbi.O_RDWR;
 
-import lockstep.runtime.commandline.OptionTable;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.option.OptionTable;
 
 import org.jspecify.annotations.Nullable;
 

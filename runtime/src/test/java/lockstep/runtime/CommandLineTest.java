@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.runtime.commandline.OptionTable;
+import lockstep.runtime.commandline.RuntimeOptions;
+import lockstep.runtime.option.OptionTable;
+import lockstep.runtime.process.VmmProcess;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,12 +26,13 @@ final class CommandLineTest {
     private static String failure(List<String> options) throws Exception {
         List<String> all = new ArrayList<>(List.of("-machine", "none", "-nodefaults"));
         all.addAll(options);
-        VmmProcess vmm = new VmmProcess("prog");
+        RuntimeOptions own = new RuntimeOptions();
+        VmmProcess vmm = new VmmProcess("prog", own.settings());
         try {
             return String.valueOf(
                     assertThrows(
                                     OptionTable.Failure.class,
-                                    () -> Main.start(vmm, all, new PidFile()))
+                                    () -> Main.start(vmm, own, all, new PidFile()))
                             .getMessage());
         } finally {
             vmm.shutDown();

@@ -15,6 +15,7 @@ import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;

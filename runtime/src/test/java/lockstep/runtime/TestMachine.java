@@ -12,6 +12,7 @@ import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.Collections;

@@ -1,5 +1,8 @@
 package lockstep.runtime;
 
+import lockstep.runtime.commandline.RuntimeOptions;
+import lockstep.runtime.process.VmmProcess;
+
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -16,9 +19,9 @@ final class TestVmm implements AutoCloseable {
     private final PidFile pidFile = new PidFile();
     private final Thread thread;
 
-    private TestVmm(VmmProcess vmm, List<String> arguments) throws Exception {
+    private TestVmm(VmmProcess vmm, RuntimeOptions own, List<String> arguments) throws Exception {
         this.vmm = vmm;
-        if (!Main.start(vmm, arguments, pidFile)) {
+        if (!Main.start(vmm, own, arguments, pidFile)) {
             throw new IllegalStateException("nothing to run");
         }
         thread = Thread.ofPlatform().name("main loop").unstarted(vmm.loop()::run);
@@ -39,9 +42,10 @@ final class TestVmm implements AutoCloseable {
         List<String> all =
                 new ArrayList<>(List.of("-machine", machine, "-nodefaults", "-nographic"));
         all.addAll(List.of(options));
-        VmmProcess vmm = new VmmProcess("prog");
+        RuntimeOptions own = new RuntimeOptions();
+        VmmProcess vmm = new VmmProcess("prog", own.settings());
         vmm.machineType(TestBoard.TYPE);
-        return new TestVmm(vmm, all);
+        return new TestVmm(vmm, own, all);
     }
 
     VmmProcess vmm() {

@@ -8,7 +8,7 @@ import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdStream;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
-import lockstep.runtime.InternalFailure;
+import lockstep.runtime.trace.InternalFailure;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

@@ -43,13 +43,13 @@ import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.StartPhase;
 import lockstep.runtime.spi.DiskHandover;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
 import lockstep.runtime.spi.Room;
-import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
 import java.util.Map;

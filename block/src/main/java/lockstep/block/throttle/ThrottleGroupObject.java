@@ -7,10 +7,10 @@ import lockstep.block.BlockException;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
-import lockstep.runtime.spi.UserObject;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.UserObject;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,9 +1,9 @@
 package lockstep.colo.checkpoint;
 
 import lockstep.api.ColoCommands;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.migration.ColoHandler;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.Vmm;
 
 /** Puts COLO into a process: what goes on behind a migration with x-colo, and its commands. */
 public final class CheckpointRoom implements Room {

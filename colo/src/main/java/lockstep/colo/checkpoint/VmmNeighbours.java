@@ -4,7 +4,7 @@ import lockstep.block.BlockException;
 import lockstep.block.ReplicationControl;
 import lockstep.colo.compare.PacketComparison;
 import lockstep.net.NetFilters;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -11,10 +11,10 @@ import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
-import lockstep.runtime.spi.UserObject;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.UserObject;
 
 import org.jspecify.annotations.Nullable;
 

@@ -4,9 +4,9 @@ import lockstep.api.ColoCompareProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.object.Iothread;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

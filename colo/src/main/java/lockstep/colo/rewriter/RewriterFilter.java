@@ -11,10 +11,10 @@ import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -2,8 +2,8 @@ package lockstep.colo.room;
 
 import lockstep.colo.compare.CompareObjects;
 import lockstep.colo.rewriter.RewriterFilter;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.Vmm;
 
 /** Plugs the COLO room into the runtime. */
 public final class ColoRoom implements Room {

@@ -12,7 +12,7 @@ import lockstep.api.MigrationCapabilityStatus;
 import lockstep.api.MigrationEvent;
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.migration.GlobalState;

@@ -9,8 +9,8 @@ import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;

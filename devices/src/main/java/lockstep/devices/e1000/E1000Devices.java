@@ -8,11 +8,11 @@ import lockstep.net.MacAddress;
 import lockstep.net.NetException;
 import lockstep.net.Nics;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

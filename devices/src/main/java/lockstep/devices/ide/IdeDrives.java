@@ -15,11 +15,11 @@ import lockstep.devices.pc.BootOrder;
 import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

@@ -4,9 +4,9 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
-import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

@@ -6,7 +6,7 @@ import lockstep.api.PciInfo;
 import lockstep.api.UiCommands;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.usb.UsbBuses;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,9 +1,9 @@
 package lockstep.devices.pc;
 
 import lockstep.qmp.QmpException;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
 
 import java.util.List;
 import java.util.SortedMap;

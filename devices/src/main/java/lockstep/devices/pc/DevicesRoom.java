@@ -1,7 +1,7 @@
 package lockstep.devices.pc;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.Vmm;
 
 /** Plugs boards and devices into the runtime. */
 public final class DevicesRoom implements Room {

@@ -1,7 +1,6 @@
 package lockstep.devices.pc;
 
 import lockstep.devices.pcspk.Speaker;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.kvm.KvmMachine;
 import lockstep.runtime.machine.IntervalTimer;
 import lockstep.runtime.machine.Irq;
@@ -10,6 +9,7 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;

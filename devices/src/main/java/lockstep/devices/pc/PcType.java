@@ -1,6 +1,5 @@
 package lockstep.devices.pc;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.kvm.KvmException;
 import lockstep.runtime.kvm.KvmMachine;
@@ -10,6 +9,7 @@ import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -9,8 +9,8 @@ import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
 

@@ -10,11 +10,11 @@ import lockstep.devices.pci.PciDevice;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

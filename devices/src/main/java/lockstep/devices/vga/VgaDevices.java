@@ -4,11 +4,11 @@ import lockstep.api.VgaOptions;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

@@ -15,11 +15,11 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

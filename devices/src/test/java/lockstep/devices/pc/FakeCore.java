@@ -1,7 +1,6 @@
 package lockstep.devices.pc;
 
 import lockstep.devices.pcspk.Speaker;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
@@ -10,9 +9,9 @@ import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
@@ -23,8 +22,9 @@ import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.monitor.HmpTable;
-import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.process.ObjectRegistry;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;

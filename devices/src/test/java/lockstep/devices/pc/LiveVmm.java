@@ -1,18 +1,18 @@
 package lockstep.devices.pc;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.MachineLock;
-import lockstep.runtime.machine.RunController;
 import lockstep.runtime.monitor.HmpTable;
-import lockstep.runtime.object.ObjectRegistry;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.process.ObjectRegistry;
+import lockstep.runtime.process.RunController;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;

@@ -8,9 +8,9 @@ import lockstep.net.wire.Network;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import org.jspecify.annotations.Nullable;
 

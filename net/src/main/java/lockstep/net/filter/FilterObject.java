@@ -8,8 +8,8 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.NetFilter;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.UserObject;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.UserObject;
 
 import java.util.List;
 

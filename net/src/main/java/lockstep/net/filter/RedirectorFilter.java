@@ -5,9 +5,9 @@ import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.Network;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import org.jspecify.annotations.Nullable;
 

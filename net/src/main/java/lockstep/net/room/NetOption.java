@@ -1,9 +1,9 @@
 package lockstep.net.room;
 
 import lockstep.net.wire.Network;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.StartPhase;
 
 import java.util.List;
 

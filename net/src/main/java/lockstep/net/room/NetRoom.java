@@ -19,11 +19,11 @@ import lockstep.net.filter.ReplayFilter;
 import lockstep.net.nic.NetServices;
 import lockstep.net.wire.Network;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.spi.NetworkAnnouncer;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -10,10 +10,10 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.commandline.EndOfProgram;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.StartPhase;
 
 import java.util.ArrayDeque;
 import java.util.Deque;

@@ -12,7 +12,7 @@ import lockstep.net.wire.Network;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
 import java.util.Locale;

@@ -12,13 +12,13 @@ import lockstep.net.NetException;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 import lockstep.qmp.NumberText;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketCalls;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -4,9 +4,9 @@ import lockstep.api.NetFilterDirection;
 import lockstep.net.NetException;
 import lockstep.net.NetFilters;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import org.jspecify.annotations.Nullable;
 

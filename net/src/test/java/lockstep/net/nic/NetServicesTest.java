@@ -16,8 +16,8 @@ import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter.Placement;
 import lockstep.net.wire.Network;
 import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;

@@ -12,8 +12,8 @@ import lockstep.net.NicPort;
 import lockstep.net.nic.NetServices;
 import lockstep.net.wire.Network;
 import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;

@@ -1,8 +1,8 @@
 package lockstep.runtime.chardev;
 
 import lockstep.runtime.chardev.ChardevConfig.Address;
-import lockstep.runtime.commandline.OptionValues;
-import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
 
 import org.jspecify.annotations.Nullable;
 

@@ -16,7 +16,7 @@ import lockstep.api.TpmCommands;
 import lockstep.api.TpmModel;
 import lockstep.api.TpmType;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
 

@@ -27,12 +27,12 @@ import lockstep.api.SocketAddressLegacy;
 import lockstep.api.UnixSocketAddress;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevConfig;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.RingbufChardev;
+import lockstep.runtime.process.VmmProcess;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;

@@ -10,16 +10,15 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.ChardevText;
-import lockstep.runtime.commandline.LogItems;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpCommand;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.trace.Trace;
 
 import java.io.IOException;

@@ -5,16 +5,16 @@ import lockstep.api.IothreadProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.Signals;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.object.Iothread;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

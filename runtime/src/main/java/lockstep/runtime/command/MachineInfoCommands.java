@@ -27,9 +27,9 @@ import lockstep.api.SysEmuTarget;
 import lockstep.api.UuidInfo;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.MachineType;
 
 import java.util.ArrayList;

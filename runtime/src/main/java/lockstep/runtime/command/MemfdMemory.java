@@ -6,9 +6,9 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.Mapping;
 import lockstep.runtime.linux.MemoryFile;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import org.jspecify.annotations.Nullable;
 

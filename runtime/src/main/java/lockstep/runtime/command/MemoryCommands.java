@@ -1,13 +1,13 @@
 package lockstep.runtime.command;
 
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.PageTables;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.process.VmmProcess;
 
 import org.jspecify.annotations.Nullable;
 

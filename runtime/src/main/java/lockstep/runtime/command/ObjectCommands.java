@@ -25,13 +25,13 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
 
 import java.util.ArrayList;
 import java.util.List;

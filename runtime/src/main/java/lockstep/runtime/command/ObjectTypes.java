@@ -1,10 +1,10 @@
 package lockstep.runtime.command;
 
 import lockstep.api.ObjectTypeInfo;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.cpu.CpuModel;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.MachineType;
-import lockstep.runtime.spi.QomType;
 
 import org.jspecify.annotations.Nullable;
 

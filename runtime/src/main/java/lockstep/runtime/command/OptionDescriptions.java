@@ -21,7 +21,7 @@ import lockstep.api.SMPConfiguration;
 import lockstep.qmp.MemberOutline;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
-import lockstep.runtime.commandline.OptionTable;
+import lockstep.runtime.option.OptionTable;
 
 import org.jspecify.annotations.Nullable;
 

@@ -14,12 +14,12 @@ import lockstep.api.QueryCommandLineOptionsArguments;
 import lockstep.api.RemoveFdArguments;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.linux.DescriptorSets;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.process.VmmProcess;
 
 import java.util.ArrayList;
 import java.util.List;

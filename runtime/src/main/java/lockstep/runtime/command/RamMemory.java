@@ -4,8 +4,8 @@ import lockstep.api.ObjectOptions;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.Mapping;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import java.util.List;
 

@@ -15,9 +15,9 @@ import lockstep.api.VersionTriple;
 import lockstep.api.WatchdogSetActionArguments;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.Version;
+import lockstep.runtime.process.VmmProcess;
 
 import java.util.List;
 

@@ -22,7 +22,7 @@ import lockstep.qmp.Empty;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.QmpCommand;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
+import lockstep.runtime.process.VmmProcess;
 
 import java.util.List;
 

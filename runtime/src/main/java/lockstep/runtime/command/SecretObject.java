@@ -7,10 +7,10 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
-import lockstep.runtime.spi.UserObject;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.UserObject;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;

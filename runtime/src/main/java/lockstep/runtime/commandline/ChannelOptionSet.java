@@ -8,13 +8,15 @@ import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.StartPhase;
 
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +37,7 @@ final class ChannelOptionSet {
     private static final Set<String> EARLY_OBJECTS = Set.of("iothread", "secret", "throttle-group");
 
     private final VmmProcess vmm;
-    private final Settings settings;
+    private final GivenSettings settings;
     private final Set<String> chardevIds = new HashSet<>();
     private final Set<String> objectIds = new HashSet<>();
     private final List<String> monitorIds = new ArrayList<>();
@@ -45,9 +47,9 @@ final class ChannelOptionSet {
     private final List<String> parallels = new ArrayList<>();
     private int monitorsMade;
 
-    ChannelOptionSet(VmmProcess vmm) {
+    ChannelOptionSet(VmmProcess vmm, GivenSettings settings) {
         this.vmm = vmm;
-        this.settings = vmm.settings();
+        this.settings = settings;
     }
 
     void register() {

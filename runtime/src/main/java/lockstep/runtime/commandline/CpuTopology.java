@@ -1,7 +1,8 @@
 package lockstep.runtime.commandline;
 
 import lockstep.qmp.NumberText;
-import lockstep.runtime.spi.OptionException;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
 
 import java.util.LinkedHashMap;
 import java.util.List;

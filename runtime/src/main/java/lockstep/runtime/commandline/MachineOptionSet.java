@@ -12,18 +12,20 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.StartPhase;
 
 import org.jspecify.annotations.Nullable;
 
@@ -72,13 +74,13 @@ final class MachineOptionSet {
             Set.of("cg3", "cirrus", "none", "qxl", "std", "tcx", "virtio", "vmware", "xenfb");
 
     private final VmmProcess vmm;
-    private final Settings settings;
+    private final GivenSettings settings;
     private final Set<String> deviceIds = new HashSet<>();
     private @Nullable MachineType type;
 
-    MachineOptionSet(VmmProcess vmm) {
+    MachineOptionSet(VmmProcess vmm, GivenSettings settings) {
         this.vmm = vmm;
-        this.settings = vmm.settings();
+        this.settings = settings;
     }
 
     void register() {
@@ -349,7 +351,7 @@ final class MachineOptionSet {
             return;
         }
         long max = OptionValues.size("maxmem", most, 'b');
-        long initial = settings.ramSize == 0 ? Settings.DEFAULT_RAM : settings.ramSize;
+        long initial = settings.ramSize == 0 ? GivenSettings.DEFAULT_RAM : settings.ramSize;
         String sizes =
                 " memory size (0x%x) %%s the initial memory size (0x%x)".formatted(max, initial);
         if (Long.compareUnsigned(max, initial) < 0) {
@@ -614,7 +616,7 @@ final class MachineOptionSet {
                     false);
         }
         if (settings.ramSize == 0) {
-            settings.ramSize = Settings.DEFAULT_RAM;
+            settings.ramSize = GivenSettings.DEFAULT_RAM;
         }
         String path = settings.memoryPath;
         try {

@@ -1,13 +1,16 @@
 package lockstep.runtime.commandline;
 
-import lockstep.runtime.VmmProcess;
+import lockstep.runtime.command.LogItems;
 import lockstep.runtime.linux.DescriptorSets;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.monitor.Version;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.trace.Trace;
 
 import java.io.IOException;
@@ -19,12 +22,12 @@ import java.util.Set;
 /** Options about the process: name, log, trace, daemon, help. */
 final class ProcessOptionSet {
     private final VmmProcess vmm;
-    private final Settings settings;
+    private final GivenSettings settings;
     private final ProcessControl process;
 
-    ProcessOptionSet(VmmProcess vmm, ProcessControl process) {
+    ProcessOptionSet(VmmProcess vmm, GivenSettings settings, ProcessControl process) {
         this.vmm = vmm;
-        this.settings = vmm.settings();
+        this.settings = settings;
         this.process = process;
     }
 

@@ -2,43 +2,52 @@ package lockstep.runtime.commandline;
 
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.VmmProcess;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.Settings;
+import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.IncomingMigration;
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.StartPhase;
 
-/** Registers the runtime's own options and the last step of a start. */
+/** The runtime's own options, what they have said, and the last step of a start. Under the machine lock. */
 public final class RuntimeOptions {
-    private RuntimeOptions() {}
+    private final GivenSettings settings = new GivenSettings();
+
+    /** For one process. */
+    public RuntimeOptions() {}
+
+    /** What the options have said so far. */
+    public Settings settings() {
+        return settings;
+    }
 
     /** Registers the options that must come before those of the rooms. */
-    public static void register(VmmProcess vmm, ProcessControl process) {
-        new ProcessOptionSet(vmm, process).register();
-        new MachineOptionSet(vmm).register();
-        new ChannelOptionSet(vmm).register();
+    public void register(VmmProcess vmm, ProcessControl process) {
+        new ProcessOptionSet(vmm, settings, process).register();
+        new MachineOptionSet(vmm, settings).register();
+        new ChannelOptionSet(vmm, settings).register();
         vmm.option(
                 SimpleOption.step(
                         StartPhase.SETTINGS,
                         none -> {
-                            if (vmm.settings().incoming != null) {
+                            if (settings.incoming != null) {
                                 vmm.run().set(RunState.INMIGRATE);
                             }
-                            vmm.run().autostart(!vmm.settings().stopped);
+                            vmm.run().autostart(!settings.stopped);
                         }));
     }
 
     /** Registers the step that comes after everything of the rooms: the guest goes. */
-    public static void registerLaunch(VmmProcess vmm) {
+    public void registerLaunch(VmmProcess vmm) {
         vmm.option(SimpleOption.step(StartPhase.LAUNCH, none -> launch(vmm)));
     }
 
-    private static void launch(VmmProcess vmm) throws OptionException {
+    private void launch(VmmProcess vmm) throws OptionException {
         Machine machine = vmm.machine();
         if (machine != null) {
             machine.reset();
         }
-        String incoming = vmm.settings().incoming;
+        String incoming = settings.incoming;
         if (incoming == null) {
             if (vmm.run().autostart()) {
                 vmm.run().start();

@@ -1,8 +1,8 @@
 package lockstep.runtime.commandline;
 
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.StartPhase;
 
 import java.util.List;
 

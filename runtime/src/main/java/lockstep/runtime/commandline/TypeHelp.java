@@ -5,6 +5,8 @@ import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.MemberOutline;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
+import lockstep.runtime.option.EndOfProgram;
+import lockstep.runtime.option.OptionValues;
 
 import java.util.Comparator;
 import java.util.List;

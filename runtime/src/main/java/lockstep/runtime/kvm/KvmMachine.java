@@ -2,7 +2,6 @@ package lockstep.runtime.kvm;
 
 import static lockstep.linux.abi.LinuxAbi.KVM_CAP_MAX_VCPUS;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.linux.Errno;
@@ -22,6 +21,7 @@ import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;

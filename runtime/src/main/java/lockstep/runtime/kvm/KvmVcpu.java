@@ -6,7 +6,6 @@ import lockstep.linux.abi.kvm_cpuid2;
 import lockstep.linux.abi.kvm_cpuid_entry2;
 import lockstep.linux.abi.kvm_run;
 import lockstep.linux.abi.kvm_signal_mask;
-import lockstep.runtime.InternalFailure;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -14,8 +13,9 @@ import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.Mapping;
 import lockstep.runtime.linux.Signals;
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.trace.InternalFailure;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

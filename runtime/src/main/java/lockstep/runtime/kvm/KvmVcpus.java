@@ -2,12 +2,12 @@ package lockstep.runtime.kvm;
 
 import lockstep.api.RunState;
 import lockstep.api.ShutdownCause;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.machine.CpuRegisters;
-import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

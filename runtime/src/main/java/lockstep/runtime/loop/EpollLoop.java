@@ -5,7 +5,6 @@ import lockstep.runtime.linux.Epoll;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.EventFd;
 import lockstep.runtime.linux.LinuxException;
-import lockstep.runtime.machine.MachineLock;
 
 import org.jspecify.annotations.Nullable;
 

@@ -8,7 +8,7 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.object.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 
@@ -21,7 +21,7 @@ import java.util.function.Supplier;
 
 /**
  * The parts of a PC that no user adds, for the object tree: the bus each sits on, and its properties with QEMU's types
- * and defaults. Those of the types that users add come from the schema, see {@link DeviceManager}. Immutable.
+ * and defaults. Those of the types that users add come from the schema, see {@code DeviceManager}. Immutable.
  */
 public final class BuiltinParts {
     /**
@@ -214,7 +214,7 @@ public final class BuiltinParts {
     }
 
     /** The property that says which bus a device sits on, by the name of the bus. */
-    static QomProperty parentBus(ObjectTree tree, String bus) {
+    public static QomProperty parentBus(ObjectTree tree, String bus) {
         return QomProperty.of(
                 "parent_bus",
                 BUS_LINK,

@@ -1,10 +1,10 @@
 package lockstep.runtime.machine;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;

@@ -1,9 +1,9 @@
 package lockstep.runtime.machine;
 
 import lockstep.api.OnOffAuto;
-import lockstep.runtime.spi.QomKind;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomKind;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
 
 import org.jspecify.annotations.Nullable;
 

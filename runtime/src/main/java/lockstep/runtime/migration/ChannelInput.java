@@ -1,6 +1,6 @@
 package lockstep.runtime.migration;
 
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 
 import java.io.IOException;
 import java.io.InputStream;

@@ -3,7 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.Event;
 import lockstep.api.RunState;
 import lockstep.runtime.linux.Fd;
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateException;

@@ -2,9 +2,9 @@ package lockstep.runtime.migration;
 
 import lockstep.api.MigrationCommands;
 import lockstep.api.RunState;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.spi.IncomingMigration;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.stream.Collectors;
 

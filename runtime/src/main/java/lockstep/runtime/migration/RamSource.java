@@ -1,6 +1,6 @@
 package lockstep.runtime.migration;
 
-import lockstep.runtime.machine.MachineLock;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.trace.Trace;

@@ -5,15 +5,15 @@ import lockstep.api.MigrationParameters;
 import lockstep.api.RunState;
 import lockstep.api.YankInstance;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.Fd;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.NetworkAnnouncer;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 

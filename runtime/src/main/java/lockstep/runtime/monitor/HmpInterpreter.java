@@ -3,7 +3,7 @@ package lockstep.runtime.monitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
-import lockstep.runtime.InternalFailure;
+import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,6 @@
 package lockstep.runtime.object;
 
 import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.spi.UserObject;
 
 /** An {@code iothread} object as those who use it see it. Under the machine lock. */
 public interface Iothread extends UserObject {

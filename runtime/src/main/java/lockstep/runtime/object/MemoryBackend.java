@@ -2,7 +2,6 @@ package lockstep.runtime.object;
 
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Mapping;
-import lockstep.runtime.spi.UserObject;
 
 /** A {@code memory-backend-*} object: memory that a board takes as its RAM. Under the machine lock. */
 public interface MemoryBackend extends UserObject {

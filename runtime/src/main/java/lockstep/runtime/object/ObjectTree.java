@@ -1,8 +1,5 @@
 package lockstep.runtime.object;
 
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.UserObject;
-
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;

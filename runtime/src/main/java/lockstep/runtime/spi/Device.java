@@ -1,5 +1,7 @@
 package lockstep.runtime.spi;
 
+import lockstep.runtime.object.QomProperty;
+
 import java.util.List;
 
 /** One device of a machine, made by a {@link DeviceType}. Used under the machine lock. */

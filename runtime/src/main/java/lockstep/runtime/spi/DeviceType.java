@@ -14,6 +14,7 @@ import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,6 +1,5 @@
 package lockstep.runtime.spi;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.machine.Machine;
 
 import java.util.List;

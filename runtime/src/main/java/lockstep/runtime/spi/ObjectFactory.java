@@ -2,7 +2,7 @@ package lockstep.runtime.spi;
 
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.object.UserObject;
 
 /**
  * Makes the objects of one type of {@code -object} and object-add. Called under the machine lock.

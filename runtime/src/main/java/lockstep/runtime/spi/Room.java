@@ -1,7 +1,5 @@
 package lockstep.runtime.spi;
 
-import lockstep.runtime.Vmm;
-
 /**
  * A module that plugs into the runtime: block, net, devices, colo. Found by ServiceLoader, installed once
  * before the command line is acted on; it registers its object, device and machine types, command-line

@@ -1,11 +1,11 @@
 package lockstep.runtime.kvm;
 
-import lockstep.runtime.Vmm;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.Sockets;
-import lockstep.runtime.machine.MachineLock;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;

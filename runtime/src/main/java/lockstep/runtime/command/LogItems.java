@@ -1,4 +1,4 @@
-package lockstep.runtime.commandline;
+package lockstep.runtime.command;
 
 import java.util.List;
 import java.util.TreeMap;

@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.process;
 
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.spi.Ending;

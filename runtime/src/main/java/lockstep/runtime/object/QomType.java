@@ -1,4 +1,4 @@
-package lockstep.runtime.spi;
+package lockstep.runtime.object;
 
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.JsonValue;

@@ -1,8 +1,7 @@
-package lockstep.runtime.commandline;
+package lockstep.runtime.option;
 
 import lockstep.qmp.NumberText;
 import lockstep.qmp.OptionText;
-import lockstep.runtime.spi.OptionException;
 
 import org.jspecify.annotations.Nullable;
 
@@ -16,7 +15,8 @@ import java.util.Set;
  * {@code off}, and the first word may belong to an implied key. A repeated key overrides.
  */
 public final class OptionValues {
-    static final String NO_IDENTIFIER =
+    /** The error for an id that is none. */
+    public static final String NO_IDENTIFIER =
             "Parameter 'id' expects an identifier\n"
                 + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
 

@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.process;
 
 import lockstep.api.ObjectOptions;
 import lockstep.api.ShutdownCause;
@@ -10,30 +10,28 @@ import lockstep.qmp.QmpEvent;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
-import lockstep.runtime.commandline.OptionTable;
-import lockstep.runtime.commandline.Settings;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SignalPipe;
 import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.DeviceManager;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.MachineLock;
-import lockstep.runtime.machine.RunController;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.Monitors;
 import lockstep.runtime.monitor.YankRegistry;
-import lockstep.runtime.object.ObjectRegistry;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.option.OptionHandler;
+import lockstep.runtime.option.OptionTable;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.spi.Vmm;
+import lockstep.runtime.trace.InternalFailure;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
@@ -62,7 +60,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     private final ObjectRegistry objects;
     private final RunController run;
     private final DeviceManager devices;
-    private final Settings settings = new Settings();
+    private final Settings settings;
     private final OptionTable options = new OptionTable();
     private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
@@ -71,9 +69,10 @@ public final class VmmProcess implements Vmm, ChardevHost {
     private @Nullable Machine machine;
     private boolean started;
 
-    /** With nothing in it; {@code program} is what messages begin with. */
-    public VmmProcess(String program) throws LinuxException {
+    /** With nothing in it; {@code program} is what messages begin with, {@code settings} fill while options are read. */
+    public VmmProcess(String program, Settings settings) throws LinuxException {
         this.program = program;
+        this.settings = settings;
         loop = new EpollLoop("main", clocks, lock, this::callbackFailed);
         chardevs = new ChardevTable(this);
         monitors = new Monitors(loop, this::monitorLoop, commands, hmp, shutdown::expect);
@@ -96,7 +95,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     }
 
     /** Tells the user in one line about a mistake of this program. */
-    void internalError(String place, Throwable failure) {
+    public void internalError(String place, Throwable failure) {
         report(InternalFailure.text(place, failure));
         InternalFailure.log(place, failure);
     }
@@ -145,7 +144,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
      * Has the process end orderly, with exit status 0, when one of the signals arrives, and at once when another one
      * follows. They are read on a thread of their own: the main loop may be stuck.
      */
-    void endOn(SignalPipe signals) {
+    public void endOn(SignalPipe signals) {
         Thread.ofPlatform()
                 .daemon()
                 .name("signals")

@@ -1,4 +1,4 @@
-package lockstep.runtime.spi;
+package lockstep.runtime.option;
 
 import java.util.List;
 

@@ -1,4 +1,4 @@
-package lockstep.runtime.spi;
+package lockstep.runtime.option;
 
 /**
  * A command-line option that cannot be carried out. The program ends with exit status 1 after printing

@@ -1,4 +1,4 @@
-package lockstep.runtime.machine;
+package lockstep.runtime.process;
 
 import lockstep.api.PowerdownEvent;
 import lockstep.api.ResetEvent;
@@ -8,8 +8,11 @@ import lockstep.api.ShutdownCause;
 import lockstep.api.ShutdownEvent;
 import lockstep.api.StopEvent;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
 import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.spi.Vmm;
 
 import java.util.ArrayList;
 import java.util.Comparator;

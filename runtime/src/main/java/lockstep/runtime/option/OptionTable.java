@@ -1,8 +1,4 @@
-package lockstep.runtime.commandline;
-
-import lockstep.runtime.spi.OptionException;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.StartPhase;
+package lockstep.runtime.option;
 
 import org.jspecify.annotations.Nullable;
 

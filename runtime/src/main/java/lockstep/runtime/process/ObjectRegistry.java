@@ -1,12 +1,13 @@
-package lockstep.runtime.object;
+package lockstep.runtime.process;
 
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.UserObject;
 import lockstep.runtime.spi.ObjectFactory;
-import lockstep.runtime.spi.QomProperty;
-import lockstep.runtime.spi.QomType;
-import lockstep.runtime.spi.UserObject;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

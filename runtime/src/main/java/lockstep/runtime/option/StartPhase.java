@@ -1,4 +1,4 @@
-package lockstep.runtime.spi;
+package lockstep.runtime.option;
 
 /**
  * The steps of starting a process, in their order. Command-line options take effect in the step they

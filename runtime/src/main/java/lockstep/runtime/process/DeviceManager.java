@@ -1,4 +1,4 @@
-package lockstep.runtime.machine;
+package lockstep.runtime.process;
 
 import lockstep.api.DeviceDeletedEvent;
 import lockstep.api.ObjectPropertyInfo;
@@ -7,12 +7,14 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.Vmm;
+import lockstep.runtime.machine.BuiltinParts;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.QomProperty;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,4 +1,4 @@
-package lockstep.runtime.spi;
+package lockstep.runtime.object;
 
 import java.util.List;
 

@@ -1,6 +1,7 @@
 package lockstep.runtime.commandline;
 
 import lockstep.runtime.chardev.Chardev;
+import lockstep.runtime.process.Settings;
 
 import org.jspecify.annotations.Nullable;
 
@@ -12,7 +13,7 @@ import java.util.Map;
 import java.util.Set;
 
 /** What the command line has said so far about the process and its board. Under the machine lock. */
-public final class Settings {
+final class GivenSettings implements Settings {
     /** The default of {@code -m}: 128 MiB. */
     static final long DEFAULT_RAM = 128L << 20;
 
@@ -53,71 +54,66 @@ public final class Settings {
     boolean monitorGiven;
 
     /** With QEMU's defaults. */
-    public Settings() {}
+    GivenSettings() {}
 
-    /** The guest's name or null. */
+    @Override
     public @Nullable String name() {
         return name;
     }
 
-    /** The guest's 16-byte id or null. */
+    @Override
     public byte @Nullable [] uuid() {
         byte[] id = uuid;
         return id == null ? null : id.clone();
     }
 
-    /** Whether the process becomes a daemon. */
+    @Override
     public boolean daemonize() {
         return daemonize;
     }
 
-    /** Whether messages begin with the time. */
+    @Override
     public boolean messageTimestamps() {
         return messageTimestamps;
     }
 
-    /** Whether messages begin with the guest's name. */
+    @Override
     public boolean messageNames() {
         return messageNames;
     }
 
-    /** The file for the process number or null. */
+    @Override
     public @Nullable String pidFile() {
         return pidFile;
     }
 
     /** Whether {@code -machine none} was asked for. */
-    public boolean noMachine() {
+    boolean noMachine() {
         return "none".equals(machineType);
     }
 
-    /** Names of accelerators in order of preference. */
+    @Override
     public List<String> accelerators() {
         return List.copyOf(accelerators);
     }
 
-    /** Directories with firmware, in order of search. */
+    @Override
     public List<String> firmwareDirectories() {
         return List.copyOf(firmwareDirectories);
     }
 
-    /** The text of {@code -cpu} or null. */
+    @Override
     public @Nullable String cpuModel() {
         return cpuModel;
     }
 
-    /** The number of vCPUs at start. */
+    @Override
     public int cpus() {
         return topology.cpus();
     }
 
-    /** Bytes of guest RAM; 0 when {@code -m} gave none and there is no machine that needs some. */
+    @Override
     public long ramSize() {
         return ramSize;
-    }
-
-    /** Whether {@code -global} and the like gave {@code driver.property}. */
-    public Map<String, String> globals() {
-        return Map.copyOf(globals);
     }
 }

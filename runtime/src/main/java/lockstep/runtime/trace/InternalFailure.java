@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.trace;
 
 /**
  * Mistakes of this program: a user reads one line about each. The stack trace goes to stderr as well

@@ -1,4 +1,4 @@
-package lockstep.runtime.machine;
+package lockstep.runtime.loop;
 
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;

@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.spi;
 
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.CommandTable;
@@ -7,18 +7,14 @@ import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.MachineLock;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.spi.Ending;
-import lockstep.runtime.spi.MachineType;
-import lockstep.runtime.spi.ObjectFactory;
-import lockstep.runtime.spi.OptionHandler;
-import lockstep.runtime.spi.QomType;
+import lockstep.runtime.object.QomType;
+import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;

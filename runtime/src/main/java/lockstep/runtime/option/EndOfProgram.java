@@ -1,6 +1,4 @@
-package lockstep.runtime.commandline;
-
-import lockstep.runtime.spi.OptionException;
+package lockstep.runtime.option;
 
 /** An option such as {@code -version} that prints something and ends the program with status 0. */
 public final class EndOfProgram extends OptionException {

@@ -1,0 +1,41 @@
+package lockstep.runtime.process;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/** What the command line says about the process and its board. Under the machine lock. */
+public interface Settings {
+    /** The guest's name or null. */
+    @Nullable String name();
+
+    /** The guest's 16-byte id or null. */
+    byte @Nullable [] uuid();
+
+    /** Whether the process becomes a daemon. */
+    boolean daemonize();
+
+    /** Whether messages begin with the time. */
+    boolean messageTimestamps();
+
+    /** Whether messages begin with the guest's name. */
+    boolean messageNames();
+
+    /** The file for the process number or null. */
+    @Nullable String pidFile();
+
+    /** Names of accelerators in order of preference. */
+    List<String> accelerators();
+
+    /** Directories with firmware, in order of search. */
+    List<String> firmwareDirectories();
+
+    /** The text of {@code -cpu} or null. */
+    @Nullable String cpuModel();
+
+    /** The number of vCPUs at start. */
+    int cpus();
+
+    /** Bytes of guest RAM; 0 when {@code -m} gave none and there is no machine that needs some. */
+    long ramSize();
+}
