@@ -1,6 +1,6 @@
 package lockstep.block;
 
-/** Counters of one backend; updated and read with the machine lock held. */
+/** Counters of one backend; any thread. */
 public final class BackendStats {
     /** Counters of one kind of request. */
     public static final class Counter {
@@ -11,7 +11,7 @@ public final class BackendStats {
 
         Counter() {}
 
-        void add(long length, long time, boolean error) {
+        synchronized void add(long length, long time, boolean error) {
             nanos += time;
             if (error) {
                 failed++;
@@ -21,20 +21,20 @@ public final class BackendStats {
             }
         }
 
-        public long bytes() {
+        public synchronized long bytes() {
             return bytes;
         }
 
-        public long operations() {
+        public synchronized long operations() {
             return operations;
         }
 
         /** Sum of the times from submission to completion in nanoseconds. */
-        public long nanos() {
+        public synchronized long nanos() {
             return nanos;
         }
 
-        public long failed() {
+        public synchronized long failed() {
             return failed;
         }
     }

@@ -15,6 +15,9 @@ public interface BlockHost {
     /** The tray of a guest's drive moved. Called on the main loop. */
     default void trayMoved(BlockBackend backend, boolean open) {}
 
+    /** A write went beyond a node's threshold, by so many bytes. Any thread. */
+    default void thresholdExceeded(BlockNode node, long bytes, long threshold) {}
+
     /** The machine waits for a peer, and this is what for. Machine lock held. */
     default void waiting(String message) {}
 

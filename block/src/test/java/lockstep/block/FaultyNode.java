@@ -2,6 +2,7 @@ package lockstep.block;
 
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.FilterNode;
 import lockstep.block.node.Role;
 
 import java.lang.foreign.MemorySegment;
@@ -10,7 +11,7 @@ import java.lang.foreign.MemorySegment;
  * Passes everything to its child until a number of writes has been made; then the disk is gone, as
  * after a kill.
  */
-public final class FaultyNode extends BlockNode {
+public final class FaultyNode extends FilterNode {
     private int writesLeft;
     private int readsFail;
 
@@ -38,10 +39,6 @@ public final class FaultyNode extends BlockNode {
         writesLeft = writes;
     }
 
-    private BlockNode file() {
-        return children().getFirst().node();
-    }
-
     private void spend() throws BlockException {
         if (writesLeft-- <= 0) {
             throw new BlockException(Errno.EIO);
@@ -49,7 +46,7 @@ public final class FaultyNode extends BlockNode {
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         if (readsFail != 0) {
             throw new BlockException(readsFail);
         }
@@ -57,13 +54,13 @@ public final class FaultyNode extends BlockNode {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         spend();
         file().write(offset, source);
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         if (writesLeft <= 0) {
             throw new BlockException(Errno.EIO);
         }
@@ -71,12 +68,7 @@ public final class FaultyNode extends BlockNode {
     }
 
     @Override
-    public long length() throws BlockException {
-        return file().length();
-    }
-
-    @Override
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         spend();
         file().truncate(length);
     }

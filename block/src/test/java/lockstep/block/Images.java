@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Role;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
@@ -100,7 +102,38 @@ public final class Images {
     /** The byte at an offset. */
     public static int byteAt(BlockNode node, long offset) throws BlockException {
         byte[] bytes = new byte[1];
-        node.read(offset, MemorySegment.ofArray(bytes));
+        ChildEdge.look(node).read(offset, MemorySegment.ofArray(bytes));
         return bytes[0] & 0xff;
+    }
+
+    /** Writes to a node behind the back of users who do not share that. */
+    public static void tamper(BlockNode node, long offset, MemorySegment data)
+            throws BlockException {
+        BlockGraph graph = node.graph();
+        ChildEdge edge =
+                graph.attach(
+                        () -> "a test",
+                        "root",
+                        Role.ROOT,
+                        node,
+                        Permission.WRITE_UNCHANGED,
+                        Permission.ALL);
+        try {
+            edge.write(offset, data);
+        } finally {
+            graph.detach(edge);
+        }
+    }
+
+    /** Uses a node for everything, as a user who lets others do the same; ends with the graph. */
+    public static ChildEdge use(BlockNode node) throws BlockException {
+        return node.graph()
+                .attach(
+                        () -> "a test",
+                        "root",
+                        Role.ROOT,
+                        node,
+                        Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE,
+                        Permission.ALL);
     }
 }

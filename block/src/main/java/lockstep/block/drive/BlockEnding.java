@@ -6,6 +6,7 @@ import lockstep.block.export.NbdExport;
 import lockstep.block.job.Jobs;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 import lockstep.runtime.spi.Ending;
 
 import java.util.ArrayList;
@@ -72,19 +73,20 @@ public final class BlockEnding implements Ending {
             if (root && node.active() && !node.readOnly()) {
                 String name = "node '" + node.name() + "' (not flushed)";
                 flushing.add(name);
-                graph.fanOut().execute(() -> flush(node, name));
+                graph.workers().execute(() -> flush(node, name));
             }
         }
     }
 
     private void flush(BlockNode node, String name) {
-        graph.enter(node);
+        ChildEdge look = ChildEdge.look(node);
+        graph.enter(look);
         try {
-            node.flush();
+            look.flush();
         } catch (BlockException | RuntimeException e) {
             report.accept("node '" + node.name() + "' was not flushed: " + e.getMessage());
         } finally {
-            graph.leave(node);
+            graph.leave(look);
             flushing.remove(name);
         }
     }

@@ -10,11 +10,13 @@ import lockstep.block.BlockHost;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.Errno;
+import lockstep.block.Permission;
 import lockstep.block.export.NbdExport;
 import lockstep.block.export.NbdServer;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
@@ -615,7 +617,24 @@ public final class BlockManager implements BlockLayer {
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }
-        graph.drained(List.of(node), () -> node.truncate(size));
+        graph.drained(
+                List.of(node),
+                () -> {
+                    NodeUser user = () -> "block_resize";
+                    ChildEdge edge =
+                            graph.attach(
+                                    user,
+                                    "root",
+                                    Role.ROOT,
+                                    node,
+                                    Permission.RESIZE,
+                                    Permission.ALL);
+                    try {
+                        edge.truncate(size);
+                    } finally {
+                        graph.detach(edge);
+                    }
+                });
     }
 
     // Exports
@@ -785,7 +804,7 @@ public final class BlockManager implements BlockLayer {
             return true;
         }
         Future<?> flush =
-                graph.fanOut()
+                graph.workers()
                         .submit(
                                 () -> {
                                     backend.flushBlocking();

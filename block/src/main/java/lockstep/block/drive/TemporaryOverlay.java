@@ -5,6 +5,7 @@ import lockstep.block.Errno;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
@@ -30,7 +31,7 @@ final class TemporaryOverlay {
         Path path = null;
         try {
             path = Files.createTempFile(Path.of(folder == null ? "/var/tmp" : folder), "vl.", "");
-            long size = below.length();
+            long size = ChildEdge.look(below).length();
             Qcow2Creator.create(path.toString(), Qcow2Creator.Options.of(size));
             FileNode file =
                     graph.add(
@@ -39,7 +40,7 @@ final class TemporaryOverlay {
                                     "file",
                                     graph.autoName(),
                                     new FileNode.Options(
-                                            path.toString(), false, false, false, true, true)));
+                                            path.toString(), false, false, false, true)));
             Qcow2Node overlay;
             try {
                 overlay =

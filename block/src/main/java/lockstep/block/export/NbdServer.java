@@ -24,6 +24,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
@@ -32,7 +34,8 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * The process's NBD server. Management calls come with the machine lock held; each client is served
- * by a thread of its own, and its requests run on the graph's workers.
+ * by a thread of its own, and a bounded number of its requests at once on the server's workers: those of an
+ * export that hangs hold up nobody else.
  */
 public final class NbdServer implements AutoCloseable {
     private static final String IN_USE = "Address already in use";
@@ -43,6 +46,7 @@ public final class NbdServer implements AutoCloseable {
     private final int handshakeSeconds;
     private final ServerSocketChannel listener;
     private final ScheduledExecutorService clock;
+    private final ExecutorService workers;
     private final Map<String, NbdExport> byName = new LinkedHashMap<>();
     private final List<NbdSession> sessions = new ArrayList<>();
     private boolean closed;
@@ -61,6 +65,9 @@ public final class NbdServer implements AutoCloseable {
         this.clock =
                 Executors.newSingleThreadScheduledExecutor(
                         Thread.ofPlatform().daemon().name("nbd-timeout").factory());
+        this.workers =
+                Executors.newCachedThreadPool(
+                        Thread.ofPlatform().daemon().name("nbd-worker-", 0).factory());
     }
 
     /**
@@ -179,8 +186,9 @@ public final class NbdServer implements AutoCloseable {
         return maxConnections != 1;
     }
 
-    BlockGraph graph() {
-        return graph;
+    /** Runs clients' requests. */
+    Executor workers() {
+        return workers;
     }
 
     synchronized @Nullable NbdExport find(String name) {
@@ -276,6 +284,7 @@ public final class NbdServer implements AutoCloseable {
         close(listener);
         open.forEach(NbdSession::shutdown);
         clock.shutdownNow();
+        workers.shutdown();
         if (address instanceof NbdAddress.Unix(String path)) {
             try {
                 Files.deleteIfExists(Path.of(path));

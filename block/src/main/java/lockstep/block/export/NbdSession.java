@@ -126,12 +126,10 @@ final class NbdSession {
                     stream.readInto(payload.segment());
                 }
                 Buffers.Lease data = payload;
-                // Not on the workers: a client that does not read its replies must not stop the
-                // guest's disks.
-                server.graph().fanOut().execute(() -> run(export, request, data));
+                server.workers().execute(() -> run(export, request, data));
                 handed = true;
             } catch (RejectedExecutionException e) {
-                // The block layer has closed; the client sees the end of its connection.
+                // The server has stopped; the client sees the end of its connection.
                 return;
             } finally {
                 if (!handed) {

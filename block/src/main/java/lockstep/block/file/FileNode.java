@@ -30,7 +30,6 @@ public final class FileNode extends BlockNode {
     private final String path;
     private final boolean locking;
     private final boolean ignoreFlush;
-    private final boolean discards;
     private volatile ImageFile file;
     private boolean fileWritable;
     private int heldPermissions;
@@ -44,11 +43,10 @@ public final class FileNode extends BlockNode {
             boolean readOnly,
             boolean autoReadOnly,
             boolean locking,
-            boolean ignoreFlush,
-            boolean discards) {
+            boolean ignoreFlush) {
         /** The defaults of a file that is opened for reading and writing. */
         public static Options of(String path, boolean readOnly) {
-            return new Options(path, readOnly, false, true, false, true);
+            return new Options(path, readOnly, false, true, false);
         }
     }
 
@@ -63,7 +61,6 @@ public final class FileNode extends BlockNode {
         this.path = options.path();
         this.locking = options.locking();
         this.ignoreFlush = options.ignoreFlush();
-        this.discards = options.discards();
         this.file = file;
         this.fileWritable = !readOnly;
     }
@@ -133,7 +130,7 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         try {
             file.read(offset, destination);
         } catch (ImageFile.Failure e) {
@@ -142,7 +139,7 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         try {
             file.write(offset, source);
         } catch (ImageFile.Failure e) {
@@ -153,11 +150,11 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         if (canPunch) {
             try {
                 long end = file.length();
-                if (mayUnmap && discards && offset + length <= end) {
+                if (mayUnmap && offset + length <= end) {
                     file.punchHole(offset, length);
                 } else {
                     file.zeroRange(offset, length);
@@ -175,8 +172,8 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void discard(long offset, long length) throws BlockException {
-        if (!discards || !canPunch) {
+    protected void discard(long offset, long length) throws BlockException {
+        if (!canPunch) {
             return;
         }
         try {
@@ -191,7 +188,7 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         if (ignoreFlush || readOnly() || !unsynced) {
             return;
         }
@@ -207,7 +204,7 @@ public final class FileNode extends BlockNode {
 
     /** Whole sectors, like every other disk; what the file lacks of the last reads as zeroes. */
     @Override
-    public long length() throws BlockException {
+    protected long length() throws BlockException {
         try {
             return file.length() + 511 & -512L;
         } catch (ImageFile.Failure e) {
@@ -216,7 +213,7 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         try {
             ImageFile current = file;
             long data = current.nextData(offset);
@@ -233,7 +230,7 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         try {
             file.truncate(length);
             unsynced = true;

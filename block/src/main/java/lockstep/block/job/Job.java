@@ -364,7 +364,7 @@ public abstract class Job {
             } else {
                 cancelled = true;
                 stopWanted = true;
-                jobs.graph().fanOut().execute(this::seeToEnd);
+                jobs.graph().workers().execute(this::seeToEnd);
             }
             notifyAll();
         }

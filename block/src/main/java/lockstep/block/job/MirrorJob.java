@@ -20,6 +20,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 
@@ -51,7 +52,8 @@ final class MirrorJob extends Job implements NodeUser {
     private final BlockNode target;
     private final @Nullable BlockNode replaces;
     private final MirrorFilter filter;
-    private final ChildEdge targetEdge;
+    private final ChildEdge disk;
+    private final ChildEdge copy;
     private volatile BlockDeviceIoStatus ioStatus = BlockDeviceIoStatus.OK;
     private volatile boolean keepUsers;
 
@@ -78,9 +80,14 @@ final class MirrorJob extends Job implements NodeUser {
         this.replaces = replaces;
         String name = arguments.filterNodeName();
         filter =
-                MirrorFilter.insert(graph, source, name == null ? graph.autoName() : name, granule);
+                MirrorFilter.insert(
+                        graph,
+                        source,
+                        name == null ? graph.autoName() : name,
+                        new DirtyBitmap(granule, this::wake));
+        disk = filter.disk();
         try {
-            targetEdge =
+            copy =
                     graph.attach(
                             this,
                             "target",
@@ -95,7 +102,6 @@ final class MirrorJob extends Job implements NodeUser {
         filter.block(describe(), BLOCKED);
         source.block(describe(), BLOCKED);
         target.block(describe(), BLOCKED);
-        filter.onWrite(this::wake);
     }
 
     /** Checks what the client asked for and puts the filter in place. */
@@ -124,7 +130,7 @@ final class MirrorJob extends Job implements NodeUser {
         if (target.readOnly()) {
             throw bad("Block node is read-only");
         }
-        if (source.length() > target.length()) {
+        if (ChildEdge.look(source).length() > ChildEdge.look(target).length()) {
             throw bad("Target '" + a.target() + "' is smaller than the source");
         }
         String name = a.filterNodeName();
@@ -136,7 +142,8 @@ final class MirrorJob extends Job implements NodeUser {
         if (replaced != null && replaces == null) {
             throw bad("Failed to find node with node-name='" + replaced + "'");
         }
-        if (replaces != null && replaces.length() != target.length()) {
+        if (replaces != null
+                && ChildEdge.look(replaces).length() != ChildEdge.look(target).length()) {
             throw bad("cannot replace image with a mirror image of different size");
         }
         Terms terms =
@@ -206,9 +213,9 @@ final class MirrorJob extends Job implements NodeUser {
         int next = 0;
         while (true) {
             pausePoint();
-            int granule = filter.take(next);
+            int granule = filter.dirty().take(next);
             if (granule >= 0) {
-                copy(granule);
+                copyGranule(granule);
                 next = granule + 1;
             } else if (completing()) {
                 return;
@@ -222,7 +229,7 @@ final class MirrorJob extends Job implements NodeUser {
     private void awaitWork() throws InterruptedException {
         synchronized (this) {
             // A write that comes now waits for this monitor before it wakes.
-            if (filter.dirtyGranules() == 0 && !completing()) {
+            if (filter.dirty().count() == 0 && !completing()) {
                 rest(SECOND);
             }
         }
@@ -237,12 +244,12 @@ final class MirrorJob extends Job implements NodeUser {
             enter();
             try {
                 checkPlace();
-                length = source.length();
+                length = disk.length();
                 if (offset < length) {
-                    BlockStatus status = source.status(offset, length - offset);
+                    BlockStatus status = disk.status(offset, length - offset);
                     boolean wanted = sync == MirrorSyncMode.FULL || status.allocated();
                     if (wanted && !(targetIsZero && status.zero())) {
-                        filter.mark(offset, status.length());
+                        filter.dirty().mark(offset, status.length());
                     }
                     offset += status.length();
                 }
@@ -263,41 +270,41 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     private void enter() {
-        graph.enter(source, target);
+        graph.enter(disk, copy);
     }
 
     private void leave() {
-        graph.leave(source, target);
+        graph.leave(disk, copy);
     }
 
-    private void copy(int granule) throws BlockException, InterruptedException {
+    private void copyGranule(int granule) throws BlockException, InterruptedException {
         boolean reading = true;
         long copied = 0;
         BlockException failure = null;
         enter();
         try {
             checkPlace();
-            long offset = granule * filter.granule();
-            long end = Math.min(source.length(), offset + filter.granule());
+            long offset = granule * filter.dirty().granule();
+            long end = Math.min(disk.length(), offset + filter.dirty().granule());
             while (offset < end) {
                 reading = true;
-                BlockStatus status = source.status(offset, end - offset);
+                BlockStatus status = disk.status(offset, end - offset);
                 long run = status.length();
                 if (status.zero()) {
                     reading = false;
-                    target.writeZeroes(offset, run, true);
+                    copy.writeZeroes(offset, run, true);
                 } else {
                     try (Buffers.Lease lease = Buffers.take(run)) {
-                        source.read(offset, lease.segment());
+                        disk.read(offset, lease.segment());
                         reading = false;
-                        target.write(offset, lease.segment());
+                        copy.write(offset, lease.segment());
                     }
                 }
                 offset += run;
                 copied += run;
             }
         } catch (BlockException e) {
-            filter.mark(granule * filter.granule(), 1);
+            filter.dirty().mark(granule * filter.dirty().granule(), 1);
             failure = e;
         } finally {
             leave();
@@ -370,7 +377,7 @@ final class MirrorJob extends Job implements NodeUser {
 
     @Override
     long remaining() {
-        return filter.dirtyGranules() * filter.granule();
+        return filter.dirty().count() * filter.dirty().granule();
     }
 
     @Override
@@ -379,10 +386,11 @@ final class MirrorJob extends Job implements NodeUser {
                 List.of(filter, source, target),
                 () -> {
                     // Nobody else is inside now, so what is dirty here is the rest.
-                    for (int rest = filter.take(0); rest >= 0; rest = filter.take(0)) {
+                    DirtyBitmap dirty = filter.dirty();
+                    for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
                         copyRest(rest);
                     }
-                    target.flush();
+                    copy.flush();
                 });
         if (keepUsers) {
             abandon();
@@ -391,7 +399,7 @@ final class MirrorJob extends Job implements NodeUser {
         BlockNode holder = graph.retain(target);
         try {
             unblock();
-            graph.detach(targetEdge);
+            graph.detach(copy);
             if (replaces == null) {
                 filter.remove(target);
             } else {
@@ -404,11 +412,11 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     private void copyRest(int granule) throws BlockException {
-        long offset = granule * filter.granule();
-        long length = Math.min(source.length() - offset, filter.granule());
+        long offset = granule * filter.dirty().granule();
+        long length = Math.min(disk.length() - offset, filter.dirty().granule());
         try (Buffers.Lease lease = Buffers.take(length)) {
-            source.read(offset, lease.segment());
-            target.write(offset, lease.segment());
+            disk.read(offset, lease.segment());
+            copy.write(offset, lease.segment());
         }
         progress(length);
     }
@@ -430,8 +438,8 @@ final class MirrorJob extends Job implements NodeUser {
                             System.Logger.Level.WARNING,
                             "ending " + describe() + ": " + e.getMessage());
         }
-        if (targetEdge.node().parents().contains(targetEdge)) {
-            graph.detach(targetEdge);
+        if (copy.node().parents().contains(copy)) {
+            graph.detach(copy);
         }
     }
 

@@ -10,7 +10,6 @@ import lockstep.api.BlockStatsSpecific;
 import lockstep.api.BlockStatsSpecificFile;
 import lockstep.api.BlockdevCacheInfo;
 import lockstep.api.BlockdevChild;
-import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.ImageInfo;
 import lockstep.api.ImageInfoSpecific;
 import lockstep.api.ImageInfoSpecificFile;
@@ -95,14 +94,15 @@ final class NodeQueries {
     }
 
     private long length(BlockNode node) {
-        graph.enter(node);
+        ChildEdge look = ChildEdge.look(node);
+        graph.enter(look);
         try {
             // In whole sectors, as everything that counts disks does.
-            return node.length();
+            return look.length();
         } catch (BlockException e) {
             return 0;
         } finally {
-            graph.leave(node);
+            graph.leave(look);
         }
     }
 
@@ -201,8 +201,6 @@ final class NodeQueries {
             depth++;
         }
         BlockNode backing = node.backing();
-        BlockdevDetectZeroesOptions detect =
-                BlockdevDetectZeroesOptions.find(node.info().detectZeroes());
         BlockDeviceInfo.Builder info =
                 BlockDeviceInfo.builder()
                         .file(filename(node))
@@ -214,14 +212,14 @@ final class NodeQueries {
                         .children(children)
                         .active(node.active())
                         .encrypted(false)
-                        .detectZeroes(detect == null ? BlockdevDetectZeroesOptions.OFF : detect)
+                        .detectZeroes(node.info().detectZeroes())
                         .image(image(node, !flat))
                         .cache(
                                 new BlockdevCacheInfo(
                                         backend == null || !backend.writethrough(),
                                         node.info().cacheDirect(),
                                         node.info().cacheNoFlush()))
-                        .writeThreshold(0);
+                        .writeThreshold(node.writeThreshold());
         limits(info, backend == null ? null : backend.throttle());
         return info.build();
     }

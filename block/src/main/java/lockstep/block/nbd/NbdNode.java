@@ -54,6 +54,7 @@ public final class NbdNode extends BlockNode {
         this.options = options;
         this.connection = connection;
         this.agreed = connection.agreed();
+        trackRequests();
     }
 
     /** Connects; blocks until the server answers. The node is not in the graph yet. */
@@ -281,7 +282,7 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         long there = there(offset, destination.byteSize());
         if (there < destination.byteSize()) {
             destination.asSlice(there).fill((byte) 0);
@@ -311,7 +312,7 @@ public final class NbdNode extends BlockNode {
 
     /** What is written to the padding of the last sector is gone. */
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         long there = there(offset, source.byteSize());
         if (there < source.byteSize()) {
             write(offset, source.asSlice(0, there));
@@ -339,8 +340,13 @@ public final class NbdNode extends BlockNode {
         }
     }
 
-    /** Only one such write at a time: two in one block would undo each other. */
-    private synchronized void writeUnaligned(long offset, MemorySegment source, int block)
+    /** What is written together with the rest of its block is alone there: another write would be undone. */
+    @Override
+    protected long exclusion(long offset, long length) {
+        return aligned(offset, length) ? 0 : agreed.minBlock();
+    }
+
+    private void writeUnaligned(long offset, MemorySegment source, int block)
             throws BlockException {
         long start = offset & -block;
         long end = Math.min(agreed.size(), offset + source.byteSize() + block - 1 & -block);
@@ -353,7 +359,7 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         if (!can(Nbd.TRANSMIT_WRITE_ZEROES) || !aligned(offset, length)) {
             writeZeroesByWriting(offset, length);
             return;
@@ -362,7 +368,7 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public void discard(long offset, long length) throws BlockException {
+    protected void discard(long offset, long length) throws BlockException {
         if (can(Nbd.TRANSMIT_TRIM) && aligned(offset, length)) {
             ranges(0, Nbd.CMD_TRIM, offset, length);
         }
@@ -383,7 +389,7 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         if (can(Nbd.TRANSMIT_FLUSH) && unflushed) {
             // A write that completes from here on asks for another flush.
             unflushed = false;
@@ -398,12 +404,12 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public long length() {
+    protected long length() {
         return agreed.size() + 511 & -512L;
     }
 
     @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         if (agreed.statusContext() < 0 || !aligned(offset, 0)) {
             return new BlockStatus(length, true, false, true);
         }
@@ -425,7 +431,7 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         if (length > agreed.size()) {
             throw new BlockException(Errno.EINVAL, "Cannot grow NBD nodes");
         }

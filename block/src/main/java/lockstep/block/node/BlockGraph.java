@@ -15,11 +15,9 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -29,7 +27,6 @@ import java.util.concurrent.atomic.AtomicInteger;
  * is over. Changes are made with the machine lock held.
  */
 public final class BlockGraph implements AutoCloseable {
-    private static final int WORKERS = 16;
     private static final int NAME_MAX = 31;
 
     /** How long a change waits for requests, which may be those of a peer that hangs. */
@@ -38,9 +35,8 @@ public final class BlockGraph implements AutoCloseable {
     private static final long RETRY_MILLIS = 100;
 
     private final BlockHost host;
-    private final Gate gate = new Gate();
-    private final ThreadPoolExecutor workers;
-    private final ThreadPoolExecutor fanOut;
+    private final Gate gate = new Gate(this::nodes);
+    private final ExecutorService workers;
     private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
     private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
     private int autoNames;
@@ -49,25 +45,7 @@ public final class BlockGraph implements AutoCloseable {
 
     public BlockGraph(BlockHost host) {
         this.host = host;
-        workers =
-                new ThreadPoolExecutor(
-                        WORKERS,
-                        WORKERS,
-                        10,
-                        TimeUnit.SECONDS,
-                        new LinkedBlockingQueue<>(),
-                        threads("block-worker-"));
-        workers.allowCoreThreadTimeOut(true);
-        // A task here never waits for another one here, so it needs no bound of its own: its
-        // callers are bounded.
-        fanOut =
-                new ThreadPoolExecutor(
-                        0,
-                        Integer.MAX_VALUE,
-                        10,
-                        TimeUnit.SECONDS,
-                        new SynchronousQueue<>(),
-                        threads("block-child-"));
+        workers = Executors.newCachedThreadPool(threads("block-worker-"));
     }
 
     private static ThreadFactory threads(String prefix) {
@@ -130,32 +108,43 @@ public final class BlockGraph implements AutoCloseable {
         return host;
     }
 
-    /** The bounded pool that runs backends' requests. */
+    /**
+     * Threads for what blocks: requests of backends, work of drivers on several children at once, jobs. There are as
+     * many as are needed, so that nobody waits for somebody else's disk; each user bounds what it asks for.
+     */
     public ExecutorService workers() {
         return workers;
     }
 
-    /** Threads for drivers that work on several children at once, and for jobs. */
-    public ExecutorService fanOut() {
-        return fanOut;
+    /**
+     * Enters the graph for a request on an edge, whose node stays the same until {@link #leave}; false when the edge was
+     * let go, and then there is nothing to leave.
+     */
+    public boolean enter(ChildEdge edge) {
+        while (edge.attached) {
+            BlockNode root = edge.node;
+            gate.enter(root);
+            if (edge.attached && edge.node == root) {
+                return true;
+            }
+            gate.leave(root); // A change was faster.
+        }
+        return false;
     }
 
-    /** Enters the graph for one request on a tree, null for none. Pair with {@link #leave}. */
-    public void enter(@Nullable BlockNode root) {
-        gate.enter(root, null);
+    /** The request is over. */
+    public void leave(ChildEdge edge) {
+        gate.leave(edge.node);
     }
 
-    public void leave(@Nullable BlockNode root) {
-        gate.leave(root, null);
+    /** Enters the graph for work on two edges at once, whose nodes nobody replaces. */
+    public void enter(ChildEdge first, ChildEdge second) {
+        gate.enter(first.node, second.node);
     }
 
-    /** Enters the graph for work on two trees at once. Pair with the other {@code leave}. */
-    public void enter(BlockNode first, BlockNode second) {
-        gate.enter(first, second);
-    }
-
-    public void leave(BlockNode first, BlockNode second) {
-        gate.leave(first, second);
+    /** The work is over. */
+    public void leave(ChildEdge first, ChildEdge second) {
+        gate.leave(first.node, second.node);
     }
 
     /** A change of the graph. */
@@ -186,12 +175,13 @@ public final class BlockGraph implements AutoCloseable {
 
     /** What a change that waited in vain for requests on these nodes ends with. */
     public BlockException busy(List<BlockNode> nodes) {
-        for (Map.Entry<BlockNode, Integer> request : gate.inside(nodes).entrySet()) {
-            int count = request.getValue();
+        BlockNode root = gate.inside(nodes);
+        if (root != null) {
+            int count = root.inside.get();
             return new BlockException(
                     Errno.EBUSY,
                     "Node '"
-                            + request.getKey().name()
+                            + root.name()
                             + "' is busy: "
                             + (count == 1 ? "1 request does" : count + " requests do")
                             + " not end");
@@ -205,7 +195,7 @@ public final class BlockGraph implements AutoCloseable {
      */
     private void drainedOrLater(List<BlockNode> nodes, Runnable change) {
         if (!attempt(nodes, PATIENCE, change)) {
-            fanOut.execute(() -> again(nodes, change));
+            workers.execute(() -> again(nodes, change));
         }
     }
 
@@ -230,7 +220,7 @@ public final class BlockGraph implements AutoCloseable {
         host.post(
                 () -> {
                     if (!attempt(nodes, 0, change)) {
-                        fanOut.execute(() -> again(nodes, change));
+                        workers.execute(() -> again(nodes, change));
                     }
                 });
     }
@@ -435,6 +425,7 @@ public final class BlockGraph implements AutoCloseable {
         ChildEdge edge = new ChildEdge(user, edgeName, role, child);
         edge.permissions = permissions;
         edge.shared = shared;
+        edge.attached = true;
         child.parents().add(edge);
         child.addReference(1);
         if (user instanceof BlockNode parent) {
@@ -470,6 +461,7 @@ public final class BlockGraph implements AutoCloseable {
     }
 
     private static void unlink(ChildEdge edge) {
+        edge.attached = false;
         edge.node().parents().remove(edge);
         if (edge.user() instanceof BlockNode parent) {
             parent.children().remove(edge);
@@ -512,6 +504,7 @@ public final class BlockGraph implements AutoCloseable {
         edge.node = target;
         target.parents().add(edge);
         target.addReference(1);
+        edge.moved();
     }
 
     /**
@@ -743,7 +736,7 @@ public final class BlockGraph implements AutoCloseable {
         try {
             List<java.util.concurrent.Future<T>> futures = new ArrayList<>();
             for (int i = 1; i < tasks.size(); i++) {
-                futures.add(fanOut.submit(tasks.get(i)));
+                futures.add(workers.submit(tasks.get(i)));
             }
             results.add(tasks.getFirst().call());
             for (java.util.concurrent.Future<T> future : futures) {
@@ -769,6 +762,5 @@ public final class BlockGraph implements AutoCloseable {
             takeFromMonitor(node);
         }
         workers.shutdown();
-        fanOut.shutdown();
     }
 }

@@ -12,12 +12,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * One layer of a disk. I/O calls block, may come from several threads at once and work on any byte
- * offset within the length; who calls them is inside {@link BlockGraph}'s gate. Everything else is
- * called with the machine lock held.
+ * One layer of a disk. Its I/O methods are for {@link ChildEdge} alone, through which all users go: they block, may be
+ * called from several threads at once and work on any byte offset within the length. Everything else is called with the
+ * machine lock held.
  */
 public abstract class BlockNode implements NodeUser {
     private final BlockGraph graph;
@@ -27,13 +28,20 @@ public abstract class BlockNode implements NodeUser {
     private final List<ChildEdge> parents = new CopyOnWriteArrayList<>();
     private final Map<String, String> blockers = new LinkedHashMap<>();
     private final AtomicLong highestWrite = new AtomicLong();
+    private final List<DirtyBitmap> bitmaps = new CopyOnWriteArrayList<>();
+
+    /** Requests that came in with this node as the root of their tree. */
+    final AtomicInteger inside = new AtomicInteger();
+
+    private volatile @Nullable TrackedRequests tracked;
+    private final AtomicLong writeThreshold = new AtomicLong();
 
     private volatile boolean readOnly;
     private volatile boolean active = true;
     private volatile boolean closed;
     private boolean monitorOwned;
     private int references;
-    private NodeInfo info = NodeInfo.EMPTY;
+    private volatile NodeInfo info = NodeInfo.EMPTY;
 
     /**
      * A node not yet in the graph; {@link BlockGraph#add} enters it.
@@ -48,17 +56,17 @@ public abstract class BlockNode implements NodeUser {
     }
 
     /** Fills {@code destination} from the node's bytes at {@code offset}. */
-    public abstract void read(long offset, MemorySegment destination) throws BlockException;
+    protected abstract void read(long offset, MemorySegment destination) throws BlockException;
 
     /** Writes {@code source} at {@code offset}; durable only after {@link #flush}. */
-    public abstract void write(long offset, MemorySegment source) throws BlockException;
+    protected abstract void write(long offset, MemorySegment source) throws BlockException;
 
     /**
      * Makes a range read as zeroes.
      *
      * @param mayUnmap storage for the range may be given back
      */
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         writeZeroesByWriting(offset, length);
     }
 
@@ -66,26 +74,26 @@ public abstract class BlockNode implements NodeUser {
      * Drops a range; what it reads as afterwards is the driver's business. Drivers without support
      * do nothing.
      */
-    public void discard(long offset, long length) throws BlockException {}
+    protected void discard(long offset, long length) throws BlockException {}
 
     /** Makes all completed writes durable. */
-    public abstract void flush() throws BlockException;
+    protected abstract void flush() throws BlockException;
 
     /** The length in bytes. */
-    public abstract long length() throws BlockException;
+    protected abstract long length() throws BlockException;
 
     /** What is known of the bytes from {@code offset} on; the answer covers at least one byte. */
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         return new BlockStatus(length, true, false, true);
     }
 
     /** Changes the length. */
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         throw new BlockException(Errno.ENOTSUP, "Image format driver does not support resize");
     }
 
     /** Forgets all data of this layer so that everything is read from below again. */
-    public void makeEmpty() throws BlockException {
+    protected void makeEmpty() throws BlockException {
         throw new BlockException(Errno.ENOTSUP, driver + " does not support emptying nodes");
     }
 
@@ -97,11 +105,18 @@ public abstract class BlockNode implements NodeUser {
     /** Breaks the connection that the driver stores through, if it has one, for ever. Any thread. */
     protected void cut() {}
 
-    /** A change waits for the requests inside: those that only let time pass go on at once. Any thread. */
-    protected void hurry() {}
+    /**
+     * The pieces, a power of two, in which a change of this range keeps other requests out, because the driver does it
+     * in several steps; 0 when others may run beside it. The driver has called {@link #trackRequests} then.
+     */
+    protected long exclusion(long offset, long length) {
+        return 0;
+    }
 
-    /** The change that {@link #hurry} told of is over. Any thread. */
-    protected void calm() {}
+    /** The size of the pieces, a power of two, in which the driver takes storage for what is written. */
+    public long allocationUnit() {
+        return 1;
+    }
 
     /** Releases what the driver holds; children are let go by the graph. */
     protected void close() throws BlockException {}
@@ -149,7 +164,7 @@ public abstract class BlockNode implements NodeUser {
         };
     }
 
-    /** Errors with EINVAL when the range does not lie within [0, length]. */
+    /** Errors with EIO when the range does not lie within [0, length]. */
     protected static void checkRange(long offset, long length, long end) throws BlockException {
         if (offset < 0 || length < 0 || offset > end || length > end - offset) {
             throw new BlockException(Errno.EIO, "Access beyond the end of the node");
@@ -169,11 +184,65 @@ public abstract class BlockNode implements NodeUser {
         }
     }
 
-    /** Remembers the end of a write for the statistics. */
-    public final void noteWrite(long end) {
+    /** Has requests kept in order from now on where they overlap and one keeps others out. While nobody is inside. */
+    protected final void trackRequests() {
+        if (tracked == null) {
+            tracked = new TrackedRequests();
+        }
+    }
+
+    /** A request comes; {@code piece} as in {@link #exclusion}. {@link #end} follows. */
+    final TrackedRequests.@Nullable Entry begin(long offset, long length, long piece) {
+        TrackedRequests requests = tracked;
+        return requests == null ? null : requests.begin(offset, length, piece);
+    }
+
+    final void end(TrackedRequests.@Nullable Entry request) {
+        TrackedRequests requests = tracked;
+        if (requests != null && request != null) {
+            requests.end(request);
+        }
+    }
+
+    /** A write comes; {@link #written} and {@link #end} follow. */
+    final TrackedRequests.@Nullable Entry beginWrite(long offset, long length, long piece) {
+        long end = offset + length;
+        long threshold = writeThreshold.get();
+        if (threshold != 0 && end > threshold && writeThreshold.compareAndSet(threshold, 0)) {
+            graph.host().thresholdExceeded(this, end - threshold, threshold);
+        }
+        return begin(offset, length, Math.max(piece, exclusion(offset, length)));
+    }
+
+    /** A write is over, if it worked or not. */
+    final void written(long offset, long length) {
+        long end = offset + length;
         if (end > highestWrite.get()) {
             highestWrite.accumulateAndGet(end, Math::max);
         }
+        changed(offset, length);
+    }
+
+    /** A change is over, if it worked or not. */
+    final void changed(long offset, long length) {
+        if (!bitmaps.isEmpty()) {
+            bitmaps.forEach(bitmap -> bitmap.mark(offset, length));
+        }
+    }
+
+    /** The offset beyond which a write is told of once, 0 for none. */
+    public final long writeThreshold() {
+        return writeThreshold.get();
+    }
+
+    /** Sets the offset beyond which a write is told of once, 0 for none. */
+    public final void setWriteThreshold(long offset) {
+        writeThreshold.set(offset);
+    }
+
+    /** Has a bitmap follow all changes. */
+    public final void follow(DirtyBitmap bitmap) {
+        bitmaps.add(bitmap);
     }
 
     /** The highest end offset written so far. */

@@ -5,57 +5,85 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 
 /**
  * Keeps requests and changes of the graph apart. A request is inside with the root of its tree. A change names the nodes
  * it concerns, with all that is below them; it begins when no request is inside whose tree has one of these, and such
  * requests wait until it is over. So a disk whose storage hangs holds up changes of its own tree only. There is one
  * change at a time; its thread may nest changes and requests.
+ *
+ * <p>A request counts itself at its root, without a lock, and only then looks whether there is a change; a change makes
+ * itself known, and only then looks at the counts. One of the two always sees the other.
  */
 final class Gate {
-    private final Map<BlockNode, Integer> inside = new HashMap<>();
+    private final Supplier<List<BlockNode>> nodes;
     private final Deque<Set<BlockNode>> concerned = new ArrayDeque<>();
     private @Nullable Thread owner;
+    private volatile boolean changing;
 
-    /** A request on these roots comes in, one of them or both; null is a drive without medium. */
-    synchronized void enter(@Nullable BlockNode first, @Nullable BlockNode second) {
+    /** For requests on some of these nodes. */
+    Gate(Supplier<List<BlockNode>> nodes) {
+        this.nodes = nodes;
+    }
+
+    /** A request on this root comes in. */
+    void enter(BlockNode root) {
+        enter(root, null);
+    }
+
+    /** A request on these roots comes in. */
+    void enter(BlockNode first, @Nullable BlockNode second) {
+        count(first, second, 1);
+        if (changing) {
+            awaitChange(first, second);
+        }
+    }
+
+    private synchronized void awaitChange(BlockNode first, @Nullable BlockNode second) {
         boolean interrupted = false;
-        while (keptOut(first) || keptOut(second)) {
+        while (keptOut(first) || second != null && keptOut(second)) {
+            count(first, second, -1);
+            notifyAll();
             try {
                 wait();
             } catch (InterruptedException e) {
                 interrupted = true;
             }
+            count(first, second, 1);
         }
-        count(first, 1);
-        count(second, 1);
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private boolean keptOut(@Nullable BlockNode root) {
-        return owner != null && owner != Thread.currentThread() && root != null && touches(root);
+    private boolean keptOut(BlockNode root) {
+        return owner != null && owner != Thread.currentThread() && touches(root);
     }
 
-    private void count(@Nullable BlockNode root, int by) {
-        if (root != null) {
-            inside.merge(root, by, (before, more) -> before + more == 0 ? null : before + more);
+    private static void count(BlockNode first, @Nullable BlockNode second, int by) {
+        first.inside.addAndGet(by);
+        if (second != null) {
+            second.inside.addAndGet(by);
         }
     }
 
     /** It is over. */
-    synchronized void leave(@Nullable BlockNode first, @Nullable BlockNode second) {
-        count(first, -1);
-        count(second, -1);
-        if (owner != null) {
-            notifyAll();
+    void leave(BlockNode root) {
+        leave(root, null);
+    }
+
+    /** It is over. */
+    void leave(BlockNode first, @Nullable BlockNode second) {
+        count(first, second, -1);
+        if (changing) {
+            synchronized (this) {
+                notifyAll();
+            }
         }
     }
 
@@ -75,9 +103,9 @@ final class Gate {
         }
         nodes.forEach(node -> collect(node, all));
         concerned.addLast(all);
-        Set<BlockNode> hurried = new HashSet<>();
-        inTheWay().forEach(root -> collect(root, hurried));
-        hurried.forEach(BlockNode::hurry);
+        changing = true;
+        List<Throttle> hurried = throttles(inTheWay());
+        hurried.forEach(Throttle::hurry);
         try {
             while (!inTheWay().isEmpty()) {
                 if (!await(end)) {
@@ -86,7 +114,7 @@ final class Gate {
                 }
             }
         } finally {
-            hurried.forEach(BlockNode::calm);
+            hurried.forEach(Throttle::calm);
         }
         return true;
     }
@@ -96,26 +124,30 @@ final class Gate {
         concerned.removeLast();
         if (concerned.isEmpty()) {
             owner = null;
+            changing = false;
         }
         notifyAll();
     }
 
-    /** The roots of requests that are inside now and whose trees have one of these nodes. */
-    synchronized Map<BlockNode, Integer> inside(Collection<BlockNode> nodes) {
+    /** A root with requests inside now whose tree has one of these nodes, null when there is none. */
+    synchronized @Nullable BlockNode inside(Collection<BlockNode> nodes) {
         Set<BlockNode> all = new HashSet<>();
         nodes.forEach(node -> collect(node, all));
-        Map<BlockNode, Integer> found = new HashMap<>(inside);
-        found.keySet().removeIf(root -> !touches(root, all));
-        return found;
+        for (BlockNode root : this.nodes.get()) {
+            if (root.inside.get() != 0 && touches(root, all)) {
+                return root;
+            }
+        }
+        return null;
     }
 
     /** Whether nobody is inside. */
-    synchronized boolean quiet() {
-        return inside.isEmpty();
+    boolean quiet() {
+        return nodes.get().stream().allMatch(node -> node.inside.get() == 0);
     }
 
     private List<BlockNode> inTheWay() {
-        return inside.keySet().stream().filter(this::touches).toList();
+        return nodes.get().stream().filter(n -> n.inside.get() != 0 && touches(n)).toList();
     }
 
     private boolean touches(BlockNode root) {
@@ -140,6 +172,17 @@ final class Gate {
                 collect(edge.node(), into);
             }
         }
+    }
+
+    /** What may hold up requests on these trees. */
+    private static List<Throttle> throttles(List<BlockNode> roots) {
+        Set<BlockNode> all = new HashSet<>();
+        roots.forEach(root -> collect(root, all));
+        return all.stream()
+                .flatMap(node -> node.parents().stream())
+                .map(ChildEdge::throttle)
+                .filter(limit -> limit != null)
+                .toList();
     }
 
     private boolean await(long end) {

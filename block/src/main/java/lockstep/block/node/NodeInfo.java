@@ -1,5 +1,6 @@
 package lockstep.block.node;
 
+import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.qmp.JsonObject;
 
 /**
@@ -10,7 +11,7 @@ import lockstep.qmp.JsonObject;
  * @param discardUnmap discard=unmap: discards reach the driver
  * @param cacheDirect cache.direct
  * @param cacheNoFlush cache.no-flush
- * @param detectZeroes off, on or unmap
+ * @param detectZeroes whether written zeroes become zero requests, and whether these unmap
  * @param backingOverridden the backing node was given by the user and not by the image's header
  */
 public record NodeInfo(
@@ -18,7 +19,9 @@ public record NodeInfo(
         boolean discardUnmap,
         boolean cacheDirect,
         boolean cacheNoFlush,
-        String detectZeroes,
+        BlockdevDetectZeroesOptions detectZeroes,
         boolean backingOverridden) {
-    static final NodeInfo EMPTY = new NodeInfo(new JsonObject(), true, false, false, "off", false);
+    static final NodeInfo EMPTY =
+            new NodeInfo(
+                    new JsonObject(), true, false, false, BlockdevDetectZeroesOptions.OFF, false);
 }

@@ -43,7 +43,7 @@ public class NullNode extends BlockNode {
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         checkRange(offset, destination.byteSize(), size);
         delay();
         if (readZeroes) {
@@ -52,29 +52,29 @@ public class NullNode extends BlockNode {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         checkRange(offset, source.byteSize(), size);
         delay();
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         checkRange(offset, length, size);
         delay();
     }
 
     @Override
-    public void flush() {
+    protected void flush() {
         delay();
     }
 
     @Override
-    public long length() {
+    protected long length() {
         return size;
     }
 
     @Override
-    public BlockStatus status(long offset, long length) {
+    protected BlockStatus status(long offset, long length) {
         return new BlockStatus(length, false, readZeroes, true);
     }
 }

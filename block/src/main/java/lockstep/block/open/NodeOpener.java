@@ -24,6 +24,7 @@ import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeInfo;
 import lockstep.block.node.OpeningLimit;
 import lockstep.block.nullco.NullNode;
@@ -96,7 +97,7 @@ public final class NodeOpener {
             boolean forceShare,
             boolean discard,
             boolean active,
-            String detectZeroes,
+            BlockdevDetectZeroesOptions detectZeroes,
             int depth) {
         /**
          * The user's name, or the next one that no user can choose: numbers follow the order of
@@ -235,7 +236,7 @@ public final class NodeOpener {
                         or(options.forceShare(), inherited.forceShare()),
                         unmap,
                         or(options.active(), !startInactive.getAsBoolean()),
-                        detect == null ? "off" : detect.wireName(),
+                        detect == null ? BlockdevDetectZeroesOptions.OFF : detect,
                         inherited.depth());
         if (settings.forceShare() && !settings.readOnly()) {
             throw bad("force-share=on can only be used with read-only images");
@@ -361,8 +362,7 @@ public final class NodeOpener {
                                 settings.readOnly(),
                                 settings.autoReadOnly(),
                                 file.locking() != OnOffAuto.OFF && !settings.forceShare(),
-                                settings.noFlush(),
-                                settings.discard())),
+                                settings.noFlush())),
                 settings.active());
     }
 
@@ -654,9 +654,10 @@ public final class NodeOpener {
         }
         try {
             MemorySegment sector = MemorySegment.ofArray(new byte[512]);
-            long length = Math.min(512, node.length());
+            ChildEdge look = ChildEdge.look(node);
+            long length = Math.min(512, look.length());
             if (length > 0) {
-                node.read(0, sector.asSlice(0, length));
+                look.read(0, sector.asSlice(0, length));
             }
             String format = FormatProbe.probe(sector);
             if (format.equals("raw") && length > 0) {

@@ -2,7 +2,7 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 
 import org.jspecify.annotations.Nullable;
 
@@ -30,7 +30,7 @@ final class Guard {
         void corrupted(String message, long offset, long size, boolean fatal);
     }
 
-    private final Supplier<BlockNode> file;
+    private final Supplier<ChildEdge> file;
     private volatile int checks;
     private final BooleanSupplier writable;
     private final Alarm alarm;
@@ -46,7 +46,7 @@ final class Guard {
      * @param checks the parts that are protected
      * @param writable whether the image may be written, so that damage found can be fatal
      */
-    Guard(Supplier<BlockNode> file, int checks, BooleanSupplier writable, Alarm alarm) {
+    Guard(Supplier<ChildEdge> file, int checks, BooleanSupplier writable, Alarm alarm) {
         this.file = file;
         this.checks = checks;
         this.writable = writable;
@@ -81,7 +81,7 @@ final class Guard {
         }
     }
 
-    BlockNode file() {
+    ChildEdge file() {
         return file.get();
     }
 

@@ -2,7 +2,7 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
-import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 
 import org.jspecify.annotations.Nullable;
 
@@ -117,7 +117,7 @@ public record Qcow2Header(
      *
      * @throws BlockException with the sentence a user reads when the image cannot be used
      */
-    static Qcow2Header read(BlockNode file, boolean writable) throws BlockException {
+    static Qcow2Header read(ChildEdge file, boolean writable) throws BlockException {
         long fileLength = file.length();
         MemorySegment h = MemorySegment.ofArray(new byte[112]);
         readUpTo(file, 0, h, fileLength);
@@ -322,7 +322,7 @@ public record Qcow2Header(
     }
 
     /** Reads what the file has; the rest of the buffer stays zero. */
-    static void readUpTo(BlockNode file, long offset, MemorySegment target, long fileLength)
+    static void readUpTo(ChildEdge file, long offset, MemorySegment target, long fileLength)
             throws BlockException {
         long there = Math.min(target.byteSize(), fileLength - offset);
         if (there > 0) {

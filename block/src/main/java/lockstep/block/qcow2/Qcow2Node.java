@@ -26,7 +26,7 @@ public final class Qcow2Node extends BlockNode {
 
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
     private final Guard guard;
-    private final BlockNode opening;
+    private final ChildEdge opening;
     private Qcow2Header header;
     private Mapping map;
     private volatile long size;
@@ -41,7 +41,7 @@ public final class Qcow2Node extends BlockNode {
             boolean readOnly,
             boolean active,
             OverlapChecks checks,
-            BlockNode file,
+            ChildEdge file,
             Qcow2Header h)
             throws BlockException {
         super(graph, "qcow2", name, readOnly);
@@ -76,8 +76,9 @@ public final class Qcow2Node extends BlockNode {
             boolean active,
             OverlapChecks checks)
             throws BlockException {
-        Qcow2Header header = Qcow2Header.read(file, !readOnly && active);
-        Qcow2Node node = new Qcow2Node(graph, name, readOnly, active, checks, file, header);
+        ChildEdge look = ChildEdge.look(file);
+        Qcow2Header header = Qcow2Header.read(look, !readOnly && active);
+        Qcow2Node node = new Qcow2Node(graph, name, readOnly, active, checks, look, header);
         if (!active) {
             BlockGraph.startInactive(node);
         }
@@ -122,13 +123,23 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public String plainFilename() {
-        return info().backingOverridden() ? "" : file().plainFilename();
+        return info().backingOverridden() ? "" : file().node().plainFilename();
     }
 
     /** The node that the image is stored in. */
-    private BlockNode file() {
+    private ChildEdge file() {
         ChildEdge edge = child("file");
-        return edge == null ? opening : edge.node();
+        return edge == null ? opening : edge;
+    }
+
+    /** The node that unallocated clusters are read from. */
+    private @Nullable ChildEdge below() {
+        return child("backing");
+    }
+
+    @Override
+    public long allocationUnit() {
+        return clusterSize;
     }
 
     private void load() throws BlockException {
@@ -200,14 +211,14 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    public long length() {
+    protected long length() {
         return size;
     }
 
     // Reading
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         checkRange(offset, destination.byteSize(), size);
         lock.readLock().lock();
         try {
@@ -254,7 +265,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     private void readHost(long host, MemorySegment destination) throws BlockException {
-        BlockNode file = file();
+        ChildEdge file = file();
         long length = file.length();
         long there = Math.max(0, Math.min(destination.byteSize(), length - host));
         if (there > 0) {
@@ -266,7 +277,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     private void readBacking(long offset, MemorySegment destination) throws BlockException {
-        BlockNode backing = backing();
+        ChildEdge backing = below();
         long there = 0;
         if (backing != null) {
             there = Math.max(0, Math.min(destination.byteSize(), backing.length() - offset));
@@ -291,7 +302,7 @@ public final class Qcow2Node extends BlockNode {
     // Writing
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         guard.checkUsable();
         checkRange(offset, source.byteSize(), size);
         count();
@@ -433,7 +444,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         if (readOnly()) {
             return;
         }
@@ -449,7 +460,7 @@ public final class Qcow2Node extends BlockNode {
     // Zeroes, discard, status
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         guard.checkUsable();
         checkRange(offset, length, size);
         long position = offset;
@@ -521,7 +532,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    public void discard(long offset, long length) throws BlockException {
+    protected void discard(long offset, long length) throws BlockException {
         guard.checkUsable();
         checkRange(offset, length, size);
         long position = offset + clusterSize - 1 & -clusterSize;
@@ -536,7 +547,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         checkRange(offset, length, size);
         lock.readLock().lock();
         try {
@@ -551,7 +562,7 @@ public final class Qcow2Node extends BlockNode {
             if (kind != 0) {
                 return new BlockStatus(run, kind == 2, kind == 1, true);
             }
-            BlockNode backing = backing();
+            ChildEdge backing = below();
             if (backing == null || offset >= backing.length()) {
                 return new BlockStatus(run, false, true, false);
             }
@@ -565,7 +576,7 @@ public final class Qcow2Node extends BlockNode {
     // Size and emptying
 
     @Override
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         guard.checkUsable();
         if (length % 512 != 0) {
             throw new BlockException(Errno.EINVAL, "The new size must be a multiple of 512");
@@ -601,7 +612,7 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    public void makeEmpty() throws BlockException {
+    protected void makeEmpty() throws BlockException {
         guard.checkUsable();
         lock.writeLock().lock();
         try {

@@ -194,10 +194,10 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    public long length() throws BlockException {
+    protected long length() throws BlockException {
         long length = -1;
         for (ChildEdge edge : children()) {
-            long one = edge.node().length();
+            long one = edge.length();
             if (length >= 0 && one != length) {
                 throw new BlockException(Errno.EIO, "quorum: the children's lengths differ");
             }
@@ -207,18 +207,17 @@ public final class QuorumNode extends BlockNode {
     }
 
     private interface Action {
-        void on(BlockNode child) throws BlockException;
+        void on(ChildEdge child) throws BlockException;
     }
 
     /** Does the same to all children at once; the answer has each child's errno. */
     private int[] all(Action action) throws BlockException {
         List<ChildEdge> children = children();
         if (children.size() == 1) {
-            return new int[] {attempt(action, children.getFirst().node())};
+            return new int[] {attempt(action, children.getFirst())};
         }
         List<Callable<Integer>> tasks = new ArrayList<>(children.size());
-        for (ChildEdge edge : children) {
-            BlockNode child = edge.node();
+        for (ChildEdge child : children) {
             tasks.add(() -> attempt(action, child));
         }
         List<Integer> results = graph().inParallel(tasks);
@@ -229,7 +228,7 @@ public final class QuorumNode extends BlockNode {
         return errors;
     }
 
-    private static int attempt(Action action, BlockNode child) {
+    private static int attempt(Action action, ChildEdge child) {
         try {
             action.on(child);
             return 0;
@@ -273,7 +272,7 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         judge(
                 all(child -> child.write(offset, source)),
                 Operation.WRITE,
@@ -282,7 +281,7 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         judge(
                 all(child -> child.writeZeroes(offset, length, mayUnmap)),
                 Operation.WRITE,
@@ -291,16 +290,16 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         int[] errors = new int[children().size()];
         for (int i = 0; i < errors.length; i++) {
-            errors[i] = attempt(BlockNode::flush, children().get(i).node());
+            errors[i] = attempt(ChildEdge::flush, children().get(i));
         }
         judge(errors, Operation.FLUSH, 0, 0);
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         if (fifo) {
             readFirst(offset, destination);
         } else {
@@ -310,15 +309,14 @@ public final class QuorumNode extends BlockNode {
 
     private void readFirst(long offset, MemorySegment destination) throws BlockException {
         int error = Errno.EIO;
-        for (ChildEdge edge : children()) {
-            BlockNode child = edge.node();
+        for (ChildEdge child : children()) {
             try {
                 child.read(offset, destination);
                 return;
             } catch (BlockException e) {
                 error = e.errno();
                 events.badChild(
-                        Operation.READ, error, child.name(), offset, destination.byteSize());
+                        Operation.READ, error, child.node().name(), offset, destination.byteSize());
             }
         }
         throw new BlockException(error);
@@ -349,8 +347,8 @@ public final class QuorumNode extends BlockNode {
         List<Callable<Integer>> tasks = new ArrayList<>();
         for (int i = 0; i < buffers.length; i++) {
             MemorySegment buffer = buffers[i];
-            BlockNode child = children.get(i).node();
-            tasks.add(() -> attempt(node -> node.read(offset, buffer), child));
+            ChildEdge child = children.get(i);
+            tasks.add(() -> attempt(c -> c.read(offset, buffer), child));
         }
         List<Integer> results = graph().inParallel(tasks);
         int[] errors = results.stream().mapToInt(Integer::intValue).toArray();
@@ -428,11 +426,11 @@ public final class QuorumNode extends BlockNode {
         }
         for (int i = 0; i < buffers.length; i++) {
             if (errors[i] == 0 && group[i] != winner) {
-                BlockNode child = children().get(i).node();
-                events.badChild(Operation.READ, 0, child.name(), offset, length);
+                ChildEdge child = children().get(i);
+                events.badChild(Operation.READ, 0, child.node().name(), offset, length);
                 if (rewriteCorrupted && !readOnly()) {
                     MemorySegment right = buffers[winner];
-                    attempt(node -> node.write(offset, right), child);
+                    attempt(c -> c.write(offset, right), child);
                 }
             }
         }
@@ -450,13 +448,13 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         long zeroes = length;
         long data = 0;
         for (ChildEdge edge : children()) {
             BlockStatus status;
             try {
-                status = edge.node().status(offset, length);
+                status = edge.status(offset, length);
             } catch (BlockException e) {
                 events.badChild(Operation.READ, e.errno(), edge.node().name(), offset, length);
                 data = length;

@@ -37,13 +37,16 @@ public final class RawNode extends BlockNode {
         this.offset = offset;
         this.size = size;
         this.probed = probed;
+        if (probed) {
+            trackRequests();
+        }
     }
 
     /** Attaches the child and checks the window. */
     public void open(BlockNode file) throws BlockException {
         boolean window = offset != 0 || size >= 0;
-        graph().attach(this, "file", window ? Role.DATA : Role.FILTERED, file);
-        long length = file.length();
+        long length =
+                graph().attach(this, "file", window ? Role.DATA : Role.FILTERED, file).length();
         if (offset > length) {
             throw new BlockException(
                     Errno.EINVAL,
@@ -70,8 +73,8 @@ public final class RawNode extends BlockNode {
         }
     }
 
-    private BlockNode file() {
-        return children().getFirst().node();
+    private ChildEdge file() {
+        return children().getFirst();
     }
 
     @Override
@@ -81,16 +84,22 @@ public final class RawNode extends BlockNode {
 
     @Override
     public String plainFilename() {
-        return offset == 0 && size < 0 ? file().plainFilename() : "";
+        return offset == 0 && size < 0 ? file().node().plainFilename() : "";
     }
 
     @Override
-    public void read(long position, MemorySegment destination) throws BlockException {
+    protected void read(long position, MemorySegment destination) throws BlockException {
         file().read(offset + position, destination);
     }
 
+    /** What is written to the first sector is looked at together with what stays of it. */
     @Override
-    public void write(long position, MemorySegment source) throws BlockException {
+    protected long exclusion(long position, long length) {
+        return probed && position < PROBE ? PROBE : 0;
+    }
+
+    @Override
+    protected void write(long position, MemorySegment source) throws BlockException {
         if (probed && position < PROBE) {
             long head = Math.min(PROBE - position, source.byteSize());
             MemorySegment sector = MemorySegment.ofArray(new byte[PROBE]);
@@ -104,33 +113,33 @@ public final class RawNode extends BlockNode {
     }
 
     @Override
-    public void writeZeroes(long position, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long position, long length, boolean mayUnmap) throws BlockException {
         file().writeZeroes(offset + position, length, mayUnmap);
     }
 
     @Override
-    public void discard(long position, long length) throws BlockException {
+    protected void discard(long position, long length) throws BlockException {
         file().discard(offset + position, length);
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         file().flush();
     }
 
     @Override
-    public long length() throws BlockException {
+    protected long length() throws BlockException {
         // Whole sectors, like every other disk, also behind an odd offset.
         return size >= 0 ? size : file().length() - offset + 511 & -512L;
     }
 
     @Override
-    public BlockStatus status(long position, long length) throws BlockException {
+    protected BlockStatus status(long position, long length) throws BlockException {
         return file().status(offset + position, length);
     }
 
     @Override
-    public void truncate(long length) throws BlockException {
+    protected void truncate(long length) throws BlockException {
         if (size >= 0) {
             throw new BlockException(Errno.ENOTSUP, "Cannot resize fixed-size raw disks");
         }

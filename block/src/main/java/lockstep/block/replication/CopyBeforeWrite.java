@@ -1,48 +1,58 @@
 package lockstep.block.replication;
 
 import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
 import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
+import lockstep.block.node.FilterNode;
 import lockstep.block.node.Role;
 
 import java.lang.foreign.MemorySegment;
-import java.util.BitSet;
 
 /**
- * The filter above the secondary disk: before a cluster is overwritten for the first time since the
+ * The filter above the secondary disk: before a granule is overwritten for the first time since the
  * last checkpoint, its old content goes to the hidden disk. A write whose copy fails fails as well.
+ *
+ * <p>The hidden disk reads what it does not hold from the secondary disk below this filter. Such a read must never see a
+ * granule after it was overwritten; two exclusions see to that:
+ *
+ * <ul>
+ *   <li>A change of a granule that is not copied yet is alone in it on this filter, so that nothing is written before the
+ *       copy is complete, and each granule is copied once.
+ *   <li>The copy is written to the hidden disk alone in its granule there: it waits for the reads under way, which may be
+ *       on their way to the secondary disk, and every later one finds the copy.
+ * </ul>
  */
-final class CopyBeforeWrite extends BlockNode {
-    private static final int MAX_CLUSTERS = Integer.MAX_VALUE;
+final class CopyBeforeWrite extends FilterNode {
+    private static final long GRANULE = 64 << 10;
 
-    private final long clusterSize;
-    private final BitSet copied = new BitSet();
-    private final Object copying = new Object();
+    private final DirtyBitmap notCopied;
 
-    private CopyBeforeWrite(BlockGraph graph, long clusterSize) {
+    private CopyBeforeWrite(BlockGraph graph, long granule) {
         super(graph, "copy-before-write", graph.autoName(), false);
-        this.clusterSize = clusterSize;
+        notCopied = new DirtyBitmap(granule);
+        trackRequests();
     }
 
     /**
      * Puts the filter between {@code source} and its users, except those that read old data through
-     * it.
+     * it. Called while drained; nothing counts as to be copied before {@link #beginEpoch}.
      */
-    static CopyBeforeWrite insert(
-            BlockGraph graph, BlockNode source, BlockNode target, long clusterSize)
+    static CopyBeforeWrite insert(BlockGraph graph, BlockNode source, BlockNode target)
             throws BlockException {
-        if (source.length() / clusterSize >= MAX_CLUSTERS) {
+        // As large as what the target allocates, or filling that up would read other granules.
+        long granule = Math.max(GRANULE, target.allocationUnit());
+        if (!DirtyBitmap.canHold(ChildEdge.look(source).length(), granule)) {
             throw new BlockException(Errno.EFBIG, "Disk too large for replication");
         }
-        CopyBeforeWrite filter = graph.add(new CopyBeforeWrite(graph, clusterSize));
+        CopyBeforeWrite filter = graph.add(new CopyBeforeWrite(graph, granule));
         try {
             graph.attach(filter, "file", Role.FILTERED, source);
-            graph.attach(filter, "target", Role.DATA, target);
+            graph.attach(filter, "target", Role.DATA, target).keepOthersOut();
             graph.replaceNode(source, filter, edge -> edge.role() != Role.BACKING);
         } catch (BlockException e) {
             graph.release(filter);
@@ -53,43 +63,34 @@ final class CopyBeforeWrite extends BlockNode {
 
     /** Takes the filter out again and closes it. */
     void remove() throws BlockException {
-        BlockNode source = source();
-        graph().replaceNode(this, source, edge -> true);
+        graph().replaceNode(this, file().node(), edge -> true);
         graph().release(this);
     }
 
-    private BlockNode source() {
-        return children().get(0).node();
+    private ChildEdge target() {
+        return children().get(1);
     }
 
-    private BlockNode target() {
-        return children().get(1).node();
+    /** A new checkpoint: everything counts as not copied. Called while drained. */
+    void beginEpoch() throws BlockException {
+        notCopied.mark(0, length());
     }
 
-    /** A new checkpoint: everything counts as not copied again. */
-    void forgetCopies() {
-        synchronized (copying) {
-            copied.clear();
-        }
+    @Override
+    protected long exclusion(long offset, long length) {
+        return notCopied.first(offset, length) < 0 ? 0 : notCopied.granule();
     }
 
     private void copyBefore(long offset, long length) throws BlockException {
-        if (length == 0) {
-            return;
-        }
-        int first = (int) (offset / clusterSize);
-        int last = (int) ((offset + length - 1) / clusterSize);
-        // One copy at a time; a write may only go ahead when the whole of its range is safe.
-        synchronized (copying) {
-            long end = source().length();
-            for (int i = copied.nextClearBit(first); i <= last; i = copied.nextClearBit(i)) {
-                long at = i * clusterSize;
-                try (Buffers.Lease lease = Buffers.take(Math.min(clusterSize, end - at))) {
-                    source().read(at, lease.segment());
-                    target().write(at, lease.segment());
-                }
-                copied.set(i);
+        long granule = notCopied.granule();
+        long end = length();
+        for (int i = notCopied.first(offset, length); i >= 0; i = notCopied.first(offset, length)) {
+            long at = i * granule;
+            try (Buffers.Lease lease = Buffers.take(Math.min(granule, end - at))) {
+                file().read(at, lease.segment());
+                target().writeAlone(at, lease.segment(), granule);
             }
+            notCopied.clear(i);
         }
     }
 
@@ -108,42 +109,27 @@ final class CopyBeforeWrite extends BlockNode {
     }
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
-        source().read(offset, destination);
-    }
-
-    @Override
-    public void write(long offset, MemorySegment data) throws BlockException {
+    protected void write(long offset, MemorySegment data) throws BlockException {
         copyBefore(offset, data.byteSize());
-        source().write(offset, data);
+        super.write(offset, data);
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         copyBefore(offset, length);
-        source().writeZeroes(offset, length, mayUnmap);
+        super.writeZeroes(offset, length, mayUnmap);
     }
 
     @Override
-    public void discard(long offset, long length) throws BlockException {
+    protected void discard(long offset, long length) throws BlockException {
         copyBefore(offset, length);
-        source().discard(offset, length);
+        super.discard(offset, length);
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         // The old data first: a crash must not find the disk newer than the hidden copy.
         target().flush();
-        source().flush();
-    }
-
-    @Override
-    public long length() throws BlockException {
-        return source().length();
-    }
-
-    @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
-        return source().status(offset, length);
+        super.flush();
     }
 }

@@ -11,12 +11,14 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Driver {@code replication}; the package's text says what it is for. Control calls come with the
@@ -32,7 +34,6 @@ public final class ReplicationNode extends BlockNode {
         DONE
     }
 
-    private static final long COPY_CLUSTER = 64 << 10;
     private static final long COMMIT_GRANULE = 1 << 20;
     private static final String BLOCKER = "Block device is in use by internal backup job";
 
@@ -110,16 +111,12 @@ public final class ReplicationNode extends BlockNode {
         return stage;
     }
 
-    private ChildEdge fileEdge() {
+    private ChildEdge file() {
         ChildEdge edge = child("file");
         if (edge == null) {
             throw new IllegalStateException(name() + " has no file");
         }
         return edge;
-    }
-
-    private BlockNode file() {
-        return fileEdge().node();
     }
 
     @Override
@@ -138,7 +135,7 @@ public final class ReplicationNode extends BlockNode {
     // I/O
 
     @Override
-    public void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, MemorySegment destination) throws BlockException {
         if (mode == Mode.PRIMARY || stage == Stage.NONE) {
             throw new BlockException(Errno.EIO);
         }
@@ -146,7 +143,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     @Override
-    public void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, MemorySegment source) throws BlockException {
         if (mode == Mode.PRIMARY) {
             if (stage != Stage.RUNNING) {
                 throw new BlockException(Errno.EIO);
@@ -168,45 +165,46 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void writeAfterFailure(long offset, MemorySegment source) throws BlockException {
-        BlockNode active = file();
-        BlockNode hidden = active.backing();
+        ChildEdge active = file();
+        BlockNode backing = active.node().backing();
         ChildEdge secondary = child("secondary disk");
-        if (hidden == null || secondary == null) {
+        if (backing == null || secondary == null) {
             throw new BlockException(Errno.EIO);
         }
+        ChildEdge hidden = ChildEdge.look(backing);
         long done = 0;
         long total = source.byteSize();
         while (done < total) {
             BlockStatus upper = active.status(offset + done, total - done);
             BlockStatus lower = hidden.status(offset + done, upper.length());
             long run = Math.min(upper.length(), lower.length());
-            BlockNode target = upper.allocated() || lower.allocated() ? active : secondary.node();
+            ChildEdge target = upper.allocated() || lower.allocated() ? active : secondary;
             target.write(offset + done, source.asSlice(done, run));
             done += run;
         }
     }
 
     @Override
-    public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+    protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         writeZeroesByWriting(offset, length);
     }
 
     @Override
-    public void flush() throws BlockException {
+    protected void flush() throws BlockException {
         for (ChildEdge edge : children()) {
             if ((edge.permissions() & Permission.WRITE) != 0) {
-                edge.node().flush();
+                edge.flush();
             }
         }
     }
 
     @Override
-    public long length() throws BlockException {
+    protected long length() throws BlockException {
         return file().length();
     }
 
     @Override
-    public BlockStatus status(long offset, long length) throws BlockException {
+    protected BlockStatus status(long offset, long length) throws BlockException {
         return mode == Mode.PRIMARY
                 ? new BlockStatus(length, true, false, true)
                 : file().status(offset, length);
@@ -233,7 +231,7 @@ public final class ReplicationNode extends BlockNode {
                             + wanted.ordinal());
         }
         if (mode == Mode.SECONDARY) {
-            graph().drained(() -> startSecondary());
+            graph().drained(List.of(this), () -> startSecondary());
         } else {
             stage = Stage.RUNNING;
         }
@@ -241,7 +239,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void startSecondary() throws BlockException {
-        BlockNode active = file();
+        BlockNode active = file().node();
         BlockNode hidden = active.backing();
         if (hidden == null) {
             throw failed("Active disk doesn't have backing file");
@@ -253,7 +251,9 @@ public final class ReplicationNode extends BlockNode {
         if (secondary.parents().stream().noneMatch(e -> e.user() instanceof BlockBackend)) {
             throw failed("The secondary disk doesn't have block backend");
         }
-        if (active.length() != hidden.length() || hidden.length() != secondary.length()) {
+        long length = file().length();
+        if (length != ChildEdge.look(hidden).length()
+                || length != ChildEdge.look(secondary).length()) {
             throw failed("Active disk, hidden disk, secondary disk's length are not the same");
         }
         if (!active.canMakeEmpty() || !hidden.canMakeEmpty()) {
@@ -269,7 +269,7 @@ public final class ReplicationNode extends BlockNode {
             hiddenEdge = graph().attach(this, "hidden disk", Role.DATA, hidden);
             secondaryEdge = graph().attach(this, "secondary disk", Role.DATA, secondary);
             BlockNode above = findTop();
-            copyBeforeWrite = CopyBeforeWrite.insert(graph(), secondary, hidden, COPY_CLUSTER);
+            copyBeforeWrite = CopyBeforeWrite.insert(graph(), secondary, hidden);
             above.block(name(), BLOCKER);
             top = above;
         } catch (BlockException e) {
@@ -312,7 +312,7 @@ public final class ReplicationNode extends BlockNode {
         if (stage != Stage.RUNNING) {
             throw failed("Block replication is not running");
         }
-        graph().drained(() -> emptyDisks());
+        graph().drained(List.of(this), () -> emptyDisks());
     }
 
     private void emptyDisks() throws BlockException {
@@ -320,19 +320,20 @@ public final class ReplicationNode extends BlockNode {
         if (filter == null) {
             throw failed("Backup job was cancelled unexpectedly");
         }
-        BlockNode active = file();
-        BlockNode hidden = active.backing();
-        if (hidden == null) {
-            throw failed("Hidden disk " + active.name() + " is ejected");
+        ChildEdge active = file();
+        ChildEdge hidden = child("hidden disk");
+        if (hidden == null || hidden.node() != active.node().backing()) {
+            throw failed("Hidden disk " + active.node().name() + " is ejected");
         }
-        filter.forgetCopies();
+        filter.beginEpoch();
         empty(active);
         empty(hidden);
     }
 
-    private static void empty(BlockNode node) throws BlockException {
+    private static void empty(ChildEdge edge) throws BlockException {
+        BlockNode node = edge.node();
         try {
-            node.makeEmpty();
+            edge.makeEmpty();
         } catch (BlockException e) {
             if (!node.canMakeEmpty()) {
                 throw e;
@@ -365,7 +366,7 @@ public final class ReplicationNode extends BlockNode {
             error = 0;
             return;
         }
-        graph().drained(() -> endBackup());
+        graph().drained(List.of(this), () -> endBackup());
         if (!failover) {
             stage = Stage.DONE;
             throw failed("Backup job was cancelled unexpectedly");
@@ -388,13 +389,11 @@ public final class ReplicationNode extends BlockNode {
             filter.remove();
         }
         // Only the hidden disk goes back: the commit is about to write the secondary disk.
-        BlockNode hidden = file().backing();
         ChildEdge hiddenEdge = child("hidden disk");
         if (hiddenEdge != null) {
+            BlockNode hidden = hiddenEdge.node();
+            hiddenEdge.flush();
             graph().detach(hiddenEdge);
-        }
-        if (hidden != null) {
-            hidden.flush();
             graph().reopen(hidden, hiddenWasReadOnly);
         }
     }
@@ -408,7 +407,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void startCommit() throws BlockException {
-        BlockNode active = file();
+        BlockNode active = file().node();
         BlockNode hidden = active.backing();
         ChildEdge secondaryEdge = child("secondary disk");
         if (hidden == null || secondaryEdge == null) {
@@ -416,7 +415,8 @@ public final class ReplicationNode extends BlockNode {
         }
         BlockNode secondary = secondaryEdge.node();
         MirrorFilter filter =
-                MirrorFilter.insert(graph(), active, graph().autoName(), COMMIT_GRANULE);
+                MirrorFilter.insert(
+                        graph(), active, graph().autoName(), new DirtyBitmap(COMMIT_GRANULE));
         commit = filter;
         ChildEdge target =
                 graph().attach(
@@ -426,26 +426,26 @@ public final class ReplicationNode extends BlockNode {
                                 secondary,
                                 Permission.CONSISTENT_READ | Permission.WRITE,
                                 Permission.ALL);
-        filter.markAll(active.length());
-        graph().fanOut().execute(() -> runCommit(filter, hidden, secondary, target));
+        filter.dirty().mark(0, filter.disk().length());
+        graph().workers().execute(() -> runCommit(filter, hidden, target));
     }
 
-    private void runCommit(
-            MirrorFilter filter, BlockNode hidden, BlockNode secondary, ChildEdge target) {
+    private void runCommit(MirrorFilter filter, BlockNode hidden, ChildEdge target) {
         int failure = 0;
         try {
-            int granule = filter.take(0);
+            ChildEdge active = filter.disk();
+            int granule = filter.dirty().take(0);
             while (granule >= 0 && !cancelCommit) {
-                graph().enter(filter, secondary);
+                graph().enter(active, target);
                 try {
                     if (filter.closed()) {
                         break;
                     }
-                    copyGranule(filter, hidden, secondary, granule);
+                    copyGranule(filter, hidden, target, granule);
                 } finally {
-                    graph().leave(filter, secondary);
+                    graph().leave(active, target);
                 }
-                granule = filter.take(granule + 1);
+                granule = filter.dirty().take(granule + 1);
             }
         } catch (BlockException e) {
             failure = e.errno();
@@ -453,18 +453,19 @@ public final class ReplicationNode extends BlockNode {
             failure = Errno.EIO;
         }
         int result = failure;
-        graph().host().post(() -> finishCommit(filter, hidden, secondary, target, result));
+        graph().host().post(() -> finishCommit(filter, hidden, target, result));
     }
 
     private static void copyGranule(
-            MirrorFilter filter, BlockNode hidden, BlockNode secondary, int granule)
+            MirrorFilter filter, BlockNode hidden, ChildEdge secondary, int granule)
             throws BlockException {
-        BlockNode active = filter.disk();
+        ChildEdge active = filter.disk();
+        ChildEdge below = ChildEdge.look(hidden);
         long offset = granule * COMMIT_GRANULE;
         long end = Math.min(active.length(), offset + COMMIT_GRANULE);
         while (offset < end) {
             BlockStatus upper = active.status(offset, end - offset);
-            BlockStatus lower = hidden.status(offset, upper.length());
+            BlockStatus lower = below.status(offset, upper.length());
             long run = Math.min(upper.length(), lower.length());
             if (upper.allocated() || lower.allocated()) {
                 try (Buffers.Lease lease = Buffers.take(run)) {
@@ -477,28 +478,27 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private void finishCommit(
-            MirrorFilter filter,
-            BlockNode hidden,
-            BlockNode secondary,
-            ChildEdge target,
-            int failure) {
+            MirrorFilter filter, BlockNode hidden, ChildEdge target, int failure) {
         if (commit != filter) {
             graph().detach(target);
             return;
         }
+        BlockNode secondary = target.node();
         try {
             graph().drained(
+                            List.of(this, filter, secondary),
                             () -> {
                                 if (failure != 0) {
                                     throw new BlockException(failure);
                                 }
                                 // Nothing else is inside now, so what is dirty here is the rest.
-                                for (int rest = filter.take(0); rest >= 0; rest = filter.take(0)) {
-                                    copyGranule(filter, hidden, secondary, rest);
+                                DirtyBitmap dirty = filter.dirty();
+                                for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
+                                    copyGranule(filter, hidden, target, rest);
                                 }
-                                secondary.flush();
+                                target.flush();
                                 BlockGraph graph = graph();
-                                graph.replaceChild(fileEdge(), secondary);
+                                graph.replaceChild(file(), secondary);
                                 ChildEdge extra = child("secondary disk");
                                 if (extra != null) {
                                     graph.detach(extra);
@@ -520,7 +520,7 @@ public final class ReplicationNode extends BlockNode {
 
     private void dropFilter(MirrorFilter filter) {
         try {
-            graph().replaceNode(filter, filter.disk(), edge -> true);
+            graph().replaceNode(filter, filter.disk().node(), edge -> true);
             graph().release(filter);
         } catch (BlockException e) {
             System.getLogger("lockstep.block")

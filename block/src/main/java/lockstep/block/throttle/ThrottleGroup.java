@@ -1,5 +1,7 @@
 package lockstep.block.throttle;
 
+import lockstep.block.node.Throttle;
+
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.concurrent.TimeUnit;
@@ -22,7 +24,7 @@ public final class ThrottleGroup {
     }
 
     /** One disk or node whose requests are counted. */
-    public final class Member implements AutoCloseable {
+    public final class Member implements Throttle, AutoCloseable {
         private final Deque<Object> reads = new ArrayDeque<>();
         private final Deque<Object> writes = new ArrayDeque<>();
         private int hurrying;
@@ -34,12 +36,12 @@ public final class ThrottleGroup {
             return ThrottleGroup.this;
         }
 
-        /** Waits until a request of this length may begin, and counts it. */
+        @Override
         public void admit(boolean write, long bytes) {
             await(this, write, bytes);
         }
 
-        /** Lets all requests begin at once until {@link #calm}; they are counted all the same. */
+        @Override
         public void hurry() {
             synchronized (ThrottleGroup.this) {
                 hurrying++;
@@ -47,7 +49,7 @@ public final class ThrottleGroup {
             }
         }
 
-        /** Ends what {@link #hurry} began. */
+        @Override
         public void calm() {
             synchronized (ThrottleGroup.this) {
                 hurrying--;

@@ -234,8 +234,10 @@ class ColoDisksTest {
         BlockBackend disk =
                 primary.drive(
                         "if=none,id=snap,snapshot=on,driver=qcow2,file=" + dir.resolve("s.qcow2"));
+        disk.attachDevice("ide0", false, false);
         disk.writeBlocking(0, Images.pattern(7, 4096));
         assertEquals(7, at(disk, 100));
+        disk.detachDevice();
         primary.manager.deleteDrive("snap");
         BlockBackend again =
                 primary.drive("if=none,id=again,driver=qcow2,file=" + dir.resolve("s.qcow2"));

@@ -13,6 +13,7 @@ import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -121,6 +122,12 @@ class NbdTest {
     }
 
     private static void exercise(BlockGraph graph, BlockNode node) throws Exception {
+        ChildEdge edge = Images.use(node);
+        exercise(graph, edge);
+        graph.detach(edge);
+    }
+
+    private static void exercise(BlockGraph graph, ChildEdge node) throws Exception {
         byte[] model = new byte[SIZE];
         assertEquals(SIZE, node.length());
         Random random = new Random(3);
@@ -177,7 +184,9 @@ class NbdTest {
         server.shutDown(export, () -> {});
         assertTrue(export.finish(Long.MAX_VALUE / 2));
         BlockException lost =
-                assertThrows(BlockException.class, () -> node.read(0, Images.pattern(0, 512)));
+                assertThrows(
+                        BlockException.class,
+                        () -> ChildEdge.look(node).read(0, Images.pattern(0, 512)));
         assertEquals(Errno.EIO, lost.errno());
         graph.release(node);
     }

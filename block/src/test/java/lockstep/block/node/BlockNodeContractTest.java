@@ -140,7 +140,7 @@ class BlockNodeContractTest {
     @ParameterizedTest
     @EnumSource
     void keepsWhatIsWritten(Driver driver) throws Exception {
-        BlockNode node = open(driver);
+        ChildEdge node = Images.use(open(driver));
         assertEquals(SIZE, node.length());
         byte[] model = new byte[SIZE];
         Random random = new Random(driver.ordinal());
@@ -180,7 +180,7 @@ class BlockNodeContractTest {
     }
 
     /** What is called zero is zero, and the answers make progress up to the end. */
-    private static void checkStatus(BlockNode node, byte[] model) throws BlockException {
+    private static void checkStatus(ChildEdge node, byte[] model) throws BlockException {
         long at = 0;
         while (at < SIZE) {
             BlockStatus status = node.status(at, SIZE - at);
@@ -197,7 +197,7 @@ class BlockNodeContractTest {
     @ParameterizedTest
     @EnumSource
     void writersInParallelDoNotDisturbEachOther(Driver driver) throws Exception {
-        BlockNode node = open(driver);
+        ChildEdge node = Images.use(open(driver));
         int part = SIZE / 8;
         List<Callable<Boolean>> writers = new ArrayList<>();
         for (int i = 0; i < 8; i++) {
@@ -230,7 +230,7 @@ class BlockNodeContractTest {
             mode = EnumSource.Mode.EXCLUDE,
             names = {"FILE", "RAW", "RAW_WINDOW", "QUORUM"})
     void refusesWhatLiesBeyondTheEnd(Driver driver) throws Exception {
-        BlockNode node = open(driver);
+        ChildEdge node = Images.use(open(driver));
         assertThrows(BlockException.class, () -> node.read(SIZE - 1, Images.pattern(0, 2)));
         assertThrows(BlockException.class, () -> node.write(SIZE, Images.pattern(0, 1)));
         assertThrows(BlockException.class, () -> node.read(-1, Images.pattern(0, 1)));

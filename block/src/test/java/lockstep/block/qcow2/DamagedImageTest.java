@@ -13,6 +13,7 @@ import lockstep.block.Images;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -337,7 +338,7 @@ class DamagedImageTest {
     /** Where a file that has not been damaged keeps its metadata. */
     private static MetadataMap metadata(Path image) throws BlockException {
         try (BlockGraph graph = new BlockGraph(BlockHost.direct())) {
-            FileNode file = Images.file(graph, image, true);
+            ChildEdge file = ChildEdge.look(Images.file(graph, image, true));
             Qcow2Header header = Qcow2Header.read(file, false);
             Guard guard =
                     new Guard(
@@ -348,7 +349,7 @@ class DamagedImageTest {
             guard.opened(header);
             Mapping map = new Mapping(guard, header, true);
             assertTrue(map.l1Offset() > 0);
-            graph.release(file);
+            graph.release(file.node());
             return guard.metadata();
         }
     }

@@ -12,6 +12,7 @@ import lockstep.block.FaultyNode;
 import lockstep.block.Images;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -29,6 +30,9 @@ class QuorumTest {
     private final BlockGraph graph = new BlockGraph(BlockHost.direct());
     private final List<String> events = new ArrayList<>();
     private final List<FaultyNode> children = new ArrayList<>();
+
+    @SuppressWarnings("NullAway.Init") // made by each test
+    private ChildEdge disk;
 
     private final QuorumEvents recorder =
             new QuorumEvents() {
@@ -55,33 +59,34 @@ class QuorumTest {
 
     private QuorumNode quorum(int count, QuorumNode.Options options) throws Exception {
         for (int i = 0; i < count; i++) {
-            BlockNode disk = Images.raw(graph, dir.resolve("disk" + i), SIZE);
-            children.add(FaultyNode.over(disk, 1000));
+            BlockNode image = Images.raw(graph, dir.resolve("disk" + i), SIZE);
+            children.add(FaultyNode.over(image, 1000));
         }
         QuorumNode node =
                 QuorumNode.open(graph, graph.autoName(), false, options, children, true, recorder);
         children.forEach(graph::release);
+        disk = Images.use(node);
         return node;
     }
 
     @Test
     void theMajorityWinsAndTheLoserIsRewritten() throws Exception {
         QuorumNode node = quorum(3, new QuorumNode.Options(2, false, false, true));
-        node.write(0, Images.pattern(1, 4096));
-        children.get(1).write(0, Images.pattern(9, 4096));
+        disk.write(0, Images.pattern(1, 4096));
+        Images.tamper(children.get(1), 0, Images.pattern(9, 4096));
         assertEquals(1, Images.byteAt(node, 0));
         assertEquals(List.of("READ child 1 errno 0"), events);
         events.clear();
         byte[] all = new byte[4096];
-        children.get(1).write(0, Images.pattern(9, 4096));
-        node.read(0, java.lang.foreign.MemorySegment.ofArray(all));
+        Images.tamper(children.get(1), 0, Images.pattern(9, 4096));
+        disk.read(0, java.lang.foreign.MemorySegment.ofArray(all));
         assertEquals(1, Images.byteAt(children.get(1), 4095));
     }
 
     @Test
     void noMajorityIsAnError() throws Exception {
         QuorumNode node = quorum(3, new QuorumNode.Options(3, false, false, false));
-        children.get(2).write(0, Images.pattern(9, 512));
+        Images.tamper(children.get(2), 0, Images.pattern(9, 512));
         assertEquals(
                 Errno.EIO,
                 assertThrows(BlockException.class, () -> Images.byteAt(node, 0)).errno());
@@ -91,8 +96,8 @@ class QuorumTest {
     @Test
     void fifoReadsTheFirstThatAnswers() throws Exception {
         QuorumNode node = quorum(2, new QuorumNode.Options(1, true, false, false));
-        node.write(0, Images.pattern(3, 512));
-        children.get(1).write(0, Images.pattern(4, 512));
+        disk.write(0, Images.pattern(3, 512));
+        Images.tamper(children.get(1), 0, Images.pattern(4, 512));
         assertEquals(3, Images.byteAt(node, 0));
         children.get(0).failReads(Errno.ENOSPC);
         assertEquals(4, Images.byteAt(node, 0));
@@ -107,11 +112,11 @@ class QuorumTest {
     void aLostChildIsMaskedUpToTheThreshold() throws Exception {
         QuorumNode node = quorum(2, new QuorumNode.Options(1, true, false, false));
         children.get(1).allowWrites(0);
-        node.write(0, Images.pattern(3, 512));
-        node.flush();
+        disk.write(0, Images.pattern(3, 512));
+        disk.flush();
         assertEquals(List.of("WRITE child 1 errno 5", "FLUSH child 1 errno 5"), events);
         children.get(0).allowWrites(0);
-        assertThrows(BlockException.class, () -> node.write(0, Images.pattern(3, 512)));
+        assertThrows(BlockException.class, () -> disk.write(0, Images.pattern(3, 512)));
         assertEquals("FAILURE", events.getLast());
     }
 
@@ -136,6 +141,6 @@ class QuorumTest {
         FaultyNode short1 = FaultyNode.over(Images.raw(graph, dir.resolve("short"), SIZE / 2), 9);
         node.addChild(short1);
         graph.release(short1);
-        assertThrows(BlockException.class, node::length);
+        assertThrows(BlockException.class, disk::length);
     }
 }

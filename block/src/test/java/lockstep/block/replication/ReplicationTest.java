@@ -13,6 +13,7 @@ import lockstep.block.Images;
 import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.ChildEdge;
 import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
@@ -56,6 +57,9 @@ class ReplicationTest {
     private QuorumNode quorum;
 
     @SuppressWarnings("NullAway.Init") // made by each test
+    private BlockBackend disk;
+
+    @SuppressWarnings("NullAway.Init") // made by each test
     private BlockBackend export;
 
     @AfterEach
@@ -92,7 +96,7 @@ class ReplicationTest {
                         List.of(replication),
                         true,
                         QuorumEvents.NONE);
-        BlockBackend disk = Images.backend(graph, "colo-disk0", quorum);
+        disk = Images.backend(graph, "colo-disk0", quorum);
         disk.attachDevice("ide", false, false);
         export = new BlockBackend(graph, "");
         graph.addBackend(export);
@@ -129,7 +133,7 @@ class ReplicationTest {
         assertEquals(1, Images.byteAt(quorum, 100_000));
         // What the secondary's guest writes is not seen by the primary, and is gone at the
         // checkpoint.
-        quorum.write(300_000, Images.pattern(3, 70_000));
+        disk.writeBlocking(300_000, Images.pattern(3, 70_000));
         assertEquals(3, Images.byteAt(quorum, 300_000));
         assertEquals(1, primarySees(300_000));
         manager.checkpointAll();
@@ -138,12 +142,12 @@ class ReplicationTest {
         assertEquals(1, Images.byteAt(quorum, 300_000));
         // Then the primary dies in the middle of an epoch.
         export.writeBlocking(100_000, Images.pattern(4, 50_000));
-        quorum.write(1_000_000, Images.pattern(5, 512));
+        disk.writeBlocking(1_000_000, Images.pattern(5, 512));
         export.close();
         manager.stopAll(true);
         assertEquals(ReplicationNode.Stage.FAILOVER, replication.stage());
         assertEquals(2, Images.byteAt(quorum, 100_000));
-        quorum.write(2_000_000, Images.pattern(6, 512));
+        disk.writeBlocking(2_000_000, Images.pattern(6, 512));
         committed.await(20, TimeUnit.SECONDS);
         while (!posted.isEmpty()) {
             posted.remove().run();
@@ -166,7 +170,8 @@ class ReplicationTest {
                 graph.add(
                         new NullNode(graph, "null-co", "dead", false, 1 << 20, 0, false) {
                             @Override
-                            public void write(long offset, java.lang.foreign.MemorySegment source)
+                            protected void write(
+                                    long offset, java.lang.foreign.MemorySegment source)
                                     throws BlockException {
                                 throw new BlockException(Errno.EIO);
                             }
@@ -174,15 +179,17 @@ class ReplicationTest {
         ReplicationNode node =
                 ReplicationNode.open(
                         graph, "replication0", false, Mode.PRIMARY, null, dead, true, manager);
-        assertThrows(BlockException.class, () -> node.write(0, Images.pattern(1, 512)));
+        ChildEdge edge = Images.use(node);
+        assertThrows(BlockException.class, () -> edge.write(0, Images.pattern(1, 512)));
         manager.startAll(Mode.PRIMARY);
-        node.write(0, Images.pattern(1, 512));
+        edge.write(0, Images.pattern(1, 512));
         assertEquals(
                 "I/O error occurred",
                 assertThrows(BlockException.class, manager::getErrorAll).getMessage());
-        assertThrows(BlockException.class, () -> node.read(0, Images.pattern(1, 512)));
+        assertThrows(BlockException.class, () -> edge.read(0, Images.pattern(1, 512)));
         manager.stopAll(true);
-        assertThrows(BlockException.class, () -> node.write(0, Images.pattern(1, 512)));
+        assertThrows(BlockException.class, () -> edge.write(0, Images.pattern(1, 512)));
+        graph.detach(edge);
         graph.release(node);
         graph.release(dead);
     }

@@ -1,0 +1,191 @@
+package lockstep.block;
+
+import lockstep.runtime.loop.EventLoop;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * The requests of one backend on their way: a bounded number of them at a time on the graph's worker threads, so that a
+ * disk that hangs takes no workers from others; then, if they failed and a policy decides what becomes of that, to the
+ * main loop; then to the loop that hears of their end.
+ */
+final class RequestQueue {
+    /** What happens to requests. */
+    interface Policy {
+        /** Does the work, on a worker thread; what went wrong is in the request. */
+        void perform(BackendRequest request);
+
+        /** Whether a failure is to be {@linkplain #decide decided} on. Worker thread. */
+        boolean decides();
+
+        /** Decides on a failure; false when the request is kept back. Main loop. */
+        boolean decide(BackendRequest request);
+    }
+
+    /** Requests of a backend that run at once. */
+    private static final int AT_ONCE = 16;
+
+    private final Executor workers;
+    private final Executor mainLoop;
+    private final Policy policy;
+    private final Object monitor = new Object();
+    private final Queue<BackendRequest> waiting = new ArrayDeque<>();
+    private final Queue<BackendRequest> failed = new ConcurrentLinkedQueue<>();
+    private final Queue<BackendRequest> finished = new ConcurrentLinkedQueue<>();
+    private final AtomicBoolean told = new AtomicBoolean();
+    private final Runnable decide = this::runDecisions;
+    private final Runnable complete = this::runCompletions;
+    private volatile @Nullable EventLoop loop;
+    private int running;
+    private int inFlight;
+
+    RequestQueue(Executor workers, Executor mainLoop, Policy policy) {
+        this.workers = workers;
+        this.mainLoop = mainLoop;
+        this.policy = policy;
+    }
+
+    /** Has requests complete on a loop, null for the main loop. Nothing is under way. */
+    void completeOn(@Nullable EventLoop loop) {
+        this.loop = loop;
+    }
+
+    /** Starts a request, or has it wait for its turn. Any thread. */
+    void submit(BackendRequest request) {
+        synchronized (monitor) {
+            inFlight++;
+            if (running == AT_ONCE) {
+                waiting.add(request);
+                return;
+            }
+            running++;
+        }
+        workers.execute(request);
+    }
+
+    /** Runs a request and those that wait for its place. Worker thread. */
+    void work(BackendRequest first) {
+        BackendRequest request = first;
+        while (request != null) {
+            policy.perform(request);
+            boolean undecided = request.errno() != 0 && policy.decides();
+            (undecided ? failed : finished).add(request);
+            synchronized (monitor) {
+                request = waiting.poll();
+                if (request == null) {
+                    running--;
+                }
+                monitor.notifyAll();
+            }
+            if (undecided) {
+                mainLoop.execute(decide);
+            } else {
+                tell();
+            }
+        }
+    }
+
+    private void tell() {
+        if (told.compareAndSet(false, true)) {
+            EventLoop chosen = loop;
+            if (chosen == null) {
+                mainLoop.execute(complete);
+            } else {
+                chosen.execute(complete);
+            }
+        }
+    }
+
+    /** Main loop. */
+    private void runDecisions() {
+        for (BackendRequest request = failed.poll(); request != null; request = failed.poll()) {
+            if (policy.decide(request)) {
+                finished.add(request);
+                if (loop == null) {
+                    runCompletions();
+                } else {
+                    tell();
+                }
+            } else {
+                over();
+            }
+        }
+    }
+
+    private void runCompletions() {
+        told.set(false);
+        for (BackendRequest r = finished.poll(); r != null; r = finished.poll()) {
+            boolean done = false;
+            try {
+                r.complete();
+                done = true;
+            } finally {
+                over();
+                if (!done && !finished.isEmpty()) {
+                    tell();
+                }
+            }
+        }
+    }
+
+    private void over() {
+        synchronized (monitor) {
+            inFlight--;
+            monitor.notifyAll();
+        }
+    }
+
+    /** Does what is due on this thread, which holds the machine lock. */
+    private void runWhatIsDue() {
+        runDecisions();
+        if (completesHere()) {
+            runCompletions();
+        }
+    }
+
+    private boolean completesHere() {
+        EventLoop chosen = loop;
+        return chosen == null || chosen.inLoop();
+    }
+
+    /** How many requests are not completed; what is due on the main loop is done first. Machine lock held. */
+    int underWay() {
+        runWhatIsDue();
+        synchronized (monitor) {
+            return inFlight;
+        }
+    }
+
+    /** Waits until all requests are completed, for at most so many nanoseconds; false when some are left. Machine lock held. */
+    boolean drain(long patience) {
+        long end = System.nanoTime() + patience;
+        long left = patience;
+        boolean interrupted = false;
+        boolean empty = false;
+        while (!empty && left > 0) {
+            runWhatIsDue();
+            synchronized (monitor) {
+                empty = inFlight == 0;
+                if (!empty && failed.isEmpty() && (finished.isEmpty() || !completesHere())) {
+                    try {
+                        TimeUnit.NANOSECONDS.timedWait(monitor, left);
+                    } catch (InterruptedException e) {
+                        interrupted = true;
+                    }
+                }
+            }
+            left = end - System.nanoTime();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return empty;
+    }
+}
