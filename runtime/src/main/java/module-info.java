@@ -7,10 +7,10 @@ module lockstep.runtime {
     requires jdk.net;
     requires static org.jspecify;
 
+    exports lockstep.runtime.accelerator;
     exports lockstep.runtime.chardev;
     exports lockstep.runtime.cpu;
     exports lockstep.runtime.commandline;
-    exports lockstep.runtime.kvm;
     exports lockstep.runtime.linux;
     exports lockstep.runtime.loop;
     exports lockstep.runtime.machine;
@@ -27,5 +27,6 @@ module lockstep.runtime {
     uses lockstep.runtime.spi.Room;
 
     provides lockstep.runtime.spi.Room with
+            lockstep.runtime.kvm.KvmRoom,
             lockstep.runtime.migration.MigrationRoom;
 }

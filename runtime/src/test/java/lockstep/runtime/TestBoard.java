@@ -1,6 +1,8 @@
 package lockstep.runtime;
 
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.VcpuGroup;
@@ -19,6 +21,7 @@ import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;
+import java.util.Optional;
 
 /** A board of RAM alone, {@code -machine test}: what can migrate where there is no KVM. */
 final class TestBoard implements Machine, VcpuGroup {
@@ -68,8 +71,23 @@ final class TestBoard implements Machine, VcpuGroup {
     }
 
     @Override
-    public Vmm vmm() {
-        return vmm;
+    public EventLoop loop() {
+        return vmm.mainLoop();
+    }
+
+    @Override
+    public Clocks clocks() {
+        return vmm.clocks();
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return vmm.find(type);
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return vmm.service(type);
     }
 
     @Override

@@ -1,6 +1,8 @@
 package lockstep.runtime;
 
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
@@ -17,6 +19,7 @@ import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 
 /** A board without an accelerator: RAM at 0, a piece of ROM below 4 GiB, one vCPU that stands still. */
 final class TestMachine implements Machine {
@@ -60,8 +63,23 @@ final class TestMachine implements Machine {
     }
 
     @Override
-    public Vmm vmm() {
-        return vmm;
+    public EventLoop loop() {
+        return vmm.mainLoop();
+    }
+
+    @Override
+    public Clocks clocks() {
+        return vmm.clocks();
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return vmm.find(type);
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return vmm.service(type);
     }
 
     @Override

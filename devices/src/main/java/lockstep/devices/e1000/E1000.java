@@ -64,7 +64,7 @@ public final class E1000 extends PciFunction implements NicClient {
 
     @Override
     protected void realize() {
-        var loop = machine().vmm().mainLoop();
+        var loop = machine().loop();
         E1000Chip c = new E1000Chip(new Wiring(), machine().dma(), port().mac().bytes(), DEVICE);
         chip = c;
         mitigation = loop.timer(ClockType.VIRTUAL, c::mitigationOver);
@@ -128,7 +128,7 @@ public final class E1000 extends PciFunction implements NicClient {
             if (nanos < 0) {
                 timer.cancel();
             } else {
-                timer.arm(machine().vmm().clocks().virtual() + nanos);
+                timer.arm(machine().clocks().virtual() + nanos);
             }
         }
     }

@@ -53,7 +53,7 @@ public final class E1000Devices {
 
     private static Device create(DeviceRequest<E1000Options> request, Machine machine)
             throws DeviceException {
-        PcBoard board = machine.vmm().service(PcBoard.class);
+        PcBoard board = machine.service(PcBoard.class);
         E1000Options options = request.options();
         always("autonegotiation", options.autonegotiation());
         always("mitigation", options.mitigation());
@@ -71,7 +71,7 @@ public final class E1000Devices {
                         (nics, client) -> nics.attach("e1000", id, netdev, mac, client),
                         PciDevice.rom(options, board.firmware()::load));
         try {
-            card.connect(machine.vmm().service(Nics.class));
+            card.connect(machine.service(Nics.class));
         } catch (NetException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }

@@ -84,7 +84,7 @@ public final class FloppyController implements IoHandler, StateSection {
     /** Maps the ports. */
     public FloppyController(Machine machine) {
         irq = machine.gsi(IRQ);
-        result = machine.vmm().mainLoop().timer(ClockType.VIRTUAL, this::emptyDrive);
+        result = machine.loop().timer(ClockType.VIRTUAL, this::emptyDrive);
         machine.ports().mapIo("fdc", BASE + 1, 5, 0, this);
         machine.ports().mapIo("fdc", BASE + 7, 1, 0, shifted(6));
         machine.onReset(

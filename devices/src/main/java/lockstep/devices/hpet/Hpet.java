@@ -100,12 +100,7 @@ public final class Hpet implements IoHandler, StateSection {
         this.rtcIrq = machine.gsi(8);
         for (int i = 0; i < TIMERS; i++) {
             int n = i;
-            timers[i] =
-                    new T(
-                            n,
-                            machine.vmm()
-                                    .mainLoop()
-                                    .timer(ClockType.VIRTUAL, () -> expired(timers[n])));
+            timers[i] = new T(n, machine.loop().timer(ClockType.VIRTUAL, () -> expired(timers[n])));
         }
         machine.memory().mapIo("hpet", BASE, SIZE, 0, this);
         machine.onReset(this::reset);
@@ -145,7 +140,7 @@ public final class Hpet implements IoHandler, StateSection {
     }
 
     private long now() {
-        return machine.vmm().clocks().virtual();
+        return machine.clocks().virtual();
     }
 
     private long ticks() {

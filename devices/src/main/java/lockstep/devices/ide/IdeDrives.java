@@ -146,8 +146,8 @@ public final class IdeDrives {
             Machine machine,
             boolean cdrom)
             throws DeviceException {
-        PcBoard board = machine.vmm().service(PcBoard.class);
-        BlockLayer blocks = machine.vmm().service(BlockLayer.class);
+        PcBoard board = machine.service(PcBoard.class);
+        BlockLayer blocks = machine.service(BlockLayer.class);
         IdeDeviceOptionsMembers options = request.options();
         Place place = place(request, board.ide());
         Settings settings = settings(options, place, "");
@@ -195,7 +195,7 @@ public final class IdeDrives {
     private static String bus(
             DeviceRequest<? extends IdeDeviceOptionsMembers> request, Machine machine)
             throws DeviceException {
-        return "ide." + place(request, machine.vmm().service(PcBoard.class).ide()).bus();
+        return "ide." + place(request, machine.service(PcBoard.class).ide()).bus();
     }
 
     private static Place place(

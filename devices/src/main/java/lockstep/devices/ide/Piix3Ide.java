@@ -39,7 +39,7 @@ public final class Piix3Ide extends PciFunction {
         primary = channel(0);
         secondary = channel(1);
         portBar(4, "piix-bmdma", 16, new Masters());
-        resume = machine().vmm().mainLoop().timer(ClockType.VIRTUAL, this::restart);
+        resume = machine().loop().timer(ClockType.VIRTUAL, this::restart);
     }
 
     private Channel channel(int index) {
@@ -125,7 +125,7 @@ public final class Piix3Ide extends PciFunction {
         Timer timer = resume;
         if (pending && timer != null) {
             // The guest's clock stands still until the machine runs: then the request starts again.
-            timer.arm(machine().vmm().clocks().virtual());
+            timer.arm(machine().clocks().virtual());
         }
     }
 

@@ -3,6 +3,7 @@ package lockstep.devices.isa;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
@@ -174,7 +175,7 @@ public final class IsaBus {
         if (id == null) {
             return null;
         }
-        Chardev chardev = machine.vmm().chardevs().find(id);
+        Chardev chardev = machine.service(Chardevs.class).find(id);
         if (chardev == null) {
             throw new DeviceException(
                     "Property '" + owner + ".chardev' can't find value '" + id + "'");
@@ -187,7 +188,7 @@ public final class IsaBus {
             Chardev chardev, ChardevFrontend frontend, Machine machine, String owner)
             throws DeviceException {
         try {
-            return chardev.attach(frontend, machine.vmm().mainLoop());
+            return chardev.attach(frontend, machine.loop());
         } catch (ChardevException e) {
             throw new DeviceException(
                     "Property '%s.chardev' can't take value '%s': %s"

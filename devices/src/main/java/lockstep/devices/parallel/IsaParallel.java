@@ -90,8 +90,7 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
             throw new DeviceException("Can't create parallel device, empty char device");
         }
         IsaBus.Place place =
-                machine.vmm()
-                        .service(PcBoard.class)
+                machine.service(PcBoard.class)
                         .isa()
                         .place(IsaBus.Kind.PARALLEL, DRIVER, o.index(), o.iobase(), o.irq());
         return new IsaParallel(machine, place, chardev);

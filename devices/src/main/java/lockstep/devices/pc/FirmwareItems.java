@@ -29,10 +29,10 @@ final class FirmwareItems {
     private static final int E820_RAM = 1;
     private static final int E820_RESERVED = 2;
 
-    /** The pages that KVM wants below the firmware on Intel hosts. */
-    private static final long KVM_PAGES = 0xfeff_c000L;
+    /** Pages below the firmware that an accelerator may need for itself. */
+    private static final long ACCELERATOR_PAGES = 0xfeff_c000L;
 
-    private static final long KVM_PAGES_SIZE = 0x4000;
+    private static final long ACCELERATOR_PAGES_SIZE = 0x4000;
 
     /** The hole that AMD processors use for HyperTransport. */
     private static final long AMD_HOLE = 0xfd_0000_0000L;
@@ -121,7 +121,7 @@ final class FirmwareItems {
 
     private static byte[] memoryMap(Layout layout) {
         ByteBuffer b = little(20 * (layout.above4G() > 0 ? 4 : 3));
-        b.putLong(KVM_PAGES).putLong(KVM_PAGES_SIZE).putInt(E820_RESERVED);
+        b.putLong(ACCELERATOR_PAGES).putLong(ACCELERATOR_PAGES_SIZE).putInt(E820_RESERVED);
         b.putLong(AMD_HOLE).putLong(AMD_HOLE_SIZE).putInt(E820_RESERVED);
         b.putLong(0).putLong(layout.below4G()).putInt(E820_RAM);
         if (layout.above4G() > 0) {

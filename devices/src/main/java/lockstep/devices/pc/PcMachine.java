@@ -34,8 +34,12 @@ import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
+import lockstep.runtime.accelerator.CoreMachine;
+import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
@@ -64,6 +68,7 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -99,7 +104,10 @@ public final class PcMachine implements Machine, PcBoard {
                     "512");
     private static final Map<String, String> FLOPPY = floppy();
 
-    private final PcCore core;
+    private static final int SPEAKER_CHANNEL = 2;
+
+    private final CoreMachine core;
+    private final Vmm vmm;
     private final MachineConfig config;
     private final Firmware firmware;
     private final PciBus pci;
@@ -122,8 +130,10 @@ public final class PcMachine implements Machine, PcBoard {
      *
      * @throws DeviceException when firmware is missing or an option makes no sense
      */
-    PcMachine(PcCore core, PcVersion version, MachineConfig config) throws DeviceException {
+    PcMachine(CoreMachine core, Vmm vmm, PcVersion version, MachineConfig config)
+            throws DeviceException {
         this.core = core;
+        this.vmm = vmm;
         this.config = config;
         firmware = new Firmware(config.firmwareDirectories());
         long ram = core.ramSize();
@@ -145,7 +155,7 @@ public final class PcMachine implements Machine, PcBoard {
         fwCfg = new FwCfg(core);
         new DmaController(core, 0);
         new DmaController(core, 1);
-        Hpet timer = hpet ? new Hpet(core, core::timerReplaced) : null;
+        Hpet timer = hpet ? new Hpet(core, core.intervalTimer()::replaced) : null;
         rtc = newRtc(timer == null ? core.gsi(8) : timer.rtcInput());
         ide = new Piix3Ide();
         pci.attach(ide, 1 << 3 | 1);
@@ -170,7 +180,7 @@ public final class PcMachine implements Machine, PcBoard {
             core.state().register(timer);
         }
         core.registerIntervalTimer();
-        new Speaker(core, core.counter2());
+        new Speaker(core, counter2());
         addPorts();
         new FloppyController(core);
         input = new Controller(core, this::requestReset);
@@ -178,14 +188,14 @@ public final class PcMachine implements Machine, PcBoard {
         new Port92(core, this::requestReset);
         Port92.mapInertPorts(core);
         memoryModules.forEach(core.state()::register);
-        core.vmm().publish(PcBoard.class, this);
-        core.vmm().run().onPowerButton(power::powerButton);
+        vmm.publish(PcBoard.class, this);
+        vmm.run().onPowerButton(power::powerButton);
         setBootOrder(true);
         addObjects();
         if (flag("usb", false)) {
-            core.vmm().service(UsbBuses.class).addOnBoard(this, "01.2");
+            vmm.service(UsbBuses.class).addOnBoard(this, "01.2");
         }
-        PcMonitor.install(core.vmm().hmp(), this);
+        PcMonitor.install(vmm.hmp(), this);
     }
 
     private static Map<String, String> floppy() {
@@ -257,7 +267,7 @@ public final class PcMachine implements Machine, PcBoard {
                     case "vm" -> ClockType.VIRTUAL;
                     default -> throw new DeviceException("invalid option value '" + clock + "'");
                 };
-        long now = Math.floorDiv(core.vmm().clocks().now(ClockType.HOST), 1_000_000_000L);
+        long now = Math.floorDiv(vmm.clocks().now(ClockType.HOST), 1_000_000_000L);
         String base = options.getOrDefault("base", "utc");
         long start =
                 switch (base) {
@@ -321,8 +331,8 @@ public final class PcMachine implements Machine, PcBoard {
      * -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well.
      */
     private void addObjects() throws DeviceException {
-        ObjectTree tree = core.vmm().objects();
-        core.vmm().find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
+        ObjectTree tree = vmm.objects();
+        vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
         bus("/machine/unattached/sysbus", "System");
         part("/machine/fw_cfg", "fw_cfg_io");
         part(
@@ -385,7 +395,7 @@ public final class PcMachine implements Machine, PcBoard {
             }
         }
         bus(object("isa-fdc") + "/floppy-bus.0", "floppy-bus");
-        BlockLayer blocks = core.vmm().find(BlockLayer.class).orElse(null);
+        BlockLayer blocks = vmm.find(BlockLayer.class).orElse(null);
         if (config.byDefault("floppy", "isa-fdc")) {
             emptyDrive(blocks, "floppy0", object("floppy", FLOPPY));
         }
@@ -414,7 +424,7 @@ public final class PcMachine implements Machine, PcBoard {
             drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
         }
         if (drive != null) {
-            IdeDrives.addOnBoard(this, drive, core.vmm().objects());
+            IdeDrives.addOnBoard(this, drive, vmm.objects());
         }
     }
 
@@ -450,7 +460,7 @@ public final class PcMachine implements Machine, PcBoard {
 
     /** The same with what differs from the type's defaults, as text, and what it tells itself. */
     private String object(String type, Map<String, String> given, QomProperty... own) {
-        ObjectTree tree = core.vmm().objects();
+        ObjectTree tree = vmm.objects();
         return tree.addUnattached(type, BuiltinParts.of(tree, type, given, List.of(own))).path();
     }
 
@@ -463,8 +473,7 @@ public final class PcMachine implements Machine, PcBoard {
                         return List.of(own);
                     }
                 };
-        core.vmm()
-                .objects()
+        vmm.objects()
                 .addUnattached(
                         type.name(), type.properties(DeviceRequest.ofBoard(type, told), device));
     }
@@ -479,13 +488,12 @@ public final class PcMachine implements Machine, PcBoard {
 
     /** A built-in device with a place of its own in the tree. */
     private void part(String path, String type, QomProperty... own) {
-        ObjectTree tree = core.vmm().objects();
+        ObjectTree tree = vmm.objects();
         tree.add(path, type, BuiltinParts.of(tree, type, Map.of(), List.of(own)));
     }
 
     private void bus(String path, String type) {
-        core.vmm()
-                .objects()
+        vmm.objects()
                 .add(
                         path,
                         type,
@@ -506,11 +514,11 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     private void requestReset() {
-        core.vmm().run().requestReset(ShutdownCause.GUEST_RESET);
+        vmm.run().requestReset(ShutdownCause.GUEST_RESET);
     }
 
     private void requestPowerOff() {
-        core.vmm().run().requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
+        vmm.run().requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
     }
 
     /** Everything that depends on devices from the command line; once, before the first reset. */
@@ -596,9 +604,45 @@ public final class PcMachine implements Machine, PcBoard {
         return fwCfg;
     }
 
+    /** What the speaker and port 0x61 have of the interval timer: its channel 2. */
+    private Speaker.Counter counter2() {
+        IntervalTimer timer = core.intervalTimer();
+        return new Speaker.Counter() {
+            @Override
+            public boolean gate() {
+                return timer.gate(SPEAKER_CHANNEL);
+            }
+
+            @Override
+            public void gate(boolean level) {
+                timer.gate(SPEAKER_CHANNEL, level);
+            }
+
+            @Override
+            public boolean output() {
+                return timer.output(SPEAKER_CHANNEL);
+            }
+        };
+    }
+
     @Override
-    public Vmm vmm() {
-        return core.vmm();
+    public EventLoop loop() {
+        return core.loop();
+    }
+
+    @Override
+    public Clocks clocks() {
+        return core.clocks();
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return core.find(type);
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return core.service(type);
     }
 
     @Override

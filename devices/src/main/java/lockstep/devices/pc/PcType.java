@@ -1,8 +1,10 @@
 package lockstep.devices.pc;
 
+import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.accelerator.AcceleratorException;
+import lockstep.runtime.accelerator.AcceleratorType;
+import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.cpu.CpuModel;
-import lockstep.runtime.kvm.KvmException;
-import lockstep.runtime.kvm.KvmMachine;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
@@ -77,21 +79,41 @@ record PcType(PcVersion version) implements MachineType {
 
     @Override
     public Machine create(MachineConfig config, Vmm vmm) throws DeviceException {
-        for (String accelerator : config.accelerators()) {
-            if (!accelerator.equals("kvm")) {
-                throw new DeviceException("invalid accelerator " + accelerator);
-            }
-        }
+        AcceleratorType accelerator = accelerator(config, vmm);
         checkProperties(config.properties());
         MemoryBackend backend = memoryBackend(config, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
-            KvmMachine kvm =
-                    new KvmMachine(vmm, name(), config.ramSize(), backend, config.cpus(), model);
-            return new PcMachine(new KvmCore(kvm), version, config);
-        } catch (KvmException | GuestMemoryException | IllegalArgumentException e) {
+            CoreMachine core =
+                    new AcceleratedMachine(
+                            vmm,
+                            accelerator,
+                            name(),
+                            config.ramSize(),
+                            backend,
+                            config.cpus(),
+                            model);
+            return new PcMachine(core, vmm, version, config);
+        } catch (AcceleratorException | GuestMemoryException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    private static AcceleratorType accelerator(MachineConfig config, Vmm vmm)
+            throws DeviceException {
+        AcceleratorType chosen = null;
+        for (String name : config.accelerators()) {
+            AcceleratorType offered =
+                    vmm.acceleratorTypes().stream()
+                            .filter(t -> t.name().equals(name))
+                            .findFirst()
+                            .orElseThrow(() -> new DeviceException("invalid accelerator " + name));
+            chosen = chosen == null ? offered : chosen;
+        }
+        if (chosen == null) {
+            throw new DeviceException("no accelerator selected");
+        }
+        return chosen;
     }
 
     private static @Nullable MemoryBackend memoryBackend(MachineConfig config, Vmm vmm) {

@@ -78,7 +78,7 @@ public final class PowerManagement extends PciFunction {
         this.portUsed = portUsed;
         this.cpus = cpus;
         this.acpiIndex = acpiIndex;
-        this.pm = new PmRegisters(() -> machine.vmm().clocks().virtual(), power);
+        this.pm = new PmRegisters(() -> machine.clocks().virtual(), power);
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
         interruptPin(1);
         config[SMBUS_ENABLE] = 0x09;
@@ -99,7 +99,7 @@ public final class PowerManagement extends PciFunction {
     @Override
     protected void realize() {
         AddressSpace ports = machine().ports();
-        overflow = machine().vmm().mainLoop().timer(ClockType.VIRTUAL, this::update);
+        overflow = machine().loop().timer(ClockType.VIRTUAL, this::update);
         AddressSpace.Region r = ports.mapIo("piix4-pm", 0, 64, 0, pmPorts());
         r.enabled(false);
         pmRegion = r;

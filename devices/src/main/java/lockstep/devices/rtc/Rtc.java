@@ -87,8 +87,8 @@ public final class Rtc implements IoHandler, StateSection {
         this.machine = machine;
         this.irq = irq;
         this.clock = clock;
-        this.periodic = machine.vmm().mainLoop().timer(clock, this::periodicTick);
-        this.update = machine.vmm().mainLoop().timer(clock, this::updateTick);
+        this.periodic = machine.loop().timer(clock, this::periodicTick);
+        this.update = machine.loop().timer(clock, this::updateTick);
         cells[A] = 0x26;
         cells[B] = B_24H;
         cells[D] = (byte) 0x80;
@@ -131,7 +131,7 @@ public final class Rtc implements IoHandler, StateSection {
     }
 
     private long now() {
-        return machine.vmm().clocks().now(clock);
+        return machine.clocks().now(clock);
     }
 
     private boolean halted() {

@@ -74,8 +74,8 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
             throws DeviceException {
         this.place = place;
         this.irq = machine.gsi(place.irq());
-        this.clocks = machine.vmm().clocks();
-        this.timeout = machine.vmm().mainLoop().timer(ClockType.VIRTUAL, this::timedOut);
+        this.clocks = machine.clocks();
+        this.timeout = machine.loop().timer(ClockType.VIRTUAL, this::timedOut);
         this.uart = new Uart(new Wire(), baudBase);
         if (chardev != null) {
             host = IsaBus.attach(chardev, this, machine, OWNER);
@@ -99,8 +99,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
         IsaSerialOptions o = request.options();
         Chardev chardev = IsaBus.chardev(o.chardev(), machine, OWNER);
         IsaBus.Place place =
-                machine.vmm()
-                        .service(PcBoard.class)
+                machine.service(PcBoard.class)
                         .isa()
                         .place(IsaBus.Kind.SERIAL, TYPE.name(), o.index(), o.iobase(), o.irq());
         Long baudBase = o.baudbase();

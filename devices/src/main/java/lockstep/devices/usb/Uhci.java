@@ -49,7 +49,7 @@ public final class Uhci extends PciFunction {
 
     @Override
     protected void realize() {
-        var clocks = machine().vmm().clocks();
+        var clocks = machine().clocks();
         UhciChip c =
                 new UhciChip(
                         new UhciChip.Board() {
@@ -73,7 +73,7 @@ public final class Uhci extends PciFunction {
                         },
                         machine().dma());
         chip = c;
-        frames = machine().vmm().mainLoop().timer(ClockType.VIRTUAL, c::frame);
+        frames = machine().loop().timer(ClockType.VIRTUAL, c::frame);
         portBar(4, "uhci", PORT_BAR, new Registers(c));
     }
 
@@ -119,9 +119,8 @@ public final class Uhci extends PciFunction {
 
     /** Plugs a human interface device in and registers its section. */
     void plug(int port, HidDevice device, String vmstate, StateCodec.Body body) {
-        var vmm = machine().vmm();
-        Timer idle = vmm.mainLoop().timer(ClockType.VIRTUAL, device::idleOver);
-        device.clock(() -> vmm.clocks().virtual(), idle);
+        Timer idle = machine().loop().timer(ClockType.VIRTUAL, device::idleOver);
+        device.clock(() -> machine().clocks().virtual(), idle);
         chip().attach(port, device);
         String name = path() + "/" + (port + 1) + "/" + vmstate;
         machine()

@@ -131,7 +131,7 @@ public final class UsbBuses {
             throws DeviceException {
         String id = request.id();
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
-        PciDevice.attach(machine.vmm().service(PcBoard.class).pci(), controller, request);
+        PciDevice.attach(machine.service(PcBoard.class).pci(), controller, request);
         controllers.add(controller);
         return new PciDevice(controller, List.of());
     }
@@ -193,7 +193,7 @@ public final class UsbBuses {
     }
 
     private static UsbBuses of(Machine machine) {
-        return machine.vmm().service(UsbBuses.class);
+        return machine.service(UsbBuses.class);
     }
 
     private static <O extends Record & UsbHidOptionsMembers> DeviceType<O> hid(

@@ -47,7 +47,7 @@ public final class VgaDevices {
 
     private static Device create(DeviceRequest<VgaOptions> request, Machine machine)
             throws DeviceException {
-        PcBoard board = machine.vmm().service(PcBoard.class);
+        PcBoard board = machine.service(PcBoard.class);
         VgaOptions options = request.options();
         only("mmio", options.mmio(), true);
         only("qemu-extended-regs", options.qemuExtendedRegs(), true);

@@ -1,6 +1,7 @@
 package lockstep.devices.pc;
 
-import lockstep.devices.pcspk.Speaker;
+import lockstep.runtime.accelerator.CoreMachine;
+import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
@@ -38,7 +39,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /** A machine without an accelerator: real memory and devices, time that the test moves, recorded wires. */
-final class FakeCore implements PcCore {
+final class FakeCore implements CoreMachine {
     final Map<ClockType, Long> time = new HashMap<>();
     final boolean[] wires = new boolean[24];
 
@@ -58,6 +59,26 @@ final class FakeCore implements PcCore {
     private final ObjectTree objects;
     private final HmpTable hmp = new HmpTable();
     private final RamBlock ram;
+    private boolean gate;
+    private final IntervalTimer timer =
+            fake(
+                    IntervalTimer.class,
+                    (name, args) -> {
+                        switch (name) {
+                            case "replaced" -> requests.add("timerReplaced " + args[0]);
+                            case "gate" -> {
+                                if (args.length == 1) {
+                                    return gate;
+                                }
+                                gate = (boolean) args[1];
+                            }
+                            case "output" -> {
+                                return false;
+                            }
+                            default -> {}
+                        }
+                        return null;
+                    });
     private final Vmm vmm;
 
     /** What the board wants to be called when its power button is pressed. */
@@ -68,6 +89,7 @@ final class FakeCore implements PcCore {
         time.put(ClockType.REALTIME, 0L);
         time.put(ClockType.HOST, 1_795_000_000_000_000_000L);
         vmm = newVmm();
+        services.put(Chardevs.class, fake(Chardevs.class, (call, id) -> chardevs.get(id[0])));
         objects = new ObjectRegistry(vmm);
         ram = newBlock("pc.ram", ramSize, ramSize);
     }
@@ -241,8 +263,6 @@ final class FakeCore implements PcCore {
                             case "run" -> run;
                             case "objects" -> objects();
                             case "hmp" -> hmp;
-                            case "chardevs" ->
-                                    fake(Chardevs.class, (call, id) -> chardevs.get(id[0]));
                             case "publish" -> services.put((Class<?>) args[0], args[1]);
                             case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));
                             case "service" -> services.get((Class<?>) args[0]);
@@ -265,30 +285,8 @@ final class FakeCore implements PcCore {
     }
 
     @Override
-    public Speaker.Counter counter2() {
-        return new Speaker.Counter() {
-            private boolean gate;
-
-            @Override
-            public boolean gate() {
-                return gate;
-            }
-
-            @Override
-            public void gate(boolean level) {
-                gate = level;
-            }
-
-            @Override
-            public boolean output() {
-                return false;
-            }
-        };
-    }
-
-    @Override
-    public void timerReplaced(boolean replaced) {
-        requests.add("timerReplaced " + replaced);
+    public IntervalTimer intervalTimer() {
+        return timer;
     }
 
     @Override
@@ -297,9 +295,28 @@ final class FakeCore implements PcCore {
     @Override
     public void registerIntervalTimer() {}
 
-    @Override
-    public Vmm vmm() {
+    Vmm vmm() {
         return vmm;
+    }
+
+    @Override
+    public EventLoop loop() {
+        return vmm.mainLoop();
+    }
+
+    @Override
+    public Clocks clocks() {
+        return vmm.clocks();
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return vmm.find(type);
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return vmm.service(type);
     }
 
     @Override

@@ -59,7 +59,7 @@ final class PcOptionsTest {
     }
 
     private PcMachine make(MachineConfig config) throws DeviceException {
-        return new PcMachine(core, PcVersion.all().getFirst(), config);
+        return new PcMachine(core, core.vmm(), PcVersion.all().getFirst(), config);
     }
 
     private @Nullable String refused(MachineConfig config) {
@@ -77,7 +77,10 @@ final class PcOptionsTest {
         FakeCore other = new FakeCore(16 << 20);
         PcMachine pc =
                 new PcMachine(
-                        other, PcVersion.all().getFirst(), config(null, "std", false, Map.of()));
+                        other,
+                        other.vmm(),
+                        PcVersion.all().getFirst(),
+                        config(null, "std", false, Map.of()));
         assertNotNull(pc.pci().function(2 << 3));
     }
 

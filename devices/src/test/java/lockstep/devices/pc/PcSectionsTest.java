@@ -58,7 +58,9 @@ final class PcSectionsTest {
 
     static PcMachine board(FakeCore core) throws Exception {
         try {
-            PcMachine pc = new PcMachine(core, PcVersion.all().getLast(), config(core.ramSize()));
+            PcMachine pc =
+                    new PcMachine(
+                            core, core.vmm(), PcVersion.all().getLast(), config(core.ramSize()));
             pc.reset();
             return pc;
         } catch (lockstep.runtime.spi.DeviceException e) {

@@ -11,10 +11,11 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.accelerator.AcceleratorException;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
-import lockstep.runtime.kvm.Kvm;
-import lockstep.runtime.kvm.KvmException;
+import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 
@@ -34,13 +35,16 @@ final class CpuModels {
         return (cpu == null ? CpuModel.DEFAULT : cpu.split(",")[0]) + SUFFIX;
     }
 
-    /** What host and kernel can give; empty without KVM. */
-    private static List<CpuidLeaf> supported() {
-        try (Kvm kvm = Kvm.open()) {
-            return kvm.supportedCpuid();
-        } catch (KvmException e) {
-            return List.of();
+    /** What the first accelerator that is there can give; empty without any. */
+    private static List<CpuidLeaf> supported(Vmm vmm) {
+        for (AcceleratorType type : vmm.acceleratorTypes()) {
+            try {
+                return type.supportedCpuid();
+            } catch (AcceleratorException e) {
+                continue;
+            }
         }
+        return List.of();
     }
 
     /** The properties of every model. */
@@ -50,8 +54,8 @@ final class CpuModels {
                 .toList();
     }
 
-    static List<CpuDefinitionInfo> definitions() {
-        List<CpuidLeaf> supported = supported();
+    static List<CpuDefinitionInfo> definitions(Vmm vmm) {
+        List<CpuidLeaf> supported = supported(vmm);
         List<CpuDefinitionInfo> list = new ArrayList<>();
         for (String name : CpuModel.NAMES) {
             list.add(
@@ -68,12 +72,12 @@ final class CpuModels {
         return list;
     }
 
-    static CpuModelExpansionInfo expand(CpuModelExpansionType type, CpuModelInfo wanted)
+    static CpuModelExpansionInfo expand(Vmm vmm, CpuModelExpansionType type, CpuModelInfo wanted)
             throws QmpException {
         if (!CpuModel.NAMES.contains(wanted.name())) {
             throw new QmpException("CPU model '" + wanted.name() + "' not found");
         }
-        List<CpuidLeaf> supported = supported();
+        List<CpuidLeaf> supported = supported(vmm);
         if (wanted.name().equals("host") && supported.isEmpty()) {
             throw new QmpException("CPU model 'host' requires KVM");
         }

@@ -171,13 +171,13 @@ final class MachineInfoCommands implements MachineCommands {
 
     @Override
     public List<CpuDefinitionInfo> queryCpuDefinitions() {
-        return CpuModels.definitions();
+        return CpuModels.definitions(vmm);
     }
 
     @Override
     public CpuModelExpansionInfo queryCpuModelExpansion(QueryCpuModelExpansionArguments arguments)
             throws QmpException {
-        return CpuModels.expand(arguments.type(), arguments.model());
+        return CpuModels.expand(vmm, arguments.type(), arguments.model());
     }
 
     @Override

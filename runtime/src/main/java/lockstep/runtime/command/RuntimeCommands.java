@@ -3,7 +3,6 @@ package lockstep.runtime.command;
 import lockstep.api.AcpiCommands;
 import lockstep.api.CharCommands;
 import lockstep.api.ControlCommands;
-import lockstep.api.CpuDefinitionInfo;
 import lockstep.api.Introspection;
 import lockstep.api.MachineCommands;
 import lockstep.api.MiscCommands;
@@ -22,6 +21,7 @@ import lockstep.qmp.Empty;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.QmpCommand;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.process.VmmProcess;
 
 import java.util.List;
@@ -110,6 +110,6 @@ public final class RuntimeCommands {
 
     /** The names of the processor models, in order. */
     public static List<String> cpuModels() {
-        return CpuModels.definitions().stream().map(CpuDefinitionInfo::name).sorted().toList();
+        return CpuModel.NAMES.stream().sorted().toList();
     }
 }

@@ -5,6 +5,6 @@ package lockstep.runtime.cpu;
  *
  * @param function the value of EAX that selects it
  * @param index the value of ECX, where it matters
- * @param flags KVM_CPUID_FLAG_*: 1 says that the index matters
+ * @param flags 1 says that the index matters
  */
 public record CpuidLeaf(int function, int index, int flags, int eax, int ebx, int ecx, int edx) {}

@@ -5,6 +5,8 @@ import static lockstep.linux.abi.LinuxAbi.*;
 import lockstep.linux.abi.kvm_ioapic_state;
 import lockstep.linux.abi.kvm_irqchip;
 import lockstep.linux.abi.kvm_pic_state;
+import lockstep.runtime.accelerator.InterruptControllers;
+import lockstep.runtime.machine.Irq;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -13,9 +15,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.List;
 
 /** The PC's two 8259A and its 82093AA in the kernel: their reset and their sections. */
-final class IrqChips {
+final class IrqChips implements InterruptControllers {
     private static final int PINS = 24;
     private static final long MASKED = 1L << 16;
     private static final long IOAPIC_BASE = 0xfec00000L;
@@ -30,7 +33,8 @@ final class IrqChips {
         this.vm = vm;
     }
 
-    void reset() throws KvmException {
+    @Override
+    public void reset() throws KvmException {
         for (int chip = 0; chip < 2; chip++) {
             buffer.fill((byte) 0);
             kvm_pic_state.elcr_mask(kvm_irqchip.chip(buffer), (byte) ELCR_MASKS[chip]);
@@ -53,12 +57,19 @@ final class IrqChips {
         arena.close();
     }
 
-    StateSection pic(int chip) {
-        return new Pic(chip);
+    @Override
+    public Irq gsi(int n) {
+        return vm.gsi(n);
     }
 
-    StateSection ioapic() {
-        return new IoApic();
+    @Override
+    public boolean signalMsi(long address, int data) {
+        return vm.signalMsi(address, data);
+    }
+
+    @Override
+    public List<StateSection> sections() {
+        return List.of(new Pic(0), new Pic(1), new IoApic());
     }
 
     /** QEMU: vmstate "i8259" v1. */

@@ -20,7 +20,7 @@ import java.util.List;
 import java.util.Set;
 
 /** The kernel's virtualisation module: what it can do, and the way to a virtual machine. Any thread. */
-public final class Kvm implements AutoCloseable {
+final class Kvm implements AutoCloseable {
     /** The only version of the interface there is (KVM_GET_API_VERSION). */
     private static final int API_VERSION = 12;
 

@@ -1,22 +1,15 @@
 package lockstep.runtime.kvm;
 
+import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.linux.Errno;
 
-import java.io.IOException;
-
 /** KVM is not there or refuses something; the message is a full sentence for the user. */
-public final class KvmException extends IOException {
+final class KvmException extends AcceleratorException {
     private static final long serialVersionUID = 1L;
 
     /** With the sentence that a user reads. */
-    public KvmException(String message) {
+    KvmException(String message) {
         super(message);
-    }
-
-    /** The sentence; never null. */
-    @Override
-    public String getMessage() {
-        return String.valueOf(super.getMessage());
     }
 
     /** Passes on the result of an ioctl, or throws for a negated errno. */

@@ -4,11 +4,10 @@ import static lockstep.linux.abi.LinuxAbi.KVM_PIT_FLAGS_HPET_LEGACY;
 
 import lockstep.linux.abi.kvm_pit_channel_state;
 import lockstep.linux.abi.kvm_pit_state2;
+import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.loop.Clocks;
-import lockstep.runtime.machine.IntervalTimer;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
-import lockstep.runtime.vmstate.StateSection;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -17,7 +16,7 @@ import java.lang.foreign.MemorySegment;
  * The 8254 in the kernel (QEMU: vmstate "i8254" v3). The kernel counts load times in monotonic host time,
  * the stream in guest time; they are taken when the guest stops and given back when it goes on.
  */
-final class KvmTimer implements StateSection, IntervalTimer, KvmVcpus.Switched {
+final class KvmTimer implements IntervalTimer {
     /** The 8254's input clock in Hz: 14.31818 MHz divided by 12. */
     private static final long FREQUENCY = 1_193_182;
 
@@ -57,8 +56,8 @@ final class KvmTimer implements StateSection, IntervalTimer, KvmVcpus.Switched {
         this.clocks = clocks;
     }
 
-    /** State after power-on, as firmware expects it: square waves of the longest period. */
-    void reset() throws KvmException {
+    @Override
+    public void reset() throws KvmException {
         irqDisabled = 0;
         long now = clocks.virtual();
         for (int i = 0; i < CHANNELS; i++) {
@@ -192,8 +191,8 @@ final class KvmTimer implements StateSection, IntervalTimer, KvmVcpus.Switched {
         }
     }
 
-    /** Silences channel 0's interrupt while the HPET stands in for it. */
-    void replaced(boolean on) {
+    @Override
+    public void replaced(boolean on) {
         refresh();
         if (irqDisabled != (on ? 1 : 0)) {
             irqDisabled = on ? 1 : 0;

@@ -6,6 +6,8 @@ import lockstep.linux.abi.kvm_cpuid2;
 import lockstep.linux.abi.kvm_cpuid_entry2;
 import lockstep.linux.abi.kvm_run;
 import lockstep.linux.abi.kvm_signal_mask;
+import lockstep.runtime.accelerator.Vcpu;
+import lockstep.runtime.accelerator.VcpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -15,7 +17,6 @@ import lockstep.runtime.linux.Mapping;
 import lockstep.runtime.linux.Signals;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.RegionMap;
-import lockstep.runtime.trace.InternalFailure;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -23,11 +24,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /**
- * One vCPU: its thread, the loop around KVM_RUN, and its state. The thread takes the machine lock for each
- * device access. Other threads take it out of the guest with {@link #requestStop}; it then parks until it
- * is let go on.
+ * A vCPU in the kernel: what leads into KVM_RUN, and what comes out of it. It is kicked by a real-time signal that is
+ * blocked except inside KVM_RUN, where it ends the call.
  */
-final class KvmVcpu {
+final class KvmVcpu extends Vcpu {
     private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
@@ -61,75 +61,23 @@ final class KvmVcpu {
     private static final int DIRECTION_OUT = KVM_EXIT_IO_OUT();
     private static final long RUN = KVM_RUN();
 
-    /** What the vCPUs share. */
-    interface Owner {
-        /** The machine lock. */
-        MachineLock lock();
+    // Ten banks, MCG_CTL present, software error recovery (Intel SDM volume 3, section 16.3.1).
+    private static final long MACHINE_CHECK = 10 | 1 << 8 | 1 << 24;
 
-        /** Guest physical memory. */
-        RegionMap memory();
-
-        /** The ports. */
-        RegionMap ports();
-
-        /** What keeps vCPUs out of the guest for a moment. */
-        RunGate gate();
-
-        /** A vCPU stands still, of which the lock's holder is told. Called with the lock held. */
-        void parked();
-
-        /** Waits until something changed. Called with the lock held, which is released meanwhile. */
-        void awaitChange();
-
-        /** The vCPU hit something that ends or restarts the guest. No lock held. */
-        void event(KvmVcpu vcpu, Event event, String text);
-    }
-
-    /** What a vCPU reports to run control. */
-    enum Event {
-        TRIPLE_FAULT,
-        RESET,
-        SHUTDOWN,
-        CRASH,
-        INTERNAL_ERROR
-    }
-
-    final int index;
-    // CPUID.1.EAX
-    final int signature;
-    final VcpuState state = new VcpuState();
-    final LocalApic apic;
-
-    private final Owner owner;
     private final Fd fd;
     private final Mapping mapping;
     private final MemorySegment run;
     private final VcpuTransfer transfer;
-    private final Thread thread;
+    private final RunGate gate;
 
     /** Kept by the gate. */
     volatile boolean inGuest;
 
-    private volatile int threadId;
-    private volatile boolean stopRequested = true;
-    private volatile boolean ending;
-    // Under the machine lock.
-    private boolean parked;
-    private boolean ended;
-
-    KvmVcpu(
-            KvmVm vm,
-            int index,
-            int signature,
-            List<CpuidLeaf> cpuid,
-            List<CpuidLeaf> supported,
-            Owner owner)
+    KvmVcpu(KvmVm vm, VcpuModel model, List<CpuidLeaf> supported, RunGate gate, Owner owner)
             throws KvmException {
-        this.index = index;
-        this.signature = signature;
-        this.owner = owner;
-        apic = new LocalApic(index);
-        fd = vm.createVcpu(index);
+        super(model, "KVM", owner);
+        this.gate = gate;
+        fd = vm.createVcpu(model.index());
         try {
             mapping = Mapping.shared(fd.number(), 0, vm.kvm().runSize());
         } catch (LinuxException e) {
@@ -137,19 +85,11 @@ final class KvmVcpu {
             throw new KvmException("KVM: cannot map a vCPU's shared area: " + e.getMessage());
         }
         run = mapping.memory();
-        setCpuid(cpuid);
+        setCpuid(model.leaves());
         transfer = new VcpuTransfer(vm, fd.number(), supported);
-        // Named as QEMU names them under -name debug-threads=on.
-        thread =
-                Thread.ofPlatform()
-                        .name("CPU " + index + "/KVM")
-                        .daemon(true)
-                        .unstarted(this::loop);
-    }
-
-    /** Starts the thread, which parks at once. */
-    void start() {
-        thread.start();
+        long abilities = vm.kvm().machineCheckAbilities();
+        state.mcgCap = setUpMachineCheck(MACHINE_CHECK & (abilities | 0xff));
+        gate.add(this);
     }
 
     private void setCpuid(List<CpuidLeaf> leaves) throws KvmException {
@@ -175,7 +115,7 @@ final class KvmVcpu {
     }
 
     /** Sets up machine checks; returns the abilities the guest sees (MCG_CAP). */
-    long setUpMachineCheck(long abilities) {
+    private long setUpMachineCheck(long abilities) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(8, 8);
             value.set(ValueLayout.JAVA_LONG, 0, abilities);
@@ -184,109 +124,74 @@ final class KvmVcpu {
         }
     }
 
-    VcpuTransfer transfer() {
-        return transfer;
-    }
-
-    boolean isCurrentThread() {
-        return Thread.currentThread() == thread;
-    }
-
-    /** Whether the vCPU stands still. Under the machine lock. */
-    boolean parked() {
-        return parked;
-    }
-
-    /** Asks the vCPU to park soon. Under the machine lock. */
-    void requestStop() {
-        stopRequested = true;
-        if (!parked) {
-            kick();
-        }
-    }
-
-    /** Has the present or next KVM_RUN return. Any thread. */
-    void kick() {
-        int id = threadId;
+    @Override
+    public void kick() {
+        int id = threadId();
         if (id != 0) {
             Signals.send(id, Signals.KICK);
         }
     }
 
-    /** Lets the vCPU run again. Under the machine lock; the caller signals the change. */
-    void letGo() {
-        stopRequested = false;
+    @Override
+    protected void fetch(long now) throws KvmException {
+        transfer.fetch(state, apic, now);
     }
 
-    /** Ends the thread. Under the machine lock; join it afterwards without the lock. */
-    void requestEnd() {
-        ending = true;
-        requestStop();
+    @Override
+    protected void store(long now) throws KvmException {
+        transfer.store(state, apic, now);
     }
 
-    /** Whether the thread has left its loop. Under the machine lock. */
-    boolean ended() {
-        return ended;
+    @Override
+    protected void injectNmi() {
+        transfer.injectNmi();
     }
 
-    /** Frees what the vCPU has in this process and the kernel, once ended. */
-    void free() {
+    @Override
+    protected void tellStopped() {
+        transfer.tellStopped();
+    }
+
+    @Override
+    protected void free() {
         transfer.close();
         mapping.close();
         fd.close();
     }
 
-    int threadId() {
-        return threadId;
-    }
-
     // ---- the vCPU's thread
 
-    private void loop() {
+    @Override
+    protected void prepare() {
         // Elsewhere the signal must not end the process: a kick may come before the mask is set, or
         // reach another thread that got this one's number after its end.
         Signals.ignore(Signals.KICK);
-        long mask = Signals.block(Signals.KICK);
-        threadId = Signals.currentThread();
-        acceptKicksInGuest(mask);
-        park();
-        int number = fd.number();
-        RunGate gate = owner.gate();
-        while (!ending) {
-            int result;
-            try {
-                // An access to a device is complete only after the next KVM_RUN has begun, so a
-                // vCPU that is to park makes one that ends at once.
-                run.set(BYTE, IMMEDIATE_EXIT, (byte) (stopRequested ? 1 : 0));
-                gate.enter(this);
-                result = FileCalls.ioctl(number, RUN, 0);
-                gate.leave(this);
-                if (result >= 0) {
-                    exited(run.get(INT, EXIT_REASON));
-                    continue;
-                }
-            } catch (RuntimeException | Error t) {
-                gate.leave(this);
-                InternalFailure.log("the machine", t);
-                fail(InternalFailure.text("the machine", t));
-                continue;
-            }
-            if (result == -Errno.EINTR || result == -Errno.EAGAIN) {
-                Signals.take(Signals.KICK);
-                if (stopRequested) {
-                    park();
-                }
-            } else {
-                fail("error: kvm run failed " + Errno.text(-result));
-                park();
-            }
+        acceptKicksInGuest(Signals.block(Signals.KICK));
+    }
+
+    @Override
+    protected boolean enter() {
+        // An access to a device is complete only after the next KVM_RUN has begun, so a vCPU that
+        // is
+        // to park makes one that ends at once.
+        run.set(BYTE, IMMEDIATE_EXIT, (byte) (stopping() ? 1 : 0));
+        gate.enter(this);
+        int result;
+        try {
+            result = FileCalls.ioctl(fd.number(), RUN, 0);
+        } finally {
+            gate.leave(this);
         }
-        MachineLock lock = owner.lock();
-        lock.acquire();
-        ended = true;
-        threadId = 0;
-        owner.parked();
-        lock.release();
+        if (result >= 0) {
+            exited(run.get(INT, EXIT_REASON));
+            return false;
+        }
+        if (result == -Errno.EINTR || result == -Errno.EAGAIN) {
+            Signals.take(Signals.KICK);
+        } else {
+            fail("error: kvm run failed " + Errno.text(-result));
+        }
+        return true;
     }
 
     /** The kick signal is blocked except while the guest runs. */
@@ -297,21 +202,6 @@ final class KvmVcpu {
             kvm_signal_mask.len(mask, Long.BYTES);
             mask.set(LONG, at, threadMask & ~(1L << (Signals.KICK - 1)));
             FileCalls.ioctlPointer(fd.number(), KVM_SET_SIGNAL_MASK(), mask);
-        }
-    }
-
-    private void park() {
-        MachineLock lock = owner.lock();
-        lock.acquire();
-        try {
-            parked = true;
-            owner.parked();
-            while (stopRequested && !ending) {
-                owner.awaitChange();
-            }
-            parked = false;
-        } finally {
-            lock.release();
         }
     }
 
@@ -429,20 +319,5 @@ final class KvmVcpu {
             text.append("\nemulation failure");
         }
         fail(text.toString());
-    }
-
-    private void fail(String text) {
-        stopSelf(Event.INTERNAL_ERROR, text);
-    }
-
-    /** Does not enter the guest again until run control says so. */
-    private void stopSelf(Event event, String text) {
-        stopRequested = true;
-        owner.event(this, event, text);
-    }
-
-    /** Registers for a message to the user. Under the machine lock, vCPU parked and fetched. */
-    String describe() {
-        return RegisterDump.of(state);
     }
 }

@@ -26,7 +26,7 @@ import java.lang.foreign.ValueLayout;
  * APIC for each vCPU) and its 8254 timer. Interrupt inputs may be driven from any thread; the rest runs
  * under the machine lock.
  */
-public final class KvmVm implements AutoCloseable {
+final class KvmVm implements AutoCloseable {
     /** Interrupt inputs of the machine: 0 to 15 reach PIC and IOAPIC, 16 to 23 the IOAPIC. */
     public static final int GSIS = 24;
 

@@ -5,6 +5,7 @@ import static lockstep.linux.abi.LinuxAbi.KVM_SET_MSRS;
 
 import lockstep.linux.abi.kvm_msr_entry;
 import lockstep.linux.abi.kvm_msrs;
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.linux.FileCalls;
 
 import java.lang.foreign.Arena;

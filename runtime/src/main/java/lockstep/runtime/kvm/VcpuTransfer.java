@@ -15,6 +15,8 @@ import lockstep.linux.abi.kvm_xcr;
 import lockstep.linux.abi.kvm_xcrs;
 import lockstep.linux.abi.kvm_xsave;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.cpu.LocalApic;
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.linux.FileCalls;
 
 import java.lang.foreign.Arena;
@@ -295,7 +297,7 @@ final class VcpuTransfer implements AutoCloseable {
         kvm_sregs.cr4(sregs, s.cr4);
         kvm_sregs.cr8(sregs, apic.taskPriorityClass());
         kvm_sregs.efer(sregs, s.efer);
-        kvm_sregs.apic_base(sregs, apic.base);
+        kvm_sregs.apic_base(sregs, apic.base());
         int vector = s.interruptInjected;
         if (vector >= 0 && vector < 256) {
             kvm_sregs.interrupt_bitmap(sregs, vector >> 6, 1L << (vector & 63));

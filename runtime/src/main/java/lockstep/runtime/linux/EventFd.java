@@ -6,7 +6,7 @@ import static lockstep.linux.abi.LinuxAbi.EFD_NONBLOCK;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** A counter one can wait for: wakes a loop, carries an interrupt into KVM. Any thread. */
+/** A counter one can wait for: wakes a loop, carries an interrupt into the kernel. Any thread. */
 public final class EventFd implements AutoCloseable {
     private final Fd fd;
 

@@ -1,21 +1,32 @@
 package lockstep.runtime.machine;
 
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
-import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The core of a machine as its devices see it: processors, address spaces, memory, interrupt inputs.
  * Built before the devices; used under the machine lock.
  */
 public interface Machine {
-    /** The process this machine lives in. */
-    Vmm vmm();
+    /** The loop that runs under the machine lock. */
+    EventLoop loop();
+
+    /** The clocks. */
+    Clocks clocks();
+
+    /** A service that another room offers, if that room is there. */
+    <T> Optional<T> find(Class<T> type);
+
+    /** A service that must be there. Throws IllegalStateException naming the type otherwise. */
+    <T> T service(Class<T> type);
 
     /** The resolved machine type, such as {@code pc-i440fx-10.2}; goes into the migration stream. */
     String type();

@@ -7,9 +7,11 @@ import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
+import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.linux.LinuxException;
@@ -38,6 +40,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,6 +65,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
     private final DeviceManager devices;
     private final Settings settings;
     private final OptionTable options = new OptionTable();
+    private final List<AcceleratorType> acceleratorTypes = new ArrayList<>();
     private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final Map<String, Fd> descriptors = new HashMap<>();
@@ -79,6 +83,7 @@ public final class VmmProcess implements Vmm, ChardevHost {
         objects = new ObjectRegistry(this);
         run = new RunController(this, clocks, () -> leave(0));
         devices = new DeviceManager(this);
+        publish(Chardevs.class, chardevs);
         commands.onFailure((name, e) -> InternalFailure.log("command '" + name + "'", e));
     }
 
@@ -254,6 +259,16 @@ public final class VmmProcess implements Vmm, ChardevHost {
     @Override
     public void deviceType(DeviceType<?> type) {
         devices.type(type);
+    }
+
+    @Override
+    public void acceleratorType(AcceleratorType type) {
+        acceleratorTypes.add(type);
+    }
+
+    @Override
+    public List<AcceleratorType> acceleratorTypes() {
+        return List.copyOf(acceleratorTypes);
     }
 
     @Override

@@ -4,7 +4,7 @@ import java.util.List;
 
 /**
  * A room's part in the end of the process. The steps come in the order of the methods, and each of them for all rooms
- * before the next; {@code lockstep.runtime.process.Shutdown} holds their budgets. Under the machine lock, the guest paused,
+ * before the next; {@code Shutdown} holds their budgets. Under the machine lock, the guest paused,
  * unless a method says otherwise.
  */
 @FunctionalInterface

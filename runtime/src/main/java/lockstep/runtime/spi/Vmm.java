@@ -3,39 +3,23 @@ package lockstep.runtime.spi;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.linux.Fd;
-import lockstep.runtime.loop.Clocks;
-import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.loop.MachineLock;
+import lockstep.runtime.machine.Host;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.option.OptionHandler;
-import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
-import java.util.Optional;
 
 /** The context of one virtual machine process: what every room can reach. */
-public interface Vmm {
-    /** The lock that owns all device state. */
-    MachineLock lock();
-
-    /** The loop that runs under the machine lock. */
-    EventLoop mainLoop();
-
-    /** The clocks. */
-    Clocks clocks();
-
-    /** Device sections, of the machine and of the process (timer, globalstate). */
-    StateRegistry state();
-
+public interface Vmm extends Host {
     /** The character devices. */
     Chardevs chardevs();
 
@@ -54,9 +38,6 @@ public interface Vmm {
     /** The human monitor's commands. */
     HmpTable hmp();
 
-    /** Starts, stops and ends the guest. */
-    RunControl run();
-
     /** The objects that users see and make. */
     ObjectTree objects();
 
@@ -69,6 +50,12 @@ public interface Vmm {
 
     /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
     void deviceType(DeviceType<?> type);
+
+    /** Offers an accelerator. From {@code Room.install}. */
+    void acceleratorType(AcceleratorType type);
+
+    /** The accelerators that rooms offer, in order. */
+    List<AcceleratorType> acceleratorTypes();
 
     /** Offers a board. From {@code Room.install}. */
     void machineType(MachineType type);
@@ -85,12 +72,6 @@ public interface Vmm {
     /** Offers a service to the other rooms. Once per type. */
     <T> void publish(Class<T> type, T service);
 
-    /** A service that another room offers, if that room is there. */
-    <T> Optional<T> find(Class<T> type);
-
-    /** A service that must be there. Throws IllegalStateException naming the type otherwise. */
-    <T> T service(Class<T> type);
-
     /** What can be cut off by yank, of this process. */
     YankRegistry yank();
 
@@ -102,10 +83,4 @@ public interface Vmm {
      * everything is taken down in order. Returns at once. Any thread.
      */
     void leave(int status);
-
-    /** Prints a message for the user on standard error, with the program's name in front. */
-    void report(String message);
-
-    /** Prints a warning likewise. */
-    void warn(String message);
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
@@ -59,13 +60,21 @@ class KvmMachineTest {
     /** A machine whose guest counts, tells a port and a register, and reads them back. */
     private static final class Guest implements AutoCloseable {
         final TestVmm process = new TestVmm();
-        final KvmMachine machine;
+        final AcceleratedMachine machine;
         final BlockingQueue<Integer> port = new LinkedBlockingQueue<>();
         final BlockingQueue<Integer> register = new LinkedBlockingQueue<>();
         volatile CountDownLatch enough = new CountDownLatch(Integer.MAX_VALUE);
 
         Guest(byte[] program) throws Exception {
-            machine = new KvmMachine(process.vmm, "pc-i440fx-10.2", RAM, 1, "qemu64,kvmclock=on");
+            machine =
+                    new AcceleratedMachine(
+                            process.vmm,
+                            new KvmType(),
+                            "pc-i440fx-10.2",
+                            RAM,
+                            null,
+                            1,
+                            "qemu64,kvmclock=on");
             process.lock.acquire();
             try {
                 machine.registerInterruptControllers();

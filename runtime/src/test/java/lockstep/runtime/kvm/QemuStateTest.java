@@ -3,6 +3,7 @@ package lockstep.runtime.kvm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
+import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -44,8 +45,15 @@ class QemuStateTest {
         Assumptions.assumeTrue(
                 Files.isWritable(Path.of("/dev/kvm")), "no access to /dev/kvm on this host");
         try (TestVmm process = new TestVmm()) {
-            KvmMachine machine =
-                    new KvmMachine(process.vmm, "pc-i440fx-7.2", 1 << 20, 1, "qemu64,kvmclock=on");
+            AcceleratedMachine machine =
+                    new AcceleratedMachine(
+                            process.vmm,
+                            new KvmType(),
+                            "pc-i440fx-7.2",
+                            1 << 20,
+                            null,
+                            1,
+                            "qemu64,kvmclock=on");
             process.lock.acquire();
             try {
                 machine.registerInterruptControllers();

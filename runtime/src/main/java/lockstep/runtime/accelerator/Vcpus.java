@@ -1,13 +1,15 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.accelerator;
 
 import lockstep.api.RunState;
 import lockstep.api.ShutdownCause;
+import lockstep.runtime.cpu.RegisterDump;
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.machine.CpuRegisters;
+import lockstep.runtime.machine.Host;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.RegionMap;
-import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 
@@ -17,45 +19,34 @@ import java.util.List;
 import java.util.concurrent.locks.Condition;
 
 /** The vCPUs of a machine. Under the machine lock, except for what the vCPU threads call back. */
-final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
-    /** Told when the vCPUs stop and before they go on. Under the machine lock. */
-    interface Switched {
-        void paused() throws KvmException;
-
-        void resuming() throws KvmException;
-    }
-
-    private final Vmm vmm;
+final class Vcpus implements VcpuGroup, Vcpu.Owner {
+    private final Host host;
     private final MachineLock lock;
     private final Condition changed;
     private final RegionMap memory;
     private final RegionMap ports;
-    private final List<KvmVcpu> vcpus = new ArrayList<>();
-    private final List<Switched> switched = new ArrayList<>();
+    private final List<Vcpu> vcpus = new ArrayList<>();
+    private final List<RunSwitch> switched = new ArrayList<>();
     private boolean running;
     private boolean complained;
 
-    private final RunGate gate;
-
-    KvmVcpus(Vmm vmm, RegionMap memory, RegionMap ports, RunGate gate) {
-        this.gate = gate;
-        this.vmm = vmm;
-        this.lock = vmm.lock();
+    Vcpus(Host host, RegionMap memory, RegionMap ports) {
+        this.host = host;
+        this.lock = host.lock();
         this.changed = lock.condition();
         this.memory = memory;
         this.ports = ports;
     }
 
-    void add(KvmVcpu vcpu) {
+    void add(Vcpu vcpu) {
         vcpus.add(vcpu);
-        gate.add(vcpu);
     }
 
-    void onSwitch(Switched listener) {
+    void onSwitch(RunSwitch listener) {
         switched.add(listener);
     }
 
-    List<KvmVcpu> all() {
+    List<Vcpu> all() {
         return vcpus;
     }
 
@@ -65,10 +56,10 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
 
     @Override
     public void pauseAll() {
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             v.requestStop();
         }
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             // A vCPU that stops the machine in the middle of an access of its own parks right after
             // it.
             while (!v.parked() && !v.isCurrentThread()) {
@@ -77,7 +68,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
         }
         if (running) {
             running = false;
-            for (Switched s : switched) {
+            for (RunSwitch s : switched) {
                 attempt(s::paused);
             }
         }
@@ -87,34 +78,34 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     public void resumeAll() {
         if (!running) {
             running = true;
-            for (Switched s : switched) {
+            for (RunSwitch s : switched) {
                 attempt(s::resuming);
             }
-            for (KvmVcpu v : vcpus) {
-                v.transfer().tellStopped();
+            for (Vcpu v : vcpus) {
+                v.tellStopped();
             }
         }
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             v.letGo();
         }
         changed.signalAll();
     }
 
     private interface Step {
-        void run() throws KvmException;
+        void run() throws AcceleratorException;
     }
 
     private void attempt(Step step) {
         try {
             step.run();
-        } catch (KvmException e) {
-            vmm.report(e.getMessage());
+        } catch (AcceleratorException e) {
+            host.report(e.getMessage());
         }
     }
 
     @Override
     public void stopCurrent() {
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             if (v.isCurrentThread()) {
                 v.requestStop();
             }
@@ -123,31 +114,28 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
 
     @Override
     public void resetAll() {
-        long now = vmm.clocks().virtual();
-        for (KvmVcpu v : vcpus) {
-            boolean bootstrap = v.index == 0;
-            v.apic.reset(bootstrap);
-            v.state.reset(v.signature, bootstrap);
-            attempt(() -> v.transfer().store(v.state, v.apic, now));
+        long now = host.clocks().virtual();
+        for (Vcpu v : vcpus) {
+            attempt(() -> v.reset(now));
         }
     }
 
-    /** Brings the state objects up to date with the kernel. */
-    void fetch(KvmVcpu v) throws KvmException {
-        v.transfer().fetch(v.state, v.apic, vmm.clocks().virtual());
+    /** Brings the state objects up to date with the accelerator. */
+    void fetch(Vcpu v) throws AcceleratorException {
+        v.fetch(host.clocks().virtual());
     }
 
-    /** Puts loaded state into the kernel. */
-    void store(KvmVcpu v) throws KvmException {
-        v.transfer().store(v.state, v.apic, vmm.clocks().virtual());
+    /** Puts loaded state in force. */
+    void store(Vcpu v) throws AcceleratorException {
+        v.store(host.clocks().virtual());
     }
 
     @Override
     public void injectNmi() {
-        still(() -> vcpus.forEach(v -> v.transfer().injectNmi()));
+        still(() -> vcpus.forEach(Vcpu::injectNmi));
     }
 
-    /** The kernel takes calls about a vCPU only while it is not in the guest, which may be for ever. */
+    /** A vCPU answers only while it is not in the guest, which may be for ever. */
     private void still(Step step) {
         boolean resume = running;
         pauseAll();
@@ -158,7 +146,7 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     }
 
     private VcpuState still(int index) {
-        KvmVcpu v = vcpus.get(index);
+        Vcpu v = vcpus.get(index);
         still(() -> fetch(v));
         return v.state;
     }
@@ -190,16 +178,16 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
 
     @Override
     public List<Integer> threads() {
-        return vcpus.stream().map(KvmVcpu::threadId).toList();
+        return vcpus.stream().map(Vcpu::threadId).toList();
     }
 
     @Override
     public void close() {
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             v.requestEnd();
         }
         changed.signalAll();
-        for (KvmVcpu v : vcpus) {
+        for (Vcpu v : vcpus) {
             // The thread may need the lock to finish: it is given up while waiting.
             while (!v.ended()) {
                 changed.awaitUninterruptibly();
@@ -228,11 +216,6 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     }
 
     @Override
-    public RunGate gate() {
-        return gate;
-    }
-
-    @Override
     public void parked() {
         changed.signalAll();
     }
@@ -243,19 +226,19 @@ final class KvmVcpus implements VcpuGroup, KvmVcpu.Owner {
     }
 
     @Override
-    public void event(KvmVcpu vcpu, KvmVcpu.Event event, String text) {
-        vmm.mainLoop().execute(() -> tell(vcpu, event, text));
+    public void event(Vcpu vcpu, Vcpu.Event event, String text) {
+        host.mainLoop().execute(() -> tell(vcpu, event, text));
     }
 
-    private void tell(KvmVcpu vcpu, KvmVcpu.Event event, String text) {
-        if (event == KvmVcpu.Event.INTERNAL_ERROR && !complained) {
+    private void tell(Vcpu vcpu, Vcpu.Event event, String text) {
+        if (event == Vcpu.Event.INTERNAL_ERROR && !complained) {
             complained = true;
             StringBuilder message = new StringBuilder(text);
             pauseAll();
             attempt(() -> fetch(vcpu));
-            vmm.report(message.append('\n').append(vcpu.describe()).toString());
+            host.report(message.append('\n').append(RegisterDump.of(vcpu.state)).toString());
         }
-        RunControl control = vmm.run();
+        RunControl control = host.run();
         switch (event) {
             case TRIPLE_FAULT, RESET -> control.requestReset(ShutdownCause.GUEST_RESET);
             case SHUTDOWN -> control.requestShutdown(ShutdownCause.GUEST_SHUTDOWN);

@@ -1,4 +1,4 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.cpu;
 
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -8,7 +8,7 @@ import lockstep.runtime.vmstate.StateSection;
  * The place of the task-priority patcher in the stream (QEMU: vmstate "kvm-tpr-opt" v1), an optimisation
  * for old guests that is not offered here: written as inactive, refused when a guest has been patched.
  */
-final class TprPatching implements StateSection {
+public final class TprPatching implements StateSection {
     private static final int ACTIVE = 1;
     private static final String[] HEADER = {
         "vaddr",
@@ -28,6 +28,9 @@ final class TprPatching implements StateSection {
     private int romVirtual;
     private int vapicPhysical;
     private int romPhysical;
+
+    /** Inactive. */
+    public TprPatching() {}
 
     private static final class Handlers {
         int setTpr;

@@ -1,9 +1,7 @@
-package lockstep.runtime.kvm;
-
-import static lockstep.linux.abi.LinuxAbi.KVM_MP_STATE_HALTED;
+package lockstep.runtime.cpu;
 
 /** A vCPU's registers as text, laid out as {@code info registers} does. */
-final class RegisterDump {
+public final class RegisterDump {
     private static final String[] GENERAL = {
         "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10", "R11", "R12",
         "R13", "R14", "R15"
@@ -16,7 +14,8 @@ final class RegisterDump {
 
     private RegisterDump() {}
 
-    static String of(VcpuState s) {
+    /** The text, many lines. */
+    public static String of(VcpuState s) {
         StringBuilder out = new StringBuilder();
         for (int i = 0; i < 16; i++) {
             int r = ORDER[i];
@@ -31,7 +30,7 @@ final class RegisterDump {
         out.append(" [").append(flags).append("] CPL=").append(s.segs[2].flags >>> 13 & 3);
         out.append(" II=").append(s.interruptShadow() ? 1 : 0);
         out.append(" A20=").append(s.a20Mask == -1 ? 1 : 0).append(" SMM=0 HLT=");
-        out.append(s.mpState == KVM_MP_STATE_HALTED() ? 1 : 0).append('\n');
+        out.append(s.mpState == VcpuState.HALTED ? 1 : 0).append('\n');
         for (int i = 0; i < SEGMENTS.length; i++) {
             segment(out, SEGMENTS[i], s.segs[i]);
         }

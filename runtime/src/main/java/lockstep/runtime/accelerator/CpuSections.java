@@ -1,22 +1,21 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.accelerator;
 
-import static lockstep.linux.abi.LinuxAbi.KVM_MP_STATE_HALTED;
-
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
-/** The sections of one vCPU. Loaded state goes to the kernel as soon as a section is complete. */
+/** The sections of one vCPU. Loaded state is in force as soon as a section is complete. */
 final class CpuSections {
     private CpuSections() {}
 
     private abstract static class PerVcpu implements StateSection {
-        final KvmVcpus group;
-        final KvmVcpu vcpu;
+        final Vcpus group;
+        final Vcpu vcpu;
         private final String name;
         private final int version;
 
-        PerVcpu(KvmVcpus group, KvmVcpu vcpu, String name, int version) {
+        PerVcpu(Vcpus group, Vcpu vcpu, String name, int version) {
             this.group = group;
             this.vcpu = vcpu;
             this.name = name;
@@ -30,7 +29,7 @@ final class CpuSections {
 
         @Override
         public int instance() {
-            return vcpu.index;
+            return vcpu.index();
         }
 
         @Override
@@ -41,7 +40,7 @@ final class CpuSections {
         void fetch() throws StateException {
             try {
                 group.fetch(vcpu);
-            } catch (KvmException e) {
+            } catch (AcceleratorException e) {
                 throw new StateException(e.getMessage(), e);
             }
         }
@@ -49,14 +48,14 @@ final class CpuSections {
         void store() throws StateException {
             try {
                 group.store(vcpu);
-            } catch (KvmException e) {
+            } catch (AcceleratorException e) {
                 throw new StateException(e.getMessage(), e);
             }
         }
     }
 
     /** QEMU: vmstate "apic" v3; the first section of all. */
-    static StateSection apic(KvmVcpus group, KvmVcpu vcpu) {
+    static StateSection apic(Vcpus group, Vcpu vcpu) {
         return new PerVcpu(group, vcpu, "apic", 3) {
             @Override
             public int priority() {
@@ -81,14 +80,14 @@ final class CpuSections {
     }
 
     /** QEMU: vmstate "cpu_common" v1. */
-    static StateSection common(KvmVcpus group, KvmVcpu vcpu) {
+    static StateSection common(Vcpus group, Vcpu vcpu) {
         return new PerVcpu(group, vcpu, "cpu_common", 1) {
             private int interruptRequest;
 
             @Override
             public void describe(StateCodec c) throws StateException {
-                // The kernel's multiprocessing state, which travels in "cpu", says it again.
-                c.u32("halted", vcpu.state.mpState == KVM_MP_STATE_HALTED() ? 1 : 0);
+                // The multiprocessing state, which travels in "cpu", says it again.
+                c.u32("halted", vcpu.state.mpState == VcpuState.HALTED ? 1 : 0);
                 interruptRequest = c.u32("interrupt_request", interruptRequest);
                 c.subsection("cpu_common/crash_occurred", 1, false, s -> s.bool("crash", false));
             }
@@ -96,7 +95,7 @@ final class CpuSections {
     }
 
     /** QEMU: vmstate "cpu" v12. */
-    static StateSection cpu(KvmVcpus group, KvmVcpu vcpu) {
+    static StateSection cpu(Vcpus group, Vcpu vcpu) {
         return new PerVcpu(group, vcpu, "cpu", 12) {
             @Override
             public int minimumVersion() {

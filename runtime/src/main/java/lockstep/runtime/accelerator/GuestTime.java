@@ -1,4 +1,4 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.accelerator;
 
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.vmstate.StateCodec;
@@ -31,7 +31,7 @@ final class GuestTime implements StateSection {
 
     @Override
     public void describe(StateCodec c) throws StateException {
-        // Ticks count for emulated processors; a KVM guest's are its TSC, in "cpu".
+        // Ticks count for emulated processors; those of a real one are its TSC, in "cpu".
         ticks = c.i64("cpu_ticks_offset", ticks);
         c.pad("unused", 8);
         long now = c.i64("cpu_clock_offset", c.version() >= 2 ? clocks.virtual() : 0);

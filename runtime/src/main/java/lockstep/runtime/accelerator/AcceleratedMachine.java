@@ -1,15 +1,15 @@
-package lockstep.runtime.kvm;
-
-import static lockstep.linux.abi.LinuxAbi.KVM_CAP_MAX_VCPUS;
+package lockstep.runtime.accelerator;
 
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.cpu.TprPatching;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.VmClocks;
-import lockstep.runtime.machine.IntervalTimer;
+import lockstep.runtime.machine.Host;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.AnonymousRam;
@@ -18,10 +18,10 @@ import lockstep.runtime.memory.BusMemory;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.GuestMemoryException;
+import lockstep.runtime.memory.MemoryAccelerator;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.MemoryBackend;
-import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
@@ -29,68 +29,58 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * The core of a PC on KVM: memory, ports, interrupt controllers, timer and vCPUs. A board adds its devices
+ * The core of a PC on an accelerator: memory, ports, interrupt controllers, timer and vCPUs. A board adds its devices
  * and maps {@link #ram}. Made, used and closed under the machine lock.
  */
-public final class KvmMachine implements Machine, AutoCloseable {
-    // Ten banks, MCG_CTL present, software error recovery (Intel SDM volume 3, section 16.3.1).
-    private static final long MACHINE_CHECK = 10 | 1 << 8 | 1 << 24;
-
-    private final Vmm vmm;
+public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
+    private final Host host;
     private final String type;
     private final long ramSize;
-    private final Kvm kvm;
-    private final KvmVm vm;
-    private final KvmSlots slots;
+    private final Accelerator accelerator;
     private final RegionMap memory;
     private final RegionMap ports = RegionMap.ports();
     private final BusMemory dma;
     private final List<AnonymousRam> blocks = new ArrayList<>();
     private final BlockDirtyLog dirtyLog;
     private final RamBlock ram;
-    private final IrqChips chips;
-    private final KvmTimer timer;
-    private final KvmVcpus vcpus;
+    private final IntervalTimer timer;
+    private final Vcpus vcpus;
     private final CpuModel model;
     private final List<Runnable> resets = new ArrayList<>();
 
     /**
      * Makes the core; its vCPUs stand still in their state after reset.
      *
+     * @param kind the accelerator
      * @param type the machine type's versioned name, such as {@code pc-i440fx-10.2}
      * @param ramSize bytes of RAM, whole pages
+     * @param backend an object that brings the RAM, or null
      * @param cpus number of vCPUs
      * @param cpuModel text of {@code -cpu}, such as {@code qemu64,kvmclock=on}
-     * @throws KvmException KVM is not there or refuses; full sentence
+     * @throws AcceleratorException the accelerator is not there or refuses; full sentence
      * @throws IllegalArgumentException for the processor model, in QEMU's words
      */
-    public KvmMachine(Vmm vmm, String type, long ramSize, int cpus, String cpuModel)
-            throws KvmException {
-        this(vmm, type, ramSize, null, cpus, cpuModel);
-    }
-
-    /** The same with RAM that an object brings, or null. */
-    public KvmMachine(
-            Vmm vmm,
+    public AcceleratedMachine(
+            Host host,
+            AcceleratorType kind,
             String type,
             long ramSize,
             @Nullable MemoryBackend backend,
             int cpus,
             String cpuModel)
-            throws KvmException {
-        this.vmm = vmm;
+            throws AcceleratorException {
+        this.host = host;
         this.type = type;
         this.ramSize = ramSize;
-        kvm = Kvm.open();
-        List<CpuidLeaf> supported = kvm.supportedCpuid();
+        accelerator = kind.open();
+        List<CpuidLeaf> supported = accelerator.supportedCpuid();
         List<String> problems = new ArrayList<>();
         model = CpuModel.parse(cpuModel, supported, problems);
-        problems.forEach(vmm::warn);
-        vm = new KvmVm(kvm);
-        RunGate gate = new RunGate();
-        slots = new KvmSlots(vm, gate);
+        problems.forEach(host::warn);
+        MemoryAccelerator slots = accelerator.memory();
         memory = RegionMap.memory(slots);
         dma = new BusMemory(memory);
         dirtyLog = new BlockDirtyLog(() -> List.copyOf(blocks), slots);
@@ -98,103 +88,93 @@ public final class KvmMachine implements Machine, AutoCloseable {
                 backend == null
                         ? newBlock("pc.ram", ramSize, ramSize)
                         : added(new AnonymousRam(backend.blockName(), backend.mapping()));
-        chips = new IrqChips(vm);
-        timer = new KvmTimer(vm, vmm.clocks());
-        vcpus = new KvmVcpus(vmm, memory, ports, gate);
-        vmm.lock().acquire();
+        timer = accelerator.newTimer(host.clocks());
+        vcpus = new Vcpus(host, memory, ports);
+        host.lock().acquire();
         try {
+            if (cpus > accelerator.maxVcpus()) {
+                throw new AcceleratorException(
+                        "Number of SMP cpus requested ("
+                                + cpus
+                                + ") exceeds the maximum cpus supported by "
+                                + kind.title()
+                                + " ("
+                                + accelerator.maxVcpus()
+                                + ")");
+            }
             addVcpus(cpus, supported);
             registerSections();
             resets.add(this::resetChips);
             resetChips();
             vcpus.resetAll();
         } finally {
-            vmm.lock().release();
+            host.lock().release();
         }
     }
 
-    private void addVcpus(int count, List<CpuidLeaf> supported) throws KvmException {
-        int most = Math.max(kvm.extension(KVM_CAP_MAX_VCPUS()), 1);
-        if (count > most) {
-            throw new KvmException(
-                    "Number of SMP cpus requested ("
-                            + count
-                            + ") exceeds the maximum cpus"
-                            + " supported by KVM ("
-                            + most
-                            + ")");
-        }
-        long abilities = kvm.machineCheckAbilities();
-        long machineCheck = MACHINE_CHECK & (abilities | 0xff);
+    private void addVcpus(int count, List<CpuidLeaf> supported) throws AcceleratorException {
         boolean newest = newerThan(type, 10, 1);
         for (int i = 0; i < count; i++) {
-            KvmVcpu v =
-                    new KvmVcpu(
-                            vm,
+            VcpuModel one =
+                    new VcpuModel(
                             i,
                             model.signature(supported),
                             model.leaves(i, count, supported),
-                            supported,
-                            vcpus);
-            v.state.mcgCap = v.setUpMachineCheck(machineCheck);
-            v.state.sendsErrorCode = newest;
-            v.state.physicalBits = model.physicalBits(supported);
-            vcpus.add(v);
+                            model.physicalBits(supported),
+                            newest);
+            vcpus.add(accelerator.newVcpu(one, vcpus));
         }
-        vcpus.all().forEach(KvmVcpu::start);
+        vcpus.all().forEach(Vcpu::start);
         vcpus.pauseAll();
     }
 
     private void registerSections() {
-        StateRegistry state = vmm.state();
-        for (KvmVcpu v : vcpus.all()) {
+        StateRegistry state = host.state();
+        for (Vcpu v : vcpus.all()) {
             state.register(CpuSections.apic(vcpus, v));
         }
-        if (vmm.clocks() instanceof VmClocks clocks && state.find("timer", 0) == null) {
+        if (host.clocks() instanceof VmClocks clocks && state.find("timer", 0) == null) {
             state.register(new GuestTime(clocks));
         }
-        for (KvmVcpu v : vcpus.all()) {
+        for (Vcpu v : vcpus.all()) {
             state.register(CpuSections.common(vcpus, v));
             state.register(CpuSections.cpu(vcpus, v));
-            if (v.index == 0) {
+            if (v.index() == 0) {
                 state.register(new TprPatching());
             }
         }
         vcpus.onSwitch(timer);
         if (model.kvmclock()) {
-            GuestClock clock = new GuestClock(vm, vcpus.all().getFirst().state, dma);
-            vcpus.onSwitch(clock);
-            state.register(clock);
+            accelerator
+                    .newGuestClock(vcpus.all().getFirst(), dma)
+                    .ifPresent(
+                            clock -> {
+                                vcpus.onSwitch(clock);
+                                state.register(clock);
+                            });
         }
     }
 
-    /** Registers the sections of the two PICs and the IOAPIC, at their place among the board's. */
+    @Override
     public void registerInterruptControllers() {
-        vmm.state().register(chips.pic(0));
-        vmm.state().register(chips.pic(1));
-        vmm.state().register(chips.ioapic());
+        accelerator.interrupts().sections().forEach(host.state()::register);
     }
 
-    /** Registers the section of the interval timer likewise. */
+    @Override
     public void registerIntervalTimer() {
-        vmm.state().register(timer);
+        host.state().register(timer);
     }
 
-    /** Bits of the guest's physical addresses. */
+    @Override
     public int physicalBits() {
         return vcpus.all().getFirst().state.physicalBits;
     }
 
-    /** Takes interrupt 0 from the interval timer, for the HPET, or gives it back. */
-    public void timerReplaced(boolean replaced) {
-        timer.replaced(replaced);
-    }
-
     private void resetChips() {
         try {
-            chips.reset();
+            accelerator.interrupts().reset();
             timer.reset();
-        } catch (KvmException e) {
+        } catch (AcceleratorException e) {
             throw new IllegalStateException(e.getMessage(), e);
         }
     }
@@ -212,8 +192,23 @@ public final class KvmMachine implements Machine, AutoCloseable {
     }
 
     @Override
-    public Vmm vmm() {
-        return vmm;
+    public EventLoop loop() {
+        return host.mainLoop();
+    }
+
+    @Override
+    public Clocks clocks() {
+        return host.clocks();
+    }
+
+    @Override
+    public <T> Optional<T> find(Class<T> type) {
+        return host.find(type);
+    }
+
+    @Override
+    public <T> T service(Class<T> type) {
+        return host.service(type);
     }
 
     @Override
@@ -287,12 +282,12 @@ public final class KvmMachine implements Machine, AutoCloseable {
 
     @Override
     public Irq gsi(int n) {
-        return vm.gsi(n);
+        return accelerator.interrupts().gsi(n);
     }
 
     @Override
     public StateRegistry state() {
-        return vmm.state();
+        return host.state();
     }
 
     @Override
@@ -300,7 +295,7 @@ public final class KvmMachine implements Machine, AutoCloseable {
         return vcpus;
     }
 
-    /** The timer's pins, for the speaker and port 0x61. */
+    @Override
     public IntervalTimer intervalTimer() {
         return timer;
     }
@@ -312,7 +307,7 @@ public final class KvmMachine implements Machine, AutoCloseable {
 
     /** Delivers a message-signalled interrupt, from a device's or the HPET's address and data. */
     public boolean signalMsi(long address, int data) {
-        return vm.signalMsi(address, data);
+        return accelerator.interrupts().signalMsi(address, data);
     }
 
     @Override
@@ -330,11 +325,7 @@ public final class KvmMachine implements Machine, AutoCloseable {
     @Override
     public void close() {
         vcpus.close();
-        slots.close();
-        chips.close();
-        timer.close();
-        vm.close();
-        kvm.close();
+        accelerator.close();
         blocks.forEach(AnonymousRam::close);
         blocks.clear();
     }

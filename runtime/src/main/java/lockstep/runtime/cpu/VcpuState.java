@@ -1,4 +1,4 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.cpu;
 
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -8,16 +8,19 @@ import java.util.Arrays;
 /**
  * Everything of one vCPU that the migration stream carries under {@code cpu} (QEMU: vmstate "cpu" v12).
  * Field names are those of the stream; registers are named as in the Intel SDM. Plain data: moved from and
- * to the kernel by {@link VcpuTransfer}, used under the machine lock while the vCPU is parked.
+ * to the processor by the accelerator, used under the machine lock while the vCPU is parked.
  */
-final class VcpuState {
-    static final int ES = 0;
-    static final int CS = 1;
-    static final int SS = 2;
-    static final int DS = 3;
+public final class VcpuState {
+    public static final int ES = 0;
+    public static final int CS = 1;
+    public static final int SS = 2;
+    public static final int DS = 3;
 
     /** Bits of a segment's flags: the second dword of its descriptor. */
-    static final int PRESENT = 1 << 15;
+    public static final int PRESENT = 1 << 15;
+
+    /** The multiprocessing state of a processor that waits for an interrupt. */
+    public static final int HALTED = 3;
 
     private static final int DPL = 3 << 13;
     private static final long EFLAGS_MODE = 0x100 | 0x20000 | 0x3000; // TF, VM, IOPL
@@ -42,13 +45,15 @@ final class VcpuState {
 
     private static final int BANKS = 10;
 
-    static final class Segment {
-        int selector;
-        long base;
-        int limit;
-        int flags;
+    /** A segment register: base in bytes, limit unsigned, flags as the second dword of its descriptor. */
+    public static final class Segment {
+        public int selector;
+        public long base;
+        public int limit;
+        public int flags;
 
-        void set(int selector, long base, int limit, int flags) {
+        /** Sets all four. */
+        public void set(int selector, long base, int limit, int flags) {
             this.selector = selector;
             this.base = base;
             this.limit = limit;
@@ -63,120 +68,120 @@ final class VcpuState {
         }
     }
 
-    final long[] regs = new long[16];
-    long rip;
-    long rflags;
-    int hflags;
-    int hflags2 = HF2_RESET;
+    public final long[] regs = new long[16];
+    public long rip;
+    public long rflags;
+    public int hflags;
+    public int hflags2 = HF2_RESET;
 
     // x87 and SSE as FXSAVE holds them
-    int fcw;
-    int fsw;
-    int ftw;
-    int fop;
-    long fip;
-    long fdp;
-    int mxcsr;
-    final long[] mantissa = new long[8];
-    final int[] exponent = new int[8];
-    final long[] xmmLow = new long[16];
-    final long[] xmmHigh = new long[16];
-    final long[] ymmLow = new long[16];
-    final long[] ymmHigh = new long[16];
-    final long[] opmask = new long[8];
-    final long[] zmmUpper = new long[16 * 4];
-    final long[] zmmHigh = new long[16 * 8];
-    int pkru;
-    long xcr0;
-    long xstateBv;
+    public int fcw;
+    public int fsw;
+    public int ftw;
+    public int fop;
+    public long fip;
+    public long fdp;
+    public int mxcsr;
+    public final long[] mantissa = new long[8];
+    public final int[] exponent = new int[8];
+    public final long[] xmmLow = new long[16];
+    public final long[] xmmHigh = new long[16];
+    public final long[] ymmLow = new long[16];
+    public final long[] ymmHigh = new long[16];
+    public final long[] opmask = new long[8];
+    public final long[] zmmUpper = new long[16 * 4];
+    public final long[] zmmHigh = new long[16 * 8];
+    public int pkru;
+    public long xcr0;
+    public long xstateBv;
 
-    final Segment[] segs = newSegments(6);
-    final Segment ldt = new Segment();
-    final Segment tr = new Segment();
-    final Segment gdt = new Segment();
-    final Segment idt = new Segment();
-    long cr0;
-    long cr2;
-    long cr3;
-    long cr4;
-    final long[] dr = new long[8];
-    int a20Mask = -1;
-    boolean pdptrsValid;
-    final long[] pdptrs = new long[4];
+    public final Segment[] segs = newSegments(6);
+    public final Segment ldt = new Segment();
+    public final Segment tr = new Segment();
+    public final Segment gdt = new Segment();
+    public final Segment idt = new Segment();
+    public long cr0;
+    public long cr2;
+    public long cr3;
+    public long cr4;
+    public final long[] dr = new long[8];
+    public int a20Mask = -1;
+    public boolean pdptrsValid;
+    public final long[] pdptrs = new long[4];
 
     // model-specific registers
-    int sysenterCs;
-    long sysenterEsp;
-    long sysenterEip;
-    long efer;
-    long star;
-    long lstar;
-    long cstar;
-    long fmask;
-    long kernelGsBase;
-    int smbase;
-    long pat;
-    long vmHsave;
-    long tsc;
-    long tscAux;
-    long tscAdjust;
-    long tscDeadline;
-    long miscEnable;
-    long featureControl;
-    long systemTime;
-    long wallClock;
-    long asyncPf;
-    long asyncPfInt;
-    long pvEoi;
-    long stealTime;
-    long pollControl;
-    long xss;
-    int umwait;
-    long smiCount;
-    int pkrs;
-    long specCtrl;
-    long virtSsbd;
-    long hwcr;
-    final long[] mtrrFixed = new long[11];
-    long mtrrDefault;
-    final long[] mtrrBase = new long[8];
-    final long[] mtrrMask = new long[8];
-    long mcgCap;
-    long mcgStatus;
-    long mcgCtl;
-    long mcgExtCtl;
-    final long[] mceBanks = new long[BANKS * 4];
-    long tscKhz;
+    public int sysenterCs;
+    public long sysenterEsp;
+    public long sysenterEip;
+    public long efer;
+    public long star;
+    public long lstar;
+    public long cstar;
+    public long fmask;
+    public long kernelGsBase;
+    public int smbase;
+    public long pat;
+    public long vmHsave;
+    public long tsc;
+    public long tscAux;
+    public long tscAdjust;
+    public long tscDeadline;
+    public long miscEnable;
+    public long featureControl;
+    public long systemTime;
+    public long wallClock;
+    public long asyncPf;
+    public long asyncPfInt;
+    public long pvEoi;
+    public long stealTime;
+    public long pollControl;
+    public long xss;
+    public int umwait;
+    public long smiCount;
+    public int pkrs;
+    public long specCtrl;
+    public long virtSsbd;
+    public long hwcr;
+    public final long[] mtrrFixed = new long[11];
+    public long mtrrDefault;
+    public final long[] mtrrBase = new long[8];
+    public final long[] mtrrMask = new long[8];
+    public long mcgCap;
+    public long mcgStatus;
+    public long mcgCtl;
+    public long mcgExtCtl;
+    public final long[] mceBanks = new long[BANKS * 4];
+    public long tscKhz;
 
     /** Bits of a guest physical address. */
-    int physicalBits = 40;
+    public int physicalBits = 40;
 
     /** Whether the machine type is new enough (10.2) for the error code's own subsection. */
-    boolean sendsErrorCode;
+    public boolean sendsErrorCode;
 
     // nested virtualisation, which is not offered; kept as it came
-    long vmVmcb;
-    long nestedTscOffset;
-    long intercept;
-    final int[] intercepts = new int[4];
-    int interceptExceptions;
-    int virtualTpr;
+    public long vmVmcb;
+    public long nestedTscOffset;
+    public long intercept;
+    public final int[] intercepts = new int[4];
+    public int interceptExceptions;
+    public int virtualTpr;
 
     // events
-    int interruptInjected = -1;
-    int mpState;
-    int exceptionNumber = -1;
-    boolean exceptionPending;
-    boolean exceptionInjected;
-    boolean exceptionHasPayload;
-    long exceptionPayload;
-    int hasErrorCode;
-    int errorCode;
-    int softInterrupt;
-    int nmiInjected;
-    int nmiPending;
-    int sipiVector;
-    int tripleFault;
+    public int interruptInjected = -1;
+    public int mpState;
+    public int exceptionNumber = -1;
+    public boolean exceptionPending;
+    public boolean exceptionInjected;
+    public boolean exceptionHasPayload;
+    public long exceptionPayload;
+    public int hasErrorCode;
+    public int errorCode;
+    public int softInterrupt;
+    public int nmiInjected;
+    public int nmiPending;
+    public int sipiVector;
+    public int tripleFault;
 
     private static Segment[] newSegments(int n) {
         Segment[] out = new Segment[n];
@@ -187,7 +192,7 @@ final class VcpuState {
     }
 
     /** The state after RESET (Intel SDM volume 3, section 9.1), {@code signature} being CPUID.1.EAX. */
-    void reset(int signature, boolean bootstrap) {
+    public void reset(int signature, boolean bootstrap) {
         Arrays.fill(regs, 0);
         regs[2] = signature & 0xffffffffL;
         rip = 0xfff0;
@@ -292,7 +297,7 @@ final class VcpuState {
     }
 
     /** The XSAVE bits of x87 (1) and SSE (2) where they differ from their initial state. */
-    long changedLegacyComponents() {
+    public long changedLegacyComponents() {
         long x87 = fcw ^ 0x37f | fsw | ftw | fop | fip | fdp;
         for (int i = 0; i < 8; i++) {
             x87 |= mantissa[i] | exponent[i];
@@ -304,21 +309,24 @@ final class VcpuState {
         return (x87 != 0 ? 1 : 0) | (sse != 0 ? 2 : 0);
     }
 
-    boolean interruptShadow() {
+    /** Whether interrupts wait for the end of the next instruction. */
+    public boolean interruptShadow() {
         return (hflags & HF_INHIBIT_IRQ) != 0;
     }
 
-    boolean nmiMasked() {
+    /** Whether a non-maskable interrupt is being handled. */
+    public boolean nmiMasked() {
         return (hflags2 & HF2_NMI) != 0;
     }
 
-    void shadows(boolean interrupt, boolean nmi) {
+    /** Sets what {@link #interruptShadow} and {@link #nmiMasked} say. */
+    public void shadows(boolean interrupt, boolean nmi) {
         hflags = interrupt ? hflags | HF_INHIBIT_IRQ : hflags & ~HF_INHIBIT_IRQ;
         hflags2 = nmi ? hflags2 | HF2_NMI : hflags2 & ~HF2_NMI;
     }
 
     /** Derives the mode bits of hflags from the registers; those that are state of their own stay. */
-    void deriveFlags() {
+    public void deriveFlags() {
         int f = hflags & HF_INHIBIT_IRQ;
         f |= (segs[SS].flags & DPL) >>> 13;
         f |= (cr0 & CR0_PE) != 0 ? HF_PE : 0;
@@ -367,7 +375,7 @@ final class VcpuState {
         }
     }
 
-    void describe(StateCodec c) throws StateException {
+    public void describe(StateCodec c) throws StateException {
         if (!c.loading()) {
             beforeSave();
         } else {

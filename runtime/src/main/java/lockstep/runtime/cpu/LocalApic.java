@@ -1,4 +1,4 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.cpu;
 
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -11,7 +11,7 @@ import java.util.Arrays;
  * The local APIC of one vCPU as the migration stream carries it (QEMU: vmstate "apic" v3). Register
  * offsets are those of the APIC page, Intel SDM volume 3, section 11.4.1.
  */
-final class LocalApic {
+public final class LocalApic {
     private static final int ID = 0x20;
     private static final int TPR = 0x80;
     private static final int APR = 0x90;
@@ -38,7 +38,7 @@ final class LocalApic {
     private static final int BOOTSTRAP = 1 << 8;
 
     private final int initialId;
-    long base;
+    private long base;
     private int id;
     private int arbitration;
     private int tpr;
@@ -60,7 +60,8 @@ final class LocalApic {
     private int sipiVector;
     private int waitForSipi;
 
-    LocalApic(int initialId) {
+    /** Of the vCPU with that APIC ID. */
+    public LocalApic(int initialId) {
         this.initialId = initialId;
     }
 
@@ -69,7 +70,8 @@ final class LocalApic {
         return (base & 1 << 10) != 0;
     }
 
-    void reset(boolean bootstrap) {
+    /** The state after RESET; the first processor is the bootstrap processor. */
+    public void reset(boolean bootstrap) {
         base = DEFAULT_BASE | ENABLED | (bootstrap ? BOOTSTRAP : 0);
         id = initialId;
         arbitration = 0;
@@ -97,6 +99,11 @@ final class LocalApic {
         waitForSipi = bootstrap ? 0 : 1;
     }
 
+    /** The APIC base register: address, enable and bootstrap bits. */
+    public long base() {
+        return base;
+    }
+
     private static int get(MemorySegment page, int register) {
         return page.get(ValueLayout.JAVA_INT, register);
     }
@@ -106,7 +113,7 @@ final class LocalApic {
     }
 
     /** Takes the registers over from the kernel's page; {@code now} is guest time. */
-    void from(MemorySegment page, long apicBase, long now) {
+    public void from(MemorySegment page, long apicBase, long now) {
         base = apicBase;
         id = x2apic() ? get(page, ID) & 0xff : get(page, ID) >>> 24;
         tpr = get(page, TPR) & 0xff;
@@ -156,7 +163,7 @@ final class LocalApic {
     }
 
     /** Fills the kernel's page. */
-    void to(MemorySegment page, long now) {
+    public void to(MemorySegment page, long now) {
         page.fill((byte) 0);
         set(page, ID, x2apic() ? initialId : id << 24);
         set(page, TPR, tpr);
@@ -187,7 +194,8 @@ final class LocalApic {
         return initialId >>> 4 << 16 | 1 << (initialId & 15);
     }
 
-    void describe(StateCodec c) throws StateException {
+    /** The fields, in the order of the stream. */
+    public void describe(StateCodec c) throws StateException {
         base = c.u32("apicbase", (int) base) & 0xffffffffL;
         id = c.u8("id", id);
         arbitration = c.u8("arb_id", arbitration);
@@ -222,12 +230,12 @@ final class LocalApic {
     }
 
     /** Bits 7 to 4 of the task priority, which the processor shows as CR8. */
-    int taskPriorityClass() {
+    public int taskPriorityClass() {
         return tpr >>> 4;
     }
 
     /** The kernel keeps the wait for a SIPI in the vCPU's multiprocessing state. */
-    void startupKnown() {
+    public void startupKnown() {
         waitForSipi = 0;
         sipiVector = 0;
     }

@@ -1,15 +1,16 @@
 package lockstep.runtime.kvm;
 
+import lockstep.runtime.accelerator.GuestClock;
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
-import lockstep.runtime.vmstate.StateSection;
 
 /**
  * The kvmclock that a paravirtual guest reads (QEMU: vmstate "kvmclock" v1). It stands still while the
  * machine is stopped: taken at the stop, set before the vCPUs go on.
  */
-final class GuestClock implements StateSection, KvmVcpus.Switched {
+final class KvmClock implements GuestClock {
     // struct pvclock_vcpu_time_info (kernel: pvclock-abi.h)
     private static final int TSC_TIMESTAMP = 8;
     private static final int SYSTEM_TIME = 16;
@@ -23,7 +24,7 @@ final class GuestClock implements StateSection, KvmVcpus.Switched {
     private boolean reliable;
     private boolean loaded;
 
-    GuestClock(KvmVm vm, VcpuState first, GuestMemory memory) {
+    KvmClock(KvmVm vm, VcpuState first, GuestMemory memory) {
         this.vm = vm;
         this.first = first;
         this.memory = memory;

@@ -1,0 +1,37 @@
+package lockstep.runtime.accelerator;
+
+import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.MemoryAccelerator;
+
+import java.util.List;
+import java.util.Optional;
+
+/** What runs one machine. Made, used and closed under the machine lock. */
+public interface Accelerator extends AutoCloseable {
+    /** The CPUID leaves that it can give to a guest. */
+    List<CpuidLeaf> supportedCpuid();
+
+    /** The most vCPUs. */
+    int maxVcpus();
+
+    /** The memory slots and their log of guest writes. */
+    MemoryAccelerator memory();
+
+    /** The two 8259A and the 82093AA. */
+    InterruptControllers interrupts();
+
+    /** Makes the 8254. Once. */
+    IntervalTimer newTimer(Clocks clocks);
+
+    /** Makes a vCPU, which stands still; its state is that after power-on once it is reset. */
+    Vcpu newVcpu(VcpuModel model, Vcpu.Owner owner) throws AcceleratorException;
+
+    /** The clock of a paravirtual guest, of the vCPU that is the first; empty where there is none. */
+    Optional<GuestClock> newGuestClock(Vcpu first, GuestMemory memory);
+
+    /** Frees the machine; its vCPUs have ended. */
+    @Override
+    void close();
+}
