@@ -36,6 +36,7 @@ public final class FileNode extends BlockNode {
     private int heldUnshared;
     private volatile boolean canPunch = true;
     private volatile boolean unsynced = true;
+    private final Object flushing = new Object();
 
     /** How to open a file. */
     public record Options(
@@ -189,16 +190,22 @@ public final class FileNode extends BlockNode {
 
     @Override
     protected void flush() throws BlockException {
-        if (ignoreFlush || readOnly() || !unsynced) {
+        if (ignoreFlush || readOnly()) {
             return;
         }
-        // A write that completes from here on asks for another flush.
-        unsynced = false;
-        try {
-            file.sync();
-        } catch (ImageFile.Failure e) {
-            unsynced = true;
-            throw failed(e);
+        // Who finds nothing to do must not be faster than the flush that does it.
+        synchronized (flushing) {
+            if (!unsynced) {
+                return;
+            }
+            // A write that completes from here on asks for another flush.
+            unsynced = false;
+            try {
+                file.sync();
+            } catch (ImageFile.Failure e) {
+                unsynced = true;
+                throw failed(e);
+            }
         }
     }
 

@@ -3,16 +3,22 @@ package lockstep.block.qcow2;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 
-/** Reads compressed clusters; keeps the last one, because guests read clusters in pieces. */
+/**
+ * Reads compressed clusters; keeps the last one, because guests read clusters in pieces. Any
+ * thread.
+ */
 final class Decompressor {
     private final int clusterBits;
     private final int compressionType;
-    private long cachedEntry;
-    private byte[] cached = {};
+    private volatile @Nullable Plain last;
+
+    private record Plain(long entry, byte[] bytes) {}
 
     Decompressor(Qcow2Header header) {
         this.clusterBits = header.clusterBits();
@@ -36,14 +42,19 @@ final class Decompressor {
     }
 
     /** Fills {@code destination} from byte {@code inCluster} of a compressed cluster on. */
-    synchronized void read(Guard file, long entry, long inCluster, MemorySegment destination)
+    void read(Guard file, long entry, long inCluster, MemorySegment destination)
             throws BlockException {
-        if (cachedEntry != entry) {
-            cached = inflate(file, entry);
-            cachedEntry = entry;
+        Plain plain = last;
+        if (plain == null || plain.entry != entry) {
+            plain = new Plain(entry, inflate(file, entry));
+            last = plain;
         }
         MemorySegment.copy(
-                MemorySegment.ofArray(cached), inCluster, destination, 0, destination.byteSize());
+                MemorySegment.ofArray(plain.bytes),
+                inCluster,
+                destination,
+                0,
+                destination.byteSize());
     }
 
     private byte[] inflate(Guard file, long entry) throws BlockException {

@@ -13,8 +13,7 @@ import java.util.function.Supplier;
 /**
  * The one door to an image's file. Each write says which part of the metadata it is, and goes
  * through only where nothing else lies; the first that does not is the last: the image is marked
- * corrupt, and nothing is written any more, not even when it is closed. Any thread may read and
- * write; see {@link MetadataMap} for the rest.
+ * corrupt, and nothing is written any more, not even when it is closed. Any thread.
  */
 final class Guard {
     /** Hears of damage; any thread. */
@@ -34,8 +33,8 @@ final class Guard {
     private volatile int checks;
     private final BooleanSupplier writable;
     private final Alarm alarm;
-    private @Nullable Qcow2Header header;
-    private MetadataMap metadata = new MetadataMap(16);
+    private volatile @Nullable Qcow2Header header;
+    private volatile MetadataMap metadata = new MetadataMap(16);
     private volatile boolean stopped;
     private boolean reported;
     private volatile boolean corrupt;

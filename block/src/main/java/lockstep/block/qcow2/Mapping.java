@@ -4,13 +4,13 @@ import lockstep.block.BlockException;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * Where an image keeps what the guest sees: the L1 table, the L2 tables, and the refcounts of the
- * clusters they point to. Lookups hold the image's lock shared, everything else exclusively.
+ * clusters they point to. Lookups hold the image's lock shared, everything else exclusively. What
+ * was changed goes to the file without the lock ({@link #writeBack}), so that nobody waits for it.
  */
 final class Mapping {
     static final long COPIED = 1L << 63;
@@ -19,8 +19,8 @@ final class Mapping {
     static final long OFFSET_MASK = 0x00fffffffffffe00L;
     private static final long L2_CACHE_BYTES = 32L << 20;
     private static final long CENSUS_STEP_BYTES = 1L << 20;
-    private static final int PENDING_FREES_MAX = 1 << 16;
 
+    private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
     private final Guard file;
     private final Qcow2Header header;
     private final long clusterSize;
@@ -28,11 +28,8 @@ final class Mapping {
     private final int l2Bits;
     private final TableCache tables;
     private final Refcounts refcounts;
-    private long[] l1;
-    private long l1Offset;
-    private int l1DirtyFrom = Integer.MAX_VALUE;
-    private int l1DirtyTo;
-    private boolean anyRefcountsSinceSync;
+    private final L1Table l1;
+    private final WriteBack writeBack;
     private final SnapshotTable snapshots;
     private final BitmapDirectory bitmaps;
     private @Nullable Census census;
@@ -51,15 +48,13 @@ final class Mapping {
         this.clusterBits = header.clusterBits();
         this.clusterSize = header.clusterSize();
         this.l2Bits = clusterBits - 3;
-        this.l1Offset = header.l1Offset();
         this.dataEnd = file.length();
         this.tables = new TableCache(file, MetadataMap.ACTIVE_L2, clusterSize, L2_CACHE_BYTES);
         this.refcounts = new Refcounts(file, header);
-        int entries = header.l1Size();
-        MemorySegment bytes = Arena.ofAuto().allocate(Math.max(8, entries * 8L));
-        file.readUpTo(l1Offset, bytes);
+        this.l1 = new L1Table(file, header.l1Offset(), header.l1Size());
+        this.writeBack = new WriteBack(file, lock.writeLock(), refcounts, tables, l1);
         MetadataMap metadata = file.metadata();
-        metadata.addRange(MetadataMap.ACTIVE_L1, l1Offset, entries * 8L);
+        metadata.addRange(MetadataMap.ACTIVE_L1, l1.offset(), l1.bytes());
         snapshots = SnapshotTable.read(file, header);
         snapshots.enter(metadata, header.snapshotsOffset());
         bitmaps = active ? BitmapDirectory.read(file, header) : BitmapDirectory.NONE;
@@ -68,11 +63,9 @@ final class Mapping {
                 header.bitmapDirectoryOffset(),
                 header.bitmapDirectoryBytes());
         metadata.index();
-        l1 = new long[entries];
-        for (int i = 0; i < entries; i++) {
-            l1[i] = bytes.get(Qcow2Header.BE64, i * 8L);
-            if ((l1[i] & OFFSET_MASK) != 0) {
-                metadata.add(MetadataMap.ACTIVE_L2, l1[i] & OFFSET_MASK);
+        for (long entry : l1.entries()) {
+            if ((entry & OFFSET_MASK) != 0) {
+                metadata.add(MetadataMap.ACTIVE_L2, entry & OFFSET_MASK);
             }
         }
         guardInactive();
@@ -86,13 +79,23 @@ final class Mapping {
         }
     }
 
+    /** The image's lock. */
+    ReentrantReadWriteLock lock() {
+        return lock;
+    }
+
+    /** Makes a change while nobody looks and no metadata is on its way to the file. */
+    void alone(GuestDisk.Change change) throws BlockException {
+        writeBack.alone(change);
+    }
+
     /** The L1 table's entries. */
     long[] l1() {
-        return l1;
+        return l1.entries();
     }
 
     long l1Offset() {
-        return l1Offset;
+        return l1.offset();
     }
 
     SnapshotTable snapshots() {
@@ -112,7 +115,8 @@ final class Mapping {
         return dataEnd;
     }
 
-    void wroteUpTo(long end) {
+    /** Something is about to be written up to there. */
+    void writesUpTo(long end) {
         dataEnd = Math.max(dataEnd, end);
     }
 
@@ -135,7 +139,7 @@ final class Mapping {
      * @param writing whether it shall be changed, so that it must be nothing else
      */
     TableCache.@Nullable Table l2(int index, boolean writing) throws BlockException {
-        long offset = l1[index] & OFFSET_MASK;
+        long offset = l1.entries()[index] & OFFSET_MASK;
         if (offset == 0) {
             return null;
         }
@@ -165,7 +169,7 @@ final class Mapping {
     }
 
     private String l2Table(int index) {
-        return "L2 table offset " + Guard.hex(l1[index] & OFFSET_MASK);
+        return "L2 table offset " + Guard.hex(l1.entries()[index] & OFFSET_MASK);
     }
 
     /** The L2 entry of a guest offset to be read through, 0 when there is no table. */
@@ -298,7 +302,7 @@ final class Mapping {
 
     /** The L2 table of an L1 entry, made or copied so that it belongs to the active table alone. */
     TableCache.Table l2ForWriting(int index) throws BlockException {
-        long old = l1[index];
+        long old = l1.entries()[index];
         TableCache.Table table = l2(index, true);
         if (census != null) {
             census.count(index);
@@ -309,15 +313,13 @@ final class Mapping {
         long offset = refcounts.allocateTable();
         TableCache.Table made = tables.fresh(offset);
         file.metadata().add(MetadataMap.ACTIVE_L2, offset);
-        dataEnd = Math.max(dataEnd, offset + clusterSize);
+        writesUpTo(offset + clusterSize);
         if (table != null) {
             MemorySegment.copy(table.data, 0, made.data, 0, clusterSize);
             file.metadata().remove(old & OFFSET_MASK);
             refcounts.free(old & OFFSET_MASK, clusterSize);
         }
-        l1[index] = offset | COPIED;
-        l1DirtyFrom = Math.min(l1DirtyFrom, index);
-        l1DirtyTo = Math.max(l1DirtyTo, index + 1);
+        l1.set(index, offset | COPIED);
         return made;
     }
 
@@ -338,11 +340,11 @@ final class Mapping {
     }
 
     /** Lets go of what an entry pointed to; what cannot have been in use is left alone. */
-    void freeMapping(long entry) throws BlockException {
+    void freeMapping(long entry) {
         if (isCompressed(entry)) {
             long start = Decompressor.start(entry, clusterBits);
             long length = Decompressor.length(entry, clusterBits);
-            if (isInside(start)) {
+            if (start < dataEnd) {
                 refcounts.free(start, length);
             } else {
                 file.report("Cannot free compressed cluster " + Guard.hex(start));
@@ -360,10 +362,7 @@ final class Mapping {
         }
     }
 
-    /**
-     * To be called before the mapping changes: knows then what is in use, and keeps what is held
-     * back until the next flush within bounds.
-     */
+    /** To be called before the mapping changes: knows then what is in use. */
     void tidy() throws BlockException {
         if (census == null && !emptied) {
             census = new Census(file, header, this, tables);
@@ -372,43 +371,29 @@ final class Mapping {
         if (census != null) {
             census.proceed(CENSUS_STEP_BYTES);
         }
-        if (tables.crowded()
-                || refcounts.crowded()
-                || refcounts.pendingFrees() > PENDING_FREES_MAX) {
+    }
+
+    /** Keeps what is held back until the next flush within bounds. */
+    void writeBackIfCrowded() throws BlockException {
+        boolean crowded;
+        lock.readLock().lock();
+        try {
+            crowded = tables.crowded() || refcounts.crowded();
+        } finally {
+            lock.readLock().unlock();
+        }
+        if (crowded) {
             writeBack();
         }
     }
 
-    /** Writes changed metadata in the order that keeps the image valid at every moment. */
+    /**
+     * Writes the metadata that was changed until now in the order that keeps the image valid at
+     * every moment. Called without the lock, which is held only while the changes are copied; or by
+     * who is {@link #alone}.
+     */
     void writeBack() throws BlockException {
-        if (refcounts.isDirty()) {
-            refcounts.write();
-            anyRefcountsSinceSync = true;
-        }
-        if (tables.isDirty() || l1DirtyTo > 0) {
-            if (anyRefcountsSinceSync) {
-                file.flush();
-                anyRefcountsSinceSync = false;
-            }
-            tables.write();
-        }
-        if (l1DirtyTo > 0) {
-            file.flush();
-            int count = l1DirtyTo - l1DirtyFrom;
-            MemorySegment bytes = Arena.ofAuto().allocate(count * 8L);
-            for (int i = 0; i < count; i++) {
-                bytes.set(Qcow2Header.BE64, i * 8L, l1[l1DirtyFrom + i]);
-            }
-            file.write(MetadataMap.ACTIVE_L1, l1Offset + l1DirtyFrom * 8L, bytes);
-            l1DirtyFrom = Integer.MAX_VALUE;
-            l1DirtyTo = 0;
-        }
-        if (refcounts.pendingFrees() > 0) {
-            file.flush();
-            refcounts.applyFrees(tables::drop);
-            refcounts.write();
-            anyRefcountsSinceSync = true;
-        }
+        writeBack.run();
     }
 
     /** 0 unallocated, 1 zero, 2 data. */
@@ -424,12 +409,7 @@ final class Mapping {
         tidy();
         int clusters = (int) (entries * 8L + clusterSize - 1 >>> clusterBits);
         long offset = refcounts.allocateExactly(clusters);
-        long[] grown = Arrays.copyOf(l1, entries);
-        MemorySegment bytes = Arena.ofAuto().allocate((long) clusters << clusterBits);
-        for (int i = 0; i < entries; i++) {
-            bytes.set(Qcow2Header.BE64, i * 8L, grown[i]);
-        }
-        file.write(MetadataMap.ACTIVE_L1, offset, bytes);
+        long[] grown = l1.copyTo(offset, entries, clusters << clusterBits - 3);
         refcounts.write();
         file.flush();
         MemorySegment fields = MemorySegment.ofArray(new byte[12]);
@@ -438,12 +418,11 @@ final class Mapping {
         file.write(MetadataMap.HEADER, Qcow2Header.L1_SIZE_AT, fields);
         file.flush();
         file.metadata().setRange(MetadataMap.ACTIVE_L1, offset, entries * 8L);
-        if (l1.length > 0) {
-            refcounts.free(l1Offset, l1.length * 8L);
+        if (l1.bytes() > 0) {
+            refcounts.free(l1.offset(), l1.bytes());
         }
-        dataEnd = Math.max(dataEnd, offset + bytes.byteSize());
-        l1 = grown;
-        l1Offset = offset;
+        writesUpTo(offset + ((long) clusters << clusterBits));
+        l1.moved(offset, grown);
         writeBack();
     }
 
@@ -454,7 +433,7 @@ final class Mapping {
 
     /** Lets go of everything, so that the whole image reads from below. */
     void makeEmpty() throws BlockException {
-        int l1Clusters = (int) (l1.length * 8L + clusterSize - 1 >>> clusterBits);
+        int l1Clusters = (int) (l1.bytes() + clusterSize - 1 >>> clusterBits);
         int used = 3 + l1Clusters;
         boolean standard =
                 header.snapshots() == 0
@@ -462,22 +441,16 @@ final class Mapping {
                         && refcounts.tableOffset() == clusterSize
                         && refcounts.tableClusters() == 1
                         && refcounts.blocks()[0] == 2 * clusterSize
-                        && l1Offset == 3 * clusterSize
+                        && l1.offset() == 3 * clusterSize
                         && used <= refcounts.entriesPerBlock();
         if (!standard) {
             freeAll();
         } else if (!isEmpty(used)) {
             // With the L1 table empty everything else is unused, so each further step only turns
             // leaks into nothing.
-            Arrays.fill(l1, 0);
             tables.clear();
             file.metadata().clearClusters();
-            file.write(
-                    MetadataMap.ACTIVE_L1,
-                    l1Offset,
-                    Arena.ofAuto().allocate(Math.max(8, l1.length * 8L)));
-            l1DirtyFrom = Integer.MAX_VALUE;
-            l1DirtyTo = 0;
+            l1.clear();
             refcounts.reset(used);
             census = null;
             emptied = true;
@@ -488,10 +461,10 @@ final class Mapping {
 
     /** Whether nothing was written since the image was emptied last; checkpoints are frequent. */
     private boolean isEmpty(int used) {
-        if (dataEnd > used * clusterSize || refcounts.pendingFrees() > 0) {
+        if (dataEnd > used * clusterSize || refcounts.anyPending()) {
             return false;
         }
-        for (long entry : l1) {
+        for (long entry : l1.entries()) {
             if (entry != 0) {
                 return false;
             }
@@ -500,8 +473,9 @@ final class Mapping {
     }
 
     private void freeAll() throws BlockException {
-        for (int i = 0; i < l1.length; i++) {
-            if ((l1[i] & OFFSET_MASK) != 0) {
+        for (int i = 0; i < l1.entries().length; i++) {
+            if ((l1.entries()[i] & OFFSET_MASK) != 0) {
+                writeBackIfCrowded();
                 tidy();
                 TableCache.Table table = l2ForWriting(i);
                 for (int j = 0; j < 1 << l2Bits; j++) {

@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * Which clusters of an image's file hold metadata, and of what kind. Asked before every write, so
  * an answer costs a search among the few contiguous structures and one hash look-up for each
- * cluster. Changed only with the image's exclusive lock held.
+ * cluster. Any thread; changed only with the image's exclusive lock held.
  */
 final class MetadataMap {
     static final int HEADER = 1;
@@ -69,21 +69,21 @@ final class MetadataMap {
     }
 
     /** Adds a structure of contiguous bytes; callers add many and then {@link #index} once. */
-    void addRange(int part, long offset, long length) {
+    synchronized void addRange(int part, long offset, long length) {
         if (length > 0) {
             ranges.add(new Range(part, offset >>> clusterBits, clusterEnd(offset, length)));
         }
     }
 
     /** A structure of contiguous bytes is here now, and nowhere else. */
-    void setRange(int part, long offset, long length) {
+    synchronized void setRange(int part, long offset, long length) {
         ranges.removeIf(range -> range.part == part);
         addRange(part, offset, length);
         index();
     }
 
     /** Makes the added ranges known. */
-    void index() {
+    synchronized void index() {
         long[] cuts =
                 ranges.stream()
                         .flatMapToLong(r -> java.util.stream.LongStream.of(r.first, r.end))
@@ -143,7 +143,7 @@ final class MetadataMap {
     }
 
     /** One more entry points to a table in the cluster at a host offset. */
-    void add(int part, long offset) {
+    synchronized void add(int part, long offset) {
         long key = (offset >>> clusterBits) + 1;
         int at = slot(key);
         if (keys[at] == 0) {
@@ -159,7 +159,7 @@ final class MetadataMap {
     }
 
     /** A snapshot's entry points to a table in the cluster at a host offset, and stays. */
-    void addInactive(long offset) {
+    synchronized void addInactive(long offset) {
         add(INACTIVE_L2, offset);
         int at = slot((offset >>> clusterBits) + 1);
         if (values[at] >>> USERS_SHIFT < USERS_MAX) {
@@ -168,7 +168,7 @@ final class MetadataMap {
     }
 
     /** One entry less points to a table in the cluster at a host offset. */
-    void remove(long offset) {
+    synchronized void remove(long offset) {
         int at = slot((offset >>> clusterBits) + 1);
         int users = values[at] >>> USERS_SHIFT;
         if (users == 1) {
@@ -201,14 +201,14 @@ final class MetadataMap {
     }
 
     /** No single cluster is metadata any more. */
-    void clearClusters() {
+    synchronized void clearClusters() {
         keys = new long[64];
         values = new int[64];
         taken = 0;
     }
 
     /** The parts that the clusters of a byte range hold; 0 for none. */
-    int parts(long offset, long length) {
+    synchronized int parts(long offset, long length) {
         if (length <= 0) {
             return 0;
         }
@@ -234,14 +234,14 @@ final class MetadataMap {
     }
 
     /** Whether more than one entry points to the table at a host offset, or it is two tables. */
-    boolean shared(long offset) {
+    synchronized boolean shared(long offset) {
         return value(offset >>> clusterBits) >>> USERS_SHIFT > 1;
     }
 
     /**
      * The first cluster from {@code first} to before {@code end} that holds metadata; -1 for none.
      */
-    long firstIn(long first, long end) {
+    synchronized long firstIn(long first, long end) {
         long best = Long.MAX_VALUE;
         for (int i = 0; i < firsts.length; i++) {
             long candidate = Math.max(firsts[i], first);

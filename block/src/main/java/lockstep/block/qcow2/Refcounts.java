@@ -21,6 +21,7 @@ final class Refcounts {
     private static final long OFFSET_MASK = ~0x1ffL;
     private static final long TABLE_BYTES_MAX = 8L << 20;
     private static final long CACHE_BYTES = 4L << 20;
+    private static final int PENDING_FREES_MAX = 1 << 16;
 
     private final Guard file;
     private final int clusterBits;
@@ -427,7 +428,6 @@ final class Refcounts {
         file.metadata().add(MetadataMap.REFCOUNT_BLOCK, blockOffset);
         try {
             take(first, clusters + 1);
-            cache.write();
             file.write(MetadataMap.REFCOUNT_BLOCK, blockOffset, block.data);
             file.write(MetadataMap.REFCOUNT_TABLE, newOffset, tableBytes());
             file.flush();
@@ -467,9 +467,23 @@ final class Refcounts {
         }
     }
 
-    /** How many references wait to be counted down. */
-    int pendingFrees() {
-        return pendingCount;
+    /** Whether references wait to be counted down. */
+    boolean anyPending() {
+        return pendingCount > 0;
+    }
+
+    /** The clusters to which a reference went away since the last time. */
+    long[] takePending() {
+        long[] taken = Arrays.copyOf(pending, pendingCount);
+        pendingCount = 0;
+        return taken;
+    }
+
+    /** References that were taken could not be counted down yet. */
+    void freeAgain(long[] clusters) {
+        for (long cluster : clusters) {
+            free(cluster << clusterBits, 1);
+        }
     }
 
     /** Told of a cluster that became free. */
@@ -479,14 +493,11 @@ final class Refcounts {
     }
 
     /**
-     * Counts the remembered references down; the tables without them must be on disk. What cannot
+     * Counts references down that were taken; the tables without them must be on disk. What cannot
      * be counted down stays as it is: at worst the cluster is never used again.
      */
-    void applyFrees(Freed freed) throws BlockException {
-        int count = pendingCount;
-        pendingCount = 0;
-        for (int i = 0; i < count; i++) {
-            long cluster = pending[i];
+    void applyFrees(long[] clusters, Freed freed) throws BlockException {
+        for (long cluster : clusters) {
             long value = get(cluster);
             if (census != null) {
                 census.drop(cluster);
@@ -508,17 +519,19 @@ final class Refcounts {
         }
     }
 
-    boolean isDirty() {
-        return cache.isDirty();
+    /** The refcounts that changed since the last time. */
+    TableCache.Batch batch() {
+        return cache.batch();
     }
 
+    /** Writes the refcounts that changed, with no batch under way. */
     void write() throws BlockException {
         cache.write();
     }
 
-    /** Writes back when the cache is full of changes. */
+    /** Whether so much waits for being written that it should be. */
     boolean crowded() {
-        return cache.crowded();
+        return cache.crowded() || pendingCount > PENDING_FREES_MAX;
     }
 
     /**

@@ -1,18 +1,21 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
+import lockstep.block.node.Buffers;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Cluster-sized metadata tables in memory, written back on demand. Lookups may come from several
- * threads; tables are changed only by a thread that holds the image's exclusive lock.
+ * Cluster-sized metadata tables in memory, written back on demand. Who looks one up holds the
+ * image's lock; tables are changed only by a thread that holds it exclusively. They are written
+ * without it: a {@link Batch} is a copy of the changes up to a moment.
  */
 final class TableCache {
     /** One table; only the range that changed is written. */
@@ -21,6 +24,9 @@ final class TableCache {
         final MemorySegment data;
         private long dirtyFrom = Long.MAX_VALUE;
         private long dirtyTo;
+
+        /** In a batch, so that the file is behind. */
+        private boolean leaving;
 
         Table(long offset, MemorySegment data) {
             this.offset = offset;
@@ -69,20 +75,30 @@ final class TableCache {
      * The table at a host offset, read when it is not in memory; null when it lies behind the end
      * of the file.
      */
-    synchronized @Nullable Table get(long offset) throws BlockException {
-        Table table = tables.get(offset);
-        if (table == null) {
-            if (offset >= file.length()) {
-                return null;
-            }
-            // Freed by the collector: a reader may still look at a table that was evicted
-            // meanwhile.
-            MemorySegment data = Arena.ofAuto().allocate(clusterSize, 4096);
-            file.readUpTo(offset, data);
-            table = new Table(offset, data);
-            enter(table);
+    @Nullable Table get(long offset) throws BlockException {
+        Table there = find(offset);
+        if (there != null) {
+            return there;
         }
-        return table;
+        if (offset >= file.length()) {
+            return null;
+        }
+        // Freed by the collector: a reader may still look at a table that was evicted meanwhile.
+        MemorySegment data = Arena.ofAuto().allocate(clusterSize, 4096);
+        file.readUpTo(offset, data);
+        synchronized (this) {
+            // Another reader may have been faster.
+            there = tables.get(offset);
+            if (there == null) {
+                there = new Table(offset, data);
+                enter(there);
+            }
+            return there;
+        }
+    }
+
+    private synchronized @Nullable Table find(long offset) {
+        return tables.get(offset);
     }
 
     /**
@@ -111,13 +127,18 @@ final class TableCache {
 
     private void enter(Table table) {
         tables.put(table.offset, table);
+        evict(table);
+    }
+
+    /** Makes room, but not by letting go of a table that is newer than the file, or of one more. */
+    private void evict(@Nullable Table kept) {
         if (tables.size() <= capacity) {
             return;
         }
         Iterator<Map.Entry<Long, Table>> oldest = tables.entrySet().iterator();
         while (tables.size() > capacity && oldest.hasNext()) {
             Table candidate = oldest.next().getValue();
-            if (!candidate.isDirty() && candidate != table) {
+            if (!candidate.isDirty() && !candidate.leaving && candidate != kept) {
                 oldest.remove();
             }
         }
@@ -132,26 +153,73 @@ final class TableCache {
         dirty = true;
     }
 
-    boolean isDirty() {
-        return dirty;
+    /** A changed part of a table as it was at one moment. */
+    private record Piece(Table table, long at, Buffers.Lease lease) {}
+
+    /**
+     * What was changed up to a moment, on its way to the file. There is one at a time. Taken and
+     * closed with the image's exclusive lock held, written without.
+     */
+    final class Batch implements AutoCloseable {
+        private final ArrayDeque<Piece> pieces = new ArrayDeque<>();
+
+        boolean isEmpty() {
+            return pieces.isEmpty();
+        }
+
+        void write() throws BlockException {
+            for (Piece piece = pieces.peek(); piece != null; piece = pieces.peek()) {
+                file.write(part, piece.table.offset + piece.at, piece.lease.segment());
+                piece.lease.close();
+                pieces.remove();
+                arrived(piece.table);
+            }
+        }
+
+        /** What was not written counts as changed again. */
+        @Override
+        public void close() {
+            for (Piece piece : pieces) {
+                piece.table.dirty(piece.at, piece.lease.segment().byteSize());
+                piece.lease.close();
+                arrived(piece.table);
+                dirty = true;
+            }
+            pieces.clear();
+        }
     }
 
-    /** Writes all changed ranges. */
-    synchronized void write() throws BlockException {
+    private synchronized void arrived(Table table) {
+        table.leaving = false;
+        evict(null);
+    }
+
+    /** Takes what was changed since the last time. */
+    synchronized Batch batch() {
+        Batch batch = new Batch();
         if (!dirty) {
-            return;
+            return batch;
         }
         for (Table table : tables.values()) {
             if (table.isDirty()) {
-                file.write(
-                        part,
-                        table.offset + table.dirtyFrom,
-                        table.data.asSlice(table.dirtyFrom, table.dirtyTo - table.dirtyFrom));
+                long length = table.dirtyTo - table.dirtyFrom;
+                Buffers.Lease lease = Buffers.take(length);
+                MemorySegment.copy(table.data, table.dirtyFrom, lease.segment(), 0, length);
+                batch.pieces.add(new Piece(table, table.dirtyFrom, lease));
                 table.dirtyFrom = Long.MAX_VALUE;
                 table.dirtyTo = 0;
+                table.leaving = true;
             }
         }
         dirty = false;
+        return batch;
+    }
+
+    /** Writes all that was changed, with the image's exclusive lock held and no batch under way. */
+    void write() throws BlockException {
+        try (Batch batch = batch()) {
+            batch.write();
+        }
     }
 
     /** Forgets the table at a host offset, changed or not: its cluster is free. */

@@ -1,0 +1,482 @@
+package lockstep.block.qcow2;
+
+import lockstep.block.BlockException;
+import lockstep.block.BlockStatus;
+import lockstep.block.Errno;
+import lockstep.block.node.Buffers;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Zeroes;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.util.function.Supplier;
+
+/**
+ * The disk that an image holds, as the guest sees it. Any thread.
+ *
+ * <p>No lock is held while data moves. Where clusters are is looked up with the mapping's lock
+ * shared; {@link InFlight} keeps them there until the request is over. A write to clusters that the
+ * image does not have, or not for itself, takes new ones under the exclusive lock, fills them
+ * without it, and links them under it when all is written: who reads meanwhile sees the old, a
+ * crash leaves clusters that nothing points to.
+ */
+final class GuestDisk {
+    private static final int ALLOCATION_MAX_BYTES = 8 << 20;
+
+    private final Guard guard;
+    private final Mapping map;
+    private final Supplier<@Nullable ChildEdge> backing;
+    private final Decompressor decompressor;
+    private final InFlight flights = new InFlight();
+    private final int clusterBits;
+    private final long clusterSize;
+    private final boolean hasZeroClusters;
+    private volatile long size;
+    private volatile boolean counted;
+
+    /**
+     * A disk.
+     *
+     * @param backing the node that is below, if any
+     */
+    GuestDisk(Guard guard, Qcow2Header header, Mapping map, Supplier<@Nullable ChildEdge> backing) {
+        this.guard = guard;
+        this.map = map;
+        this.backing = backing;
+        this.decompressor = new Decompressor(header);
+        this.clusterBits = header.clusterBits();
+        this.clusterSize = header.clusterSize();
+        this.hasZeroClusters = header.version() >= 3;
+        this.size = header.size();
+    }
+
+    /** Bytes that the guest sees. */
+    long size() {
+        return size;
+    }
+
+    /** A change of the whole. */
+    @FunctionalInterface
+    interface Change {
+        void apply() throws BlockException;
+    }
+
+    /** Changes the whole while nothing is under way and no metadata is on its way to the file. */
+    void alone(Change change) throws BlockException {
+        try (InFlight.Flight _ = flights.begin(InFlight.Kind.CHANGE, 0, Long.MAX_VALUE)) {
+            map.alone(change);
+        }
+    }
+
+    /** The disk is that long from now on; called when {@link #alone}. */
+    void resized(long length) {
+        size = length;
+    }
+
+    // Reading
+
+    private enum Source {
+        BELOW,
+        ZEROES,
+        FILE,
+        COMPRESSED
+    }
+
+    /**
+     * Bytes in a row that are read from one place.
+     *
+     * @param at the offset in the file; the entry of a compressed cluster
+     */
+    private record Extent(Source source, long at, long length) {}
+
+    void read(long offset, MemorySegment destination) throws BlockException {
+        long end = offset + destination.byteSize();
+        try (InFlight.Flight _ = flights.begin(InFlight.Kind.READ, offset, end)) {
+            readMapped(offset, destination);
+        }
+    }
+
+    private void readMapped(long offset, MemorySegment destination) throws BlockException {
+        long done = 0;
+        long total = destination.byteSize();
+        while (done < total) {
+            Extent extent = extent(offset + done, total - done);
+            MemorySegment part = destination.asSlice(done, extent.length);
+            switch (extent.source) {
+                case BELOW -> readUpTo(backing.get(), offset + done, part);
+                case ZEROES -> part.fill((byte) 0);
+                case FILE -> readUpTo(guard.file(), extent.at, part);
+                case COMPRESSED ->
+                        decompressor.read(guard, extent.at, offset + done & clusterSize - 1, part);
+            }
+            done += extent.length;
+        }
+    }
+
+    /** Where at most so many bytes are to be read from. */
+    private Extent extent(long offset, long most) throws BlockException {
+        map.lock().readLock().lock();
+        try {
+            long entry = map.entry(offset);
+            long inCluster = offset & clusterSize - 1;
+            Source source = source(entry);
+            long at = source == Source.COMPRESSED ? entry : host(entry) + inCluster;
+            if (source == Source.FILE) {
+                map.checkReadable(entry, offset);
+            }
+            long run = Math.min(most, clusterSize - inCluster);
+            while (run < most && source != Source.COMPRESSED) {
+                long next = map.entry(offset + run);
+                if (source(next) != source || source == Source.FILE && host(next) != at + run) {
+                    break;
+                }
+                if (source == Source.FILE) {
+                    map.checkReadable(next, offset + run);
+                }
+                run += Math.min(most - run, clusterSize);
+            }
+            return new Extent(source, at, run);
+        } finally {
+            map.lock().readLock().unlock();
+        }
+    }
+
+    private Source source(long entry) {
+        if (Mapping.isCompressed(entry)) {
+            return Source.COMPRESSED;
+        }
+        if (map.isZero(entry)) {
+            return Source.ZEROES;
+        }
+        return host(entry) == 0 ? Source.BELOW : Source.FILE;
+    }
+
+    private static long host(long entry) {
+        return entry & Mapping.OFFSET_MASK;
+    }
+
+    /** Reads what a node has; beyond its end, and where there is none, are zeroes. */
+    private static void readUpTo(@Nullable ChildEdge node, long offset, MemorySegment destination)
+            throws BlockException {
+        long there = 0;
+        if (node != null) {
+            there = Math.max(0, Math.min(destination.byteSize(), node.length() - offset));
+            if (there > 0) {
+                node.read(offset, destination.asSlice(0, there));
+            }
+        }
+        if (there < destination.byteSize()) {
+            destination.asSlice(there).fill((byte) 0);
+        }
+    }
+
+    /** What is known of a range; the answer covers one table at most: a disk may have millions. */
+    BlockStatus status(long offset, long length) throws BlockException {
+        long most = Math.min(length, map.l2Span() - (offset & map.l2Span() - 1));
+        try (InFlight.Flight _ = flights.begin(InFlight.Kind.READ, offset, offset + most)) {
+            int kind;
+            long run = Math.min(most, clusterSize - (offset & clusterSize - 1));
+            map.lock().readLock().lock();
+            try {
+                kind = map.kind(map.entry(offset));
+                while (run < most && map.kind(map.entry(offset + run)) == kind) {
+                    run += Math.min(most - run, clusterSize);
+                }
+            } finally {
+                map.lock().readLock().unlock();
+            }
+            if (kind != 0) {
+                return new BlockStatus(run, kind == 2, kind == 1, true);
+            }
+            ChildEdge below = backing.get();
+            if (below == null || offset >= below.length()) {
+                return new BlockStatus(run, false, true, false);
+            }
+            BlockStatus status = below.status(offset, Math.min(run, below.length() - offset));
+            return new BlockStatus(status.length(), status.data(), status.zero(), false);
+        }
+    }
+
+    // Writing
+
+    void write(long offset, MemorySegment source) throws BlockException {
+        count();
+        long done = 0;
+        long total = source.byteSize();
+        while (done < total) {
+            done += overwrite(offset + done, source.asSlice(done));
+            if (done < total) {
+                done += fill(offset + done, source.asSlice(done));
+            }
+        }
+    }
+
+    /** Gets to know more of what is in use until all of it is known. */
+    private void count() throws BlockException {
+        if (counted) {
+            return;
+        }
+        map.lock().writeLock().lock();
+        try {
+            map.tidy();
+            counted = map.counted();
+        } finally {
+            map.lock().writeLock().unlock();
+        }
+    }
+
+    /**
+     * Writes as long as the clusters belong to the disk alone; returns how many bytes that were.
+     */
+    private long overwrite(long offset, MemorySegment source) throws BlockException {
+        long done = 0;
+        long total = source.byteSize();
+        try (InFlight.Flight _ = flights.begin(InFlight.Kind.OVERWRITE, offset, offset + total)) {
+            while (done < total) {
+                Extent extent = ownExtent(offset + done, total - done);
+                if (extent == null) {
+                    break;
+                }
+                guard.write(0, extent.at, source.asSlice(done, extent.length));
+                done += extent.length;
+            }
+        }
+        return done;
+    }
+
+    /** Where at most so many bytes can be written; null when the cluster must be a new one. */
+    private @Nullable Extent ownExtent(long offset, long most) throws BlockException {
+        map.lock().readLock().lock();
+        try {
+            long entry = map.entryForWriting(offset);
+            if (map.mustMove(entry)) {
+                return null;
+            }
+            long inCluster = offset & clusterSize - 1;
+            long at = host(entry) + inCluster;
+            long run = Math.min(most, clusterSize - inCluster);
+            while (run < most) {
+                long next = map.entryForWriting(offset + run);
+                if (map.mustMove(next) || host(next) != at + run) {
+                    break;
+                }
+                run += Math.min(most - run, clusterSize);
+            }
+            return new Extent(Source.FILE, at, run);
+        } finally {
+            map.lock().readLock().unlock();
+        }
+    }
+
+    /**
+     * New clusters.
+     *
+     * @param fresh nothing was ever written there, so that they read as zeroes
+     */
+    private record Place(Refcounts.Run run, boolean fresh) {}
+
+    /** Writes the start of a range to new clusters; returns how many bytes were written. */
+    private long fill(long offset, MemorySegment source) throws BlockException {
+        map.writeBackIfCrowded();
+        long first = offset & -clusterSize;
+        long most = Math.min(source.byteSize(), ALLOCATION_MAX_BYTES);
+        long tableEnd = (offset & -map.l2Span()) + map.l2Span();
+        long end = Math.min(offset + most + clusterSize - 1 & -clusterSize, tableEnd);
+        try (InFlight.Flight flight = flights.begin(InFlight.Kind.FILL, first, end)) {
+            Place place = take(first, (int) (end - first >>> clusterBits));
+            if (place == null) {
+                return 0;
+            }
+            int clusters = place.run.clusters();
+            long filled = first + ((long) clusters << clusterBits);
+            long bytes = Math.min(source.byteSize(), filled - offset);
+            flight.narrow(filled);
+            try {
+                write(first, place, offset - first, source.asSlice(0, bytes));
+                flight.settle();
+                link(first, place.run);
+            } catch (BlockException e) {
+                release(place.run);
+                throw e;
+            }
+            return bytes;
+        }
+    }
+
+    /** Takes clusters for the first of a range that must be new; null when its first need not. */
+    private @Nullable Place take(long first, int most) throws BlockException {
+        map.lock().writeLock().lock();
+        try {
+            map.tidy();
+            TableCache.Table table = map.l2ForWriting(map.l1Index(first));
+            int index = map.l2Index(first);
+            int count = 0;
+            while (count < most && map.mustMove(table.entry(index + count))) {
+                count++;
+            }
+            if (count == 0) {
+                return null;
+            }
+            Refcounts.Run run = map.refcounts().allocate(count);
+            boolean fresh = run.offset() >= map.dataEnd();
+            map.writesUpTo(run.offset() + ((long) run.clusters() << clusterBits));
+            return new Place(run, fresh);
+        } finally {
+            map.lock().writeLock().unlock();
+        }
+    }
+
+    /** Lets new clusters take the place of the old ones. */
+    private void link(long first, Refcounts.Run run) throws BlockException {
+        map.lock().writeLock().lock();
+        try {
+            TableCache.Table table = map.l2ForWriting(map.l1Index(first));
+            int index = map.l2Index(first);
+            map.markDirty();
+            for (int i = 0; i < run.clusters(); i++) {
+                long old = table.entry(index + i);
+                table.entry(index + i, run.offset() + ((long) i << clusterBits) | Mapping.COPIED);
+                map.freeMapping(old);
+            }
+        } finally {
+            map.lock().writeLock().unlock();
+        }
+    }
+
+    private void release(Refcounts.Run run) throws BlockException {
+        map.lock().writeLock().lock();
+        try {
+            map.refcounts().release(run.offset(), run.clusters());
+        } finally {
+            map.lock().writeLock().unlock();
+        }
+    }
+
+    /** Writes data into new clusters, with the old content around it. */
+    private void write(long first, Place place, long inCluster, MemorySegment data)
+            throws BlockException {
+        long host = place.run.offset();
+        long end = inCluster + data.byteSize();
+        long clusterEnd = end + clusterSize - 1 & -clusterSize;
+        if (inCluster > 0) {
+            copyOld(first, inCluster, host, place.fresh);
+        }
+        guard.write(0, host + inCluster, data);
+        if (end < clusterEnd) {
+            copyOld(first + end, clusterEnd - end, host + end, place.fresh);
+        }
+    }
+
+    private void copyOld(long guest, long length, long host, boolean fresh) throws BlockException {
+        long there = Math.max(0, Math.min(length, size - guest));
+        if (fresh && isNothing(guest, there)) {
+            return;
+        }
+        try (Buffers.Lease lease = Buffers.take(length)) {
+            MemorySegment buffer = lease.segment();
+            readMapped(guest, buffer.asSlice(0, there));
+            buffer.asSlice(there).fill((byte) 0);
+            if (!fresh || !Zeroes.isZero(buffer)) {
+                guard.write(0, host, buffer);
+            }
+        }
+    }
+
+    /** Whether part of a cluster has no content at all. */
+    private boolean isNothing(long guest, long length) throws BlockException {
+        return length == 0 || backing.get() == null && extent(guest, length).source == Source.BELOW;
+    }
+
+    // Zeroes and discard
+
+    void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        long end = offset + length;
+        long head = Math.min(end, offset + clusterSize - 1 & -clusterSize);
+        zeroPart(offset, head);
+        // The last cluster of the disk counts as whole: nothing of it lies beyond.
+        long tail = Math.max(head, end == size ? end : end & -clusterSize);
+        for (long position = head; position < tail; ) {
+            long inTable = Math.min(tail - position, map.l2Span() - (position & map.l2Span() - 1));
+            if (!zeroClusters(position, inTable, mayUnmap)) {
+                writeZeroBytes(position, inTable);
+            }
+            position += inTable;
+        }
+        zeroPart(tail, end);
+    }
+
+    private void zeroPart(long offset, long end) throws BlockException {
+        if (offset < end) {
+            BlockStatus status = status(offset, end - offset);
+            if (status.length() < end - offset || !status.zero()) {
+                writeZeroBytes(offset, end - offset);
+            }
+        }
+    }
+
+    private void writeZeroBytes(long offset, long length) throws BlockException {
+        for (long done = 0; done < length; ) {
+            long piece = Math.min(length - done, Zeroes.SEGMENT.byteSize());
+            write(offset + done, Zeroes.SEGMENT.asSlice(0, piece));
+            done += piece;
+        }
+    }
+
+    void discard(long offset, long length) throws BlockException {
+        long position = offset + clusterSize - 1 & -clusterSize;
+        long end = offset + length == size ? size : offset + length & -clusterSize;
+        while (position < end) {
+            long inTable = Math.min(end - position, map.l2Span() - (position & map.l2Span() - 1));
+            if (!zeroClusters(position, inTable, true)) {
+                throw new BlockException(Errno.ENOTSUP);
+            }
+            position += inTable;
+        }
+    }
+
+    /**
+     * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so.
+     */
+    private boolean zeroClusters(long offset, long length, boolean mayUnmap) throws BlockException {
+        boolean backed = backing.get() != null;
+        if (!hasZeroClusters && backed) {
+            return false;
+        }
+        map.writeBackIfCrowded();
+        try (InFlight.Flight _ = flights.begin(InFlight.Kind.CHANGE, offset, offset + length)) {
+            map.lock().writeLock().lock();
+            try {
+                zeroTable(offset, length, mayUnmap, backed);
+            } finally {
+                map.lock().writeLock().unlock();
+            }
+        }
+        return true;
+    }
+
+    private void zeroTable(long offset, long length, boolean mayUnmap, boolean backed)
+            throws BlockException {
+        int index = map.l1Index(offset);
+        if (host(map.l1()[index]) == 0 && !backed) {
+            return;
+        }
+        map.tidy();
+        TableCache.Table table = map.l2ForWriting(index);
+        int from = map.l2Index(offset);
+        int to = from + (int) (length + clusterSize - 1 >>> clusterBits);
+        map.markDirty();
+        for (int i = from; i < to; i++) {
+            long old = table.entry(i);
+            if (map.isZero(old) && host(old) == 0 || map.isUnallocated(old) && !backed) {
+                continue;
+            }
+            if (hasZeroClusters && !mayUnmap && map.isInPlace(old) && map.isSound(old)) {
+                table.entry(i, old | Mapping.ZERO);
+            } else {
+                table.entry(i, hasZeroClusters ? Mapping.ZERO : 0);
+                map.freeMapping(old);
+            }
+        }
+    }
+}
