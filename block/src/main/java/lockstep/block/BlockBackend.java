@@ -7,8 +7,8 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 import lockstep.block.throttle.ThrottleGroup;
-import lockstep.runtime.trace.InternalFailure;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 

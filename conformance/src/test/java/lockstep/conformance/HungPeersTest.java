@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -124,6 +126,39 @@ final class HungPeersTest {
                                     m.send(command("blockdev-add", over.formatted(file)));
                                     quits(m, CUT);
                                 }));
+    }
+
+    @Test
+    void aClientThatReadsNothing() throws Exception {
+        Map<String, String> inputs =
+                Map.of(
+                        "-monitor",
+                        "help\n".repeat(500) + "quit\n",
+                        "-qmp",
+                        command("qmp_capabilities", "")
+                                + command("query-qmp-schema", "").repeat(40)
+                                + command("quit", ""));
+        for (Map.Entry<String, String> input : inputs.entrySet()) {
+            Process process =
+                    new ProcessBuilder(
+                                    Host.binary().toString(),
+                                    "-machine",
+                                    "none",
+                                    "-nodefaults",
+                                    "-display",
+                                    "none",
+                                    input.getKey(),
+                                    "stdio")
+                            .start();
+            try {
+                process.getOutputStream().write(input.getValue().getBytes(UTF_8));
+                process.getOutputStream().flush();
+                assertTrue(process.waitFor(60, TimeUnit.SECONDS), input.getKey());
+                assertEquals(0, process.exitValue(), input.getKey());
+            } finally {
+                process.destroyForcibly();
+            }
+        }
     }
 
     @Test

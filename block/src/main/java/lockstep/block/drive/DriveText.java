@@ -39,6 +39,9 @@ record DriveText(
     /** Older names of limits. */
     private static final Map<String, String> THROTTLING = throttling();
 
+    /** Where a drive is. */
+    private static final Set<String> PLACES = Set.of("bus", "unit", "index");
+
     private static final Set<String> OWN =
             Set.of(
                     "if",
@@ -159,10 +162,10 @@ record DriveText(
             node.putIfAbsent("read-only", "on");
         }
         String file = node.remove("file");
-        for (String key : List.of("bus", "unit", "index")) {
-            String text = own.get(key);
-            if (text != null) {
-                own.put(key, Long.toString(LegacyTree.number(key, text)));
+        for (Map.Entry<String, String> option : own.entrySet()) {
+            String key = option.getKey();
+            if (PLACES.contains(key) || key.startsWith("throttling.")) {
+                option.setValue(Long.toString(LegacyTree.number(key, option.getValue())));
             }
         }
         try {

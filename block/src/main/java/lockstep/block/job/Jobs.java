@@ -50,19 +50,15 @@ public final class Jobs {
 
     /** blockdev-mirror. */
     public void mirror(BlockdevMirrorArguments arguments) throws BlockException {
-        String id = identifier(arguments.jobId(), arguments.device());
-        MirrorJob job = MirrorJob.prepare(this, id, arguments);
-        jobs.put(id, job);
+        MirrorJob job = MirrorJob.prepare(this, arguments);
+        jobs.put(job.id(), job);
         job.start();
     }
 
-    /** The identifier that the client chose, or else that of the drive. */
-    private String identifier(@Nullable String given, String device) throws BlockException {
+    /** The identifier of a new job: the one that the client chose, or else that of the drive. */
+    String identifier(@Nullable String given, String device) throws BlockException {
         BlockBackend drive = graph.findBackend(device);
         String id = given != null ? given : drive == null ? "" : drive.name();
-        if (given == null && id.isEmpty()) {
-            graph.lookup(device); // What does not exist is the better reason.
-        }
         if (!BlockGraph.wellFormed(id)) {
             throw new BlockException(Errno.EINVAL, "Invalid job ID '" + id + "'");
         }

@@ -105,8 +105,7 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     /** Checks what the client asked for and puts the filter in place. */
-    static MirrorJob prepare(Jobs jobs, String id, BlockdevMirrorArguments a)
-            throws BlockException {
+    static MirrorJob prepare(Jobs jobs, BlockdevMirrorArguments a) throws BlockException {
         BlockGraph graph = jobs.graph();
         BlockNode source = graph.lookup(a.device());
         BlockNode target = graph.lookup(a.target());
@@ -148,7 +147,7 @@ final class MirrorJob extends Job implements NodeUser {
         }
         Terms terms =
                 new Terms(
-                        id,
+                        jobs.identifier(a.jobId(), a.device()),
                         notNegative("speed", a.speed()),
                         !Boolean.FALSE.equals(a.autoFinalize()),
                         !Boolean.FALSE.equals(a.autoDismiss()));

@@ -11,6 +11,7 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.ChardevText;
+import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.monitor.HmpArguments;
@@ -404,7 +405,8 @@ final class InspectionCommands {
     }
 
     /** The topics that a board brings, for a process without one. */
-    static void withoutBoard(HmpTable t) {
+    static void withoutBoard(VmmProcess vmm) {
+        HmpTable t = vmm.hmp();
         for (String topic : List.of("pci", "pic", "irq", "roms")) {
             if (t.findInfo(topic) == null) {
                 t.addInfo(topic, "", "", "nothing without a board", (a, out) -> {});
@@ -417,11 +419,13 @@ final class InspectionCommands {
                     "",
                     "address spaces",
                     (a, out) ->
-                            out.append("address-space: I/O\n  ")
-                                    .append("0000000000000000-000000000000ffff")
-                                    .append(" (prio 0, i/o): io\n\naddress-space: memory\n  ")
+                            out.append("address-space: memory\n  ")
                                     .append("0000000000000000-ffffffffffffffff")
-                                    .append(" (prio 0, i/o): system\n\n"));
+                                    .append(" (prio 0, i/o): system\n")
+                                    .append(vmm.service(EmptyBoard.class).describe())
+                                    .append("\naddress-space: I/O\n  ")
+                                    .append("0000000000000000-000000000000ffff")
+                                    .append(" (prio 0, i/o): io\n\n"));
         }
     }
 

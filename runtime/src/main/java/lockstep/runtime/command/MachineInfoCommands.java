@@ -220,11 +220,12 @@ final class MachineInfoCommands implements MachineCommands {
 
     @Override
     public void pmemsave(PmemsaveArguments arguments) throws QmpException {
-        Machine machine = vmm.machine();
-        if (machine == null) {
-            throw new QmpException("there is no machine whose memory could be saved");
-        }
-        MemoryFile.write(machine, null, arguments.val(), arguments.size(), arguments.filename());
+        MemoryFile.write(
+                MemoryCommands.guest(vmm),
+                null,
+                arguments.val(),
+                arguments.size(),
+                arguments.filename());
     }
 
     @Override

@@ -2,7 +2,9 @@ package lockstep.runtime.command;
 
 import lockstep.qmp.QmpException;
 import lockstep.runtime.machine.CpuRegisters;
+import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.PhysicalMemory;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.PageTables;
 import lockstep.runtime.monitor.HmpArguments;
@@ -77,7 +79,7 @@ final class MemoryCommands {
                 "write virtual memory to a file",
                 (a, out) ->
                         MemoryFile.write(
-                                machine(),
+                                guest(vmm),
                                 tables(),
                                 a.integer("val", 0),
                                 a.integer("size", 0),
@@ -89,7 +91,7 @@ final class MemoryCommands {
                 "write physical memory to a file",
                 (a, out) ->
                         MemoryFile.write(
-                                machine(),
+                                guest(vmm),
                                 null,
                                 a.integer("val", 0),
                                 a.integer("size", 0),
@@ -120,12 +122,10 @@ final class MemoryCommands {
         return machine == null ? 0 : machine.vcpus().threads().size();
     }
 
-    private Machine machine() throws QmpException {
+    /** The memory of the machine, or of the empty board that stands for none. */
+    static PhysicalMemory guest(VmmProcess vmm) {
         Machine machine = vmm.machine();
-        if (machine == null) {
-            throw new QmpException("there is no machine whose memory could be saved");
-        }
-        return machine;
+        return machine == null ? vmm.service(EmptyBoard.class) : machine;
     }
 
     private @Nullable CpuRegisters cpuRegisters() {
@@ -199,6 +199,7 @@ final class MemoryCommands {
                 physical || machine == null || registers == null
                         ? null
                         : tables(machine, registers);
+        PhysicalMemory guest = guest(vmm);
         byte[] line = new byte[size == 1 ? 8 : 16];
         int cell = format == 'c' ? 1 : size;
         for (int shown = 0; left > 0; ) {
@@ -209,7 +210,7 @@ final class MemoryCommands {
             int length = Math.min(left, line.length);
             hexadecimal(out, address, 16);
             out.append(':');
-            if (machine == null || !read(machine, tables, address, line, length)) {
+            if (!read(guest, tables, address, line, length)) {
                 out.append(" Cannot access memory\n");
                 return;
             }
@@ -226,8 +227,12 @@ final class MemoryCommands {
 
     /** Reads bytes as a debugger; false when not all of them are there. */
     static boolean read(
-            Machine machine, @Nullable PageTables tables, long address, byte[] target, int length) {
-        AddressSpace memory = machine.memory();
+            PhysicalMemory guest,
+            @Nullable PageTables tables,
+            long address,
+            byte[] target,
+            int length) {
+        AddressSpace memory = guest.memory();
         for (int done = 0; done < length; ) {
             long at = address + done;
             int n = Math.min(length - done, PageTables.PAGE - (int) (at & PageTables.PAGE - 1));
@@ -235,7 +240,7 @@ final class MemoryCommands {
             if (physical.isEmpty() || !memory.mapped(physical.getAsLong(), n)) {
                 return false;
             }
-            machine.dma().read(physical.getAsLong(), target, done, n);
+            guest.dma().read(physical.getAsLong(), target, done, n);
             done += n;
         }
         return true;
@@ -291,15 +296,15 @@ final class MemoryCommands {
         if (stop - start > LONGEST_SUM) {
             throw new QmpException("sum takes at most " + LONGEST_SUM + " bytes at once");
         }
-        Machine machine = vmm.machine();
+        PhysicalMemory guest = guest(vmm);
         byte[] chunk = new byte[PageTables.PAGE];
         int sum = 0;
         for (long at = start; at < stop; ) {
             int n = (int) Math.min(stop - at, chunk.length - (at & chunk.length - 1));
-            if (machine == null || !machine.memory().mapped(at, n)) {
+            if (!guest.memory().mapped(at, n)) {
                 Arrays.fill(chunk, (byte) 0);
             } else {
-                machine.dma().read(at, chunk, 0, n);
+                guest.dma().read(at, chunk, 0, n);
             }
             for (int i = 0; i < n; i++) {
                 sum = (sum >> 1 | sum << 15) + (chunk[i] & 0xff) & 0xffff;
@@ -323,12 +328,12 @@ final class MemoryCommands {
 
     private void host(HmpArguments a, StringBuilder out) {
         long address = a.integer("addr", 0);
-        Machine machine = vmm.machine();
-        if (machine == null || !machine.memory().mapped(address, 1)) {
+        AddressSpace memory = guest(vmm).memory();
+        if (!memory.mapped(address, 1)) {
             out.append("No memory is mapped at address 0x%x\n".formatted(address));
             return;
         }
-        AddressSpace.RamPlace place = machine.memory().ram(address);
+        AddressSpace.RamPlace place = memory.ram(address);
         if (place == null) {
             out.append("Memory at address 0x%x is not RAM\n".formatted(address));
             return;

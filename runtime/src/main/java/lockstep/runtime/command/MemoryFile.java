@@ -2,7 +2,7 @@ package lockstep.runtime.command;
 
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.PhysicalMemory;
 import lockstep.runtime.memory.PageTables;
 
 import org.jspecify.annotations.Nullable;
@@ -31,13 +31,17 @@ final class MemoryFile {
      *     without a page, or a large range that ends where no memory is
      */
     static void write(
-            Machine machine, @Nullable PageTables tables, long address, long size, String filename)
+            PhysicalMemory guest,
+            @Nullable PageTables tables,
+            long address,
+            long size,
+            String filename)
             throws QmpException {
         boolean outside =
                 size < 0
                         || tables == null
                                 && size > LONGEST_HOLE
-                                && !machine.memory().mapped(address + size - 1, 1);
+                                && !guest.memory().mapped(address + size - 1, 1);
         try (OutputStream out = Files.newOutputStream(Path.of(filename))) {
             byte[] chunk = new byte[outside ? 0 : (int) Math.min(size, CHUNK)];
             for (long done = 0; done < size || outside; ) {
@@ -45,12 +49,12 @@ final class MemoryFile {
                 if (outside
                         || tables != null
                                 && !MemoryCommands.read(
-                                        machine, tables, address + done, chunk, length)) {
+                                        guest, tables, address + done, chunk, length)) {
                     throw new QmpException(
                             "Invalid addr 0x%016x/size %d specified".formatted(address, size));
                 }
                 if (tables == null) {
-                    machine.dma().read(address + done, chunk, 0, length);
+                    guest.dma().read(address + done, chunk, 0, length);
                 }
                 out.write(chunk, 0, length);
                 done += length;

@@ -105,7 +105,7 @@ public final class RuntimeCommands {
 
     /** Adds the topics of the human monitor that a board would bring. With {@code -machine none}. */
     public static void withoutBoard(VmmProcess vmm) {
-        InspectionCommands.withoutBoard(vmm.hmp());
+        InspectionCommands.withoutBoard(vmm);
     }
 
     /** The names of the processor models, in order. */

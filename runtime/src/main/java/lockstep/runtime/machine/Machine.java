@@ -4,7 +4,6 @@ import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
-import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -15,7 +14,7 @@ import java.util.Optional;
  * The core of a machine as its devices see it: processors, address spaces, memory, interrupt inputs.
  * Built before the devices; used under the machine lock.
  */
-public interface Machine {
+public interface Machine extends PhysicalMemory {
     /** The loop that runs under the machine lock. */
     EventLoop loop();
 
@@ -31,14 +30,8 @@ public interface Machine {
     /** The resolved machine type, such as {@code pc-i440fx-10.2}; goes into the migration stream. */
     String type();
 
-    /** Guest physical memory. */
-    AddressSpace memory();
-
     /** I/O ports, 0 to 0xffff. */
     AddressSpace ports();
-
-    /** Memory as bus masters see it. */
-    GuestMemory dma();
 
     /** The bytes of guest RAM, as of {@code -m}. */
     long ramSize();

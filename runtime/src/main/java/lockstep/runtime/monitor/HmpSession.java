@@ -19,7 +19,12 @@ import java.util.function.Consumer;
 final class HmpSession implements ChardevFrontend {
     private static final Set<String> QUIT = Set.of("quit", "q");
     private static final int CHUNK = 256;
+
+    /** Output that nobody has read, from which on lines wait, unless one of them ends the process. */
     private static final long BUSY_OUTPUT = 1 << 20;
+
+    /** How many bytes behind a line that waits are looked at. */
+    private static final int AHEAD = 1 << 16;
 
     private final EventLoop loop;
     private final HmpInterpreter interpreter;
@@ -36,6 +41,9 @@ final class HmpSession implements ChardevFrontend {
     private boolean busy;
 
     private ByteBuffer ahead = ByteBuffer.allocate(0);
+
+    /** Among what is ahead is a line that ends the process. */
+    private boolean leaving;
 
     /** With line editing, or for a program that wants plain lines. */
     HmpSession(EventLoop loop, HmpInterpreter interpreter, Chardev device, boolean editing)
@@ -63,6 +71,7 @@ final class HmpSession implements ChardevFrontend {
         plain.setLength(0);
         ahead = ByteBuffer.allocate(0);
         draining = false;
+        leaving = false;
         editor.restart();
     }
 
@@ -89,19 +98,25 @@ final class HmpSession implements ChardevFrontend {
 
     @Override
     public int canReceive() {
-        return draining || busy ? 0 : CHUNK;
+        return busy || ahead.remaining() > AHEAD ? 0 : CHUNK;
+    }
+
+    /** Whether the next line has to wait: for one before it, or for a reader of what was printed. */
+    private boolean mustWait() {
+        return busy || draining && !leaving;
     }
 
     @Override
     public void receive(ByteBuffer data) {
-        byte[] copy = new byte[data.remaining()];
-        data.get(copy);
-        ahead = ByteBuffer.wrap(copy);
+        ByteBuffer all = ByteBuffer.allocate(ahead.remaining() + data.remaining());
+        ahead = all.put(ahead).put(data).flip();
+        String text = StandardCharsets.ISO_8859_1.decode(ahead.duplicate()).toString();
+        leaving = text.lines().anyMatch(line -> QUIT.contains(line.strip()));
         take();
     }
 
     private void take() {
-        while (ahead.hasRemaining() && !busy) {
+        while (ahead.hasRemaining() && !mustWait()) {
             int b = ahead.get() & 0xff;
             if (editing) {
                 editor.key(b);
@@ -216,6 +231,7 @@ final class HmpSession implements ChardevFrontend {
             chardev.whenDrained(
                     () -> {
                         draining = false;
+                        take();
                         chardev.acceptInput();
                     });
         }

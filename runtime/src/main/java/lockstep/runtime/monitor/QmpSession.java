@@ -46,11 +46,14 @@ final class QmpSession implements ChardevFrontend {
     /** From when on a command takes long. */
     private static final long LONG = TimeUnit.SECONDS.toNanos(1);
 
-    /** Output a client has not read, from which on none of its commands is taken up. */
+    /** Output a client has not read, from which on its commands wait, unless one of them ends the process. */
     private static final long BUSY_OUTPUT = 1 << 20;
 
-    /** Output a client has not read, from which on it gets no more events. */
+    /** Output a client has not read, from which on it gets no more of it. */
     private static final long FULL_OUTPUT = 16 << 20;
+
+    /** How many commands of a client that reads nothing are looked at for one that ends the process. */
+    private static final int AHEAD = 1024;
 
     /**
      * What a client sent.
@@ -173,8 +176,8 @@ final class QmpSession implements ChardevFrontend {
      */
     private boolean mustWait(boolean more) {
         synchronized (guard) {
-            boolean full = exclusive || (oob ? queue.size() >= OOB_QUEUE : !queue.isEmpty());
-            boolean wait = full || draining;
+            int most = draining ? AHEAD : oob ? OOB_QUEUE : 1;
+            boolean wait = exclusive || queue.size() >= most;
             stalled |= wait && more;
             return wait;
         }
@@ -218,7 +221,7 @@ final class QmpSession implements ChardevFrontend {
         int sender;
         synchronized (guard) {
             sender = client;
-            if (value == null || !oob || !CommandTable.isOob(value)) {
+            if (value == null || !oob || draining || !CommandTable.isOob(value)) {
                 boolean quits = negotiated && isQuit(value);
                 queue.add(new Request(sender, message, 0, quits));
                 main.execute(this::runNext);
@@ -272,6 +275,9 @@ final class QmpSession implements ChardevFrontend {
         synchronized (guard) {
             if (running) {
                 return; // One that tries later goes first, and then calls again.
+            }
+            if (draining && queue.stream().noneMatch(Request::quits)) {
+                return; // Once the client has read what there is, drained() calls again.
             }
             request = queue.poll();
             if (request == null) {
@@ -375,7 +381,7 @@ final class QmpSession implements ChardevFrontend {
 
     /** Sends a reply unless the one who asked has left. Under the guard. */
     private void reply(int sender, @Nullable JsonObject reply) {
-        if (reply != null && sender == client) {
+        if (reply != null && sender == client && chardev.pending() < FULL_OUTPUT) {
             write(reply);
         }
     }
@@ -400,6 +406,7 @@ final class QmpSession implements ChardevFrontend {
         synchronized (guard) {
             draining = false;
         }
+        main.execute(this::runNext);
         advance();
     }
 
