@@ -89,7 +89,7 @@ public final class Main {
         (layer == null ? ServiceLoader.load(Room.class) : ServiceLoader.load(layer, Room.class))
                 .forEach(rooms::add);
         rooms.sort(Comparator.comparingInt(Room::order));
-        rooms.forEach(room -> room.install(vmm));
+        rooms.forEach(room -> room.install(vmm, vmm));
         own.registerLaunch(vmm);
         vmm.lock().acquire();
         try {

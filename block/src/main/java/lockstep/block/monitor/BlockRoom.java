@@ -1,5 +1,7 @@
 package lockstep.block.monitor;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.BlockCommands;
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockErrorAction;
@@ -65,7 +67,7 @@ public final class BlockRoom implements Room {
     }
 
     @Override
-    public void install(Vmm vmm) {
+    public void install(Registration offer, Vmm vmm) {
         BlockManager manager =
                 new BlockManager(
                         new Host(vmm),
@@ -78,20 +80,20 @@ public final class BlockRoom implements Room {
         vmm.publish(DiskHandover.class, new Handover(manager.graph()));
         manager.graph().setObserver(new YankObserver(vmm));
         BlockQmp qmp = new BlockQmp(manager);
-        BlockCoreCommands.register(vmm.commands(), qmp);
-        BlockExportCommands.register(vmm.commands(), qmp);
-        BlockCommands.register(vmm.commands(), new MediaQmp(manager, manager.media()));
+        BlockCoreCommands.register(offer.commands(), qmp);
+        BlockExportCommands.register(offer.commands(), qmp);
+        BlockCommands.register(offer.commands(), new MediaQmp(manager, manager.media()));
         Jobs jobs = new Jobs(manager.graph(), vmm::emit);
         JobQmp jobCommands = new JobQmp(jobs);
-        JobCommands.register(vmm.commands(), jobCommands);
-        BlockJobCommands.register(vmm.commands(), jobCommands);
-        TransactionCommands.register(vmm.commands(), jobCommands);
+        JobCommands.register(offer.commands(), jobCommands);
+        BlockJobCommands.register(offer.commands(), jobCommands);
+        TransactionCommands.register(offer.commands(), jobCommands);
         new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
-        vmm.objectType(
+        offer.objectType(
                 ThrottleGroupObject.TYPE,
                 ObjectOptions.ThrottleGroup.class,
                 (options, process) -> ThrottleGroupObject.create(options, manager.throttles()));
-        options(vmm, manager);
+        options(offer, vmm, manager);
         vmm.run()
                 .addListener(
                         RunListener.BLOCK,
@@ -103,7 +105,7 @@ public final class BlockRoom implements Room {
                             }
                         });
         vmm.run().addStartCheck(vmm.service(DiskHandover.class)::activateAll);
-        vmm.onExit(new BlockEnding(manager, jobs, vmm::report));
+        offer.onExit(new BlockEnding(manager, jobs, vmm::report));
     }
 
     private record Handover(BlockGraph graph) implements DiskHandover {
@@ -323,15 +325,15 @@ public final class BlockRoom implements Room {
         };
     }
 
-    private static void options(Vmm vmm, BlockManager manager) {
-        vmm.option(
+    private static void options(Registration offer, Vmm vmm, BlockManager manager) {
+        offer.option(
                 option(
                         List.of("blockdev"),
                         StartPhase.BLOCK,
                         "-blockdev [driver=]driver[,node-name=N][,...]\n"
                                 + "                configure a block backend\n",
                         text -> manager.addNode(blockdev(text))));
-        vmm.option(
+        offer.option(
                 option(
                         List.of("drive"),
                         StartPhase.BLOCK,
@@ -340,7 +342,7 @@ public final class BlockRoom implements Room {
                                 + "       [,werror=ignore|stop|report|enospc][,id=name]...\n"
                                 + "                use 'file' as a drive image\n",
                         text -> manager.addDrive(text, Map.of(), "ide")));
-        vmm.option(
+        offer.option(
                 new OptionHandler() {
                     @Override
                     public List<String> names() {
@@ -371,7 +373,7 @@ public final class BlockRoom implements Room {
         String[] disks = {"hda", "hdb", "hdc", "hdd"};
         for (int i = 0; i < disks.length; i++) {
             String index = Integer.toString(i);
-            vmm.option(
+            offer.option(
                     option(
                             List.of(disks[i]),
                             StartPhase.BLOCK,
@@ -386,7 +388,7 @@ public final class BlockRoom implements Room {
                                             Map.of("index", index, "media", "disk", "file", text),
                                             "ide")));
         }
-        vmm.option(
+        offer.option(
                 option(
                         List.of("cdrom"),
                         StartPhase.BLOCK,
@@ -399,7 +401,7 @@ public final class BlockRoom implements Room {
         String[] floppies = {"fda", "fdb"};
         for (int i = 0; i < floppies.length; i++) {
             String index = Integer.toString(i);
-            vmm.option(
+            offer.option(
                     option(
                             List.of(floppies[i]),
                             StartPhase.BLOCK,
@@ -412,7 +414,7 @@ public final class BlockRoom implements Room {
                                     manager.addDrive(
                                             "", Map.of("index", index, "file", text), "floppy")));
         }
-        vmm.option(new UnclaimedDrives(vmm, manager));
+        offer.option(new UnclaimedDrives(vmm, manager));
     }
 
     private static BlockdevOptions blockdev(String text) throws QmpException {

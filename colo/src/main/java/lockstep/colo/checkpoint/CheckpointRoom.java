@@ -1,5 +1,7 @@
 package lockstep.colo.checkpoint;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.ColoCommands;
 import lockstep.runtime.migration.ColoHandler;
 import lockstep.runtime.spi.Room;
@@ -16,11 +18,11 @@ public final class CheckpointRoom implements Room {
     }
 
     @Override
-    public void install(Vmm vmm) {
+    public void install(Registration offer, Vmm vmm) {
         ColoSession session = new ColoSession(new VmmNeighbours(vmm));
         vmm.publish(ColoHandler.class, session);
         vmm.publish(ColoSession.class, session);
-        ColoCommands.register(vmm.commands(), session);
+        ColoCommands.register(offer.commands(), session);
         vmm.hmp()
                 .add(
                         "x_colo_lost_heartbeat",

@@ -1,5 +1,7 @@
 package lockstep.colo.compare;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.ColoCompareProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
@@ -19,10 +21,10 @@ public final class CompareObjects {
     private CompareObjects() {}
 
     /** Called once, by the room. */
-    public static void install(Vmm vmm) {
+    public static void install(Registration offer, Vmm vmm) {
         Comparisons comparisons = new Comparisons();
         vmm.publish(PacketComparison.class, comparisons);
-        vmm.objectType(
+        offer.objectType(
                 ColoCompare.TYPE,
                 ObjectOptions.ColoCompare.class,
                 (o, v) -> create(o.id(), o.data(), comparisons, v));

@@ -1,5 +1,7 @@
 package lockstep.colo.rewriter;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.FilterRewriterProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.colo.packet.Ipv4Packet;
@@ -48,9 +50,9 @@ public final class RewriterFilter extends NetFilter {
     }
 
     /** Offers filter-rewriter to {@code -object} and object-add. */
-    public static void install(Vmm vmm) {
+    public static void install(Registration offer, Vmm vmm) {
         Network network = vmm.service(Network.class);
-        vmm.objectType(
+        offer.objectType(
                 TYPE,
                 ObjectOptions.FilterRewriter.class,
                 (o, v) -> create(o.id(), o.data(), network));

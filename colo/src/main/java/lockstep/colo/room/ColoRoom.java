@@ -1,5 +1,7 @@
 package lockstep.colo.room;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.colo.compare.CompareObjects;
 import lockstep.colo.rewriter.RewriterFilter;
 import lockstep.runtime.spi.Room;
@@ -16,8 +18,8 @@ public final class ColoRoom implements Room {
     }
 
     @Override
-    public void install(Vmm vmm) {
-        CompareObjects.install(vmm);
-        RewriterFilter.install(vmm);
+    public void install(Registration offer, Vmm vmm) {
+        CompareObjects.install(offer, vmm);
+        RewriterFilter.install(offer, vmm);
     }
 }

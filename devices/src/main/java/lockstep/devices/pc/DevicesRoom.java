@@ -1,5 +1,7 @@
 package lockstep.devices.pc;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 
@@ -9,11 +11,11 @@ public final class DevicesRoom implements Room {
     private static final int ORDER = 30;
 
     @Override
-    public void install(Vmm vmm) {
+    public void install(Registration offer, Vmm vmm) {
         for (PcVersion version : PcVersion.all()) {
-            vmm.machineType(new PcType(version));
+            offer.machineType(new PcType(version));
         }
-        PluggableDevices.install(vmm);
+        PluggableDevices.install(offer, vmm);
     }
 
     @Override

@@ -1,5 +1,7 @@
 package lockstep.devices.pc;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.PciCommands;
 import lockstep.api.UiCommands;
 import lockstep.devices.debugcon.DebugConsole;
@@ -34,13 +36,13 @@ public final class PluggableDevices {
     private PluggableDevices() {}
 
     /** Registers every driver. From the room's installation. */
-    public static void install(Vmm vmm) {
-        TYPES.forEach(vmm::deviceType);
+    public static void install(Registration offer, Vmm vmm) {
+        TYPES.forEach(offer::deviceType);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
         BoardCommands commands = new BoardCommands(vmm, usb);
-        PciCommands.register(vmm.commands(), commands);
-        UiCommands.register(vmm.commands(), commands);
+        PciCommands.register(offer.commands(), commands);
+        UiCommands.register(offer.commands(), commands);
         vmm.hmp()
                 .addInfo(
                         "usb",

@@ -1,5 +1,7 @@
 package lockstep.net.room;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.FilterBufferProperties;
 import lockstep.api.FilterDumpProperties;
 import lockstep.api.FilterMirrorProperties;
@@ -40,7 +42,7 @@ public final class NetRoom implements Room {
     }
 
     @Override
-    public void install(Vmm vmm) {
+    public void install(Registration offer, Vmm vmm) {
         Network network = new Network(() -> running, vmm::warn);
         network.onFilterGone(f -> vmm.objects().removeObject(f.id()));
         Netdevs netdevs = new Netdevs(vmm, network);
@@ -50,21 +52,21 @@ public final class NetRoom implements Room {
         vmm.publish(Nics.class, services);
         vmm.publish(NetFilters.class, services);
         vmm.publish(NetworkAnnouncer.class, services);
-        vmm.option(new NetdevOption(netdevs));
-        vmm.option(new NetOption(network));
-        NetCommands.register(vmm.commands(), monitor);
+        offer.option(new NetdevOption(netdevs));
+        offer.option(new NetOption(network));
+        NetCommands.register(offer.commands(), monitor);
         monitor.register(vmm.hmp());
-        filters(vmm, network);
+        filters(offer, vmm, network);
         vmm.run()
                 .addListener(
                         (now, state) -> {
                             running = now;
                             network.runningChanged(now);
                         });
-        vmm.onExit(network::closeAll);
+        offer.onExit(network::closeAll);
     }
 
-    private static void filters(Vmm vmm, Network network) {
+    private static void filters(Registration offer, Vmm vmm, Network network) {
         ChardevLookup chardevs =
                 new ChardevLookup() {
                     @Override
@@ -77,23 +79,23 @@ public final class NetRoom implements Room {
                         return vmm.mainLoop();
                     }
                 };
-        vmm.objectType(
+        offer.objectType(
                 MirrorFilter.TYPE,
                 ObjectOptions.FilterMirror.class,
                 (o, v) -> mirror(o.id(), o.data(), network, chardevs));
-        vmm.objectType(
+        offer.objectType(
                 RedirectorFilter.TYPE,
                 ObjectOptions.FilterRedirector.class,
                 (o, v) -> redirector(o.id(), o.data(), network, chardevs));
-        vmm.objectType(
+        offer.objectType(
                 BufferFilter.TYPE,
                 ObjectOptions.FilterBuffer.class,
                 (o, v) -> buffer(o.id(), o.data(), network, v));
-        vmm.objectType(
+        offer.objectType(
                 DumpFilter.TYPE,
                 ObjectOptions.FilterDump.class,
                 (o, v) -> dump(o.id(), o.data(), network, v));
-        vmm.objectType(
+        offer.objectType(
                 ReplayFilter.TYPE,
                 ObjectOptions.FilterReplay.class,
                 (o, v) -> replay(o.id(), o.data(), network));

@@ -1,5 +1,7 @@
 package lockstep.runtime.kvm;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 
@@ -9,8 +11,8 @@ public final class KvmRoom implements Room {
     public KvmRoom() {}
 
     @Override
-    public void install(Vmm vmm) {
-        vmm.acceleratorType(new KvmType());
+    public void install(Registration offer, Vmm vmm) {
+        offer.acceleratorType(new KvmType());
     }
 
     @Override

@@ -1,5 +1,7 @@
 package lockstep.runtime.migration;
 
+import lockstep.runtime.spi.Registration;
+
 import lockstep.api.MigrationCommands;
 import lockstep.api.RunState;
 import lockstep.runtime.spi.IncomingMigration;
@@ -19,7 +21,7 @@ public final class MigrationRoom implements Room {
     }
 
     @Override
-    public void install(Vmm vmm) {
+    public void install(Registration offer, Vmm vmm) {
         MigrationSettings settings = new MigrationSettings();
         GlobalState globalState =
                 new GlobalState(
@@ -36,7 +38,7 @@ public final class MigrationRoom implements Room {
                         () -> vmm.find(ColoHandler.class).orElse(null));
         vmm.publish(MigrationService.class, service);
         vmm.publish(IncomingMigration.class, service);
-        MigrationCommands.register(vmm.commands(), service);
+        MigrationCommands.register(offer.commands(), service);
         new MigrationMonitor(service).register(vmm.hmp());
     }
 }

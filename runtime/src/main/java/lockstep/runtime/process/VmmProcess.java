@@ -32,6 +32,7 @@ import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.trace.InternalFailure;
 import lockstep.runtime.vmstate.StateRegistry;
@@ -49,7 +50,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /** One virtual machine process: the context, and the parts that are the runtime's own. */
-public final class VmmProcess implements Vmm, ChardevHost {
+public final class VmmProcess implements Vmm, Registration, ChardevHost {
     private final String program;
     private final MachineLock lock = new MachineLock();
     private final VmClocks clocks = new VmClocks();

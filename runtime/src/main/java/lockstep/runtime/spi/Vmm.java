@@ -18,13 +18,10 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
-/** The context of one virtual machine process: what every room can reach. */
+/** The services that run in one virtual machine process, for every room. Under the machine lock unless they say otherwise. */
 public interface Vmm extends Host {
     /** The character devices. */
     Chardevs chardevs();
-
-    /** The QMP commands; rooms register theirs from {@code Room.install}. */
-    CommandTable commands();
 
     /** Sends an event to the QMP clients, at once. Any thread. */
     void emit(QmpEvent event);
@@ -44,24 +41,8 @@ public interface Vmm extends Host {
     /** The board, or null with {@code -machine none} and before {@code StartPhase.MACHINE}. */
     @Nullable Machine machine();
 
-    /** Offers a type of {@code -object} and object-add. From {@code Room.install}. */
-    <O extends ObjectOptions> void objectType(
-            QomType<?> type, Class<O> options, ObjectFactory<O> factory);
-
-    /** Offers a device driver to {@code -device} and device_add. From {@code Room.install}. */
-    void deviceType(DeviceType<?> type);
-
-    /** Offers an accelerator. From {@code Room.install}. */
-    void acceleratorType(AcceleratorType type);
-
     /** The accelerators that rooms offer, in order. */
     List<AcceleratorType> acceleratorTypes();
-
-    /** Offers a board. From {@code Room.install}. */
-    void machineType(MachineType type);
-
-    /** Offers a command-line option. From {@code Room.install}. */
-    void option(OptionHandler handler);
 
     /** The guest's name of {@code -name}, or null. */
     @Nullable String name();
@@ -74,9 +55,6 @@ public interface Vmm extends Host {
 
     /** What can be cut off by yank, of this process. */
     YankRegistry yank();
-
-    /** Gives a room a part in the end of the process, before those that were registered earlier. */
-    void onExit(Ending ending);
 
     /**
      * Ends the process with this status, as after an error that leaves nothing to go on with: the main loop ends, and
