@@ -1,13 +1,10 @@
 package lockstep.runtime.chardev;
 
-import static lockstep.linux.abi.LinuxAbi.SHUT_RDWR;
-
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.LinuxException;
-import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
@@ -17,9 +14,8 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /**
  * A stream socket, TCP or unix, that listens for one peer at a time or connects to one. Behaviour as QEMU
@@ -30,7 +26,6 @@ import java.util.concurrent.locks.ReentrantLock;
  * while the front end is called.
  */
 final class SocketChardev extends Backend {
-    private static final int BACKLOG = 1;
     private static final int INPUT_BYTES = 16 * 1024;
     private static final long MILLISECOND = 1_000_000;
 
@@ -40,27 +35,19 @@ final class SocketChardev extends Backend {
     private final ChardevHost host;
     private final ChardevConfig.Socket config;
     private final Address address;
-
-    /** The address as users see it: of a descriptor that was handed over, that of its socket. */
-    private final Address named;
-
+    private final SocketTitle title;
     private final boolean telnetText;
     private final TelnetFilter telnet = new TelnetFilter();
     private final byte[] input = new byte[INPUT_BYTES];
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final SendQueue queue = new SendQueue(Sockets::send);
+    private final @Nullable SocketListener listener;
     private final @Nullable SocketDialer dialer;
-    private @Nullable Fd listener;
-    private EventLoop.@Nullable Watch listenWatch;
-    private @Nullable Fd connection;
-    private EventLoop.@Nullable Watch watch;
-    private volatile boolean connected;
-    private final List<Fd> received = new ArrayList<>();
-    private boolean carriesDescriptors;
-    private boolean reading;
-    private boolean ended;
-    private boolean failed;
+
+    /** A connection that was handed over, until {@link #start}. */
+    private @Nullable Fd given;
+
+    private volatile @Nullable SocketConnection connection;
     private boolean closed;
     private EventLoop serving;
     private String filename;
@@ -73,22 +60,24 @@ final class SocketChardev extends Backend {
         this.serving = host.mainLoop();
         check(config);
         telnetText = config.telnet() || config.tn3270();
-        if (config.address() instanceof Address.Descriptor d) {
-            address = d;
-            adopt(d);
-        } else if (config.server()) {
-            Fd fd = SocketConnector.listen(config.address(), BACKLOG);
-            listener = fd;
-            address = bound(config.address(), fd);
+        Fd fd =
+                config.address() instanceof Address.Descriptor d
+                        ? adopted(d)
+                        : config.server() ? SocketListener.open(config.address()) : null;
+        Address named = fd == null ? config.address() : SocketTitle.of(config.address(), fd);
+        address = config.address() instanceof Address.Descriptor d ? d : named;
+        title = new SocketTitle(config, named);
+        filename = title.disconnected();
+        if (fd != null && config.server()) {
+            listener = new SocketListener(fd, address, this::acceptOne);
         } else {
-            address = config.address();
+            listener = null;
+            given = fd;
         }
-        named = address instanceof Address.Descriptor d ? nameOf(d) : address;
         dialer =
                 reconnectMs() > 0
                         ? new SocketDialer(id, address, reconnectMs(), host, this::established)
                         : null;
-        filename = disconnectedName();
     }
 
     private static void check(ChardevConfig.Socket c) throws ChardevException {
@@ -107,7 +96,7 @@ final class SocketChardev extends Backend {
         }
     }
 
-    private void adopt(Address.Descriptor descriptor) throws ChardevException {
+    private Fd adopted(Address.Descriptor descriptor) throws ChardevException {
         String text = descriptor.name();
         Integer number = host.takeDescriptor(text);
         if (number == null) {
@@ -130,66 +119,25 @@ final class SocketChardev extends Backend {
             fd.close();
             throw new ChardevException(e.getMessage());
         }
-        if (config.server()) {
-            listener = fd;
-        } else {
-            connection = fd;
-        }
-    }
-
-    private Address nameOf(Address.Descriptor descriptor) {
-        Fd fd = listener != null ? listener : connection;
-        try {
-            if (fd != null) {
-                SocketName name = Sockets.localName(fd.number());
-                if (name instanceof SocketName.Unix u) {
-                    return new Address.Unix(u.path(), false, true);
-                }
-                return bound(new Address.Inet("", "", null, null), fd);
-            }
-        } catch (IOException e) {
-            // Its number serves as well.
-        }
-        return descriptor;
-    }
-
-    private static Address bound(Address wanted, Fd fd) {
-        try {
-            if (wanted instanceof Address.Inet i
-                    && Sockets.localName(fd.number()) instanceof SocketName.Inet real) {
-                String host = SocketNames.text(new SocketName.Inet(real.address()));
-                int colon = host.lastIndexOf(':');
-                return new Address.Inet(
-                        host.substring(0, colon).replace("[", "").replace("]", ""),
-                        host.substring(colon + 1),
-                        i.ipv4(),
-                        i.ipv6());
-            }
-        } catch (IOException e) {
-            // The name as given serves as well.
-        }
-        return wanted;
+        return fd;
     }
 
     /**
      * Begins to serve. With {@code wait=on} this blocks until a peer is there; {@code waiting} is told
      * first what is waited for.
      */
-    void start(java.util.function.Consumer<String> waiting) throws ChardevException {
-        Fd server = listener;
-        if (server != null) {
+    void start(Consumer<String> waiting) throws ChardevException {
+        Fd fd = given;
+        if (listener != null) {
             if (Boolean.TRUE.equals(config.waits())) {
                 waiting.accept("info: QEMU waiting for connection on: " + filename);
-                established(SocketConnector.accept(server, host::ending));
+                established(listener.await(host::ending));
             } else {
-                listenAgain();
+                listenAgain(listener);
             }
-            return;
-        }
-        Fd given = connection;
-        if (given != null) {
-            connection = null;
-            established(given);
+        } else if (fd != null) {
+            given = null;
+            established(fd);
         } else if (dialer != null) {
             mainLoop.execute(dialer::dial);
         } else {
@@ -200,46 +148,6 @@ final class SocketChardev extends Backend {
     private long reconnectMs() {
         Long ms = config.reconnectMs();
         return ms == null ? 0 : ms;
-    }
-
-    private String protocol() {
-        return config.tn3270() ? "tn3270" : config.telnet() ? "telnet" : "tcp";
-    }
-
-    private String plainName() {
-        String tail = config.server() ? ",server=on" : "";
-        return switch (named) {
-            case Address.Inet i ->
-                    protocol()
-                            + ":"
-                            + (i.host().indexOf(':') >= 0 ? "[" + i.host() + "]" : i.host())
-                            + ":"
-                            + i.port()
-                            + tail;
-            case Address.Unix u -> "unix:" + u.path() + tail;
-            case Address.Descriptor d -> "fd:" + d.name() + tail;
-        };
-    }
-
-    private String disconnectedName() {
-        return "disconnected:" + plainName();
-    }
-
-    private String connectedName(Fd fd) {
-        try {
-            if (Sockets.localName(fd.number()) instanceof SocketName.Inet local
-                    && Sockets.peerName(fd.number()) instanceof SocketName.Inet peer) {
-                return protocol()
-                        + ":"
-                        + SocketNames.text(local)
-                        + (config.server() ? ",server=on" : "")
-                        + " <-> "
-                        + SocketNames.text(peer);
-            }
-        } catch (IOException e) {
-            // The peer is gone already; the next event tells.
-        }
-        return plainName();
     }
 
     @Override
@@ -269,12 +177,13 @@ final class SocketChardev extends Backend {
 
     @Override
     boolean connected() {
-        return connected;
+        return connection != null;
     }
 
     @Override
     long pending() {
-        return queue.bytes();
+        SocketConnection c = connection;
+        return c == null ? 0 : c.pending();
     }
 
     /** Moves everything that is watched to another loop. */
@@ -287,23 +196,19 @@ final class SocketChardev extends Backend {
             }
             boolean moved = serving != loop;
             serving = loop;
-            if (moved && listenWatch != null) {
-                listenWatch.close();
-                listenWatch = null;
-                watchListener();
+            if (moved && listener != null) {
+                listener.move(loop);
             }
             if (dialer != null) {
                 dialer.move(loop);
             }
-            Fd fd = connection;
-            if (fd != null) {
-                if (moved && watch != null) {
-                    watch.close();
-                    watch = null;
+            SocketConnection c = connection;
+            if (c != null) {
+                if (moved) {
+                    c.watch(loop, events -> ready(c, events));
                 }
-                // Without a front end nothing is read; the watch still reports a hang-up.
-                reading = frontendOpen();
-                watchConnection(fd);
+                // Without a front end nothing is read.
+                c.reading(frontendOpen());
             }
         } finally {
             lock.unlock();
@@ -314,60 +219,39 @@ final class SocketChardev extends Backend {
     void resumeInput() {
         lock.lock();
         try {
-            if (!reading && !ended) {
-                reading = true;
-                interest();
+            SocketConnection c = connection;
+            if (c != null) {
+                c.reading(true);
             }
         } finally {
             lock.unlock();
         }
     }
 
-    private void interest() {
-        EventLoop.Watch w = watch;
-        if (w != null) {
-            w.interest((reading ? EventLoop.READ : 0) | (queue.isEmpty() ? 0 : EventLoop.WRITE));
-        }
-    }
-
-    private void watchConnection(Fd fd) {
-        if (watch == null) {
-            watch = serving.watch(fd.number(), 0, events -> ready(fd, events));
-        }
-        interest();
-    }
-
-    private void watchListener() {
-        Fd fd = listener;
-        if (fd != null && !closed) {
-            listenWatch = serving.watch(fd.number(), EventLoop.READ, events -> acceptOne(fd));
-        }
-    }
-
-    private void listenAgain() {
+    private void listenAgain(SocketListener server) {
         lock.lock();
         try {
-            if (listenWatch == null) {
-                watchListener();
+            if (!closed) {
+                server.watch(serving);
             }
         } finally {
             lock.unlock();
         }
     }
 
-    private void acceptOne(Fd server) {
-        int fd;
+    private void acceptOne() {
+        Fd fd;
         lock.lock();
         try {
-            if (closed || connection != null || server.isClosed()) {
+            if (closed || connection != null || listener == null) {
                 return;
             }
-            fd = Sockets.accept(server);
+            fd = listener.accept();
         } finally {
             lock.unlock();
         }
-        if (fd >= 0) {
-            established(new Fd(fd));
+        if (fd != null) {
+            established(fd);
         }
     }
 
@@ -378,24 +262,19 @@ final class SocketChardev extends Backend {
                 fd.close();
                 return;
             }
-            if (listenWatch != null) {
-                // One client at a time: the next one stays in the kernel's backlog.
-                listenWatch.close();
-                listenWatch = null;
+            if (listener != null) {
+                listener.pause();
             }
             Sockets.noDelay(fd, true);
-            connection = fd;
-            ended = false;
-            failed = false;
-            filename = connectedName(fd);
-            carriesDescriptors = !isInet(fd);
-            connected = true;
-            reading = frontendOpen();
-            watchConnection(fd);
+            SocketConnection c = new SocketConnection(fd);
+            connection = c;
+            filename = title.connected(fd);
+            c.watch(serving, events -> ready(c, events));
+            c.reading(frontendOpen());
             if (telnetText) {
                 byte[] greeting =
                         config.tn3270() ? TelnetFilter.GREETING_3270 : TelnetFilter.GREETING;
-                push(fd, ByteBuffer.wrap(greeting));
+                push(c, ByteBuffer.wrap(greeting));
             }
         } finally {
             lock.unlock();
@@ -408,31 +287,30 @@ final class SocketChardev extends Backend {
         }
     }
 
-    private void ready(Fd fd, int events) {
+    private void ready(SocketConnection c, int events) {
         if ((events & EventLoop.WRITE) != 0) {
-            flush(fd);
+            flush(c);
         }
         if ((events & EventLoop.READ) != 0) {
-            readable(fd);
+            readable(c);
         } else if ((events & EventLoop.ERROR) != 0) {
-            disconnect(fd);
+            disconnect(c);
         }
     }
 
-    private void readable(Fd fd) {
+    private void readable(SocketConnection c) {
         int room = room();
         if (room == 0) {
-            pauseInput(fd);
+            pauseInput(c);
             return;
         }
         int n;
         lock.lock();
         try {
-            if (connection != fd || fd.isClosed()) {
+            if (connection != c) {
                 return;
             }
-            int length = Math.min(room, input.length);
-            n = carriesDescriptors ? receive(fd, length) : read(fd, length);
+            n = c.read(input, Math.min(room, input.length));
             if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
                 return;
             }
@@ -440,11 +318,11 @@ final class SocketChardev extends Backend {
             lock.unlock();
         }
         if (n == 0) {
-            end(fd);
+            end(c);
             return;
         }
         if (n < 0) {
-            disconnect(fd);
+            disconnect(c);
             return;
         }
         int length = telnetText ? telnet.strip(input, n) : n;
@@ -455,36 +333,35 @@ final class SocketChardev extends Backend {
     }
 
     /** The peer ended its own sending: what it asked for and what is queued still goes out. */
-    private void end(Fd fd) {
+    private void end(SocketConnection c) {
         boolean wait = working();
         boolean send;
         lock.lock();
         try {
-            send = !wait && connection == fd && !queue.isEmpty();
-            ended = send;
-            if (wait || send) {
-                reading = false;
-                interest();
+            send = !wait && connection == c && c.pending() > 0;
+            if (send) {
+                c.lastWords();
+            } else if (wait) {
+                c.reading(false);
             }
         } finally {
             lock.unlock();
         }
         if (send) {
-            linger(fd);
+            linger(c);
         } else if (!wait) {
-            disconnect(fd);
+            disconnect(c);
         }
     }
 
     /** Leaves the rest unread; a front end that has room again says so. */
-    private void pauseInput(Fd fd) {
+    private void pauseInput(SocketConnection c) {
         lock.lock();
         try {
-            if (connection != fd) {
+            if (connection != c) {
                 return;
             }
-            reading = false;
-            interest();
+            c.reading(false);
         } finally {
             lock.unlock();
         }
@@ -493,8 +370,8 @@ final class SocketChardev extends Backend {
         }
     }
 
-    private void linger(Fd fd) {
-        Timer t = serving.timer(ClockType.REALTIME, () -> disconnect(fd));
+    private void linger(SocketConnection c) {
+        Timer t = serving.timer(ClockType.REALTIME, () -> disconnect(c));
         t.arm(serving.clocks().now(ClockType.REALTIME) + LINGER_MS * MILLISECOND);
     }
 
@@ -502,12 +379,11 @@ final class SocketChardev extends Backend {
     void send(ByteBuffer data) throws IOException {
         lock.lock();
         try {
-            Fd fd = connection;
-            if (fd == null || failed) {
+            SocketConnection c = connection;
+            if (c == null || c.failed()) {
                 throw new ChardevException("chardev '" + id + "' has no peer");
             }
-            push(fd, data);
-            if (failed) {
+            if (!push(c, data)) {
                 throw new ChardevException("the peer of chardev '" + id + "' is gone");
             }
         } finally {
@@ -516,49 +392,46 @@ final class SocketChardev extends Backend {
     }
 
     /** Sends or queues. Under the lock. */
-    private void push(Fd fd, ByteBuffer data) {
-        if (!queue.push(fd, data)) {
-            fail(fd);
-        } else if (!queue.isEmpty()) {
-            interest();
+    private boolean push(SocketConnection c, ByteBuffer data) {
+        boolean sent = c.push(data);
+        if (!sent) {
+            gone(c);
         }
+        return sent;
     }
 
-    private void fail(Fd fd) {
-        failed = true;
-        queue.clear();
-        // The front end is told from the loop, never from inside its own write.
-        serving.execute(() -> disconnect(fd));
+    /** The front end is told from the loop, never from inside its own write. */
+    private void gone(SocketConnection c) {
+        serving.execute(() -> disconnect(c));
     }
 
-    private void flush(Fd fd) {
+    private void flush(SocketConnection c) {
         boolean finished;
         lock.lock();
         try {
-            if (connection != fd || failed) {
+            if (connection != c || c.failed()) {
                 return;
             }
-            if (!queue.flush(fd)) {
-                fail(fd);
+            if (!c.flush()) {
+                gone(c);
             }
-            interest();
-            finished = ended && queue.isEmpty();
+            finished = c.finished();
         } finally {
             lock.unlock();
         }
-        if (queue.bytes() == 0) {
+        if (c.pending() == 0) {
             drained();
         }
         if (finished) {
-            disconnect(fd);
+            disconnect(c);
         }
     }
 
     /** Ends the connection, tells the front end, and waits for or seeks the next peer. On the loop. */
-    private void disconnect(Fd fd) {
+    private void disconnect(SocketConnection c) {
         lock.lock();
         try {
-            if (connection != fd) {
+            if (connection != c) {
                 return;
             }
             release();
@@ -568,18 +441,9 @@ final class SocketChardev extends Backend {
         drained();
         tellClosed();
         if (listener != null) {
-            listenAgain();
+            listenAgain(listener);
         } else if (dialer != null) {
             dialer.dialLater();
-        }
-    }
-
-    /** Whether descriptors cannot come along; a unix socket need not have a name. */
-    private static boolean isInet(Fd fd) {
-        try {
-            return Sockets.localName(fd.number()) instanceof SocketName.Inet;
-        } catch (IOException e) {
-            return true; // The peer is gone already; the next event tells.
         }
     }
 
@@ -597,31 +461,12 @@ final class SocketChardev extends Backend {
         return true;
     }
 
-    private int read(Fd fd, int length) {
-        return FileIo.read(fd.number(), input, 0, length);
-    }
-
-    /** Reads bytes and descriptors; new descriptors take the place of those nobody took. */
-    private int receive(Fd fd, int length) {
-        List<Fd> along = new ArrayList<>();
-        int n = Sockets.receiveDescriptors(fd.number(), input, 0, length, along);
-        if (!along.isEmpty()) {
-            forgetReceived();
-            received.addAll(along);
-        }
-        return n;
-    }
-
-    private void forgetReceived() {
-        received.forEach(Fd::close);
-        received.clear();
-    }
-
     @Override
     @Nullable Fd takeDescriptor() {
         lock.lock();
         try {
-            return received.isEmpty() ? null : received.removeFirst();
+            SocketConnection c = connection;
+            return c == null ? null : c.takeDescriptor();
         } finally {
             lock.unlock();
         }
@@ -629,19 +474,11 @@ final class SocketChardev extends Backend {
 
     /** Drops the connection. Under the lock. */
     private void release() {
-        Fd fd = connection;
+        SocketConnection c = connection;
         connection = null;
-        connected = false;
-        forgetReceived();
-        filename = disconnectedName();
-        queue.clear();
-        if (watch != null) {
-            watch.close();
-            watch = null;
-        }
-        if (fd != null) {
-            Sockets.shutdown(fd, SHUT_RDWR());
-            fd.close();
+        filename = title.disconnected();
+        if (c != null) {
+            c.close();
         }
     }
 
@@ -649,9 +486,9 @@ final class SocketChardev extends Backend {
     public void yank() {
         lock.lock();
         try {
-            Fd fd = connection;
-            if (fd != null) {
-                Sockets.shutdown(fd, SHUT_RDWR());
+            SocketConnection c = connection;
+            if (c != null) {
+                c.shutdown();
             }
         } finally {
             lock.unlock();
@@ -667,19 +504,15 @@ final class SocketChardev extends Backend {
             }
             release();
             closed = true;
-            if (listenWatch != null) {
-                listenWatch.close();
-                listenWatch = null;
-            }
             if (dialer != null) {
                 dialer.close();
             }
             if (listener != null) {
                 listener.close();
-                listener = null;
-                if (address instanceof Address.Unix u && !u.isAbstract()) {
-                    FileIo.unlink(u.path());
-                }
+            }
+            Fd fd = given;
+            if (fd != null) {
+                fd.close();
             }
         } finally {
             lock.unlock();
