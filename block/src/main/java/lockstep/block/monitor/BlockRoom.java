@@ -1,7 +1,5 @@
 package lockstep.block.monitor;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.BlockCommands;
 import lockstep.api.BlockCoreCommands;
 import lockstep.api.BlockErrorAction;
@@ -50,6 +48,7 @@ import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.StartPhase;
 import lockstep.runtime.spi.DiskHandover;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

@@ -1,9 +1,8 @@
 package lockstep.colo.checkpoint;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.ColoCommands;
 import lockstep.runtime.migration.ColoHandler;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

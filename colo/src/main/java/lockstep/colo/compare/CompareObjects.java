@@ -1,13 +1,12 @@
 package lockstep.colo.compare;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.ColoCompareProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.Iothread;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;

@@ -1,7 +1,5 @@
 package lockstep.colo.rewriter;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.FilterRewriterProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.colo.packet.Ipv4Packet;
@@ -16,6 +14,7 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.object.QomKind;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.QomType;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;

@@ -1,9 +1,8 @@
 package lockstep.colo.room;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.colo.compare.CompareObjects;
 import lockstep.colo.rewriter.RewriterFilter;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

@@ -1,7 +1,5 @@
 package lockstep.devices.pc;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.PciCommands;
 import lockstep.api.UiCommands;
 import lockstep.devices.debugcon.DebugConsole;
@@ -12,6 +10,7 @@ import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 
 import java.util.List;

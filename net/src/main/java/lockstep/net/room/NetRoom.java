@@ -1,7 +1,5 @@
 package lockstep.net.room;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.FilterBufferProperties;
 import lockstep.api.FilterDumpProperties;
 import lockstep.api.FilterMirrorProperties;
@@ -24,6 +22,7 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.spi.NetworkAnnouncer;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

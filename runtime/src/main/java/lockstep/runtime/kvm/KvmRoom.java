@@ -1,7 +1,6 @@
 package lockstep.runtime.kvm;
 
 import lockstep.runtime.spi.Registration;
-
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

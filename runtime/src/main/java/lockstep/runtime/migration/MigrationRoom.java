@@ -1,10 +1,9 @@
 package lockstep.runtime.migration;
 
-import lockstep.runtime.spi.Registration;
-
 import lockstep.api.MigrationCommands;
 import lockstep.api.RunState;
 import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 

@@ -1,7 +1,5 @@
 package lockstep.runtime.spi;
 
-import lockstep.api.ObjectOptions;
-import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardevs;
@@ -11,8 +9,6 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.object.QomType;
-import lockstep.runtime.option.OptionHandler;
 
 import org.jspecify.annotations.Nullable;
 
