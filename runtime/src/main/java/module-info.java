@@ -2,6 +2,7 @@ import org.jspecify.annotations.NullMarked;
 
 /** The virtual machine's engine room: everything of a VMM that is not a device, a disk or a net. */
 @NullMarked
+@SuppressWarnings("module") // exports to a module that is built later
 module lockstep.runtime {
     requires lockstep.qmp;
     requires jdk.net;
