@@ -154,6 +154,12 @@ final class TestBoard implements Machine, VcpuGroup {
     public void onReset(Runnable reset) {}
 
     @Override
+    public void dropReset(Runnable reset) {}
+
+    @Override
+    public void dropBlock(RamBlock block) {}
+
+    @Override
     public void reset() {}
 
     @Override

@@ -168,5 +168,11 @@ final class TestMachine implements Machine {
     public void onReset(Runnable reset) {}
 
     @Override
+    public void dropReset(Runnable reset) {}
+
+    @Override
+    public void dropBlock(RamBlock block) {}
+
+    @Override
     public void reset() {}
 }

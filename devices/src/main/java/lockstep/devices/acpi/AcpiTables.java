@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.function.IntPredicate;
 
 /** Builds the tables and offers them to firmware. QEMU: vmstate "acpi_build" v1. */
 public final class AcpiTables implements StateSection {
@@ -28,9 +29,15 @@ public final class AcpiTables implements StateSection {
      * @param ports the serial and parallel ports
      * @param floppy whether the floppy controller is there
      * @param hpet whether the HPET is there
+     * @param ejectable whether a PCI slot is empty, or what is in it may be taken out
      */
     public record Board(
-            int cpus, long below4G, List<IsaBus.Place> ports, boolean floppy, boolean hpet) {}
+            int cpus,
+            long below4G,
+            List<IsaBus.Place> ports,
+            boolean floppy,
+            boolean hpet,
+            IntPredicate ejectable) {}
 
     private static final String TABLES = "etc/acpi/tables";
     private static final String RSDP = "etc/acpi/rsdp";

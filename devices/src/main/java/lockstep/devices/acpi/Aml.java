@@ -141,6 +141,42 @@ final class Aml {
         return packaged(bytes(0x5b, 0x81), path(region), bytes(0x01), fields.toByteArray());
     }
 
+    /** Fields of four bytes of a region, one after the other; what else is in a unit is written as zero. */
+    static byte[] dwordFields(String region, String... names) {
+        ByteArrayOutputStream fields = new ByteArrayOutputStream();
+        for (String n : names) {
+            fields.writeBytes(path(n));
+            // 32 bits, in the encoding of a package length.
+            fields.write(32);
+        }
+        return packaged(bytes(0x5b, 0x81), path(region), bytes(0x43), fields.toByteArray());
+    }
+
+    static byte[] mutex(String name) {
+        return all(bytes(0x5b, 0x01), path(name), bytes(0));
+    }
+
+    /** Waits for the mutex without end. */
+    static byte[] acquire(byte[] mutex) {
+        return all(bytes(0x5b, 0x23), mutex, bytes(0xff, 0xff));
+    }
+
+    static byte[] release(byte[] mutex) {
+        return all(bytes(0x5b, 0x27), mutex);
+    }
+
+    static byte[] tell(byte[] object, byte[] value) {
+        return all(bytes(0x86), object, value);
+    }
+
+    static byte[] call(String method, byte[]... arguments) {
+        return all(path(method), all(arguments));
+    }
+
+    static byte[] shiftLeft(byte[] value, byte[] count, byte[] target) {
+        return all(bytes(0x79), value, count, target);
+    }
+
     static byte[] returns(byte[] value) {
         return all(bytes(0xa4), value);
     }
@@ -167,6 +203,10 @@ final class Aml {
 
     static byte[] argument0() {
         return bytes(0x68);
+    }
+
+    static byte[] argument1() {
+        return bytes(0x69);
     }
 
     /** Names four bytes of a buffer. */

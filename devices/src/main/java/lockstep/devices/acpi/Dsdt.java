@@ -56,7 +56,7 @@ final class Dsdt {
                 scope("\\_SB", hpet(board)),
                 sleepState("_S5", 0),
                 sleepState("_S4", 2),
-                scope("\\_GPE", name("_HID", string("ACPI0006"))));
+                PciHotplugAml.terms(board.ejectable()));
     }
 
     private static byte[] sleepState(String name, int type) {

@@ -4,11 +4,11 @@ import lockstep.api.IsaDebugconOptions;
 import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import java.io.IOException;
@@ -26,7 +26,7 @@ public final class DebugConsole implements IoHandler, ChardevFrontend, Device {
                     IsaDebugconOptions::read,
                     IsaDebugconOptions::write,
                     IsaDebugconOptions.builder().iobase(0xe9L).readback(0xe9L).build(),
-                    (r, m) -> IsaBus.bus(r),
+                    IsaBus.HOME,
                     DebugConsole::create);
 
     /** What may wait in the back end; more is lost, as the guest cannot be told to wait. */
@@ -36,33 +36,27 @@ public final class DebugConsole implements IoHandler, ChardevFrontend, Device {
     private final ByteBuffer one = ByteBuffer.allocate(1);
     private final int readback;
 
-    private DebugConsole(Machine machine, Chardev chardev, int port, int readback)
+    private DebugConsole(DeviceScope scope, Chardev chardev, int port, int readback)
             throws DeviceException {
         this.readback = readback;
-        host = IsaBus.attach(chardev, this, machine, DRIVER);
-        machine.ports().mapIo("isa-debugcon", port, 1, 0, this);
+        host = IsaBus.attach(chardev, this, scope, DRIVER);
+        scope.ports("isa-debugcon", port, 1, this);
     }
 
-    private static Device create(DeviceRequest<IsaDebugconOptions> request, Machine machine)
+    private static Device create(DeviceRequest<IsaDebugconOptions> request, DeviceScope scope)
             throws DeviceException {
-        IsaBus.bus(request);
         IsaDebugconOptions o = request.options();
         Long port = o.iobase();
         Long readback = o.readback();
         if (port == null || port > LAST_PORT) {
             throw request.refused("iobase", String.valueOf(port));
         }
-        Chardev chardev = IsaBus.chardev(o.chardev(), machine, DRIVER);
+        Chardev chardev = IsaBus.chardev(o.chardev(), scope, DRIVER);
         if (chardev == null) {
             throw new DeviceException("Can't create debugcon device, empty char device");
         }
         return new DebugConsole(
-                machine, chardev, port.intValue(), readback == null ? 0 : readback.intValue());
-    }
-
-    @Override
-    public String bus() {
-        return IsaBus.NAME;
+                scope, chardev, port.intValue(), readback == null ? 0 : readback.intValue());
     }
 
     @Override

@@ -10,6 +10,7 @@ import lockstep.net.Nics;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
@@ -53,23 +54,19 @@ public final class E1000 extends PciFunction implements NicClient {
     }
 
     /** Plugs the card into the network; before it goes onto the bus. */
-    void connect(Nics nics) throws NetException {
-        port = attachment.attach(nics, this);
-    }
-
-    /** Unplugs a card that did not get onto the bus. */
-    void disconnect() {
-        port().close();
+    void connect(Nics nics, DeviceScope holder) throws NetException {
+        NicPort p = attachment.attach(nics, this);
+        holder.onClose(p::close);
+        port = p;
     }
 
     @Override
     protected void realize() {
-        var loop = machine().loop();
         E1000Chip c = new E1000Chip(new Wiring(), machine().dma(), port().mac().bytes(), DEVICE);
         chip = c;
-        mitigation = loop.timer(ClockType.VIRTUAL, c::mitigationOver);
-        negotiation = loop.timer(ClockType.VIRTUAL, c::negotiated);
-        transmission = loop.timer(ClockType.VIRTUAL, c.transmitter::run);
+        mitigation = scope().timer(ClockType.VIRTUAL, c::mitigationOver);
+        negotiation = scope().timer(ClockType.VIRTUAL, c::negotiated);
+        transmission = scope().timer(ClockType.VIRTUAL, c.transmitter::run);
         memoryBar(0, "e1000-mmio", REGISTER_BAR, false, new Registers(c));
         portBar(1, "e1000-io", PORT_BAR, new Ports());
         byte[] image = rom;

@@ -12,6 +12,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
@@ -51,8 +52,9 @@ public final class E1000Devices {
         mac(given.mac());
     }
 
-    private static Device create(DeviceRequest<E1000Options> request, Machine machine)
+    private static Device create(DeviceRequest<E1000Options> request, DeviceScope scope)
             throws DeviceException {
+        Machine machine = scope.machine();
         PcBoard board = machine.service(PcBoard.class);
         E1000Options options = request.options();
         always("autonegotiation", options.autonegotiation());
@@ -69,20 +71,15 @@ public final class E1000Devices {
         E1000 card =
                 new E1000(
                         (nics, client) -> nics.attach("e1000", id, netdev, mac, client),
-                        PciDevice.rom(options, board.firmware()::load));
+                        PciDevice.rom(request, board.firmware()::load));
         try {
-            card.connect(machine.service(Nics.class));
+            card.connect(machine.service(Nics.class), scope);
         } catch (NetException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
-        try {
-            PciDevice.attach(board.pci(), card, request);
-        } catch (DeviceException e) {
-            card.disconnect();
-            throw e;
-        }
+        PciDevice.attach(board.pci(), card, request, scope);
         String path = PciDevice.firmwarePath(card, "ethernet");
-        order.set(path, index);
+        order.set(path, index, scope);
         return new PciDevice(
                 card,
                 List.of(

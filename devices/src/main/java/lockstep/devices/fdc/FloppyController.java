@@ -466,11 +466,6 @@ public final class FloppyController implements IoHandler, StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         c.struct("state", "fdc", 2, this::describeController);
     }

@@ -391,11 +391,6 @@ public final class Hpet implements IoHandler, StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         config = c.u64("config", config) & (ENABLE | LEGACY);
         status = c.u64("isr", status);

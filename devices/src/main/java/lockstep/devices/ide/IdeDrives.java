@@ -19,6 +19,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
@@ -31,6 +32,16 @@ import java.util.Objects;
 public final class IdeDrives {
     private static final long UINT32 = 0xffff_ffffL;
     private static final String FIRMWARE = "2.5+";
+
+    /** QEMU fills the secondary channel first. */
+    private static final DeviceType.Home HOME =
+            new DeviceType.Home(
+                    "IDE",
+                    false,
+                    m -> {
+                        Piix3Ide ide = m.service(PcBoard.class).ide();
+                        return ide.free(1, 0) || ide.free(1, 1) ? "ide.1" : "ide.0";
+                    });
 
     /** The type {@code ide-hd}. */
     public static final DeviceType<IdeHdOptions> DISK =
@@ -63,8 +74,8 @@ public final class IdeDrives {
                                     .biosChsTrans(BiosAtaTranslation.AUTO)
                                     .rotationRate(0)
                                     .build(),
-                            IdeDrives::bus,
-                            (r, m) -> create(r, m, false))
+                            HOME,
+                            (r, s) -> create(r, s, false))
                     .checked(given -> check("ide-hd", given));
 
     /** The type {@code ide-cd}. */
@@ -90,8 +101,8 @@ public final class IdeDrives {
                                     .ver(FIRMWARE)
                                     .wwn(0L)
                                     .build(),
-                            IdeDrives::bus,
-                            (r, m) -> create(r, m, true))
+                            HOME,
+                            (r, s) -> create(r, s, true))
                     .checked(given -> check("ide-cd", given));
 
     private IdeDrives() {}
@@ -100,11 +111,11 @@ public final class IdeDrives {
     private record Place(int bus, int unit) {}
 
     /** A drive as users see it. */
-    private record IdeDevice(String bus, List<QomProperty> properties) implements Device {
+    private record IdeDevice(List<QomProperty> properties) implements Device {
         IdeDevice with(QomProperty more) {
             List<QomProperty> all = new ArrayList<>(properties);
             all.add(more);
-            return new IdeDevice(bus, all);
+            return new IdeDevice(all);
         }
     }
 
@@ -128,7 +139,12 @@ public final class IdeDrives {
         }
         DeviceRequest<O> request =
                 new DeviceRequest<>(
-                        type.name(), null, tree.nextUnattached(), null, type.complete(options));
+                        type,
+                        null,
+                        tree.nextUnattached(),
+                        "ide." + place.bus(),
+                        false,
+                        type.complete(options));
         IdeDevice device =
                 plug(
                         board.ide(),
@@ -136,16 +152,18 @@ public final class IdeDrives {
                         drive.cdrom(),
                         drive.backend(),
                         request.name(),
-                        settings(request.options(), place, drive.serial()));
+                        settings(request.options(), place, drive.serial()),
+                        new DeviceScope(board.pci().machine()));
         QomProperty order = board.bootOrder().property(firmwarePath(board.ide(), place));
         tree.addUnattached(type.name(), type.properties(request, device.with(order)));
     }
 
     private static Device create(
             DeviceRequest<? extends IdeDeviceOptionsMembers> request,
-            Machine machine,
+            DeviceScope scope,
             boolean cdrom)
             throws DeviceException {
+        Machine machine = scope.machine();
         PcBoard board = machine.service(PcBoard.class);
         BlockLayer blocks = machine.service(BlockLayer.class);
         IdeDeviceOptionsMembers options = request.options();
@@ -155,12 +173,16 @@ public final class IdeDrives {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
         BlockBackend backend = backend(request.driver(), blocks, options.drive(), cdrom);
+        if (backend.name().isEmpty()) {
+            scope.onClose(backend::close);
+        }
         BootOrder order = board.bootOrder();
         int index = Objects.requireNonNullElse(options.bootindex(), -1);
         order.check(index);
-        IdeDevice device = plug(board.ide(), place, cdrom, backend, request.name(), settings);
+        IdeDevice device =
+                plug(board.ide(), place, cdrom, backend, request.name(), settings, scope);
         String path = firmwarePath(board.ide(), place);
-        order.set(path, index);
+        order.set(path, index, scope);
         return device.with(order.property(path));
     }
 
@@ -192,26 +214,11 @@ public final class IdeDrives {
         }
     }
 
-    private static String bus(
-            DeviceRequest<? extends IdeDeviceOptionsMembers> request, Machine machine)
-            throws DeviceException {
-        return "ide." + place(request, machine.service(PcBoard.class).ide()).bus();
-    }
-
     private static Place place(
             DeviceRequest<? extends IdeDeviceOptionsMembers> request, Piix3Ide ide)
             throws DeviceException {
         Long wanted = request.options().unit();
-        String name = request.bus();
-        int bus;
-        if (name == null) {
-            // QEMU fills the secondary channel first.
-            bus = ide.free(1, 0) || ide.free(1, 1) ? 1 : 0;
-        } else if (name.equals("ide.0") || name.equals("ide.1")) {
-            bus = name.charAt(4) - '0';
-        } else {
-            throw new DeviceException("Bus '" + name + "' not found");
-        }
+        int bus = request.bus().equals("ide.0") ? 0 : 1;
         long unit = wanted != null && wanted != UINT32 ? wanted : ide.free(bus, 0) ? 0 : 1;
         if (unit > 1) {
             throw new DeviceException(
@@ -355,7 +362,13 @@ public final class IdeDrives {
     }
 
     private static IdeDevice plug(
-            Piix3Ide ide, Place place, boolean cdrom, BlockBackend backend, String qdev, Settings s)
+            Piix3Ide ide,
+            Place place,
+            boolean cdrom,
+            BlockBackend backend,
+            String qdev,
+            Settings s,
+            DeviceScope scope)
             throws DeviceException {
         if (!ide.free(place.bus(), place.unit())) {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
@@ -372,6 +385,7 @@ public final class IdeDrives {
         } catch (BlockException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
+        scope.onClose(backend::detachDevice);
         backend.setErrorActions(s.onError(options.rerror()), s.onError(options.werror()));
         OnOffAuto cache = options.writeCache();
         if (cache == OnOffAuto.ON || cache == OnOffAuto.OFF) {
@@ -381,10 +395,10 @@ public final class IdeDrives {
         Drive plugged =
                 new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend));
         ide.plug(place.bus(), place.unit(), plugged);
+        scope.onClose(() -> ide.plug(place.bus(), place.unit(), new Drive()));
         if (cdrom) {
             backend.setTray(new CdTray(plugged, () -> ide.interrupt(place.bus())));
         }
-        String bus = "ide." + place.bus();
         String drive = backend.name();
         List<QomProperty> shown =
                 new ArrayList<>(
@@ -401,7 +415,7 @@ public final class IdeDrives {
             shown.add(QomProperty.of("heads", "uint32", () -> (long) g.heads()));
             shown.add(QomProperty.of("secs", "uint32", () -> (long) g.sectors()));
         }
-        return new IdeDevice(bus, shown);
+        return new IdeDevice(shown);
     }
 
     private static QomProperty size(String name, long value) {

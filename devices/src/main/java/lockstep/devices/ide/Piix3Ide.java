@@ -39,13 +39,13 @@ public final class Piix3Ide extends PciFunction {
         primary = channel(0);
         secondary = channel(1);
         portBar(4, "piix-bmdma", 16, new Masters());
-        resume = machine().loop().timer(ClockType.VIRTUAL, this::restart);
+        resume = scope().timer(ClockType.VIRTUAL, this::restart);
     }
 
     private Channel channel(int index) {
         Channel ch = new Channel(machine().gsi(INTERRUPT[index]), machine().dma());
-        machine().ports().mapIo("ide", COMMAND_BLOCK[index], 8, 0, new CommandBlock(ch));
-        machine().ports().mapIo("ide", CONTROL_BLOCK[index], 1, 0, new ControlBlock(ch));
+        scope().ports("ide", COMMAND_BLOCK[index], 8, new CommandBlock(ch));
+        scope().ports("ide", CONTROL_BLOCK[index], 1, new ControlBlock(ch));
         return ch;
     }
 

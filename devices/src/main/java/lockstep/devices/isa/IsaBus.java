@@ -4,10 +4,11 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.chardev.Chardevs;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +22,9 @@ import java.util.List;
 public final class IsaBus {
     /** The name under which users know the bus. */
     public static final String NAME = "isa.0";
+
+    /** Where ISA devices go; once the machine is complete, none does. */
+    public static final DeviceType.Home HOME = new DeviceType.Home("ISA", false, m -> NAME);
 
     /** Ports that one serial or parallel port answers at. */
     public static final int PORT_SIZE = 8;
@@ -75,8 +79,8 @@ public final class IsaBus {
     private final List<Place> places = new ArrayList<>();
 
     /** Takes the customary place of the port of that number. */
-    public Place place(Kind kind, int index) throws DeviceException {
-        return take(kind, index, -1, -1, kind.name());
+    public Place place(Kind kind, int index, DeviceScope scope) throws DeviceException {
+        return held(take(kind, index, -1, -1, kind.name()), scope);
     }
 
     /**
@@ -90,7 +94,8 @@ public final class IsaBus {
             String driver,
             @Nullable Long index,
             @Nullable Long iobase,
-            @Nullable Long irq)
+            @Nullable Long irq,
+            DeviceScope scope)
             throws DeviceException {
         int number = number(driver, "index", index);
         int base = number(driver, "iobase", iobase);
@@ -101,7 +106,12 @@ public final class IsaBus {
         if (line >= IRQS) {
             throw DeviceRequest.refused(driver, "irq", line);
         }
-        return take(kind, number, base, line, driver);
+        return held(take(kind, number, base, line, driver), scope);
+    }
+
+    private Place held(Place place, DeviceScope scope) {
+        scope.onClose(() -> places.remove(place));
+        return place;
     }
 
     /** A number, or -1 for none. */
@@ -147,35 +157,17 @@ public final class IsaBus {
         return places.stream().anyMatch(p -> p.base == base);
     }
 
-    /** The bus that a device goes to; there is one. */
-    public static String bus(DeviceRequest<?> request) throws DeviceException {
-        String bus = request.bus();
-        if (bus == null || bus.equals(NAME)) {
-            return NAME;
-        }
-        throw new DeviceException(
-                switch (bus) {
-                    case "pci.0" -> cannotGo(request, "PCI");
-                    case "ide.0", "ide.1" -> cannotGo(request, "IDE");
-                    default -> "Bus '" + bus + "' not found";
-                });
-    }
-
-    private static String cannotGo(DeviceRequest<?> request, String kind) {
-        return "Device '" + request.driver() + "' can't go on " + kind + " bus";
-    }
-
     /**
      * The character device of that identifier, or null for none.
      *
      * @param owner the type that has the property
      */
-    public static @Nullable Chardev chardev(@Nullable String id, Machine machine, String owner)
+    public static @Nullable Chardev chardev(@Nullable String id, DeviceScope scope, String owner)
             throws DeviceException {
         if (id == null) {
             return null;
         }
-        Chardev chardev = machine.service(Chardevs.class).find(id);
+        Chardev chardev = scope.machine().service(Chardevs.class).find(id);
         if (chardev == null) {
             throw new DeviceException(
                     "Property '" + owner + ".chardev' can't find value '" + id + "'");
@@ -185,10 +177,12 @@ public final class IsaBus {
 
     /** Connects a device to its character device, which may have one user. */
     public static Chardev.Attachment attach(
-            Chardev chardev, ChardevFrontend frontend, Machine machine, String owner)
+            Chardev chardev, ChardevFrontend frontend, DeviceScope scope, String owner)
             throws DeviceException {
         try {
-            return chardev.attach(frontend, machine.loop());
+            Chardev.Attachment attached = chardev.attach(frontend, scope.machine().loop());
+            scope.onClose(attached::close);
+            return attached;
         } catch (ChardevException e) {
             throw new DeviceException(
                     "Property '%s.chardev' can't take value '%s': %s"

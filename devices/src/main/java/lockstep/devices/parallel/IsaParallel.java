@@ -6,12 +6,12 @@ import lockstep.devices.pc.PcBoard;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -36,7 +36,7 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
                             .iobase(IsaBus.ANY)
                             .irq(7L)
                             .build(),
-                    (r, m) -> IsaBus.bus(r),
+                    IsaBus.HOME,
                     IsaParallel::create);
 
     private static final long BACKLOG = 64 << 10;
@@ -64,46 +64,41 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     private boolean pending;
     private int eppTimeout;
 
-    private IsaParallel(Machine machine, IsaBus.Place place, Chardev chardev)
+    private IsaParallel(DeviceScope scope, IsaBus.Place place, Chardev chardev)
             throws DeviceException {
         this.place = place;
-        irq = machine.gsi(place.irq());
-        host = IsaBus.attach(chardev, this, machine, DRIVER);
-        machine.ports().mapIo("parallel", place.base(), IsaBus.PORT_SIZE, 0, this);
-        machine.onReset(this::reset);
-        machine.state().register(this);
+        irq = scope.machine().gsi(place.irq());
+        host = IsaBus.attach(chardev, this, scope, DRIVER);
+        scope.ports("parallel", place.base(), IsaBus.PORT_SIZE, this);
+        scope.onReset(this::reset);
+        scope.section(this);
         properties = place.properties();
     }
 
     /** The port of {@code -parallel}, at a customary place. */
-    public static IsaParallel onBoard(Machine machine, IsaBus bus, int index, Chardev chardev)
+    public static IsaParallel onBoard(DeviceScope scope, IsaBus bus, int index, Chardev chardev)
             throws DeviceException {
-        return new IsaParallel(machine, bus.place(IsaBus.Kind.PARALLEL, index), chardev);
+        return new IsaParallel(scope, bus.place(IsaBus.Kind.PARALLEL, index, scope), chardev);
     }
 
-    private static Device create(DeviceRequest<IsaParallelOptions> request, Machine machine)
+    private static Device create(DeviceRequest<IsaParallelOptions> request, DeviceScope scope)
             throws DeviceException {
-        IsaBus.bus(request);
         IsaParallelOptions o = request.options();
-        Chardev chardev = IsaBus.chardev(o.chardev(), machine, DRIVER);
+        Chardev chardev = IsaBus.chardev(o.chardev(), scope, DRIVER);
         if (chardev == null) {
             throw new DeviceException("Can't create parallel device, empty char device");
         }
         IsaBus.Place place =
-                machine.service(PcBoard.class)
+                scope.machine()
+                        .service(PcBoard.class)
                         .isa()
-                        .place(IsaBus.Kind.PARALLEL, DRIVER, o.index(), o.iobase(), o.irq());
-        return new IsaParallel(machine, place, chardev);
+                        .place(IsaBus.Kind.PARALLEL, DRIVER, o.index(), o.iobase(), o.irq(), scope);
+        return new IsaParallel(scope, place, chardev);
     }
 
     @Override
     public List<QomProperty> properties() {
         return properties;
-    }
-
-    @Override
-    public String bus() {
-        return IsaBus.NAME;
     }
 
     private void reset() {

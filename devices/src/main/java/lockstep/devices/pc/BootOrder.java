@@ -4,6 +4,7 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.object.QomKind;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceScope;
 
 import java.util.List;
 import java.util.SortedMap;
@@ -47,6 +48,12 @@ public final class BootOrder {
             paths.put(index, path);
         }
         changed = true;
+    }
+
+    /** Gives a device its place, until the scope is closed. */
+    public void set(String path, int index, DeviceScope scope) throws DeviceException {
+        set(path, index);
+        scope.onClose(() -> changed |= paths.values().remove(path));
     }
 
     /** The property {@code bootindex} of a device: what is set counts from the next reset on. */

@@ -54,6 +54,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.Vmm;
@@ -148,7 +149,7 @@ public final class PcMachine implements Machine, PcBoard {
         core.memory().commit();
 
         pci = new PciBus(core);
-        pci.attach(new HostBridge(), 0);
+        pci.attach(new HostBridge(), 0, new DeviceScope(core));
         IsaBridge bridge = new IsaBridge(this::requestReset);
         new PciHost(pci, bridge::resetControl, bridge::resetControl);
         core.state().register(pci.section());
@@ -158,7 +159,7 @@ public final class PcMachine implements Machine, PcBoard {
         Hpet timer = hpet ? new Hpet(core, core.intervalTimer()::replaced) : null;
         rtc = newRtc(timer == null ? core.gsi(8) : timer.rtcInput());
         ide = new Piix3Ide();
-        pci.attach(ide, 1 << 3 | 1);
+        pci.attach(ide, 1 << 3 | 1, new DeviceScope(core));
         List<SpdEeprom> memoryModules = new ArrayList<>();
         for (int i = 0; i < 8; i++) {
             memoryModules.add(new SpdEeprom(i));
@@ -172,8 +173,8 @@ public final class PcMachine implements Machine, PcBoard {
                         isa::usedAt,
                         config.cpus(),
                         version.acpiIndex());
-        pci.attach(power, 1 << 3 | 3);
-        pci.attach(bridge, 1 << 3);
+        pci.attach(power, 1 << 3 | 3, new DeviceScope(core));
+        pci.attach(bridge, 1 << 3, new DeviceScope(core));
         core.registerInterruptControllers();
         vga = addVga();
         if (timer != null) {
@@ -304,7 +305,8 @@ public final class PcMachine implements Machine, PcBoard {
             }
             case "std" -> {
                 byte[] rom = firmware.load(VGA_ROM);
-                pci.attach(new StdVga(StdVga.DEFAULT_VRAM, rom, true), 2 << 3);
+                pci.attach(
+                        new StdVga(StdVga.DEFAULT_VRAM, rom, true), 2 << 3, new DeviceScope(core));
                 return true;
             }
             case "cirrus", "vmware", "qxl", "virtio" ->
@@ -318,11 +320,12 @@ public final class PcMachine implements Machine, PcBoard {
         for (int i = 0; i < Math.min(serials.size(), IsaBus.Kind.SERIAL.most()); i++) {
             Chardev chardev = serials.get(i);
             if (chardev != null) {
-                ports.add(IsaSerial.onBoard(core, isa, i, chardev));
+                ports.add(IsaSerial.onBoard(new DeviceScope(core), isa, i, chardev));
             }
         }
         for (int i = 0; i < config.parallels().size(); i++) {
-            ports.add(IsaParallel.onBoard(core, isa, i, config.parallels().get(i)));
+            ports.add(
+                    IsaParallel.onBoard(new DeviceScope(core), isa, i, config.parallels().get(i)));
         }
     }
 
@@ -473,9 +476,11 @@ public final class PcMachine implements Machine, PcBoard {
                         return List.of(own);
                     }
                 };
-        vmm.objects()
-                .addUnattached(
-                        type.name(), type.properties(DeviceRequest.ofBoard(type, told), device));
+        ObjectTree tree = vmm.objects();
+        DeviceRequest<O> request =
+                new DeviceRequest<>(
+                        type, null, tree.nextUnattached(), "", false, type.complete(told));
+        tree.addUnattached(type.name(), type.properties(request, device));
     }
 
     /** A built-in PCI function. */
@@ -539,7 +544,8 @@ public final class PcMachine implements Machine, PcBoard {
         new AcpiTables(
                 core,
                 fwCfg,
-                new AcpiTables.Board(config.cpus(), below4G, isa.places(), true, hpet));
+                new AcpiTables.Board(
+                        config.cpus(), below4G, isa.places(), true, hpet, pci::ejectable));
         fwCfg.publish();
     }
 
@@ -708,6 +714,16 @@ public final class PcMachine implements Machine, PcBoard {
     @Override
     public void onReset(Runnable reset) {
         core.onReset(reset);
+    }
+
+    @Override
+    public void dropBlock(RamBlock block) {
+        core.dropBlock(block);
+    }
+
+    @Override
+    public void dropReset(Runnable reset) {
+        core.dropReset(reset);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package lockstep.devices.pci;
 
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -28,10 +29,29 @@ public final class PciBus {
         void pirq(int wire, boolean level);
     }
 
+    /** Tells the guest of functions that come and go while it runs. */
+    public interface SlotEvents {
+        /** A function is there. */
+        void added(int slot);
+
+        /** The guest is asked to eject what sits in a slot. */
+        void removalAsked(int slot);
+    }
+
+    private static final SlotEvents NOBODY =
+            new SlotEvents() {
+                @Override
+                public void added(int slot) {}
+
+                @Override
+                public void removalAsked(int slot) {}
+            };
+
     private final Machine machine;
     private final @Nullable PciFunction[] functions = new PciFunction[256];
     private final int[] irqCount = new int[4];
     private PirqSink sink = (wire, level) -> {};
+    private SlotEvents events = NOBODY;
 
     /** A bus with nothing on it. */
     public PciBus(Machine machine) {
@@ -48,31 +68,62 @@ public final class PciBus {
         sink = to;
     }
 
+    /** Connects what tells the guest of functions that come and go. */
+    public void slotEvents(SlotEvents to) {
+        events = to;
+    }
+
+    SlotEvents slotEvents() {
+        return events;
+    }
+
+    /** Takes out what can be taken out of a slot. */
+    public void eject(int slot) {
+        for (int devfn = slot << 3; devfn < slot + 1 << 3; devfn++) {
+            PciFunction f = functions[devfn];
+            if (f != null && f.hotpluggable()) {
+                f.scope().close();
+            }
+        }
+    }
+
+    /** Whether a guest may take out what sits in a slot, or would, if anything did. */
+    public boolean ejectable(int slot) {
+        for (int devfn = slot << 3; devfn < slot + 1 << 3; devfn++) {
+            PciFunction f = functions[devfn];
+            if (f != null && !f.hotpluggable()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /**
-     * Puts {@code function} on the bus, gives it its registers, its reset and its section.
+     * Puts {@code function} on the bus, gives it its registers, its reset and its section, until the scope is closed.
      *
      * @param devfn {@code slot << 3 | function}, or {@link #ANY}
      * @throws IllegalArgumentException when the place is taken or the bus is full; the message is
      *     for the user
      */
-    public void attach(PciFunction function, int devfn) {
+    public void attach(PciFunction function, int devfn, DeviceScope scope) {
         int place = devfn == ANY ? freeSlot(function) : devfn;
         PciFunction there = functions[place];
         if (there != null) {
             throw new IllegalArgumentException(
                     "PCI: slot %d function %d not available for %s, in use by %s"
-                            .formatted(
-                                    place >> 3,
-                                    place & 7,
-                                    function.vmstateName(),
-                                    there.vmstateName()));
+                            .formatted(place >> 3, place & 7, function.type(), there.title()));
         }
         checkFunctions(function, place);
-        function.place(this, place);
+        function.place(this, place, scope);
         functions[place] = function;
+        scope.onClose(
+                () -> {
+                    function.unplugged();
+                    functions[place] = null;
+                });
         function.realize();
-        machine.onReset(function::systemReset);
-        machine.state().register(function);
+        scope.onReset(function::systemReset);
+        scope.section(function);
     }
 
     /** Guests look at further functions of a slot only if its first says that there are some. */
@@ -106,7 +157,9 @@ public final class PciBus {
             }
         }
         throw new IllegalArgumentException(
-                "PCI: no slot/function available for " + function.vmstateName() + ", all in use");
+                "PCI: no slot/function available for "
+                        + function.type()
+                        + ", all in use or reserved");
     }
 
     /** The function at {@code slot << 3 | function}, or null. */

@@ -8,6 +8,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
@@ -19,8 +20,13 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** A PCI function as a device that users see, and the options that every PCI device has. */
-public record PciDevice(PciFunction function, List<QomProperty> properties) implements Device {
-    private static final String ROOT = "pci.0";
+public record PciDevice(PciFunction function, List<QomProperty> properties, List<Bus> buses)
+        implements Device {
+    private static final DeviceType.Home HOME = new DeviceType.Home("PCI", true, m -> "pci.0");
+
+    /** How long a guest may think about an ejection, in nanoseconds of its time. */
+    private static final long PATIENCE = 5_000_000_000L;
+
     private static final long UINT32 = 0xffff_ffffL;
     private static final int MAX_ACPI_INDEX = 16383;
 
@@ -35,14 +41,26 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
     private static final Pattern ADDRESS =
             Pattern.compile("(?:0[xX])?([0-9a-fA-F]{1,7})(?:\\.(?:0[xX])?([0-9a-fA-F]{1,7}))?");
 
-    /** A copy of the list. */
+    /** A copy of the lists. */
     public PciDevice {
         properties = List.copyOf(properties);
+        buses = List.copyOf(buses);
+    }
+
+    /** A device without buses of its own. */
+    public PciDevice(PciFunction function, List<QomProperty> properties) {
+        this(function, properties, List.of());
     }
 
     @Override
-    public String bus() {
-        return ROOT;
+    public void announce() {
+        function.bus().slotEvents().added(function.devfn() >> 3);
+    }
+
+    @Override
+    public long unplug(DeviceScope scope) {
+        function.bus().slotEvents().removalAsked(function.devfn() >> 3);
+        return PATIENCE;
     }
 
     @Override
@@ -69,7 +87,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
             ValueWriter<O> writer,
             O usual,
             DeviceType.Factory<O> factory) {
-        return DeviceType.of(name, reader, writer, usual, (r, machine) -> bus(r.bus()), factory)
+        return DeviceType.of(name, reader, writer, usual, HOME, factory)
                 .checked(given -> check(name, given))
                 .shownAs("addr", "int32", JsonNumber.of(-1));
     }
@@ -100,15 +118,24 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
      *
      * @return the image, filled up to the size that was asked for, or null for a device without one
      */
-    public static byte @Nullable [] rom(PciDeviceOptionsMembers options, RomLoader loader)
+    public static byte @Nullable [] rom(
+            DeviceRequest<? extends PciDeviceOptionsMembers> request, RomLoader loader)
             throws DeviceException {
+        PciDeviceOptionsMembers options = request.options();
         Long size = options.romsize();
         if (size != null && size != UINT32 && Long.bitCount(size) != 1) {
             throw new DeviceException("ROM size " + size + " is not a power of two");
         }
         String file = options.romfile();
         Long bar = options.rombar();
-        if (file == null || file.isEmpty() || bar != null && bar == 0) {
+        if (file == null || file.isEmpty()) {
+            return null;
+        }
+        if (bar != null && bar == 0) {
+            if (request.hotplugged()) {
+                throw new DeviceException(
+                        "Hot-plugged device without ROM bar can't have an option ROM");
+            }
             return null;
         }
         byte[] image = loader.load(file);
@@ -123,25 +150,17 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         return Arrays.copyOf(image, Math.toIntExact(size));
     }
 
-    private static String bus(@Nullable String bus) throws DeviceException {
-        if (bus != null && !bus.equals(ROOT)) {
-            throw new DeviceException("Bus '" + bus + "' not found");
-        }
-        return ROOT;
-    }
-
     /**
      * Puts a function on the bus where its options say.
      *
-     * @throws DeviceException there is no such bus or no such place, or an option asks for what is not
-     *     there
+     * @throws DeviceException there is no such place, or an option asks for what is not there
      */
     public static void attach(
             PciBus bus,
             PciFunction function,
-            DeviceRequest<? extends PciDeviceOptionsMembers> request)
+            DeviceRequest<? extends PciDeviceOptionsMembers> request,
+            DeviceScope scope)
             throws DeviceException {
-        bus(request.bus());
         PciDeviceOptionsMembers options = request.options();
         if (options.failoverPairId() != null) {
             throw new DeviceException("failover primary device must be on PCIExpress bus");
@@ -156,12 +175,30 @@ public record PciDevice(PciFunction function, List<QomProperty> properties) impl
         if (Boolean.TRUE.equals(options.multifunction())) {
             function.declareMultifunction();
         }
+        if (request.type().plugging() == DeviceType.Plugging.ANY_TIME) {
+            function.declareHotpluggable();
+        }
         String addr = options.addr();
-        function.name(request.id());
+        int devfn = addr == null ? PciBus.ANY : place(addr);
+        if (request.hotplugged() && devfn >= 0) {
+            visible(bus, devfn, request.driver());
+        }
+        function.name(request.driver(), request.id());
         try {
-            bus.attach(function, addr == null ? PciBus.ANY : place(addr));
+            bus.attach(function, devfn, scope);
         } catch (IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    /** A guest looks at a slot once, when its first function comes. */
+    private static void visible(PciBus bus, int devfn, String driver) throws DeviceException {
+        PciFunction first = bus.function(devfn & ~7);
+        if (first != null && (devfn & 7) != 0) {
+            throw new DeviceException(
+                    ("PCI: slot %d function 0 already occupied by %s, new func %s cannot be"
+                                    + " exposed to guest.")
+                            .formatted(devfn >> 3, first.type(), driver));
         }
     }
 

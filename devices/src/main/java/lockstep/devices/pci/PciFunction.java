@@ -8,6 +8,7 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -49,8 +50,11 @@ public abstract class PciFunction implements StateSection {
     private final @Nullable Bar[] bars = new Bar[ROM + 1];
     private final int[] irqState = new int[4];
     private @Nullable PciBus bus;
+    private @Nullable DeviceScope scope;
+    private boolean hotpluggable;
     private int devfn = -1;
     private String id = "";
+    private String type;
 
     /** One base address register and what it maps. */
     private static final class Bar {
@@ -81,6 +85,7 @@ public abstract class PciFunction implements StateSection {
      */
     protected PciFunction(String vmstateName, int vendor, int device, int revision, int classCode) {
         this.vmstateName = vmstateName;
+        type = vmstateName;
         put16(config, PciSpec.VENDOR_ID, vendor);
         put16(config, PciSpec.DEVICE_ID, device);
         config[PciSpec.REVISION_ID] = (byte) revision;
@@ -163,9 +168,44 @@ public abstract class PciFunction implements StateSection {
         return path() + "/" + vmstateName;
     }
 
-    final void place(PciBus owner, int place) {
+    /** Through which the function takes what it needs. Not before {@link #realize}. */
+    protected final DeviceScope scope() {
+        DeviceScope s = scope;
+        if (s == null) {
+            throw new IllegalStateException(vmstateName + " is not on a bus yet");
+        }
+        return s;
+    }
+
+    final void place(PciBus owner, int place, DeviceScope holder) {
         bus = owner;
         devfn = place;
+        scope = holder;
+    }
+
+    /** Whether the function may leave a running machine. */
+    final boolean hotpluggable() {
+        return hotpluggable;
+    }
+
+    final void declareHotpluggable() {
+        hotpluggable = true;
+    }
+
+    /** Lets go of the interrupt wires and of all addresses. */
+    final void unplugged() {
+        for (int pin = 0; pin < irqState.length; pin++) {
+            drive(pin, 0);
+        }
+        AddressSpace memory = machine().memory();
+        memory.begin();
+        for (Bar bar : bars) {
+            AddressSpace.Region region = bar == null ? null : bar.region;
+            if (region != null) {
+                region.remove();
+            }
+        }
+        memory.commit();
     }
 
     /** Sets the programming interface byte of the class code. */
@@ -238,7 +278,7 @@ public abstract class PciFunction implements StateSection {
         if (size < image.length) {
             size <<= 1;
         }
-        RamBlock block = machine().newBlock(path() + "/" + vmstateName + ".rom", size, size);
+        RamBlock block = scope().block(path() + "/" + vmstateName + ".rom", size, size);
         java.lang.foreign.MemorySegment.copy(
                 image, 0, block.memory(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, image.length);
         long length = size;
@@ -417,9 +457,20 @@ public abstract class PciFunction implements StateSection {
         return (config[PciSpec.HEADER_TYPE] & PciSpec.HEADER_MULTI_FUNCTION) != 0;
     }
 
-    /** Gives the function the user's identifier. */
-    final void name(@Nullable String identifier) {
+    /** Gives the function the name of its device's type, and the user's identifier. */
+    final void name(String driver, @Nullable String identifier) {
+        type = driver;
         id = identifier == null ? "" : identifier;
+    }
+
+    /** The name of its device's type. */
+    final String type() {
+        return type;
+    }
+
+    /** What a message calls it. */
+    final String title() {
+        return id.isEmpty() ? type : type + ",id=" + id;
     }
 
     /** Identity, interrupt and base address registers, as query-pci tells them. */

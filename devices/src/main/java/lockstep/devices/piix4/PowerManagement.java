@@ -37,7 +37,9 @@ public final class PowerManagement extends PciFunction {
     private static final int PM_ENABLE = 0x80;
     private static final int SMBUS_BASE = 0x90;
     private static final int SMBUS_ENABLE = 0xd2;
-    private static final int BUSES = 256;
+
+    /** The general purpose event of PCI hot plug. */
+    private static final int GPE_HOTPLUG = 0x02;
 
     private final SmbusController smbus;
     private final IntPredicate portUsed;
@@ -48,15 +50,12 @@ public final class PowerManagement extends PciFunction {
     private AddressSpace.@Nullable Region pmRegion;
     private AddressSpace.@Nullable Region smbusRegion;
     private @Nullable Timer overflow;
+    private @Nullable PciHotplug hotplug;
 
     private int gpeStatus;
     private int gpeEnable;
     private int apmControl;
     private int apmStatus;
-    private int hotplugSelect;
-    private int hotplugIndex;
-    private final int[] hotplugUp = new int[BUSES];
-    private final int[] hotplugDown = new int[BUSES];
     private int memorySelector;
 
     /**
@@ -98,17 +97,32 @@ public final class PowerManagement extends PciFunction {
 
     @Override
     protected void realize() {
-        AddressSpace ports = machine().ports();
-        overflow = machine().loop().timer(ClockType.VIRTUAL, this::update);
-        AddressSpace.Region r = ports.mapIo("piix4-pm", 0, 64, 0, pmPorts());
+        overflow = scope().timer(ClockType.VIRTUAL, this::update);
+        AddressSpace.Region r = scope().ports("piix4-pm", 0, 64, pmPorts());
         r.enabled(false);
         pmRegion = r;
-        AddressSpace.Region s = ports.mapIo("pm-smbus", 0xb100, 64, 0, smbus);
+        AddressSpace.Region s = scope().ports("pm-smbus", 0xb100, 64, smbus);
         smbusRegion = s;
-        ports.mapIo("apm-io", 0xb2, 2, 0, apmPorts());
-        ports.mapIo("acpi-gpe0", GPE_BASE, GPE_LENGTH, 0, gpePorts());
-        ports.mapIo("acpi-pci-hotplug", HOTPLUG_BASE, 0x18, 0, hotplugPorts());
-        ports.mapIo("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, 0x20, 0, cpuPorts());
+        scope().ports("apm-io", 0xb2, 2, apmPorts());
+        scope().ports("acpi-gpe0", GPE_BASE, GPE_LENGTH, gpePorts());
+        scope().ports("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, 0x20, cpuPorts());
+        PciHotplug h = new PciHotplug(bus(), this::hotplugEvent);
+        hotplug = h;
+        bus().slotEvents(h);
+        scope().ports("acpi-pci-hotplug", HOTPLUG_BASE, PciHotplug.LENGTH, h);
+    }
+
+    private PciHotplug hotplug() {
+        PciHotplug h = hotplug;
+        if (h == null) {
+            throw new IllegalStateException("the function is not on a bus yet");
+        }
+        return h;
+    }
+
+    private void hotplugEvent() {
+        gpeStatus |= GPE_HOTPLUG;
+        update();
     }
 
     private IoHandler pmPorts() {
@@ -178,48 +192,6 @@ public final class PowerManagement extends PciFunction {
         };
     }
 
-    /** Registers of four bytes: up, down, eject/features, removable, bus selector, ACPI index. */
-    private IoHandler hotplugPorts() {
-        return new IoHandler() {
-            @Override
-            public int minAccess() {
-                return 4;
-            }
-
-            @Override
-            public long read(long offset, int size) {
-                boolean valid = Integer.compareUnsigned(hotplugSelect, BUSES) < 0;
-                if (!valid) {
-                    return 0;
-                }
-                switch ((int) offset) {
-                    case 0x00:
-                        int up = hotplugUp[hotplugSelect];
-                        hotplugUp[hotplugSelect] = 0;
-                        return up;
-                    case 0x04:
-                        return hotplugDown[hotplugSelect];
-                    case 0x10:
-                        return hotplugSelect;
-                    default:
-                        // No features, nothing removable, no ACPI index.
-                        return 0;
-                }
-            }
-
-            @Override
-            public void write(long offset, int size, long value) {
-                switch ((int) offset) {
-                    case 0x10 -> hotplugSelect = (int) value;
-                    case 0x14 -> hotplugIndex = (int) value;
-                    default -> {
-                        // Ejecting: no function of this board can be taken out by the guest.
-                    }
-                }
-            }
-        };
-    }
-
     private IoHandler cpuPorts() {
         return new IoHandler() {
             @Override
@@ -283,10 +255,7 @@ public final class PowerManagement extends PciFunction {
         gpeEnable = 0;
         apmControl = 0;
         apmStatus = 0;
-        hotplugSelect = 0;
-        hotplugIndex = 0;
-        java.util.Arrays.fill(hotplugUp, 0);
-        java.util.Arrays.fill(hotplugDown, 0);
+        hotplug().reset();
         pm.reset();
         smbus.reset();
         map();
@@ -306,11 +275,6 @@ public final class PowerManagement extends PciFunction {
     @Override
     public int version() {
         return 3;
-    }
-
-    @Override
-    public boolean undoable() {
-        return true;
     }
 
     @Override
@@ -340,19 +304,7 @@ public final class PowerManagement extends PciFunction {
                     gpeStatus = g.u16("sts", gpeStatus);
                     gpeEnable = g.u16("en", gpeEnable);
                 });
-        hotplugSelect = c.u32("acpi_pci_hotplug.hotplug_select", hotplugSelect);
-        c.structs(
-                "acpi_pci_hotplug.acpi_pcihp_pci_status",
-                "acpi_pcihp_pci_status",
-                1,
-                BUSES,
-                (s, i) -> {
-                    hotplugUp[i] = s.u32("up", hotplugUp[i]);
-                    hotplugDown[i] = s.u32("down", hotplugDown[i]);
-                });
-        if (acpiIndex) {
-            hotplugIndex = c.u32("acpi_pci_hotplug.acpi_index", hotplugIndex);
-        }
+        hotplug().describe(c, acpiIndex);
         c.subsection(
                 "piix4_pm/memhp",
                 1,

@@ -281,11 +281,6 @@ public final class Controller implements StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         c.struct("kbd", "pckbd", 3, this::describeController);
     }

@@ -185,11 +185,6 @@ public final class Keyboard implements StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         queue.describe(c);
         scanning = c.i32("scan_enabled", scanning ? 1 : 0) != 0;

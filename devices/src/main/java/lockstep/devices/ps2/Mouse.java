@@ -239,11 +239,6 @@ public final class Mouse implements StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         queue.describe(c);
         status = c.u8("mouse_status", status);

@@ -408,11 +408,6 @@ public final class Rtc implements IoHandler, StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void beforeSave() {
         if (!halted()) {
             storeTime();

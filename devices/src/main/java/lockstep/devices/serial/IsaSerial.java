@@ -9,12 +9,12 @@ import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -41,7 +41,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
                             .baudbase(115_200L)
                             .wakeup(false)
                             .build(),
-                    (r, m) -> IsaBus.bus(r),
+                    IsaBus.HOME,
                     IsaSerial::create);
 
     /** The part of the device that QEMU gives the properties of the line. */
@@ -70,40 +70,47 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
      * @param baudBase the speed at divisor 1
      * @throws DeviceException when the chardev has a user already
      */
-    private IsaSerial(Machine machine, IsaBus.Place place, @Nullable Chardev chardev, long baudBase)
+    private IsaSerial(
+            DeviceScope scope, IsaBus.Place place, @Nullable Chardev chardev, long baudBase)
             throws DeviceException {
         this.place = place;
-        this.irq = machine.gsi(place.irq());
-        this.clocks = machine.clocks();
-        this.timeout = machine.loop().timer(ClockType.VIRTUAL, this::timedOut);
+        this.irq = scope.machine().gsi(place.irq());
+        this.clocks = scope.machine().clocks();
+        this.timeout = scope.timer(ClockType.VIRTUAL, this::timedOut);
         this.uart = new Uart(new Wire(), baudBase);
         if (chardev != null) {
-            host = IsaBus.attach(chardev, this, machine, OWNER);
+            host = IsaBus.attach(chardev, this, scope, OWNER);
         }
-        machine.ports().mapIo("serial", place.base(), IsaBus.PORT_SIZE, 0, this);
-        machine.onReset(this::reset);
-        machine.state().register(this);
+        scope.ports("serial", place.base(), IsaBus.PORT_SIZE, this);
+        scope.onReset(this::reset);
+        scope.section(this);
         properties = place.properties();
     }
 
     /** The port of {@code -serial}, at a customary place. */
-    public static IsaSerial onBoard(Machine machine, IsaBus bus, int index, Chardev chardev)
+    public static IsaSerial onBoard(DeviceScope scope, IsaBus bus, int index, Chardev chardev)
             throws DeviceException {
-        IsaBus.Place place = bus.place(IsaBus.Kind.SERIAL, index);
-        return new IsaSerial(machine, place, chardev, BAUD_BASE);
+        IsaBus.Place place = bus.place(IsaBus.Kind.SERIAL, index, scope);
+        return new IsaSerial(scope, place, chardev, BAUD_BASE);
     }
 
-    private static Device create(DeviceRequest<IsaSerialOptions> request, Machine machine)
+    private static Device create(DeviceRequest<IsaSerialOptions> request, DeviceScope scope)
             throws DeviceException {
-        IsaBus.bus(request);
         IsaSerialOptions o = request.options();
-        Chardev chardev = IsaBus.chardev(o.chardev(), machine, OWNER);
+        Chardev chardev = IsaBus.chardev(o.chardev(), scope, OWNER);
         IsaBus.Place place =
-                machine.service(PcBoard.class)
+                scope.machine()
+                        .service(PcBoard.class)
                         .isa()
-                        .place(IsaBus.Kind.SERIAL, TYPE.name(), o.index(), o.iobase(), o.irq());
+                        .place(
+                                IsaBus.Kind.SERIAL,
+                                TYPE.name(),
+                                o.index(),
+                                o.iobase(),
+                                o.irq(),
+                                scope);
         Long baudBase = o.baudbase();
-        return new IsaSerial(machine, place, chardev, baudBase == null ? BAUD_BASE : baudBase);
+        return new IsaSerial(scope, place, chardev, baudBase == null ? BAUD_BASE : baudBase);
     }
 
     private final class Wire implements Uart.Line {
@@ -121,11 +128,6 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
     @Override
     public List<QomProperty> properties() {
         return properties;
-    }
-
-    @Override
-    public String bus() {
-        return IsaBus.NAME;
     }
 
     private void reset() {

@@ -78,11 +78,6 @@ public final class SpdEeprom implements StateSection {
     }
 
     @Override
-    public boolean undoable() {
-        return true;
-    }
-
-    @Override
     public void describe(StateCodec c) throws StateException {
         c.struct(
                 "smbusdev",

@@ -6,6 +6,7 @@ import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -73,7 +74,7 @@ public final class Uhci extends PciFunction {
                         },
                         machine().dma());
         chip = c;
-        frames = machine().loop().timer(ClockType.VIRTUAL, c::frame);
+        frames = scope().timer(ClockType.VIRTUAL, c::frame);
         portBar(4, "uhci", PORT_BAR, new Registers(c));
     }
 
@@ -90,11 +91,14 @@ public final class Uhci extends PciFunction {
      *
      * @param wanted the port number from 1 on, or null for the first free one
      */
-    int takePort(@Nullable String wanted, String device) throws DeviceException {
+    int takePort(@Nullable String wanted, String device, DeviceScope holder)
+            throws DeviceException {
         for (int i = 0; i < taken.length; i++) {
             if (!taken[i] && (wanted == null || wanted.equals(String.valueOf(i + 1)))) {
                 taken[i] = true;
-                return i;
+                int port = i;
+                holder.onClose(() -> taken[port] = false);
+                return port;
             }
         }
         if (wanted != null) {
@@ -117,36 +121,37 @@ public final class Uhci extends PciFunction {
         return false;
     }
 
-    /** Plugs a human interface device in and registers its section. */
-    void plug(int port, HidDevice device, String vmstate, StateCodec.Body body) {
-        Timer idle = machine().loop().timer(ClockType.VIRTUAL, device::idleOver);
-        device.clock(() -> machine().clocks().virtual(), idle);
+    /** Plugs a human interface device in and adds its section, until the scope is closed. */
+    void plug(
+            int port, HidDevice device, String vmstate, StateCodec.Body body, DeviceScope holder) {
+        holder.within(scope());
+        var clocks = machine().clocks();
+        device.clock(clocks::virtual, holder.timer(ClockType.VIRTUAL, device::idleOver));
         chip().attach(port, device);
+        holder.onClose(() -> chip().detach(port));
         String name = path() + "/" + (port + 1) + "/" + vmstate;
-        machine()
-                .state()
-                .register(
-                        new StateSection() {
-                            @Override
-                            public String name() {
-                                return name;
-                            }
+        holder.section(
+                new StateSection() {
+                    @Override
+                    public String name() {
+                        return name;
+                    }
 
-                            @Override
-                            public int version() {
-                                return 1;
-                            }
+                    @Override
+                    public int version() {
+                        return 1;
+                    }
 
-                            @Override
-                            public void describe(StateCodec c) throws StateException {
-                                body.describe(c);
-                            }
+                    @Override
+                    public void describe(StateCodec c) throws StateException {
+                        body.describe(c);
+                    }
 
-                            @Override
-                            public void afterLoad(int version) {
-                                device.armIdle();
-                            }
-                        });
+                    @Override
+                    public void afterLoad(int version) {
+                        device.armIdle();
+                    }
+                });
     }
 
     @Override

@@ -84,6 +84,20 @@ final class UhciChip {
         connect(index);
     }
 
+    /** Takes the device off port {@code index}. */
+    void detach(int index) {
+        devices[index] = null;
+        if ((ports[index] & PORT_CONNECTED) != 0) {
+            ports[index] &= ~PORT_CONNECTED;
+            ports[index] |= PORT_CONNECT_CHANGE;
+        }
+        if ((ports[index] & PORT_ENABLED) != 0) {
+            ports[index] &= ~PORT_ENABLED;
+            ports[index] |= PORT_ENABLE_CHANGE;
+        }
+        resume();
+    }
+
     private void connect(int index) {
         ports[index] |= PORT_CONNECTED | PORT_CONNECT_CHANGE;
         ports[index] &= ~PORT_LOW_SPEED;

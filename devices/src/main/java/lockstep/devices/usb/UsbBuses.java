@@ -14,7 +14,9 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.vmstate.StateCodec;
 
 import org.jspecify.annotations.Nullable;
 
@@ -27,6 +29,9 @@ import java.util.Optional;
  * which input reaches the newest tablet and keyboard. Used under the machine lock.
  */
 public final class UsbBuses {
+    private static final String BUS = "usb-bus";
+    private static final DeviceType.Home HOME = new DeviceType.Home(BUS, true, m -> of(m).anyBus());
+
     /** The type {@code piix3-usb-uhci}. */
     public static final DeviceType<UhciOptions> CONTROLLER =
             PciDevice.type(
@@ -43,7 +48,7 @@ public final class UsbBuses {
                             .bandwidth(1280L)
                             .maxframes(128L)
                             .build(),
-                    (r, m) -> of(m).createController(r, m));
+                    (r, s) -> of(s.machine()).createController(r, s));
 
     /** The type {@code usb-tablet}. */
     public static final DeviceType<UsbTabletOptions> TABLET =
@@ -52,7 +57,7 @@ public final class UsbBuses {
                     UsbTabletOptions::read,
                     UsbTabletOptions::write,
                     UsbTabletOptions.builder().msosDesc(true).usbVersion(2L).head(0L).build(),
-                    (r, m) -> of(m).createTablet(r));
+                    (r, s) -> of(s.machine()).createTablet(r, s));
 
     /** The type {@code usb-mouse}. */
     public static final DeviceType<UsbHidOptions> MOUSE =
@@ -61,7 +66,7 @@ public final class UsbBuses {
                     UsbHidOptions::read,
                     UsbHidOptions::write,
                     UsbHidOptions.builder().msosDesc(true).usbVersion(2L).build(),
-                    (r, m) -> of(m).createMouse(r));
+                    (r, s) -> of(s.machine()).createMouse(r, s));
 
     /** The type {@code usb-kbd}. */
     public static final DeviceType<UsbKeyboardOptions> KEYBOARD =
@@ -70,19 +75,26 @@ public final class UsbBuses {
                     UsbKeyboardOptions::read,
                     UsbKeyboardOptions::write,
                     UsbKeyboardOptions.builder().msosDesc(true).usbVersion(2L).build(),
-                    (r, m) -> of(m).createKeyboard(r));
+                    (r, s) -> of(s.machine()).createKeyboard(r, s));
 
     private final List<Uhci> controllers = new ArrayList<>();
     private final List<Plugged> plugged = new ArrayList<>();
-    private @Nullable Pointer pointer;
-    private @Nullable Keyboard keyboard;
+    private int anonymousBuses;
 
     /** A machine without USB. */
     public UsbBuses() {}
 
     /** The newest tablet or mouse. */
     public Optional<Pointer> pointer() {
-        return Optional.ofNullable(pointer);
+        return newest(Pointer.class);
+    }
+
+    private <D extends HidDevice> Optional<D> newest(Class<D> kind) {
+        return plugged.reversed().stream()
+                .map(Plugged::device)
+                .filter(kind::isInstance)
+                .map(kind::cast)
+                .findFirst();
     }
 
     /** The mice and tablets, the oldest first: whether each takes positions instead of movements. */
@@ -95,7 +107,7 @@ public final class UsbBuses {
 
     /** The newest keyboard. */
     public Optional<Keyboard> keyboard() {
-        return Optional.ofNullable(keyboard);
+        return newest(Keyboard.class);
     }
 
     /** What sits on a port, for {@code info usb}. */
@@ -125,55 +137,57 @@ public final class UsbBuses {
     }
 
     /** A USB device as users see it. */
-    private record UsbNode(String bus, List<QomProperty> properties) implements Device {}
+    private record UsbNode(List<QomProperty> properties) implements Device {}
 
-    private Device createController(DeviceRequest<UhciOptions> request, Machine machine)
+    private Device createController(DeviceRequest<UhciOptions> request, DeviceScope scope)
             throws DeviceException {
         String id = request.id();
-        Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses() : id + ".0");
-        PciDevice.attach(machine.service(PcBoard.class).pci(), controller, request);
+        Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses++ : id + ".0");
+        PcBoard board = scope.machine().service(PcBoard.class);
+        PciDevice.attach(board.pci(), controller, request, scope);
         controllers.add(controller);
-        return new PciDevice(controller, List.of());
+        scope.onClose(() -> controllers.remove(controller));
+        return new PciDevice(
+                controller, List.of(), List.of(new Device.Bus(controller.busName(), BUS)));
     }
 
     /** Adds the controller that is part of the board. */
     public void addOnBoard(Machine machine, String addr) throws DeviceException {
-        CONTROLLER.create(
-                DeviceRequest.ofBoard(CONTROLLER, UhciOptions.builder().addr(addr).build()),
-                machine);
+        DeviceRequest<UhciOptions> request =
+                new DeviceRequest<>(
+                        CONTROLLER,
+                        null,
+                        "/machine/unattached",
+                        "pci.0",
+                        false,
+                        CONTROLLER.complete(UhciOptions.builder().addr(addr).build()));
+        CONTROLLER.create(request, new DeviceScope(machine));
     }
 
-    private long anonymousBuses() {
-        return controllers.stream().filter(c -> c.busName().startsWith("usb-bus.")).count();
-    }
-
-    private Device createTablet(DeviceRequest<UsbTabletOptions> request) throws DeviceException {
+    private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)
+            throws DeviceException {
         Pointer tablet = new Pointer(true);
-        Device device = plug(request, tablet, "usb-ptr", tablet::describe);
-        pointer = tablet;
-        return device;
+        return plug(request, tablet, "usb-ptr", tablet::describe, scope);
     }
 
-    private Device createMouse(DeviceRequest<UsbHidOptions> request) throws DeviceException {
+    private Device createMouse(DeviceRequest<UsbHidOptions> request, DeviceScope scope)
+            throws DeviceException {
         Pointer mouse = new Pointer(false);
-        Device device = plug(request, mouse, "usb-ptr", mouse::describe);
-        pointer = mouse;
-        return device;
+        return plug(request, mouse, "usb-ptr", mouse::describe, scope);
     }
 
-    private Device createKeyboard(DeviceRequest<UsbKeyboardOptions> request)
+    private Device createKeyboard(DeviceRequest<UsbKeyboardOptions> request, DeviceScope scope)
             throws DeviceException {
         Keyboard board = new Keyboard();
-        Device device = plug(request, board, "usb-kbd", board::describe);
-        keyboard = board;
-        return device;
+        return plug(request, board, "usb-kbd", board::describe, scope);
     }
 
     private Device plug(
             DeviceRequest<? extends UsbHidOptionsMembers> request,
             HidDevice device,
             String vmstate,
-            lockstep.runtime.vmstate.StateCodec.Body body)
+            StateCodec.Body body,
+            DeviceScope scope)
             throws DeviceException {
         UsbHidOptionsMembers options = request.options();
         Long version = options.usbVersion();
@@ -184,12 +198,13 @@ public final class UsbBuses {
         if (serial != null) {
             device.serial(serial);
         }
-        Uhci controller = controller(request);
-        int place = controller.takePort(options.port(), request.driver());
-        controller.plug(place, device, vmstate, body);
-        plugged.add(new Plugged(controller, place, device, request.id()));
-        return new UsbNode(
-                controller.busName(), List.of(QomProperty.of("attached", "bool", () -> true)));
+        Uhci controller = controller(request.bus());
+        int place = controller.takePort(options.port(), request.driver(), scope);
+        controller.plug(place, device, vmstate, body, scope);
+        Plugged entry = new Plugged(controller, place, device, request.id());
+        plugged.add(entry);
+        scope.onClose(() -> plugged.remove(entry));
+        return new UsbNode(List.of(QomProperty.of("attached", "bool", () -> true)));
     }
 
     private static UsbBuses of(Machine machine) {
@@ -202,29 +217,25 @@ public final class UsbBuses {
             ValueWriter<O> writer,
             O usual,
             DeviceType.Factory<O> factory) {
-        return DeviceType.of(
-                name, reader, writer, usual, (r, m) -> of(m).controller(r).busName(), factory);
+        return DeviceType.of(name, reader, writer, usual, HOME, factory);
     }
 
-    private Uhci controller(DeviceRequest<?> request) throws DeviceException {
-        String bus = request.bus();
-        if (bus != null) {
-            for (Uhci c : controllers) {
-                if (c.busName().equals(bus)) {
-                    return c;
-                }
-            }
-            throw new DeviceException("Bus '" + bus + "' not found");
-        }
-        if (controllers.isEmpty()) {
-            throw new DeviceException(
-                    "No 'usb-bus' bus found for device '" + request.driver() + "'");
-        }
+    private Uhci controller(String bus) throws DeviceException {
         for (Uhci c : controllers) {
-            if (c.hasFreePort()) {
+            if (c.busName().equals(bus)) {
                 return c;
             }
         }
-        return controllers.getFirst();
+        throw new DeviceException("Bus '" + bus + "' not found");
+    }
+
+    /** A bus with a free port, or one without; null without any bus. */
+    private @Nullable String anyBus() {
+        for (Uhci c : controllers) {
+            if (c.hasFreePort()) {
+                return c.busName();
+            }
+        }
+        return controllers.isEmpty() ? null : controllers.getFirst().busName();
     }
 }

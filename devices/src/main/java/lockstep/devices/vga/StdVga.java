@@ -57,7 +57,7 @@ public final class StdVga extends PciFunction {
     @Override
     protected void realize() {
         Machine machine = machine();
-        RamBlock vram = machine.newBlock(path() + "/vga.vram", vramSize, vramSize);
+        RamBlock vram = scope().block(path() + "/vga.vram", vramSize, vramSize);
         VgaChip c = new VgaChip(vram.memory(), vramSize, vram::markDirty);
         chip = c;
         ramBar(0, true, vram);
@@ -66,17 +66,17 @@ public final class StdVga extends PciFunction {
         if (image != null) {
             rom(image);
         }
-        machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c));
+        scope().own(machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c)));
         ports(c, 0x3b4, 2);
         ports(c, 0x3ba, 1);
         ports(c, 0x3c0, 16);
         ports(c, 0x3d4, 2);
         ports(c, 0x3da, 1);
-        machine.ports().mapIo("vbe", 0x1ce, 3, 0, new VbePorts(c));
+        scope().ports("vbe", 0x1ce, 3, new VbePorts(c));
     }
 
     private void ports(VgaChip c, int first, int count) {
-        machine().ports().mapIo("vga", first, count, 0, new VgaPorts(c, first));
+        scope().ports("vga", first, count, new VgaPorts(c, first));
     }
 
     @Override

@@ -3,11 +3,11 @@ package lockstep.devices.vga;
 import lockstep.api.VgaOptions;
 import lockstep.devices.pc.PcBoard;
 import lockstep.devices.pci.PciDevice;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
@@ -19,35 +19,36 @@ public final class VgaDevices {
     /** The type {@code VGA}. */
     public static final DeviceType<VgaOptions> TYPE =
             PciDevice.type(
-                    "VGA",
-                    VgaOptions::read,
-                    VgaOptions::write,
-                    VgaOptions.builder()
-                            .multifunction(false)
-                            .acpiIndex(0L)
-                            .romfile("vgabios-stdvga.bin")
-                            .romsize(0xffff_ffffL)
-                            .rombar(1L)
-                            .xPcieLnkstaDllla(true)
-                            .xPcieExtcapInit(true)
-                            .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
-                            .mmio(true)
-                            .qemuExtendedRegs(true)
-                            .edid(true)
-                            .xres(0L)
-                            .yres(0L)
-                            .xmax(0L)
-                            .ymax(0L)
-                            .refreshRate(0L)
-                            .globalVmstate(false)
-                            .build(),
-                    VgaDevices::create);
+                            "VGA",
+                            VgaOptions::read,
+                            VgaOptions::write,
+                            VgaOptions.builder()
+                                    .multifunction(false)
+                                    .acpiIndex(0L)
+                                    .romfile("vgabios-stdvga.bin")
+                                    .romsize(0xffff_ffffL)
+                                    .rombar(1L)
+                                    .xPcieLnkstaDllla(true)
+                                    .xPcieExtcapInit(true)
+                                    .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
+                                    .mmio(true)
+                                    .qemuExtendedRegs(true)
+                                    .edid(true)
+                                    .xres(0L)
+                                    .yres(0L)
+                                    .xmax(0L)
+                                    .ymax(0L)
+                                    .refreshRate(0L)
+                                    .globalVmstate(false)
+                                    .build(),
+                            VgaDevices::create)
+                    .plugged(DeviceType.Plugging.COLD);
 
     private VgaDevices() {}
 
-    private static Device create(DeviceRequest<VgaOptions> request, Machine machine)
+    private static Device create(DeviceRequest<VgaOptions> request, DeviceScope scope)
             throws DeviceException {
-        PcBoard board = machine.service(PcBoard.class);
+        PcBoard board = scope.machine().service(PcBoard.class);
         VgaOptions options = request.options();
         only("mmio", options.mmio(), true);
         only("qemu-extended-regs", options.qemuExtendedRegs(), true);
@@ -57,10 +58,10 @@ public final class VgaDevices {
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
-        byte[] rom = PciDevice.rom(options, board.firmware()::load);
+        byte[] rom = PciDevice.rom(request, board.firmware()::load);
         boolean edid = Boolean.TRUE.equals(options.edid());
         StdVga vga = new StdVga((int) (megabytes << 20), rom, edid);
-        PciDevice.attach(board.pci(), vga, request);
+        PciDevice.attach(board.pci(), vga, request, scope);
         long size = megabytes;
         return new PciDevice(vga, List.of(QomProperty.of("vgamem_mb", "uint32", () -> size)));
     }

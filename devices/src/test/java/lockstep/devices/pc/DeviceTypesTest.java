@@ -19,6 +19,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.junit.jupiter.api.Test;
@@ -27,6 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** Every property of every device that users can add: what it takes, what it refuses and how, what it shows. */
 final class DeviceTypesTest {
@@ -205,8 +207,14 @@ final class DeviceTypesTest {
             given.put("chardev", "c0");
         }
         DeviceRequest<O> request =
-                new DeviceRequest<>(type.name(), "d", "/d", null, read(type, given, false));
-        Device device = type.create(request, core);
+                new DeviceRequest<>(
+                        type,
+                        "d",
+                        "/d",
+                        Objects.requireNonNull(type.home().placement().bus(core)),
+                        false,
+                        read(type, given, false));
+        Device device = type.create(request, new DeviceScope(core));
         List<QomProperty> shown = type.properties(request, device);
         for (ObjectPropertyInfo p : type.describe()) {
             QomProperty one =
@@ -239,24 +247,30 @@ final class DeviceTypesTest {
                 "PCI: 6.0 indicates single function, but 6.1 is already populated.",
                 () -> vga(core, "addr=6"));
         vga(core, "addr=6,multifunction=on");
-        refused("Bus 'pci.1' not found", () -> vga(core, "bus=pci.1"));
         refused("ROM size 3 is not a power of two", () -> vga(core, "romsize=3"));
     }
 
     private static void vga(FakeCore core, String options) throws DeviceException {
         JsonObject given = new JsonObject();
-        String bus = null;
         for (String option : options.split(",", -1)) {
             String[] parts = option.split("=", 2);
-            if (parts[0].equals("bus")) {
-                bus = parts[1];
-            } else {
-                given.put(parts[0], parts[1]);
-            }
+            given.put(parts[0], parts[1]);
         }
-        VgaDevices.TYPE.create(
-                new DeviceRequest<>("VGA", null, "/d", bus, read(VgaDevices.TYPE, given, false)),
-                core);
+        DeviceScope scope = new DeviceScope(core);
+        try {
+            VgaDevices.TYPE.create(
+                    new DeviceRequest<>(
+                            VgaDevices.TYPE,
+                            null,
+                            "/d",
+                            "pci.0",
+                            false,
+                            read(VgaDevices.TYPE, given, false)),
+                    scope);
+        } catch (DeviceException e) {
+            scope.close();
+            throw e;
+        }
     }
 
     private interface Refused {

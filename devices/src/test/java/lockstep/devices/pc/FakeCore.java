@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.qmp.QmpEvent;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;
@@ -34,9 +35,11 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** A machine without an accelerator: real memory and devices, time that the test moves, recorded wires. */
 final class FakeCore implements CoreMachine {
@@ -47,13 +50,17 @@ final class FakeCore implements CoreMachine {
     final int[] rises = new int[24];
 
     final List<String> requests = new ArrayList<>();
+
+    /** What was sent to QMP clients. */
+    final List<QmpEvent> events = new ArrayList<>();
+
     private final RegionMap memory = RegionMap.memory(null);
     private final RegionMap ports = RegionMap.ports();
     private final BusMemory dma = new BusMemory(memory);
     private final StateRegistry state = new StateRegistry();
     private final List<RamBlock> blocks = new ArrayList<>();
     private final List<Runnable> resets = new ArrayList<>();
-    private final List<Alarm> alarms = new ArrayList<>();
+    private final Set<Alarm> alarms = new LinkedHashSet<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final Map<String, Paper> chardevs = new HashMap<>();
     private final ObjectTree objects;
@@ -107,11 +114,16 @@ final class FakeCore implements CoreMachine {
         @Override
         public void arm(long when) {
             deadline = when;
+            if (when == NEVER) {
+                alarms.remove(this);
+            } else {
+                alarms.add(this);
+            }
         }
 
         @Override
         public void cancel() {
-            deadline = NEVER;
+            arm(NEVER);
         }
 
         @Override
@@ -232,12 +244,8 @@ final class FakeCore implements CoreMachine {
                         EventLoop.class,
                         (name, args) ->
                                 switch (name) {
-                                    case "timer" -> {
-                                        Alarm a =
-                                                new Alarm((ClockType) args[0], (Runnable) args[1]);
-                                        alarms.add(a);
-                                        yield a;
-                                    }
+                                    case "timer" ->
+                                            new Alarm((ClockType) args[0], (Runnable) args[1]);
                                     case "clocks" -> clocks;
                                     default -> null;
                                 });
@@ -263,6 +271,8 @@ final class FakeCore implements CoreMachine {
                             case "run" -> run;
                             case "objects" -> objects();
                             case "hmp" -> hmp;
+                            case "machine" -> this;
+                            case "emit" -> events.add((QmpEvent) args[0]);
                             case "publish" -> services.put((Class<?>) args[0], args[1]);
                             case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));
                             case "service" -> services.get((Class<?>) args[0]);
@@ -270,11 +280,12 @@ final class FakeCore implements CoreMachine {
                         });
     }
 
-    private interface Answers {
+    /** Answers for an interface whose methods are not all needed. */
+    interface Answers {
         @Nullable Object answer(String name, Object[] args);
     }
 
-    private static <T> T fake(Class<T> type, Answers answers) {
+    static <T> T fake(Class<T> type, Answers answers) {
         return type.cast(
                 Proxy.newProxyInstance(
                         type.getClassLoader(),
@@ -401,7 +412,39 @@ final class FakeCore implements CoreMachine {
     }
 
     @Override
+    public void dropReset(Runnable reset) {
+        resets.remove(reset);
+    }
+
+    @Override
+    public void dropBlock(RamBlock block) {
+        blocks.remove(block);
+        ((AnonymousRam) block).close();
+    }
+
+    /** What lies where. */
+    String mapped() {
+        return memory.describe() + ports.describe();
+    }
+
+    /** How many things devices have taken of the machine, by kind. */
+    Map<String, Integer> taken() {
+        return Map.of(
+                "memory", memory.describe().split("\n", -1).length,
+                "ports", ports.describe().split("\n", -1).length,
+                "sections", state.sections().size(),
+                "resets", resets.size(),
+                "blocks", blocks.size(),
+                "alarms", alarms.size(),
+                "nodes", nodes(objects.root()));
+    }
+
+    private static int nodes(ObjectTree.Node node) {
+        return 1 + node.children().stream().mapToInt(FakeCore::nodes).sum();
+    }
+
+    @Override
     public void reset() {
-        resets.forEach(Runnable::run);
+        List.copyOf(resets).forEach(Runnable::run);
     }
 }

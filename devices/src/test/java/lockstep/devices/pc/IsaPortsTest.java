@@ -13,6 +13,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -32,19 +33,14 @@ final class IsaPortsTest {
     private <O extends Record> Device add(DeviceType<O> type, String... properties)
             throws DeviceException {
         JsonObject values = new JsonObject();
-        String bus = null;
         for (String p : properties) {
             String[] parts = p.split("=", 2);
-            if (parts[0].equals("bus")) {
-                bus = parts[1];
-            } else {
-                values.put(parts[0], parts[1]);
-            }
+            values.put(parts[0], parts[1]);
         }
         return type.create(
                 new DeviceRequest<>(
-                        type.name(), "d", "/d", bus, type.options(values, false, Map.of())),
-                core);
+                        type, "d", "/d", "isa.0", false, type.options(values, false, Map.of())),
+                new DeviceScope(core));
     }
 
     private Device serial(String... properties) throws DeviceException {
@@ -114,8 +110,6 @@ final class IsaPortsTest {
         refused(
                 "Property 'isa-serial.iobase' doesn't take value '65535'",
                 () -> serial("iobase=0xffff"));
-        refused("Device 'isa-serial' can't go on PCI bus", () -> serial("bus=pci.0"));
-        refused("Bus 'isa.1' not found", () -> serial("bus=isa.1"));
         serial("chardev=c0");
         refused(
                 "isa-serial: the ports at 0x3f8 are taken by the ISA serial port at 0x3f8",

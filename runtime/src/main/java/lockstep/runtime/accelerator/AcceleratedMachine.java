@@ -44,6 +44,10 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     private final RegionMap ports = RegionMap.ports();
     private final BusMemory dma;
     private final List<AnonymousRam> blocks = new ArrayList<>();
+
+    /** Blocks that a migration under way may still read. */
+    private final List<AnonymousRam> dropped = new ArrayList<>();
+
     private final BlockDirtyLog dirtyLog;
     private final RamBlock ram;
     private final IntervalTimer timer;
@@ -260,7 +264,23 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         return added(block);
     }
 
+    @Override
+    public void dropBlock(RamBlock block) {
+        if (block instanceof AnonymousRam ram && blocks.remove(ram)) {
+            dropped.add(ram);
+        }
+        freeDropped();
+    }
+
+    private void freeDropped() {
+        if (!dirtyLog.recording()) {
+            dropped.forEach(AnonymousRam::close);
+            dropped.clear();
+        }
+    }
+
     private AnonymousRam added(AnonymousRam block) {
+        freeDropped();
         if (block.maxLength() >= 2 << 20) {
             block.mapping().preferHugePages();
         }
@@ -316,8 +336,13 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     @Override
+    public void dropReset(Runnable reset) {
+        resets.remove(reset);
+    }
+
+    @Override
     public void reset() {
-        resets.forEach(Runnable::run);
+        List.copyOf(resets).forEach(Runnable::run);
         vcpus.resetAll();
     }
 
@@ -326,6 +351,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     public void close() {
         vcpus.close();
         accelerator.close();
+        dropped.forEach(AnonymousRam::close);
         blocks.forEach(AnonymousRam::close);
         blocks.clear();
     }

@@ -33,6 +33,11 @@ final class CpuSections {
         }
 
         @Override
+        public boolean undoable() {
+            return false;
+        }
+
+        @Override
         public int version() {
             return version;
         }

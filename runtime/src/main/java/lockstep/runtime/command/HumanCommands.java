@@ -323,7 +323,7 @@ final class HumanCommands {
         Map<String, List<DeviceManager.Made>> buses = new LinkedHashMap<>();
         buses.put("main-system-bus", new ArrayList<>());
         for (DeviceManager.Made made : vmm.devices().all()) {
-            buses.computeIfAbsent(made.device().bus(), none -> new ArrayList<>()).add(made);
+            buses.computeIfAbsent(made.bus(), none -> new ArrayList<>()).add(made);
         }
         buses.forEach(
                 (bus, devices) -> {

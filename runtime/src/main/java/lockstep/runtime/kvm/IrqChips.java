@@ -132,6 +132,11 @@ final class IrqChips implements InterruptControllers {
         }
 
         @Override
+        public boolean undoable() {
+            return false;
+        }
+
+        @Override
         public int version() {
             return 1;
         }
@@ -200,6 +205,11 @@ final class IrqChips implements InterruptControllers {
         @Override
         public String name() {
             return "ioapic";
+        }
+
+        @Override
+        public boolean undoable() {
+            return false;
         }
 
         @Override

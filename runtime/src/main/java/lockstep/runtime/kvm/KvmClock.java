@@ -75,6 +75,11 @@ final class KvmClock implements GuestClock {
     }
 
     @Override
+    public boolean undoable() {
+        return false;
+    }
+
+    @Override
     public int version() {
         return 1;
     }

@@ -267,6 +267,11 @@ final class KvmTimer implements IntervalTimer {
     }
 
     @Override
+    public boolean undoable() {
+        return false;
+    }
+
+    @Override
     public int version() {
         return 3;
     }

@@ -42,6 +42,9 @@ public interface Machine extends PhysicalMemory {
     /** Makes a migratable block; it is not mapped yet. {@code maxLength >= length}, both in pages. */
     RamBlock newBlock(String name, long length, long maxLength);
 
+    /** Frees a block that was made; nothing is mapped to it any more. */
+    void dropBlock(RamBlock block);
+
     /** All blocks in the order of the migration stream: descending maximum length, then by age. */
     List<RamBlock> blocks();
 
@@ -59,6 +62,9 @@ public interface Machine extends PhysicalMemory {
 
     /** Registers what a device does at a system reset; called in order of registration. */
     void onReset(Runnable reset);
+
+    /** Forgets what {@link #onReset} was given. */
+    void dropReset(Runnable reset);
 
     /** Resets all devices, then the vCPUs. Only while the vCPUs are paused. */
     void reset();

@@ -3,6 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.MigrationCommands;
 import lockstep.api.RunState;
 import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.MigrationState;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
@@ -38,6 +39,7 @@ public final class MigrationRoom implements Room {
         vmm.publish(MigrationService.class, service);
         vmm.publish(IncomingMigration.class, service);
         MigrationCommands.register(offer.commands(), service);
+        vmm.publish(MigrationState.class, service);
         new MigrationMonitor(service).register(vmm.hmp());
     }
 }

@@ -20,6 +20,7 @@ import lockstep.api.SocketAddress;
 import lockstep.api.UnixSocketAddress;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.MigrationState;
 
 import org.jspecify.annotations.Nullable;
 
@@ -31,7 +32,8 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /** The migrations of one process as its monitors drive them. Called under the machine lock. */
-public final class MigrationService implements MigrationCommands, IncomingMigration {
+public final class MigrationService
+        implements MigrationCommands, IncomingMigration, MigrationState {
     private static final String BUSY = "There's a migration process in progress";
 
     /** What can be switched on; all others are known by name only. */
@@ -87,7 +89,8 @@ public final class MigrationService implements MigrationCommands, IncomingMigrat
         return incoming.status().get();
     }
 
-    private boolean busy() {
+    @Override
+    public boolean busy() {
         ColoHandler handler = colo.get();
         return outgoing.active() || (handler != null && handler.active());
     }

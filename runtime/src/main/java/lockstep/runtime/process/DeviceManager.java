@@ -9,11 +9,15 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.GuestMemoryException;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.spi.MigrationState;
 import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
@@ -22,17 +26,58 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 
-/** The device drivers and the devices that users made. Under the machine lock. */
+/** The device drivers and the devices that users made, from birth to death. Under the machine lock. */
 public final class DeviceManager {
+    /** The types of nodes of the object tree that are buses. */
+    private static final Set<String> BUS_TYPES =
+            Set.of("IDE", "ISA", "PCI", "System", "floppy-bus", "i2c-bus", "usb-bus");
+
+    private static final String PERIPHERAL = "/machine/peripheral/";
+
     /** One device that a user made. */
-    public record Made(
-            String driver,
-            @Nullable String id,
-            String path,
-            Device device,
-            List<QomProperty> properties) {}
+    public static final class Made {
+        private final DeviceRequest<?> request;
+        private final Device device;
+        private final DeviceScope scope;
+        private final List<QomProperty> properties;
+
+        /** The guest's time until which it may think about letting the device go. */
+        private long asked;
+
+        private Made(
+                DeviceRequest<?> request,
+                Device device,
+                DeviceScope scope,
+                List<QomProperty> properties) {
+            this.request = request;
+            this.device = device;
+            this.scope = scope;
+            this.properties = List.copyOf(properties);
+        }
+
+        /** The name of its type. */
+        public String driver() {
+            return request.driver();
+        }
+
+        /** What the user calls it, or null. */
+        public @Nullable String id() {
+            return request.id();
+        }
+
+        /** The name of its bus. */
+        public String bus() {
+            return request.bus();
+        }
+
+        /** What qom-list shows. */
+        public List<QomProperty> properties() {
+            return properties;
+        }
+    }
 
     private final Vmm vmm;
     private final Map<String, DeviceType<?>> types = new LinkedHashMap<>();
@@ -81,22 +126,22 @@ public final class DeviceManager {
 
     /** Makes a device of the command line from text, among it {@code driver}, {@code id} and {@code bus}. */
     public void create(Map<String, String> text) throws DeviceException {
-        plan(texts(text), false).create();
+        add(texts(text), false, false);
     }
 
     /** Makes a device of the command line from JSON, with {@code driver}, {@code id} and {@code bus}. */
     public void create(JsonObject json) throws DeviceException {
-        plan(json, true).create();
+        add(json, true, false);
     }
 
-    /** device_add of HMP. */
+    /** device_add of HMP: the machine is complete. */
     public void plug(Map<String, String> text) throws DeviceException {
-        plan(texts(text), false).plug();
+        add(texts(text), false, true);
     }
 
-    /** device_add of QMP: refuses, as no bus here takes devices once the machine is complete. */
+    /** device_add of QMP: the machine is complete. */
     public void plug(JsonObject json) throws DeviceException {
-        plan(json, true).plug();
+        add(json, true, true);
     }
 
     private static JsonObject texts(Map<String, String> text) {
@@ -105,50 +150,12 @@ public final class DeviceManager {
         return object;
     }
 
-    /** A device that can be made, as far as is known before its factory has looked at it. */
-    private final class Plan<O extends Record> {
-        private final DeviceType<O> type;
-        private final DeviceRequest<O> request;
-        private final Machine machine;
-
-        Plan(DeviceType<O> type, DeviceRequest<O> request, Machine machine) {
-            this.type = type;
-            this.request = request;
-            this.machine = machine;
-        }
-
-        void create() throws DeviceException {
-            Device device = type.create(request, machine);
-            String id = request.id();
-            if (id == null) {
-                anonymous++;
-            }
-            String path = request.path();
-            List<QomProperty> properties = new ArrayList<>(type.properties(request, device));
-            properties.add(BuiltinParts.parentBus(vmm.objects(), device.bus()));
-            byPath.put(path, new Made(type.name(), id, path, device, properties));
-            vmm.objects().add(path, type.name(), properties);
-        }
-
-        void plug() throws DeviceException {
-            throw new DeviceException(
-                    "Bus '" + type.bus(request, machine) + "' does not support hotplugging");
-        }
-    }
-
-    /** Where the next device goes in the object tree. */
-    private String path(@Nullable String id) {
-        return id != null
-                ? "/machine/peripheral/" + id
-                : "/machine/peripheral-anon/device[" + anonymous + "]";
-    }
-
-    private Plan<?> plan(JsonObject given, boolean typed) throws DeviceException {
+    private void add(JsonObject given, boolean typed, boolean hot) throws DeviceException {
         JsonObject rest = new JsonObject();
         given.inWireOrder().forEach(m -> rest.put(m.getKey(), m.getValue()));
         String driver = text(rest, "driver");
         String id = text(rest, "id");
-        String bus = text(rest, "bus");
+        String wanted = text(rest, "bus");
         if (driver == null) {
             throw new DeviceException("Parameter 'driver' is missing");
         }
@@ -158,30 +165,94 @@ public final class DeviceManager {
             throw new DeviceException(
                     why == null ? "'" + driver + "' is not a valid device model name" : why);
         }
-        Machine machine = vmm.machine();
-        if (machine == null) {
-            throw new DeviceException(
-                    bus != null
-                            ? "Bus '" + bus + "' not found"
-                            : "No '" + busType(driver) + "' bus found for device '" + driver + "'");
+        if (hot && type.plugging() != DeviceType.Plugging.ANY_TIME) {
+            throw new DeviceException("Parameter 'driver' expects a pluggable device type");
         }
-        if (id != null && find(id) != null) {
+        Machine machine = vmm.machine();
+        String bus = bus(type, wanted, machine);
+        if (bus == null || machine == null) {
+            throw new DeviceException(
+                    "No '%s' bus found for device '%s'".formatted(type.home().type(), driver));
+        }
+        if (hot && !type.home().hot()) {
+            throw new DeviceException("Bus '" + bus + "' does not support hotplugging");
+        }
+        if (hot && migrating()) {
+            throw new DeviceException("device_add not allowed while migrating");
+        }
+        if (id != null && byPath.containsKey(PERIPHERAL + id)) {
             throw new DeviceException("Duplicate device ID '" + id + "'");
         }
-        return plan(type, id, bus, rest, typed, machine);
+        make(type, id, bus, hot, rest, typed, machine);
     }
 
-    private <O extends Record> Plan<O> plan(
+    /** The bus that was asked for, or one that fits; null if none fits. */
+    private @Nullable String bus(
+            DeviceType<?> type, @Nullable String wanted, @Nullable Machine machine)
+            throws DeviceException {
+        if (wanted == null) {
+            return machine == null ? null : type.home().placement().bus(machine);
+        }
+        ObjectTree.Node node = vmm.objects().find(wanted);
+        if (node == null || !BUS_TYPES.contains(node.type())) {
+            throw new DeviceException("Bus '" + wanted + "' not found");
+        }
+        if (!node.type().equals(type.home().type())) {
+            throw new DeviceException(
+                    "Device '%s' can't go on %s bus".formatted(type.name(), node.type()));
+        }
+        return node.name();
+    }
+
+    private boolean migrating() {
+        return vmm.find(MigrationState.class).map(MigrationState::busy).orElse(false);
+    }
+
+    private <O extends Record> void make(
             DeviceType<O> type,
             @Nullable String id,
-            @Nullable String bus,
+            String bus,
+            boolean hot,
             JsonObject given,
             boolean typed,
             Machine machine)
             throws DeviceException {
         O options = type.options(given, typed, globals.getOrDefault(type.name(), Map.of()));
-        return new Plan<>(
-                type, new DeviceRequest<>(type.name(), id, path(id), bus, options), machine);
+        String path =
+                id != null
+                        ? PERIPHERAL + id
+                        : "/machine/peripheral-anon/device[" + anonymous++ + "]";
+        DeviceRequest<O> request = new DeviceRequest<>(type, id, path, bus, hot, options);
+        DeviceScope scope = new DeviceScope(machine);
+        // First in is last out: users learn of it when everything is given back.
+        scope.onClose(() -> gone(path));
+        try {
+            Device device = type.create(request, scope);
+            List<QomProperty> properties = new ArrayList<>(type.properties(request, device));
+            properties.add(BuiltinParts.parentBus(vmm.objects(), bus));
+            vmm.objects().add(path, type.name(), properties);
+            scope.onClose(() -> vmm.objects().remove(path));
+            for (Device.Bus own : device.buses()) {
+                vmm.objects().add(path + "/" + own.name(), own.type(), List.of());
+            }
+            byPath.put(path, new Made(request, device, scope, properties));
+            if (hot) {
+                device.announce();
+            }
+        } catch (GuestMemoryException e) {
+            scope.close();
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        } catch (DeviceException | RuntimeException e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    private void gone(String path) {
+        Made made = byPath.remove(path);
+        if (made != null) {
+            vmm.emit(new DeviceDeletedEvent(made.id(), path));
+        }
     }
 
     /** Takes one of the members that all devices have. */
@@ -193,39 +264,30 @@ public final class DeviceManager {
         throw new DeviceException("Invalid parameter type for '" + name + "', expected: string");
     }
 
-    private static String busType(String driver) {
-        return switch (driver.substring(0, driver.indexOf('-') + 1)) {
-            case "usb-" -> "usb-bus";
-            case "ide-" -> "IDE";
-            case "isa-" -> "ISA";
-            default -> "PCI";
-        };
-    }
-
-    /** The device of that id or path, or null. */
-    public @Nullable Made find(String idOrPath) {
-        Made made = byPath.get(idOrPath);
-        return made != null ? made : byPath.get("/machine/peripheral/" + idOrPath);
-    }
-
-    /** device_del. */
+    /** device_del: takes the device out, or asks the guest to let it go. */
     public void remove(String idOrPath) throws QmpException {
-        Made made = find(idOrPath);
+        Made made = byPath.get(idOrPath.startsWith("/") ? idOrPath : PERIPHERAL + idOrPath);
         if (made == null) {
+            if (idOrPath.startsWith("/") && vmm.objects().find(idOrPath) != null) {
+                throw new QmpException(idOrPath + " is not a hotpluggable device");
+            }
             throw new QmpException(
                     ErrorClass.DEVICE_NOT_FOUND, "Device '" + idOrPath + "' not found");
         }
-        if (!made.device().removable()) {
-            throw new QmpException(
-                    "Bus '" + made.device().bus() + "' does not support hotplugging");
+        long now = vmm.clocks().virtual();
+        if (now < made.asked) {
+            throw new QmpException("Device " + idOrPath + " is already in the process of unplug");
         }
-        try {
-            made.device().remove();
-        } catch (DeviceException e) {
-            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+        DeviceType<?> type = made.request.type();
+        if (!type.home().hot()) {
+            throw new QmpException("Bus '" + made.bus() + "' does not support hotplugging");
         }
-        byPath.remove(made.path());
-        vmm.objects().remove(made.path());
-        vmm.emit(new DeviceDeletedEvent(made.id(), made.path()));
+        if (type.plugging() != DeviceType.Plugging.ANY_TIME) {
+            throw new QmpException("Device '" + type.name() + "' does not support hotplugging");
+        }
+        if (migrating()) {
+            throw new QmpException("device_del not allowed while migrating");
+        }
+        made.asked = now + made.device.unplug(made.scope);
     }
 }

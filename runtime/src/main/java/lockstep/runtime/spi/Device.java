@@ -6,23 +6,36 @@ import java.util.List;
 
 /** One device of a machine, made by a {@link DeviceType}. Used under the machine lock. */
 public interface Device {
+    /**
+     * A bus that the device has.
+     *
+     * @param name what users call it, such as {@code usb-bus.0}; a part of its path in the object tree
+     * @param type such as {@code usb-bus}
+     */
+    record Bus(String name, String type) {}
+
     /** What qom-list, qom-get and info qtree show, in the order of declaration. */
     default List<QomProperty> properties() {
         return List.of();
     }
 
-    /** The name of the bus it sits on, such as {@code pci.0}. */
-    default String bus() {
-        return "main-system-bus";
+    /** The buses of the device. */
+    default List<Bus> buses() {
+        return List.of();
     }
 
-    /** Whether device_del works. */
-    default boolean removable() {
-        return false;
-    }
+    /** Tells the guest that the device has come while the machine is running. */
+    default void announce() {}
 
-    /** Takes the device out of the machine; only called if {@link #removable}. */
-    default void remove() throws DeviceException {
-        throw new DeviceException("Device cannot be unplugged");
+    /**
+     * Takes the device out of a running machine, by closing its scope, or asks the guest to let it go. Only of
+     * types that can be plugged at {@link DeviceType.Plugging#ANY_TIME any time}.
+     *
+     * @return 0 if the device is gone, or how many nanoseconds of its time the guest has, before users may ask
+     *     again
+     */
+    default long unplug(DeviceScope scope) {
+        scope.close();
+        return 0;
     }
 }

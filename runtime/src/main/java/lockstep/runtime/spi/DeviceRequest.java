@@ -5,19 +5,24 @@ import org.jspecify.annotations.Nullable;
 /**
  * One device that is to be made.
  *
- * @param driver its type, such as {@code e1000}
+ * @param type its type
  * @param id its identifier, unique among devices, or null
  * @param path where it will be in the object tree
- * @param bus the bus that the user chose, or null
+ * @param bus the bus that it goes to
+ * @param hotplugged whether the machine is complete already
  * @param options what it is told, with the usual value of whatever was not said
  * @param <O> the generated record of its options
  */
-public record DeviceRequest<O>(
-        String driver, @Nullable String id, String path, @Nullable String bus, O options) {
-    /** A request for a device that the board makes by itself. */
-    public static <O extends Record> DeviceRequest<O> ofBoard(DeviceType<O> type, O given) {
-        return new DeviceRequest<>(
-                type.name(), null, "/machine/unattached", null, type.complete(given));
+public record DeviceRequest<O extends Record>(
+        DeviceType<O> type,
+        @Nullable String id,
+        String path,
+        String bus,
+        boolean hotplugged,
+        O options) {
+    /** The name of its type, such as {@code e1000}. */
+    public String driver() {
+        return type.name();
     }
 
     /** What management calls the device: its id, or its path in the object tree. */
@@ -27,7 +32,7 @@ public record DeviceRequest<O>(
 
     /** The error for a value of the right type which cannot be. */
     public DeviceException refused(String property, Object value) {
-        return refused(driver, property, value);
+        return refused(driver(), property, value);
     }
 
     /** The error for a value of the right type which cannot be. */

@@ -35,21 +35,39 @@ import java.util.stream.Collectors;
 public final class DeviceType<O extends Record> {
     /** Makes devices. Called under the machine lock. */
     @FunctionalInterface
-    public interface Factory<O> {
-        /** Makes the device and plugs it into the machine. */
-        Device create(DeviceRequest<O> request, Machine machine) throws DeviceException;
+    public interface Factory<O extends Record> {
+        /**
+         * Makes the device and plugs it into the machine.
+         *
+         * @param scope holds what the device takes; the caller closes it if this fails
+         */
+        Device create(DeviceRequest<O> request, DeviceScope scope) throws DeviceException;
     }
 
-    /** Says where devices go. Called under the machine lock. */
+    /** Says where devices go that are not told. Called under the machine lock. */
     @FunctionalInterface
-    public interface Placement<O> {
-        /**
-         * The name of the bus that the device would go to, such as {@code pci.0}.
-         *
-         * @throws DeviceException there is no such bus, or it takes no such device
-         */
-        String bus(DeviceRequest<O> request, Machine machine) throws DeviceException;
+    public interface Placement {
+        /** The name of a bus of the right type, one with room if there is one; null if there is none. */
+        @Nullable String bus(Machine machine);
     }
+
+    /** When users may add a device, and take it out, as far as the device is concerned. */
+    public enum Plugging {
+        /** Whenever its bus lets them. */
+        ANY_TIME,
+        /** While the machine is being made. */
+        COLD,
+        /** Never: it is a part of the board. */
+        BUILT_IN
+    }
+
+    /**
+     * The buses on which devices of a type go.
+     *
+     * @param type such as {@code PCI}
+     * @param hot whether devices may come and go while the machine is running
+     */
+    public record Home(String type, boolean hot, Placement placement) {}
 
     /** Says what is wrong with values of the right type, one by one: not all may be there. */
     @FunctionalInterface
@@ -65,7 +83,8 @@ public final class DeviceType<O extends Record> {
     private final ValueReader<O> reader;
     private final ValueWriter<O> writer;
     private final O usual;
-    private final Placement<O> placement;
+    private final Home home;
+    private final Plugging plugging;
     private final Factory<O> factory;
     private final Check<O> check;
     private final Map<String, String> shownAs;
@@ -76,7 +95,8 @@ public final class DeviceType<O extends Record> {
             ValueReader<O> reader,
             ValueWriter<O> writer,
             O usual,
-            Placement<O> placement,
+            Home home,
+            Plugging plugging,
             Factory<O> factory,
             Check<O> check,
             Map<String, String> shownAs,
@@ -85,7 +105,8 @@ public final class DeviceType<O extends Record> {
         this.reader = reader;
         this.writer = writer;
         this.usual = usual;
-        this.placement = placement;
+        this.home = home;
+        this.plugging = plugging;
         this.factory = factory;
         this.check = check;
         this.shownAs = shownAs;
@@ -105,16 +126,31 @@ public final class DeviceType<O extends Record> {
             ValueReader<O> reader,
             ValueWriter<O> writer,
             O usual,
-            Placement<O> placement,
+            Home home,
             Factory<O> factory) {
         return new DeviceType<>(
-                name, reader, writer, usual, placement, factory, given -> {}, Map.of(), Map.of());
+                name,
+                reader,
+                writer,
+                usual,
+                home,
+                Plugging.ANY_TIME,
+                factory,
+                given -> {},
+                Map.of(),
+                Map.of());
     }
 
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
         return new DeviceType<>(
-                name, reader, writer, usual, placement, factory, how, shownAs, shownInitially);
+                name, reader, writer, usual, home, plugging, factory, how, shownAs, shownInitially);
+    }
+
+    /** The type for other times than any. */
+    public DeviceType<O> plugged(Plugging when) {
+        return new DeviceType<>(
+                name, reader, writer, usual, home, when, factory, check, shownAs, shownInitially);
     }
 
     /** The type with another name for what values a text has than the schema's, and what it shows of none. */
@@ -124,7 +160,8 @@ public final class DeviceType<O extends Record> {
                 reader,
                 writer,
                 usual,
-                placement,
+                home,
+                plugging,
                 factory,
                 check,
                 Map.of(property, type),
@@ -239,14 +276,19 @@ public final class DeviceType<O extends Record> {
         over.inWireOrder().forEach(m -> under.put(m.getKey(), m.getValue()));
     }
 
-    /** The bus that a device would go to. */
-    public String bus(DeviceRequest<O> request, Machine machine) throws DeviceException {
-        return placement.bus(request, machine);
+    /** Where devices of this type go. */
+    public Home home() {
+        return home;
     }
 
-    /** Makes a device. */
-    public Device create(DeviceRequest<O> request, Machine machine) throws DeviceException {
-        return factory.create(request, machine);
+    /** When users may add and take out devices of this type. */
+    public Plugging plugging() {
+        return plugging;
+    }
+
+    /** Makes a device; the caller closes the scope if this fails. */
+    public Device create(DeviceRequest<O> request, DeviceScope scope) throws DeviceException {
+        return factory.create(request, scope);
     }
 
     /**
@@ -258,8 +300,11 @@ public final class DeviceType<O extends Record> {
                 new ArrayList<>(
                         List.of(
                                 QomProperty.of("realized", "bool", () -> true),
-                                QomProperty.of("hotplugged", "bool", () -> false),
-                                QomProperty.of("hotpluggable", "bool", device::removable)));
+                                QomProperty.of("hotplugged", "bool", request::hotplugged),
+                                QomProperty.of(
+                                        "hotpluggable",
+                                        "bool",
+                                        () -> home.hot && plugging == Plugging.ANY_TIME)));
         List<QomProperty> own = new ArrayList<>(device.properties());
         JsonObject told = members(request.options());
         for (MemberOutline member : MemberOutline.of(reader)) {

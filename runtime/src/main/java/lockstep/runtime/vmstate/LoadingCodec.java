@@ -14,6 +14,10 @@ public final class LoadingCodec implements StateCodec {
 
     private final StateInput in;
     private final Deque<String> owners = new ArrayDeque<>();
+
+    /** What the section under way was like. */
+    private final StateOutput before = new StateOutput(1024);
+
     private int version;
 
     /** Reads from {@code in}. */
@@ -32,7 +36,7 @@ public final class LoadingCodec implements StateCodec {
             read(section, version);
             return;
         }
-        StateOutput before = new StateOutput(1024);
+        before.clear();
         new SavingCodec(before, Description.none()).inPlace(section);
         try {
             read(section, version);

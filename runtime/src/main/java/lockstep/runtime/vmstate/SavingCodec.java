@@ -142,17 +142,13 @@ public final class SavingCodec implements StateCodec {
 
     @Override
     public void u32s(String name, int[] values) {
-        for (int v : values) {
-            out.u32(v);
-        }
+        out.u32s(values);
         json.array(name, "uint32", 4, values.length);
     }
 
     @Override
     public void i32s(String name, int[] values) {
-        for (int v : values) {
-            out.u32(v);
-        }
+        out.u32s(values);
         json.array(name, "int32", 4, values.length);
     }
 

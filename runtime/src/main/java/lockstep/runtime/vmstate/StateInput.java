@@ -2,6 +2,9 @@ package lockstep.runtime.vmstate;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -9,6 +12,9 @@ import java.nio.charset.StandardCharsets;
  * Not thread-safe.
  */
 public final class StateInput {
+    private static final VarHandle INT =
+            MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
+
     private final InputStream in;
     private final byte[] buffer;
     private int start;
@@ -56,6 +62,12 @@ public final class StateInput {
 
     /** Four bytes, big endian. */
     public int u32() throws IOException {
+        if (end - start >= 4) {
+            int value = (int) INT.get(buffer, start);
+            start += 4;
+            consumed += 4;
+            return value;
+        }
         int high = u16();
         return high << 16 | u16();
     }

@@ -2,11 +2,17 @@ package lockstep.runtime.vmstate;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /** Bytes of a migration stream under construction, in memory. Not thread-safe. */
 public final class StateOutput {
+    private static final VarHandle INT =
+            MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
+
     private byte[] bytes;
     private int size;
 
@@ -41,10 +47,17 @@ public final class StateOutput {
     /** Four bytes, big endian. */
     public void u32(int value) {
         room(4);
-        bytes[size++] = (byte) (value >>> 24);
-        bytes[size++] = (byte) (value >>> 16);
-        bytes[size++] = (byte) (value >>> 8);
-        bytes[size++] = (byte) value;
+        INT.set(bytes, size, value);
+        size += 4;
+    }
+
+    /** Four bytes each, big endian. */
+    public void u32s(int[] values) {
+        room(4 * values.length);
+        for (int i = 0; i < values.length; i++) {
+            INT.set(bytes, size + 4 * i, values[i]);
+        }
+        size += 4 * values.length;
     }
 
     /** Eight bytes, big endian. */

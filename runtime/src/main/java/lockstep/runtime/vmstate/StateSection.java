@@ -5,7 +5,7 @@ package lockstep.runtime.vmstate;
  *
  * <p>{@link #describe} may store what it loads in the device's fields directly, but must validate each
  * value that later indexes, sizes or counts something. What a refused section left half done is {@link
- * #undoable taken back}.
+ * #undoable taken back}, so a device is as the stream says or as it was.
  */
 public interface StateSection {
     /** The name on the wire, with the bus path in front where the bus has one. */
@@ -35,11 +35,12 @@ public interface StateSection {
     }
 
     /**
-     * Whether a device whose section is refused gets back what it had, by saving it before. Only for state
-     * that {@link #describe} reads from nowhere but the device's fields; what the kernel keeps is not.
+     * Whether a device whose section is refused gets back what it had, by saving it before. Not for one whose
+     * fields are a copy of what the kernel has: it hands them over in {@link #afterLoad} when all is well, and
+     * fetches them before the next use.
      */
     default boolean undoable() {
-        return false;
+        return true;
     }
 
     /** Describes the section's content, both ways. */

@@ -1,0 +1,62 @@
+package lockstep.devices.pc;
+
+import lockstep.devices.usb.UsbBuses;
+import lockstep.net.MacAddress;
+import lockstep.net.NetException;
+import lockstep.net.NicPort;
+import lockstep.net.Nics;
+import lockstep.runtime.process.DeviceManager;
+
+import java.util.HashSet;
+import java.util.Set;
+
+/** What a board of {@link FakeCore} needs for devices that users add. */
+final class FullBoard {
+    private static final MacAddress MAC =
+            MacAddress.of(new byte[] {0x52, 0x54, 0, 0x12, 0x34, 0x56}, 0);
+
+    /** The NICs that have a port. */
+    private interface Plugged {
+        Set<String> names();
+    }
+
+    private FullBoard() {}
+
+    /** The manager of devices of all types, on a board that is built. */
+    static DeviceManager devices(FakeCore core) {
+        Set<String> names = new HashSet<>();
+        int[] made = new int[1];
+        core.vmm().publish(UsbBuses.class, new UsbBuses());
+        core.vmm().publish(Plugged.class, () -> names);
+        core.vmm()
+                .publish(
+                        Nics.class,
+                        (model, id, netdev, mac, client) -> {
+                            if (netdev != null) {
+                                throw new NetException(
+                                        "Property 'e1000.netdev' can't find value '"
+                                                + netdev
+                                                + "'");
+                            }
+                            String name = model + made[0]++;
+                            names.add(name);
+                            return FakeCore.fake(
+                                    NicPort.class,
+                                    (call, args) ->
+                                            switch (call) {
+                                                case "mac" -> MAC;
+                                                case "linkUp" -> true;
+                                                case "close" -> names.remove(name);
+                                                default -> null;
+                                            });
+                        });
+        DeviceManager devices = new DeviceManager(core.vmm());
+        PluggableDevices.TYPES.forEach(devices::type);
+        return devices;
+    }
+
+    /** The NICs that are plugged. */
+    static Set<String> nics(FakeCore core) {
+        return core.vmm().service(Plugged.class).names();
+    }
+}
