@@ -85,8 +85,11 @@ final class InspectionCommands {
         int size = portSize(a);
         long port = a.integer("addr", 0) & PORTS;
         Machine machine = vmm.machine();
-        if (machine != null && a.has("index")) {
-            machine.ports().write(port++ & PORTS, 1, a.integer("index", 0) & 0xff);
+        if (a.has("index")) {
+            if (machine != null) {
+                machine.ports().write(port, 1, a.integer("index", 0) & 0xff);
+            }
+            port++;
         }
         long value = machine == null ? -1 : machine.ports().read(port & PORTS, size);
         char suffix = size == 1 ? 'b' : size == 2 ? 'w' : 'l';

@@ -68,7 +68,7 @@ final class MemfdMemory extends MemoryObject {
 
     @Override
     Mapping map(String id, long length) throws LinuxException, QmpException {
-        try (MemoryFile file = MemoryFile.memfd(TYPE.name(), length, hugetlb, pageSize, seal)) {
+        try (MemoryFile file = MemoryFile.memfd(TYPE.name(), size(), hugetlb, pageSize, seal)) {
             if (length != size()) {
                 throw new QmpException(
                         "backing store size 0x%x does not match 'size' option 0x%x"
