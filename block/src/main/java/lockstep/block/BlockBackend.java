@@ -119,7 +119,7 @@ public final class BlockBackend implements NodeUser {
             try {
                 return medium.length();
             } finally {
-                graph.leave(medium);
+                graph.drain().leave(medium);
             }
         } catch (BlockException e) {
             return 0;
@@ -379,7 +379,7 @@ public final class BlockBackend implements NodeUser {
         try {
             medium.read(offset, destination);
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
@@ -389,7 +389,7 @@ public final class BlockBackend implements NodeUser {
         try {
             medium.write(offset, source);
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
@@ -400,7 +400,7 @@ public final class BlockBackend implements NodeUser {
         try {
             medium.writeZeroes(offset, length, mayUnmap);
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
@@ -410,7 +410,7 @@ public final class BlockBackend implements NodeUser {
         try {
             medium.discard(offset, length);
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
@@ -420,7 +420,7 @@ public final class BlockBackend implements NodeUser {
         try {
             return medium.status(offset, Math.min(length, medium.length() - offset));
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
@@ -430,14 +430,14 @@ public final class BlockBackend implements NodeUser {
         try {
             medium.flush();
         } finally {
-            graph.leave(medium);
+            graph.drain().leave(medium);
         }
     }
 
     /** Enters the graph by the medium, to be left by it. */
     private ChildEdge enter() throws BlockException {
         ChildEdge medium = edge;
-        if (medium == null || !graph.enter(medium)) {
+        if (medium == null || !graph.drain().enter(medium)) {
             throw new BlockException(Errno.ENOMEDIUM);
         }
         return medium;
@@ -482,6 +482,11 @@ public final class BlockBackend implements NodeUser {
         return requests.underWay();
     }
 
+    /** A number of requests in words. */
+    public static String inFlight(int requests) {
+        return requests + (requests == 1 ? " request" : " requests") + " in flight";
+    }
+
     /**
      * The machine runs again: kept requests are submitted again and the I/O status is reset. Main
      * loop.
@@ -503,7 +508,7 @@ public final class BlockBackend implements NodeUser {
     public void close() {
         eject();
         setThrottle(null);
-        graph.removeBackend(this);
+        graph.names().removeBackend(this);
     }
 
     @Override
@@ -523,7 +528,7 @@ public final class BlockBackend implements NodeUser {
                 try {
                     request.perform(medium);
                 } finally {
-                    graph.leave(medium);
+                    graph.drain().leave(medium);
                 }
             } catch (BlockException e) {
                 request.errno(e.errno());

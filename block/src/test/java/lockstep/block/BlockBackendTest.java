@@ -6,6 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.StuckNode;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.loop.Timer;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -16,7 +21,10 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
 
 /** Completions, draining, and what an error policy makes of a failure. */
 class BlockBackendTest {
@@ -154,5 +162,153 @@ class BlockBackendTest {
         backend.read(0, Images.pattern(0, 512), results::add);
         backend.drain();
         assertEquals(List.of(Errno.ENOMEDIUM), results);
+    }
+
+    @Test
+    void guestMemoryMayLieInPieces() throws Exception {
+        byte[] first = new byte[1000];
+        byte[] second = new byte[3096];
+        java.util.Arrays.fill(first, (byte) 3);
+        java.util.Arrays.fill(second, (byte) 4);
+        List<MemorySegment> pieces =
+                List.of(MemorySegment.ofArray(first), MemorySegment.ofArray(second));
+        backend.write(512, pieces, results::add);
+        backend.drain();
+        assertEquals(3, Images.byteAt(disk, 512 + 999));
+        assertEquals(4, Images.byteAt(disk, 512 + 1000));
+        assertEquals(4, Images.byteAt(disk, 512 + 4095));
+        byte[] one = new byte[2000];
+        byte[] two = new byte[0];
+        byte[] three = new byte[2096];
+        backend.read(
+                512,
+                List.of(
+                        MemorySegment.ofArray(one),
+                        MemorySegment.ofArray(two),
+                        MemorySegment.ofArray(three)),
+                results::add);
+        backend.read(512, List.of(MemorySegment.ofArray(first)), results::add);
+        backend.drain();
+        assertEquals(List.of(0, 0, 0), results);
+        assertEquals(3, one[999]);
+        assertEquals(4, one[1000]);
+        assertEquals(4, three[2095]);
+        assertEquals(3, first[0]);
+        assertEquals(4096 + 1000, backend.stats().read().bytes());
+    }
+
+    /** A thread that runs tasks, as an I/O thread's loop. */
+    private static final class Loop implements EventLoop, AutoCloseable {
+        private final BlockingQueue<Runnable> tasks = new LinkedBlockingQueue<>();
+        private final Thread thread = Thread.ofPlatform().daemon().start(this::run);
+        private volatile boolean closed;
+
+        private void run() {
+            try {
+                while (!closed) {
+                    tasks.take().run();
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        @Override
+        public String name() {
+            return "loop";
+        }
+
+        @Override
+        public boolean inLoop() {
+            return Thread.currentThread() == thread;
+        }
+
+        @Override
+        public void execute(Runnable task) {
+            tasks.add(task);
+        }
+
+        @Override
+        public Watch watch(int fd, int interest, Ready handler) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public Timer timer(ClockType clock, Runnable callback) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public Clocks clocks() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void close() {
+            execute(() -> closed = true);
+        }
+    }
+
+    @Test
+    void completesOnTheLoopOfTheOwnersChoice() throws Exception {
+        try (Loop loop = new Loop()) {
+            backend.completeOn(loop);
+            BlockingQueue<String> ends = new LinkedBlockingQueue<>();
+            backend.write(
+                    0,
+                    Images.pattern(7, 512),
+                    errno -> ends.add(errno + (loop.inLoop() ? " there" : " elsewhere")));
+            assertEquals("0 there", ends.take());
+            // A failure is decided on by the main loop, which is this thread, and heard of there.
+            disk.failReads(Errno.EIO);
+            backend.setErrorActions(ErrorAction.IGNORE, ErrorAction.AUTO);
+            for (int i = 0; i < 40; i++) {
+                backend.read(
+                        0,
+                        Images.pattern(7, 512),
+                        errno -> ends.add(errno + (loop.inLoop() ? " there" : " elsewhere")));
+            }
+            backend.drain();
+            assertEquals(40, ends.size());
+            assertEquals(java.util.Set.of("0 there"), java.util.Set.copyOf(ends));
+            assertEquals(40, errors.size());
+            // Who drains on the loop itself does not wait for it.
+            CountDownLatch drained = new CountDownLatch(1);
+            disk.failReads(0);
+            loop.execute(
+                    () -> {
+                        backend.read(0, Images.pattern(7, 512), results::add);
+                        backend.drain();
+                        drained.countDown();
+                    });
+            drained.await();
+            assertEquals(List.of(0), results);
+        }
+    }
+
+    @Test
+    void aDiskThatHangsStarvesNobody() throws Exception {
+        StuckNode stuck = StuckNode.open(graph, 1 << 20);
+        BlockBackend hung = Images.backend(graph, "hung", stuck);
+        for (int i = 0; i < 200; i++) {
+            hung.read(0, Images.pattern(0, 512), results::add);
+        }
+        for (int i = 0; i < 200; i++) {
+            backend.write(i * 4096L, Images.pattern(i, 4096), results::add);
+        }
+        backend.drain();
+        assertEquals(200, results.size());
+        while (stuck.stuck() < 16) {
+            Thread.onSpinWait();
+        }
+        assertEquals(16, stuck.stuck());
+        // Nor does it hold up changes of other trees, or what only looks at them.
+        backend.eject();
+        assertEquals(
+                "Node '" + stuck.name() + "' is busy: 16 requests do not end",
+                graph.drain().busy(List.of(stuck)).getMessage());
+        stuck.release();
+        hung.drain();
+        assertEquals(400, results.size());
     }
 }

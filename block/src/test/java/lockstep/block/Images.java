@@ -86,7 +86,7 @@ public final class Images {
     public static BlockBackend backend(BlockGraph graph, String name, BlockNode node)
             throws BlockException {
         BlockBackend backend = new BlockBackend(graph, name);
-        graph.addBackend(backend);
+        graph.names().addBackend(backend);
         backend.insert(node);
         graph.release(node);
         return backend;

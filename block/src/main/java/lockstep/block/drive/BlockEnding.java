@@ -36,7 +36,7 @@ public final class BlockEnding implements Ending {
 
     @Override
     public void stopTaking() {
-        manager.stopExporting();
+        manager.exports().stop();
     }
 
     @Override
@@ -48,19 +48,19 @@ public final class BlockEnding implements Ending {
     @Override
     public List<String> underWay() {
         List<String> left = new ArrayList<>();
-        for (NbdExport export : manager.exports()) {
+        for (NbdExport export : manager.exports().all()) {
             if (export.hasClients()) {
-                left.add(BlockManager.describe(export));
+                left.add(export.describe());
             }
         }
-        for (BlockBackend backend : graph.backends()) {
+        for (BlockBackend backend : graph.names().backends()) {
             int requests = backend.underWay();
             if (requests > 0) {
-                left.add(backend.describe() + " (" + BlockManager.inFlight(requests) + ")");
+                left.add(backend.describe() + " (" + BlockBackend.inFlight(requests) + ")");
             }
         }
         jobs.atWork().forEach(id -> left.add("block job '" + id + "'"));
-        if (left.isEmpty() && !graph.quiet()) {
+        if (left.isEmpty() && !graph.drain().quiet()) {
             left.add("a block request");
         }
         return left;
@@ -68,7 +68,7 @@ public final class BlockEnding implements Ending {
 
     @Override
     public void flush() {
-        for (BlockNode node : graph.nodes()) {
+        for (BlockNode node : graph.names().nodes()) {
             boolean root = node.parents().stream().noneMatch(e -> e.user() instanceof BlockNode);
             if (root && node.active() && !node.readOnly()) {
                 String name = "node '" + node.name() + "' (not flushed)";
@@ -80,13 +80,13 @@ public final class BlockEnding implements Ending {
 
     private void flush(BlockNode node, String name) {
         ChildEdge look = ChildEdge.look(node);
-        graph.enter(look);
+        graph.drain().enter(look);
         try {
             look.flush();
         } catch (BlockException | RuntimeException e) {
             report.accept("node '" + node.name() + "' was not flushed: " + e.getMessage());
         } finally {
-            graph.leave(look);
+            graph.drain().leave(look);
             flushing.remove(name);
         }
     }
@@ -98,7 +98,7 @@ public final class BlockEnding implements Ending {
 
     @Override
     public void close() {
-        if (graph.quiet() && underWay().isEmpty()) {
+        if (graph.drain().quiet() && underWay().isEmpty()) {
             jobs.close();
             manager.close();
         }

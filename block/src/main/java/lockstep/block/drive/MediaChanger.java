@@ -67,10 +67,10 @@ public final class MediaChanger {
         }
         BlockGraph graph = manager.graph();
         if (drive != null) {
-            return named(graph.findBackend(drive), drive);
+            return named(graph.names().findBackend(drive), drive);
         }
         String id = device.startsWith("/machine/peripheral/") ? device.substring(20) : device;
-        for (BlockBackend backend : graph.backends()) {
+        for (BlockBackend backend : graph.names().backends()) {
             if (id.equals(backend.device())) {
                 return named(backend, device);
             }
@@ -163,7 +163,7 @@ public final class MediaChanger {
     /** Lays a node into an open tray. */
     public void insert(String device, String node) throws BlockException {
         Named named = find(null, device);
-        BlockNode medium = manager.graph().findNode(node);
+        BlockNode medium = manager.graph().names().findNode(node);
         if (medium == null) {
             throw bad("Node '" + node + "' not found");
         }

@@ -6,6 +6,7 @@ import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.NodeInfo;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
@@ -40,7 +41,9 @@ final class TemporaryOverlay {
                                     "file",
                                     graph.autoName(),
                                     new FileNode.Options(
-                                            path.toString(), false, false, false, true)));
+                                            path.toString(), false, false, false)));
+            // What is lost with the process need not survive the host.
+            file.setInfo(NodeInfo.EMPTY.cached(false, true));
             Qcow2Node overlay;
             try {
                 overlay =

@@ -149,6 +149,11 @@ public final class NbdExport {
         return sessions.stream().mapToInt(NbdSession::underWay).sum();
     }
 
+    /** What the export is called in messages about its requests. Any thread. */
+    public String describe() {
+        return "export '" + id + "' (" + BlockBackend.inFlight(underWay()) + ")";
+    }
+
     /**
      * Takes no more clients and cuts those off that there are; {@code gone} is told, on any thread, when the last of
      * their requests is over. Then the node can be let go.

@@ -237,11 +237,11 @@ public final class NbdServer implements AutoCloseable {
                 Permission.CONSISTENT_READ | (request.writable() ? Permission.WRITE : 0),
                 Permission.ALL & ~Permission.RESIZE);
         backend.setWritethrough(request.writethrough());
-        graph.addBackend(backend);
+        graph.names().addBackend(backend);
         try {
             backend.insert(node);
         } catch (BlockException e) {
-            graph.removeBackend(backend);
+            graph.names().removeBackend(backend);
             throw e;
         }
         NbdExport export =

@@ -29,7 +29,6 @@ public final class FileNode extends BlockNode {
 
     private final String path;
     private final boolean locking;
-    private final boolean ignoreFlush;
     private volatile ImageFile file;
     private boolean fileWritable;
     private int heldPermissions;
@@ -43,11 +42,10 @@ public final class FileNode extends BlockNode {
             String path,
             boolean readOnly,
             boolean autoReadOnly,
-            boolean locking,
-            boolean ignoreFlush) {
+            boolean locking) {
         /** The defaults of a file that is opened for reading and writing. */
         public static Options of(String path, boolean readOnly) {
-            return new Options(path, readOnly, false, true, false);
+            return new Options(path, readOnly, false, true);
         }
     }
 
@@ -61,7 +59,6 @@ public final class FileNode extends BlockNode {
         super(graph, driver, name, readOnly);
         this.path = options.path();
         this.locking = options.locking();
-        this.ignoreFlush = options.ignoreFlush();
         this.file = file;
         this.fileWritable = !readOnly;
     }
@@ -190,7 +187,7 @@ public final class FileNode extends BlockNode {
 
     @Override
     protected void flush() throws BlockException {
-        if (ignoreFlush || readOnly()) {
+        if (info().cacheNoFlush() || readOnly()) {
             return;
         }
         // Who finds nothing to do must not be faster than the flush that does it.

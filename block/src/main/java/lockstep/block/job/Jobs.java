@@ -5,6 +5,7 @@ import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.Names;
 import lockstep.qmp.QmpEvent;
 
 import org.jspecify.annotations.Nullable;
@@ -57,9 +58,9 @@ public final class Jobs {
 
     /** The identifier of a new job: the one that the client chose, or else that of the drive. */
     String identifier(@Nullable String given, String device) throws BlockException {
-        BlockBackend drive = graph.findBackend(device);
+        BlockBackend drive = graph.names().findBackend(device);
         String id = given != null ? given : drive == null ? "" : drive.name();
-        if (!BlockGraph.wellFormed(id)) {
+        if (!Names.wellFormed(id)) {
             throw new BlockException(Errno.EINVAL, "Invalid job ID '" + id + "'");
         }
         if (jobs.containsKey(id)) {

@@ -107,8 +107,8 @@ final class MirrorJob extends Job implements NodeUser {
     /** Checks what the client asked for and puts the filter in place. */
     static MirrorJob prepare(Jobs jobs, BlockdevMirrorArguments a) throws BlockException {
         BlockGraph graph = jobs.graph();
-        BlockNode source = graph.lookup(a.device());
-        BlockNode target = graph.lookup(a.target());
+        BlockNode source = graph.names().lookup(a.device());
+        BlockNode target = graph.names().lookup(a.target());
         switch (a.sync()) {
             case INCREMENTAL, BITMAP ->
                     throw bad("Sync mode '" + a.sync().wireName() + "' not supported");
@@ -134,10 +134,10 @@ final class MirrorJob extends Job implements NodeUser {
         }
         String name = a.filterNodeName();
         if (name != null) {
-            graph.checkNodeName(name);
+            graph.names().checkNodeName(name);
         }
         String replaced = a.replaces();
-        BlockNode replaces = replaced == null ? null : graph.findNode(replaced);
+        BlockNode replaces = replaced == null ? null : graph.names().findNode(replaced);
         if (replaced != null && replaces == null) {
             throw bad("Failed to find node with node-name='" + replaced + "'");
         }
@@ -269,11 +269,11 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     private void enter() {
-        graph.enter(disk, copy);
+        graph.drain().enter(disk, copy);
     }
 
     private void leave() {
-        graph.leave(disk, copy);
+        graph.drain().leave(disk, copy);
     }
 
     private void copyGranule(int granule) throws BlockException, InterruptedException {
@@ -381,7 +381,7 @@ final class MirrorJob extends Job implements NodeUser {
 
     @Override
     void commit() throws BlockException {
-        graph.drained(
+        graph.drain().drained(
                 List.of(filter, source, target),
                 () -> {
                     // Nobody else is inside now, so what is dirty here is the rest.

@@ -69,7 +69,7 @@ final class BlockHmp {
                 "device size",
                 "change the size of an image",
                 (arguments, output) ->
-                        manager.resize(
+                        manager.nodes().resize(
                                 arguments.string("device"), null, arguments.integer("size", -1)));
         table.add(
                 "block_set_io_throttle",
@@ -99,13 +99,13 @@ final class BlockHmp {
                 "nbd_server_remove [-f] name",
                 "end an NBD export (-f: with clients connected)",
                 (arguments, output) ->
-                        manager.deleteExport(arguments.string("name"), arguments.flag("force")));
+                        manager.exports().delete(arguments.string("name"), arguments.flag("force")));
         table.add(
                 "nbd_server_stop",
                 "",
                 "nbd_server_stop",
                 "end the NBD server and its exports",
-                (arguments, output) -> manager.stopServer());
+                (arguments, output) -> manager.exports().stopServer());
         table.addInfo(
                 "block",
                 "nodes:-n,verbose:-v,device:B?",
@@ -139,7 +139,7 @@ final class BlockHmp {
                 output,
                 () -> {
                     if (arguments.flag("node")) {
-                        manager.hotAddNode(options);
+                        manager.nodes().addFromText(options);
                     } else {
                         output.append(manager.hotAddDrive(options));
                     }
@@ -176,16 +176,16 @@ final class BlockHmp {
             throw new BlockException(lockstep.block.Errno.EINVAL, "-w only valid together with -a");
         }
         String uri = arguments.string("uri");
-        manager.startServer(address(uri), 100, 10);
+        manager.exports().startServer(address(uri), 100, 10);
         if (all) {
             try {
-                for (BlockBackend backend : manager.graph().backends()) {
+                for (BlockBackend backend : manager.graph().names().backends()) {
                     if (!backend.name().isEmpty() && backend.present()) {
                         export(backend.name(), null, writable);
                     }
                 }
             } catch (BlockException e) {
-                manager.stopServer();
+                manager.exports().stopServer();
                 throw e;
             }
         }
@@ -207,13 +207,13 @@ final class BlockHmp {
 
     private void export(String device, @Nullable String givenName, boolean writable)
             throws BlockException {
-        BlockNode node = manager.graph().lookup(device);
-        manager.requireServer();
+        BlockNode node = manager.graph().names().lookup(device);
+        manager.exports().requireServer();
         String name = givenName == null ? device : givenName;
-        manager.addExport(
+        manager.exports().add(
                 new NbdServer.Request(name, name, "", writable && !node.readOnly(), false, false),
                 node,
-                manager.graph().findBackend(device));
+                manager.graph().names().findBackend(device));
     }
 
     private void throttle(HmpArguments arguments, StringBuilder output) throws BlockException {
@@ -227,7 +227,7 @@ final class BlockHmp {
                         .iopsWrite(arguments.integer("iops_wr", 0))
                         .build();
         String device = arguments.string("device");
-        boolean drive = manager.graph().findBackend(device) != null;
+        boolean drive = manager.graph().names().findBackend(device) != null;
         manager.limit(drive ? device : null, drive ? null : device, limits, null);
     }
 

@@ -11,6 +11,7 @@ import lockstep.api.BlockExportRemoveMode;
 import lockstep.api.BlockExportType;
 import lockstep.api.BlockInfo;
 import lockstep.api.BlockResizeArguments;
+import lockstep.api.BlockSetWriteThresholdArguments;
 import lockstep.api.BlockStats;
 import lockstep.api.BlockdevDelArguments;
 import lockstep.api.BlockdevOptions;
@@ -86,29 +87,39 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void blockdevAdd(BlockdevOptions options) throws QmpException {
-        qmp(() -> manager.addNode(options));
+        qmp(() -> manager.nodes().add(options));
     }
 
     @Override
     public void blockdevReopen(BlockdevReopenArguments arguments) throws QmpException {
         for (BlockdevOptions options : arguments.options()) {
-            qmp(() -> manager.reopen(options));
+            qmp(() -> manager.nodes().reopen(options));
         }
     }
 
     @Override
+    public void blockSetWriteThreshold(BlockSetWriteThresholdArguments arguments)
+            throws QmpException {
+        qmp(
+                () ->
+                        manager.nodes()
+                                .setWriteThreshold(
+                                        arguments.nodeName(), arguments.writeThreshold()));
+    }
+
+    @Override
     public void blockdevDel(BlockdevDelArguments arguments) throws QmpException {
-        qmp(() -> manager.deleteNode(arguments.nodeName()));
+        qmp(() -> manager.nodes().delete(arguments.nodeName()));
     }
 
     @Override
     public void xBlockdevChange(XBlockdevChangeArguments arguments) throws QmpException {
-        qmp(() -> manager.change(arguments.parent(), arguments.child(), arguments.node()));
+        qmp(() -> manager.nodes().change(arguments.parent(), arguments.child(), arguments.node()));
     }
 
     @Override
     public void blockResize(BlockResizeArguments arguments) throws QmpException {
-        qmp(() -> manager.resize(arguments.device(), arguments.nodeName(), arguments.size()));
+        qmp(() -> manager.nodes().resize(arguments.device(), arguments.nodeName(), arguments.size()));
     }
 
     private static NbdAddress address(SocketAddressLegacy address) throws BlockException {
@@ -152,7 +163,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         }
         qmp(
                 () ->
-                        manager.startServer(
+                        manager.exports().startServer(
                                 address(arguments.addr()),
                                 number(arguments.maxConnections(), MAX_CONNECTIONS),
                                 number(arguments.handshakeMaxSeconds(), HANDSHAKE_SECONDS)));
@@ -165,16 +176,16 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         String description = arguments.description();
         qmp(
                 () -> {
-                    BlockBackend backend = manager.graph().findBackend(device);
-                    BlockNode node = manager.graph().lookup(device);
-                    manager.requireServer();
-                    manager.checkExportId(name);
+                    BlockBackend backend = manager.graph().names().findBackend(device);
+                    BlockNode node = manager.graph().names().lookup(device);
+                    manager.exports().requireServer();
+                    manager.exports().checkId(name);
                     if (arguments.bitmap() != null) {
                         throw noBitmap(arguments.bitmap());
                     }
                     boolean writable =
                             Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
-                    manager.addExport(
+                    manager.exports().add(
                             new NbdServer.Request(
                                     name,
                                     name,
@@ -193,12 +204,12 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void nbdServerRemove(NbdServerRemoveArguments arguments) throws QmpException {
-        qmp(() -> manager.deleteExport(arguments.name(), hard(arguments.mode())));
+        qmp(() -> manager.exports().delete(arguments.name(), hard(arguments.mode())));
     }
 
     @Override
     public void nbdServerStop() throws QmpException {
-        qmp(manager::stopServer);
+        qmp(manager.exports()::stopServer);
     }
 
     @Override
@@ -210,19 +221,19 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                 String description = nbd.data().description();
                 qmp(
                         () -> {
-                            manager.checkExportId(nbd.id());
-                            BlockNode node = manager.graph().lookup("", nbd.nodeName());
+                            manager.exports().checkId(nbd.id());
+                            BlockNode node = manager.graph().names().lookup("", nbd.nodeName());
                             if (nbd.iothread() != null) {
                                 throw new BlockException(
                                         lockstep.block.Errno.ENOTSUP,
                                         "iothread of an export is not supported");
                             }
-                            manager.requireServer();
+                            manager.exports().requireServer();
                             List<BlockDirtyBitmapOrStr> bitmaps = nbd.data().bitmaps();
                             if (bitmaps != null && !bitmaps.isEmpty()) {
                                 throw noBitmap(name(bitmaps.getFirst()));
                             }
-                            manager.addExport(
+                            manager.exports().add(
                                     new NbdServer.Request(
                                             nbd.id(),
                                             name == null ? nbd.nodeName() : name,
@@ -239,12 +250,12 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void blockExportDel(BlockExportDelArguments arguments) throws QmpException {
-        qmp(() -> manager.deleteExport(arguments.id(), hard(arguments.mode())));
+        qmp(() -> manager.exports().delete(arguments.id(), hard(arguments.mode())));
     }
 
     @Override
     public List<BlockExportInfo> queryBlockExports() {
-        return manager.exports().stream()
+        return manager.exports().all().stream()
                 .map(
                         export ->
                                 new BlockExportInfo(

@@ -6,6 +6,7 @@ import lockstep.api.BlockErrorAction;
 import lockstep.api.BlockExportCommands;
 import lockstep.api.BlockExportDeletedEvent;
 import lockstep.api.BlockImageCorruptedEvent;
+import lockstep.api.BlockWriteThresholdEvent;
 import lockstep.api.BlockIoErrorEvent;
 import lockstep.api.BlockJobCommands;
 import lockstep.api.BlockdevOptions;
@@ -119,7 +120,7 @@ public final class BlockRoom implements Room {
 
         @Override
         public void inactivateAll() throws QmpException {
-            graph.drainAll();
+            graph.drain().all();
             try {
                 graph.inactivateAll();
             } catch (BlockException e) {
@@ -163,6 +164,11 @@ public final class BlockRoom implements Room {
                                     ? Boolean.valueOf(errno == Errno.ENOSPC)
                                     : null,
                             Errno.text(errno)));
+        }
+
+        @Override
+        public void thresholdExceeded(BlockNode node, long bytes, long threshold) {
+            vmm.emit(new BlockWriteThresholdEvent(node.name(), bytes, threshold));
         }
 
         @Override
@@ -331,7 +337,7 @@ public final class BlockRoom implements Room {
                         StartPhase.BLOCK,
                         "-blockdev [driver=]driver[,node-name=N][,...]\n"
                                 + "                configure a block backend\n",
-                        text -> manager.addNode(blockdev(text))));
+                        text -> manager.nodes().add(blockdev(text))));
         offer.option(
                 option(
                         List.of("drive"),

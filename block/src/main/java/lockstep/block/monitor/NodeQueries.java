@@ -95,14 +95,14 @@ final class NodeQueries {
 
     private long length(BlockNode node) {
         ChildEdge look = ChildEdge.look(node);
-        graph.enter(look);
+        graph.drain().enter(look);
         try {
             // In whole sectors, as everything that counts disks does.
             return look.length();
         } catch (BlockException e) {
             return 0;
         } finally {
-            graph.leave(look);
+            graph.drain().leave(look);
         }
     }
 
@@ -276,7 +276,7 @@ final class NodeQueries {
 
     List<BlockInfo> blocks() {
         List<BlockInfo> list = new ArrayList<>();
-        for (BlockBackend backend : graph.backends()) {
+        for (BlockBackend backend : graph.names().backends()) {
             if (shown(backend)) {
                 list.add(block(backend));
             }
@@ -313,7 +313,7 @@ final class NodeQueries {
 
     List<BlockDeviceInfo> named(boolean flat) {
         List<BlockDeviceInfo> list = new ArrayList<>();
-        for (BlockNode node : graph.nodes().reversed()) {
+        for (BlockNode node : graph.names().nodes().reversed()) {
             list.add(device(node, null, flat));
         }
         return list;
@@ -322,12 +322,12 @@ final class NodeQueries {
     List<BlockStats> statistics(boolean nodes) {
         List<BlockStats> list = new ArrayList<>();
         if (nodes) {
-            for (BlockNode node : graph.nodes().reversed()) {
+            for (BlockNode node : graph.names().nodes().reversed()) {
                 list.add(nodeStats(node, false));
             }
             return list;
         }
-        for (BlockBackend backend : graph.backends()) {
+        for (BlockBackend backend : graph.names().backends()) {
             if (!shown(backend)) {
                 continue;
             }

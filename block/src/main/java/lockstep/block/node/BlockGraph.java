@@ -9,16 +9,11 @@ import lockstep.block.Permission;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -27,25 +22,17 @@ import java.util.concurrent.atomic.AtomicInteger;
  * is over. Changes are made with the machine lock held.
  */
 public final class BlockGraph implements AutoCloseable {
-    private static final int NAME_MAX = 31;
-
-    /** How long a change waits for requests, which may be those of a peer that hangs. */
-    private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
-
-    private static final long RETRY_MILLIS = 100;
-
     private final BlockHost host;
-    private final Gate gate = new Gate(this::nodes);
     private final ExecutorService workers;
-    private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
-    private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
-    private int autoNames;
+    private final Names names = new Names();
+    private final Drain drain;
     private @Nullable Observer observer;
     private @Nullable OpeningLimit opening;
 
     public BlockGraph(BlockHost host) {
         this.host = host;
         workers = Executors.newCachedThreadPool(threads("block-worker-"));
+        drain = new Drain(names, host, workers);
     }
 
     private static ThreadFactory threads(String prefix) {
@@ -104,6 +91,21 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
+    /** Nodes and backends by name. */
+    public Names names() {
+        return names;
+    }
+
+    /** A fresh name for a node, one that no user can choose. */
+    public String autoName() {
+        return names.auto();
+    }
+
+    /** How requests and changes come in. */
+    public Drain drain() {
+        return drain;
+    }
+
     public BlockHost host() {
         return host;
     }
@@ -116,125 +118,6 @@ public final class BlockGraph implements AutoCloseable {
         return workers;
     }
 
-    /**
-     * Enters the graph for a request on an edge, whose node stays the same until {@link #leave}; false when the edge was
-     * let go, and then there is nothing to leave.
-     */
-    public boolean enter(ChildEdge edge) {
-        while (edge.attached) {
-            BlockNode root = edge.node;
-            gate.enter(root);
-            if (edge.attached && edge.node == root) {
-                return true;
-            }
-            gate.leave(root); // A change was faster.
-        }
-        return false;
-    }
-
-    /** The request is over. */
-    public void leave(ChildEdge edge) {
-        gate.leave(edge.node);
-    }
-
-    /** Enters the graph for work on two edges at once, whose nodes nobody replaces. */
-    public void enter(ChildEdge first, ChildEdge second) {
-        gate.enter(first.node, second.node);
-    }
-
-    /** The work is over. */
-    public void leave(ChildEdge first, ChildEdge second) {
-        gate.leave(first.node, second.node);
-    }
-
-    /** A change of the graph. */
-    @FunctionalInterface
-    public interface Change {
-        void apply() throws BlockException;
-    }
-
-    /** Runs a change that concerns all nodes. */
-    public void drained(Change change) throws BlockException {
-        drained(nodes(), change);
-    }
-
-    /**
-     * Runs a change while no request is inside the trees that have one of these nodes or of those below them. Nested
-     * use is fine. Errors with EBUSY, nothing changed, when such requests do not end.
-     */
-    public void drained(List<BlockNode> nodes, Change change) throws BlockException {
-        if (!gate.lock(nodes, PATIENCE)) {
-            throw busy(nodes);
-        }
-        try {
-            change.apply();
-        } finally {
-            gate.unlock();
-        }
-    }
-
-    /** What a change that waited in vain for requests on these nodes ends with. */
-    public BlockException busy(List<BlockNode> nodes) {
-        BlockNode root = gate.inside(nodes);
-        if (root != null) {
-            int count = root.inside.get();
-            return new BlockException(
-                    Errno.EBUSY,
-                    "Node '"
-                            + root.name()
-                            + "' is busy: "
-                            + (count == 1 ? "1 request does" : count + " requests do")
-                            + " not end");
-        }
-        return new BlockException(Errno.EBUSY, "The block graph is busy");
-    }
-
-    /**
-     * Lets something go that may have requests inside: if they do not end, later, when they have. The caller does not
-     * count on it any more.
-     */
-    private void drainedOrLater(List<BlockNode> nodes, Runnable change) {
-        if (!attempt(nodes, PATIENCE, change)) {
-            workers.execute(() -> again(nodes, change));
-        }
-    }
-
-    private boolean attempt(List<BlockNode> nodes, long patience, Runnable change) {
-        if (!gate.lock(nodes, patience)) {
-            return false;
-        }
-        try {
-            change.run();
-        } finally {
-            gate.unlock();
-        }
-        return true;
-    }
-
-    private void again(List<BlockNode> nodes, Runnable change) {
-        try {
-            Thread.sleep(RETRY_MILLIS);
-        } catch (InterruptedException e) {
-            return; // The graph is closed.
-        }
-        host.post(
-                () -> {
-                    if (!attempt(nodes, 0, change)) {
-                        workers.execute(() -> again(nodes, change));
-                    }
-                });
-    }
-
-    /** Whether no request is inside a tree with this node, or all of them leave within so many nanoseconds. */
-    public boolean clear(BlockNode node, long patience) {
-        return attempt(List.of(node), patience, () -> {});
-    }
-
-    /** Whether nobody is inside the graph now. */
-    public boolean quiet() {
-        return gate.quiet();
-    }
-
     /** Breaks the connections that a tree stores through, for ever; requests that wait for them fail. Any thread. */
     public static void cut(BlockNode node) {
         node.cut();
@@ -243,143 +126,15 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
-    /**
-     * Waits until every submitted request of every backend is completed; the caller holds the
-     * machine lock.
-     */
-    public void drainAll() {
-        for (BlockBackend backend : backends) {
-            backend.drain();
-        }
-    }
-
-    /** A fresh name that no user can choose. */
-    public synchronized String autoName() {
-        return String.format("#block%d%02d", autoNames++, ThreadLocalRandom.current().nextInt(100));
-    }
-
-    /** Whether a text is a valid identifier of a node, backend or export. */
-    public static boolean wellFormed(String id) {
-        if (id.isEmpty() || !isLetter(id.charAt(0))) {
-            return false;
-        }
-        for (int i = 1; i < id.length(); i++) {
-            char c = id.charAt(i);
-            if (!isLetter(c) && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_') {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    private static boolean isLetter(char c) {
-        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z';
-    }
-
-    /** Errors when a user's node name is malformed or taken. */
-    public synchronized void checkNodeName(String name) throws BlockException {
-        if (!wellFormed(name)) {
-            throw new BlockException(Errno.EINVAL, "Invalid node-name: '" + name + "'");
-        }
-        if (findBackend(name) != null) {
-            throw new BlockException(
-                    Errno.EINVAL, "node-name=" + name + " is conflicting with a device id");
-        }
-        if (nodes.containsKey(name)) {
-            throw new BlockException(Errno.EINVAL, "Duplicate nodes with node-name='" + name + "'");
-        }
-        if (name.length() > NAME_MAX) {
-            throw new BlockException(Errno.EINVAL, "Node name too long");
-        }
-    }
-
     /** Enters a node; the caller holds one reference. */
-    public synchronized <N extends BlockNode> N add(N node) throws BlockException {
-        if (!node.name().startsWith("#")) {
-            checkNodeName(node.name());
-        }
-        nodes.put(node.name(), node);
+    public <N extends BlockNode> N add(N node) throws BlockException {
+        names.add(node);
         node.addReference(1);
         if (opening != null) {
             opening.add(node::cut);
         }
         if (observer != null) {
             observer.added(node);
-        }
-        return node;
-    }
-
-    /** The node of this name. */
-    public synchronized @Nullable BlockNode findNode(String name) {
-        return nodes.get(name);
-    }
-
-    /** All nodes, oldest first. */
-    public synchronized List<BlockNode> nodes() {
-        return new ArrayList<>(nodes.values());
-    }
-
-    public List<BlockBackend> backends() {
-        return backends;
-    }
-
-    /** The backend of this name. */
-    public @Nullable BlockBackend findBackend(String name) {
-        if (name.isEmpty()) {
-            return null;
-        }
-        for (BlockBackend backend : backends) {
-            if (backend.name().equals(name)) {
-                return backend;
-            }
-        }
-        return null;
-    }
-
-    /** Enters a backend; errors when its name is malformed or taken. */
-    public synchronized void addBackend(BlockBackend backend) throws BlockException {
-        String name = backend.name();
-        if (!name.isEmpty()) {
-            if (!wellFormed(name)) {
-                throw new BlockException(Errno.EINVAL, "Invalid device name");
-            }
-            if (findBackend(name) != null) {
-                throw new BlockException(
-                        Errno.EINVAL, "Device with id '" + name + "' already exists");
-            }
-            if (nodes.containsKey(name)) {
-                throw new BlockException(
-                        Errno.EINVAL,
-                        "Device name '" + name + "' conflicts with an existing node name");
-            }
-        }
-        backends.add(backend);
-    }
-
-    public synchronized void removeBackend(BlockBackend backend) {
-        backends.remove(backend);
-    }
-
-    /** The node that a reference string names: a backend's root first, then a node. */
-    public BlockNode lookup(String name) throws BlockException {
-        return lookup(name, name);
-    }
-
-    /** Likewise where the two kinds of names are told apart; an empty one is none. */
-    public BlockNode lookup(String device, String nodeName) throws BlockException {
-        BlockBackend backend = findBackend(device);
-        if (backend != null) {
-            BlockNode root = backend.root();
-            if (root == null) {
-                throw new BlockException(Errno.ENOMEDIUM, "Device '" + device + "' has no medium");
-            }
-            return root;
-        }
-        BlockNode node = findNode(nodeName);
-        if (node == null) {
-            throw new BlockException(
-                    Errno.EINVAL,
-                    "Cannot find device='" + device + "' nor node-name='" + nodeName + "'");
         }
         return node;
     }
@@ -398,7 +153,7 @@ public final class BlockGraph implements AutoCloseable {
             NodeUser user, String edgeName, Role role, BlockNode child, int permissions, int shared)
             throws BlockException {
         ChildEdge[] made = new ChildEdge[1];
-        drained(
+        drain.drained(
                 concerned(user, child),
                 () -> made[0] = attachDrained(user, edgeName, role, child, permissions, shared));
         return made[0];
@@ -450,7 +205,7 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Lets a child go; the child is closed when nobody else holds it. */
     public void detach(ChildEdge edge) {
-        drainedOrLater(
+        drain.drainedOrLater(
                 concerned(edge.user(), edge.node()),
                 () -> {
                     BlockNode child = edge.node();
@@ -471,7 +226,7 @@ public final class BlockGraph implements AutoCloseable {
     /** Lets an edge point to another node. */
     public void replaceChild(ChildEdge edge, BlockNode replacement) throws BlockException {
         NodeUser user = edge.user();
-        drained(
+        drain.drained(
                 user instanceof BlockNode parent
                         ? List.of(parent, edge.node(), replacement)
                         : List.of(edge.node(), replacement),
@@ -514,7 +269,7 @@ public final class BlockGraph implements AutoCloseable {
     public void replaceNode(
             BlockNode old, BlockNode replacement, java.util.function.Predicate<ChildEdge> which)
             throws BlockException {
-        drained(
+        drain.drained(
                 List.of(old, replacement),
                 () -> {
                     List<ChildEdge> moved = new ArrayList<>();
@@ -542,7 +297,7 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Sets what a user that is no node needs and shares. */
     public void setPermissions(ChildEdge edge, int permissions, int shared) throws BlockException {
-        drained(
+        drain.drained(
                 List.of(edge.node()),
                 () -> {
                     int oldPermissions = edge.permissions;
@@ -579,7 +334,7 @@ public final class BlockGraph implements AutoCloseable {
             node.addReference(-1);
             return;
         }
-        drainedOrLater(
+        drain.drainedOrLater(
                 List.of(node),
                 () -> {
                     node.addReference(-1);
@@ -597,9 +352,7 @@ public final class BlockGraph implements AutoCloseable {
             log.log(System.Logger.Level.WARNING, "closing " + node.name() + ": " + e.getMessage());
         }
         node.setClosed();
-        synchronized (this) {
-            nodes.remove(node.name(), node);
-        }
+        names.remove(node);
         if (observer != null) {
             observer.removed(node);
         }
@@ -626,7 +379,7 @@ public final class BlockGraph implements AutoCloseable {
      * locks.
      */
     public void activate(BlockNode node) throws BlockException {
-        drained(
+        drain.drained(
                 List.of(node),
                 () -> {
                     activateTree(node);
@@ -652,7 +405,7 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Activates every node. */
     public void activateAll() throws BlockException {
-        for (BlockNode node : nodes()) {
+        for (BlockNode node : names.nodes()) {
             if (!node.active()) {
                 activate(node);
             }
@@ -666,9 +419,9 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Flushes everything and gives all locks back, so that another process may use the images. */
     public void inactivateAll() throws BlockException {
-        drained(
+        drain.drained(
                 () -> {
-                    List<BlockNode> all = nodes();
+                    List<BlockNode> all = names.nodes();
                     for (BlockNode node : all) {
                         if (node.parents().stream().noneMatch(e -> e.user() instanceof BlockNode)) {
                             inactivateTree(node);
@@ -692,7 +445,7 @@ public final class BlockGraph implements AutoCloseable {
 
     /** Switches a node between read-only and read-write. */
     public void reopen(BlockNode node, boolean readOnly) throws BlockException {
-        drained(
+        drain.drained(
                 List.of(node),
                 () -> {
                     if (node.readOnly() == readOnly) {
@@ -754,11 +507,11 @@ public final class BlockGraph implements AutoCloseable {
     /** Drains, flushes and closes every backend and node. */
     @Override
     public void close() {
-        drainAll();
-        for (BlockBackend backend : backends) {
+        drain.all();
+        for (BlockBackend backend : names.backends()) {
             backend.close();
         }
-        for (BlockNode node : nodes()) {
+        for (BlockNode node : names.nodes()) {
             takeFromMonitor(node);
         }
         workers.shutdown();

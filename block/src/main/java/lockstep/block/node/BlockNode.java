@@ -358,7 +358,7 @@ public abstract class BlockNode implements NodeUser {
         return blockers.isEmpty() ? null : blockers.values().iterator().next();
     }
 
-    /** What queries show of how the node was opened. */
+    /** How the node was opened. */
     public final NodeInfo info() {
         return info;
     }

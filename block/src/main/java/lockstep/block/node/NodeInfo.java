@@ -4,7 +4,7 @@ import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.qmp.JsonObject;
 
 /**
- * What queries show of how a node was opened.
+ * How a node was opened.
  *
  * @param options the driver's significant options without children, in the types they were given
  *     with
@@ -21,7 +21,19 @@ public record NodeInfo(
         boolean cacheNoFlush,
         BlockdevDetectZeroesOptions detectZeroes,
         boolean backingOverridden) {
-    static final NodeInfo EMPTY =
+    /** Likewise with another cache mode. */
+    public NodeInfo cached(boolean direct, boolean noFlush) {
+        return new NodeInfo(
+                options, discardUnmap, direct, noFlush, detectZeroes, backingOverridden);
+    }
+
+    /** Likewise with other ways to treat discards and zeroes. */
+    public NodeInfo sparing(boolean unmap, BlockdevDetectZeroesOptions zeroes) {
+        return new NodeInfo(options, unmap, cacheDirect, cacheNoFlush, zeroes, backingOverridden);
+    }
+
+    /** That of a node which no user asked for. */
+    public static final NodeInfo EMPTY =
             new NodeInfo(
                     new JsonObject(), true, false, false, BlockdevDetectZeroesOptions.OFF, false);
 }

@@ -7,11 +7,9 @@ import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsFile;
 import lockstep.api.BlockdevOptionsNbd;
 import lockstep.api.BlockdevOptionsNull;
-import lockstep.api.BlockdevOptionsQcow2;
 import lockstep.api.BlockdevOptionsQuorum;
 import lockstep.api.BlockdevOptionsRaw;
 import lockstep.api.BlockdevRef;
-import lockstep.api.BlockdevRefOrNull;
 import lockstep.api.OnOffAuto;
 import lockstep.api.QuorumReadPattern;
 import lockstep.api.ReplicationMode;
@@ -28,8 +26,6 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeInfo;
 import lockstep.block.node.OpeningLimit;
 import lockstep.block.nullco.NullNode;
-import lockstep.block.qcow2.OverlapChecks;
-import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
 import lockstep.block.raw.FormatProbe;
@@ -86,37 +82,6 @@ public final class NodeOpener {
     /** The longest image: 2^63 less 1 GiB, so that no rounding overflows. */
     private static final long LONGEST = Long.MAX_VALUE - (1 << 30) + 1;
 
-    /** What a node is opened with. */
-    private record Settings(
-            BlockGraph graph,
-            @Nullable String givenName,
-            boolean readOnly,
-            boolean autoReadOnly,
-            boolean direct,
-            boolean noFlush,
-            boolean forceShare,
-            boolean discard,
-            boolean active,
-            BlockdevDetectZeroesOptions detectZeroes,
-            int depth) {
-        /**
-         * The user's name, or the next one that no user can choose: numbers follow the order of
-         * opening.
-         */
-        String name() {
-            return givenName == null ? graph.autoName() : givenName;
-        }
-
-        Inherited child() {
-            return new Inherited(
-                    readOnly, autoReadOnly, direct, noFlush, forceShare, true, depth + 1);
-        }
-
-        Inherited backing() {
-            return new Inherited(true, false, direct, noFlush, forceShare, true, depth + 1);
-        }
-    }
-
     private static final int DEPTH_MAX = 500;
     private static final Set<String> CHILDREN = Set.of("file", "backing", "children");
     private static final Set<String> COMMON =
@@ -167,7 +132,7 @@ public final class NodeOpener {
         this.warn = warn;
     }
 
-    private static BlockException bad(String message) {
+    static BlockException bad(String message) {
         return new BlockException(Errno.EINVAL, message);
     }
 
@@ -200,29 +165,29 @@ public final class NodeOpener {
         return limited(() -> open(legacy.read(tree), tree, inherited));
     }
 
+    /** The options of a tree of texts. */
+    BlockdevOptions legacy(JsonObject tree) throws BlockException {
+        return legacy.read(tree);
+    }
+
     private static boolean or(@Nullable Boolean value, boolean fallback) {
         return value == null ? fallback : value;
     }
 
-    private BlockNode open(BlockdevOptions options, JsonObject given, Inherited inherited)
+    BlockNode open(BlockdevOptions options, JsonObject given, Inherited inherited)
             throws BlockException {
         if (inherited.depth() > DEPTH_MAX) {
             throw bad("The chain of backing files is too long, or refers to itself");
         }
         String name = options.nodeName();
         if (name != null) {
-            graph.checkNodeName(name);
+            graph.names().checkNodeName(name);
         }
         BlockdevCacheOptions cache = options.cache();
         BlockdevDiscardOptions discard = options.discard();
-        BlockdevDetectZeroesOptions detect = options.detectZeroes();
         boolean unmap =
                 discard == null ? inherited.discard() : discard == BlockdevDiscardOptions.UNMAP;
-        if (detect == BlockdevDetectZeroesOptions.UNMAP && !unmap) {
-            throw bad(
-                    "setting detect-zeroes to unmap is not allowed without setting discard"
-                            + " operation to unmap");
-        }
+        BlockdevDetectZeroesOptions detect = detectZeroes(options, unmap);
         Settings settings =
                 new Settings(
                         graph,
@@ -236,7 +201,7 @@ public final class NodeOpener {
                         or(options.forceShare(), inherited.forceShare()),
                         unmap,
                         or(options.active(), !startInactive.getAsBoolean()),
-                        detect == null ? BlockdevDetectZeroesOptions.OFF : detect,
+                        detect,
                         inherited.depth());
         if (settings.forceShare() && !settings.readOnly()) {
             throw bad("force-share=on can only be used with read-only images");
@@ -252,7 +217,7 @@ public final class NodeOpener {
                     case BlockdevOptions.Raw raw -> raw(raw.data(), given, settings);
                     case BlockdevOptions.Qcow2 qcow2 -> {
                         overridden = qcow2.data().backing() != null;
-                        yield qcow2(qcow2.data(), given, settings);
+                        yield new Qcow2Opening(this, graph).open(qcow2.data(), given, settings);
                     }
                     case BlockdevOptions.Quorum quorum -> quorum(quorum.data(), given, settings);
                     case BlockdevOptions.Replication r -> {
@@ -312,6 +277,18 @@ public final class NodeOpener {
         return node;
     }
 
+    /** What a node is to do with written zeroes; {@code unmap} says that its discards go through. */
+    public static BlockdevDetectZeroesOptions detectZeroes(BlockdevOptions options, boolean unmap)
+            throws BlockException {
+        BlockdevDetectZeroesOptions detect = options.detectZeroes();
+        if (detect == BlockdevDetectZeroesOptions.UNMAP && !unmap) {
+            throw bad(
+                    "setting detect-zeroes to unmap is not allowed without setting discard"
+                            + " operation to unmap");
+        }
+        return detect == null ? BlockdevDetectZeroesOptions.OFF : detect;
+    }
+
     /** The options that another open would need to reach the same data. */
     public static JsonObject significant(String driver, JsonObject given) {
         JsonObject kept = new JsonObject();
@@ -335,17 +312,17 @@ public final class NodeOpener {
     }
 
     /** Opens or finds a child; the caller gets a reference either way. */
-    private BlockNode child(BlockdevRef ref, @Nullable JsonValue given, Inherited inherited)
+    BlockNode child(BlockdevRef ref, @Nullable JsonValue given, Inherited inherited)
             throws BlockException {
         return switch (ref) {
             case BlockdevRef.Unrecognized u -> throw new AssertionError(u);
-            case BlockdevRef.Reference reference -> graph.retain(graph.lookup(reference.value()));
+            case BlockdevRef.Reference reference -> graph.retain(graph.names().lookup(reference.value()));
             case BlockdevRef.Definition definition ->
                     open(definition.value(), object(given, definition.value()), inherited);
         };
     }
 
-    private static JsonObject object(@Nullable JsonValue given, BlockdevOptions options) {
+    static JsonObject object(@Nullable JsonValue given, BlockdevOptions options) {
         return given instanceof JsonObject object
                 ? object
                 : (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
@@ -361,8 +338,7 @@ public final class NodeOpener {
                                 file.filename(),
                                 settings.readOnly(),
                                 settings.autoReadOnly(),
-                                file.locking() != OnOffAuto.OFF && !settings.forceShare(),
-                                settings.noFlush())),
+                                file.locking() != OnOffAuto.OFF && !settings.forceShare())),
                 settings.active());
     }
 
@@ -398,7 +374,7 @@ public final class NodeOpener {
                         seconds(nbd.reconnectDelay()),
                         seconds(nbd.openTimeout()));
         if (!settings.name().startsWith("#")) {
-            graph.checkNodeName(settings.name()); // before the wait for the peer takes that name
+            graph.names().checkNodeName(settings.name()); // before the wait for the peer takes that name
         }
         return enter(
                 NbdNode.open(
@@ -415,7 +391,7 @@ public final class NodeOpener {
     }
 
     /** A number of bytes of the options. Their type is signed, as in QEMU's schema. */
-    private static long bytes(String name, @Nullable Long value, long fallback)
+    static long bytes(String name, @Nullable Long value, long fallback)
             throws BlockException {
         if (value != null && value < 0) {
             throw bad("Value '" + value + "' is out of range for parameter '" + name + "'");
@@ -472,132 +448,6 @@ public final class NodeOpener {
         }
     }
 
-    private BlockNode qcow2(BlockdevOptionsQcow2 qcow2, JsonObject given, Settings settings)
-            throws BlockException {
-        OverlapChecks checks = OverlapChecks.of(qcow2.overlapCheck());
-        BlockNode file = child(qcow2.file(), given.get("file"), settings.child());
-        Qcow2Node node;
-        try {
-            boolean readOnly = settings.readOnly() || file.readOnly() && settings.autoReadOnly();
-            node =
-                    Qcow2Node.open(
-                            graph, settings.name(), readOnly, file, settings.active(), checks);
-        } finally {
-            graph.release(file);
-        }
-        try {
-            checkCaches(qcow2, node);
-            BlockNode below = backing(node, qcow2.backing(), given, settings);
-            if (below != null) {
-                try {
-                    node.attachBacking(below);
-                } finally {
-                    graph.release(below);
-                }
-            }
-            return node;
-        } catch (BlockException e) {
-            graph.release(node);
-            throw e;
-        }
-    }
-
-    /**
-     * Refuses sizes of caches that cannot be. Ours have one size; it holds all tables of images up to 256
-     * GiB with clusters of 64 KiB.
-     */
-    private static void checkCaches(BlockdevOptionsQcow2 qcow2, Qcow2Node node)
-            throws BlockException {
-        long cluster = 1L << node.header().clusterBits();
-        long both = bytes("cache-size", qcow2.cacheSize(), -1);
-        long level2 = bytes("l2-cache-size", qcow2.l2CacheSize(), -1);
-        long entry = bytes("l2-cache-entry-size", qcow2.l2CacheEntrySize(), cluster);
-        long refcounts = bytes("refcount-cache-size", qcow2.refcountCacheSize(), -1);
-        if (both >= 0) {
-            if (level2 >= 0 && refcounts >= 0) {
-                throw bad(
-                        "cache-size, l2-cache-size and refcount-cache-size may not be set at the"
-                                + " same time");
-            }
-            if (level2 > both) {
-                throw bad("l2-cache-size may not exceed cache-size");
-            }
-            if (refcounts > both) {
-                throw bad("refcount-cache-size may not exceed cache-size");
-            }
-            refcounts = refcounts >= 0 ? refcounts : both - Math.max(level2, 0);
-        }
-        if (entry < 512 || entry > cluster || Long.bitCount(entry) != 1) {
-            throw bad(
-                    "L2 cache entry size must be a power of two between 512 and the cluster size ("
-                            + cluster
-                            + ")");
-        }
-        if (refcounts / cluster > Integer.MAX_VALUE) {
-            throw bad("Refcount cache size too big");
-        }
-        Long interval = qcow2.cacheCleanInterval();
-        if (interval != null && interval >>> 32 != 0) {
-            throw bad("Cache clean interval too big");
-        }
-    }
-
-    private @Nullable BlockNode backing(
-            Qcow2Node node,
-            @Nullable BlockdevRefOrNull backing,
-            JsonObject given,
-            Settings settings)
-            throws BlockException {
-        return switch (backing) {
-            case BlockdevRefOrNull.Unrecognized u -> throw new AssertionError(u);
-            case BlockdevRefOrNull.Null ignored -> null;
-            case BlockdevRefOrNull.Reference reference ->
-                    graph.retain(graph.lookup(reference.value()));
-            case BlockdevRefOrNull.Definition definition ->
-                    open(
-                            definition.value(),
-                            object(given.get("backing"), definition.value()),
-                            settings.backing());
-            case null -> {
-                String file = node.header().backingFile();
-                yield file == null ? null : fromHeader(node, file, settings);
-            }
-        };
-    }
-
-    private BlockNode fromHeader(Qcow2Node node, String filename, Settings settings)
-            throws BlockException {
-        try {
-            JsonObject tree = new JsonObject();
-            String format = node.header().backingFormat();
-            JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
-            if (filename.startsWith("json:") || format != null && format.equals("file")) {
-                tree = file;
-            } else {
-                if (format != null) {
-                    tree.put("driver", format);
-                }
-                tree.put("file", file);
-            }
-            BlockdevOptions options = legacy.read(tree);
-            return open(options, tree, settings.backing());
-        } catch (BlockException e) {
-            throw new BlockException(
-                    e.errno(), "Could not open backing file: " + e.getMessage(), e);
-        }
-    }
-
-    /** A relative backing file name counts from the image's own folder. */
-    private static String absolute(Qcow2Node node, String filename) {
-        int colon = filename.indexOf(':');
-        boolean protocol = colon > 0 && !filename.substring(0, colon).contains("/");
-        String own = node.plainFilename();
-        if (protocol || filename.startsWith("/") || !own.contains("/") || own.contains("://")) {
-            return filename;
-        }
-        return own.substring(0, own.lastIndexOf('/') + 1) + filename;
-    }
-
     private BlockNode quorum(BlockdevOptionsQuorum quorum, JsonObject given, Settings settings)
             throws BlockException {
         long threshold = quorum.voteThreshold();
@@ -641,7 +491,7 @@ public final class NodeOpener {
     private String probe(JsonValue file) throws BlockException {
         BlockNode node;
         if (file instanceof JsonString reference) {
-            node = graph.retain(graph.lookup(reference.value()));
+            node = graph.retain(graph.names().lookup(reference.value()));
         } else {
             JsonObject given = (JsonObject) file;
             BlockdevOptions options = LegacyTree.parse(given);

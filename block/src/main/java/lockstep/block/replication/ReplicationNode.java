@@ -231,7 +231,7 @@ public final class ReplicationNode extends BlockNode {
                             + wanted.ordinal());
         }
         if (mode == Mode.SECONDARY) {
-            graph().drained(List.of(this), () -> startSecondary());
+            graph().drain().drained(List.of(this), () -> startSecondary());
         } else {
             stage = Stage.RUNNING;
         }
@@ -294,8 +294,8 @@ public final class ReplicationNode extends BlockNode {
     private BlockNode findTop() throws BlockException {
         BlockNode found = null;
         if (topId != null) {
-            BlockBackend backend = graph().findBackend(topId);
-            found = backend != null ? backend.root() : graph().findNode(topId);
+            BlockBackend backend = graph().names().findBackend(topId);
+            found = backend != null ? backend.root() : graph().names().findNode(topId);
         }
         if (found == null
                 || found.parents().stream().anyMatch(e -> !(e.user() instanceof BlockBackend))
@@ -312,7 +312,7 @@ public final class ReplicationNode extends BlockNode {
         if (stage != Stage.RUNNING) {
             throw failed("Block replication is not running");
         }
-        graph().drained(List.of(this), () -> emptyDisks());
+        graph().drain().drained(List.of(this), () -> emptyDisks());
     }
 
     private void emptyDisks() throws BlockException {
@@ -366,7 +366,7 @@ public final class ReplicationNode extends BlockNode {
             error = 0;
             return;
         }
-        graph().drained(List.of(this), () -> endBackup());
+        graph().drain().drained(List.of(this), () -> endBackup());
         if (!failover) {
             stage = Stage.DONE;
             throw failed("Backup job was cancelled unexpectedly");
@@ -436,14 +436,14 @@ public final class ReplicationNode extends BlockNode {
             ChildEdge active = filter.disk();
             int granule = filter.dirty().take(0);
             while (granule >= 0 && !cancelCommit) {
-                graph().enter(active, target);
+                graph().drain().enter(active, target);
                 try {
                     if (filter.closed()) {
                         break;
                     }
                     copyGranule(filter, hidden, target, granule);
                 } finally {
-                    graph().leave(active, target);
+                    graph().drain().leave(active, target);
                 }
                 granule = filter.dirty().take(granule + 1);
             }
@@ -485,7 +485,7 @@ public final class ReplicationNode extends BlockNode {
         }
         BlockNode secondary = target.node();
         try {
-            graph().drained(
+            graph().drain().drained(
                             List.of(this, filter, secondary),
                             () -> {
                                 if (failure != 0) {

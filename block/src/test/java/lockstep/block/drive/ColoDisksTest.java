@@ -119,17 +119,17 @@ class ColoDisksTest {
 
     private void intoColo() throws Exception {
         NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
-        secondary.manager.startServer(address, 100, 10);
-        BlockNode parent = secondary.manager.graph().lookup("parent0");
-        secondary.manager.addExport(
+        secondary.manager.exports().startServer(address, 100, 10);
+        BlockNode parent = secondary.manager.graph().names().lookup("parent0");
+        secondary.manager.exports().add(
                 new NbdServer.Request("parent0", "parent0", "", true, false, false),
                 parent,
-                secondary.manager.graph().findBackend("parent0"));
-        primary.manager.hotAddNode(
+                secondary.manager.graph().names().findBackend("parent0"));
+        primary.manager.nodes().addFromText(
                 "driver=replication,mode=primary,file.driver=nbd,file.path="
                         + dir.resolve("nbd.sock")
                         + ",file.export=parent0,node-name=replication0");
-        primary.manager.change("colo-disk0", null, "replication0");
+        primary.manager.nodes().change("colo-disk0", null, "replication0");
         secondary.incoming = false;
         secondary.manager.graph().activateAll();
         secondary.manager.replication().startAll(Mode.SECONDARY);
@@ -160,20 +160,20 @@ class ColoDisksTest {
                                 () -> secondary.manager.deleteDrive("colo-disk0"))
                         .getMessage());
         // The primary is gone.
-        secondary.manager.stopServer();
+        secondary.manager.exports().stopServer();
         assertEquals(List.of("parent0"), secondary.deletedExports);
         secondary.manager.replication().stopAll(true);
         ReplicationNode node =
                 (ReplicationNode)
                         requireNonNull(
-                                requireNonNull(secondary.manager.graph().findBackend("childs0"))
+                                requireNonNull(secondary.manager.graph().names().findBackend("childs0"))
                                         .root());
         secondaryDisk.writeBlocking(6 << 20, Images.pattern(4, 4096));
         secondary.runUntil(() -> node.stage() == ReplicationNode.Stage.DONE);
         assertEquals(1, at(secondaryDisk, 70_000));
         assertEquals(3, at(secondaryDisk, 5 << 20));
         assertEquals(4, at(secondaryDisk, 6 << 20));
-        assertEquals(4, secondary.manager.graph().nodes().size());
+        assertEquals(4, secondary.manager.graph().names().nodes().size());
         // The primary without its secondary still writes, with an event for the lost child.
         primaryDisk.writeBlocking(7 << 20, Images.pattern(5, 4096));
         primary.manager.replication().stopAll(true);
@@ -185,7 +185,7 @@ class ColoDisksTest {
         primaryDisk.writeBlocking(0, Images.pattern(1, 1 << 20));
         secondary.manager.close();
         primaryDisk.writeBlocking(1 << 20, Images.pattern(2, 1 << 20));
-        primary.manager.change("colo-disk0", "children.1", null);
+        primary.manager.nodes().change("colo-disk0", "children.1", null);
         primary.manager.deleteDrive("replication0");
         assertEquals(
                 "Device 'replication0' not found",
@@ -198,7 +198,7 @@ class ColoDisksTest {
         assertEquals(1, at(primaryDisk, 0));
         assertEquals(2, at(primaryDisk, 1 << 20));
         assertEquals(3, at(primaryDisk, 2 << 20));
-        assertEquals(3, primary.manager.graph().nodes().size());
+        assertEquals(3, primary.manager.graph().names().nodes().size());
     }
 
     @Test
@@ -270,13 +270,13 @@ class ColoDisksTest {
                 "Node 'x' not found",
                 assertThrows(
                                 BlockException.class,
-                                () -> primary.manager.change("colo-disk0", null, "x"))
+                                () -> primary.manager.nodes().change("colo-disk0", null, "x"))
                         .getMessage());
         assertEquals(
                 "The number of children cannot be lower than the vote threshold 1",
                 assertThrows(
                                 BlockException.class,
-                                () -> primary.manager.change("colo-disk0", "children.0", null))
+                                () -> primary.manager.nodes().change("colo-disk0", "children.0", null))
                         .getMessage());
         DriveInfo empty = primary.manager.addDrive("if=ide,media=cdrom", Map.of(), "ide");
         assertEquals("ide0-cd1", empty.backend().name());

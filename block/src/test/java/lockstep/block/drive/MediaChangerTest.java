@@ -157,7 +157,7 @@ class MediaChangerTest {
         media.remove("cd");
         assertNull(cd.root());
         media.remove("cd");
-        manager.hotAddNode(
+        manager.nodes().addFromText(
                 "driver=raw,node-name=n,read-only=on,file.driver=file,file.filename=" + second);
         media.insert("cd", "n");
         assertEquals("n", medium());

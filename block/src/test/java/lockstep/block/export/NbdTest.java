@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.BlockException;
+import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
 import lockstep.block.Errno;
 import lockstep.block.Images;
@@ -14,6 +15,7 @@ import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.StuckNode;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -34,6 +36,7 @@ import java.util.Random;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -189,6 +192,41 @@ class NbdTest {
                         () -> ChildEdge.look(node).read(0, Images.pattern(0, 512)));
         assertEquals(Errno.EIO, lost.errno());
         graph.release(node);
+    }
+
+    /** An export of a disk that hangs, with all the clients it can have requests of, beside another one. */
+    @Test
+    void anExportThatHangsStarvesNobody() throws Exception {
+        NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
+        NbdServer server = server(address);
+        StuckNode stuck = StuckNode.open(graph, SIZE);
+        server.add(new NbdServer.Request("hung", "hung", "", true, false, false), stuck, null);
+        graph.release(stuck);
+        // Our own client has no limit, so that each of these three fills the server's.
+        List<BlockBackend> hung = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            BlockBackend drive = Images.backend(graph, "hung" + i, client(address, "hung"));
+            hung.add(drive);
+            for (int k = 0; k < 100; k++) {
+                drive.read(0, Images.pattern(0, 512), errno -> {});
+            }
+        }
+        while (stuck.stuck() < 3 * 16) {
+            Thread.onSpinWait();
+        }
+        NbdNode good = client(address, "disk");
+        exercise(graph, good);
+        graph.release(good);
+        BlockBackend other = Images.backend(graph, "other", Images.raw(graph, dir.resolve("o"), SIZE));
+        other.attachDevice("ide0", false, false);
+        CountDownLatch done = new CountDownLatch(100);
+        for (int k = 0; k < 100; k++) {
+            other.write(k * 512L, Images.pattern(k, 512), errno -> done.countDown());
+        }
+        done.await();
+        assertEquals(3 * 16, stuck.stuck());
+        stuck.release();
+        hung.forEach(BlockBackend::close);
     }
 
     @Test

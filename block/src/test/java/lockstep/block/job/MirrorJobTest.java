@@ -88,7 +88,7 @@ class MirrorJobTest {
 
     private BlockBackend drive(BlockNode node) throws BlockException {
         BlockBackend drive = new BlockBackend(graph, "drive0");
-        graph.addBackend(drive);
+        graph.names().addBackend(drive);
         drive.insert(node);
         drive.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.CONSISTENT_READ);

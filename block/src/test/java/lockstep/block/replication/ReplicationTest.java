@@ -99,7 +99,7 @@ class ReplicationTest {
         disk = Images.backend(graph, "colo-disk0", quorum);
         disk.attachDevice("ide", false, false);
         export = new BlockBackend(graph, "");
-        graph.addBackend(export);
+        graph.names().addBackend(export);
         export.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.ALL & ~Permission.RESIZE);
         export.insert(secondary);

@@ -203,7 +203,7 @@ public final class IdeDrives {
                 throw new DeviceException("No drive specified");
             }
             BlockBackend empty = new BlockBackend(blocks.graph(), "");
-            blocks.graph().addBackend(empty);
+            blocks.graph().names().addBackend(empty);
             return empty;
         } catch (BlockException e) {
             throw new DeviceException(

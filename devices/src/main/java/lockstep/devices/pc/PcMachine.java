@@ -435,12 +435,12 @@ public final class PcMachine implements Machine, PcBoard {
     private static @Nullable BlockBackend emptyDrive(
             @Nullable BlockLayer blocks, String name, @Nullable String device)
             throws DeviceException {
-        if (blocks == null || blocks.graph().findBackend(name) != null) {
+        if (blocks == null || blocks.graph().names().findBackend(name) != null) {
             return null;
         }
         BlockBackend empty = new BlockBackend(blocks.graph(), name);
         try {
-            blocks.graph().addBackend(empty);
+            blocks.graph().names().addBackend(empty);
             if (device != null) {
                 empty.attachDevice(device, true, true);
             }
