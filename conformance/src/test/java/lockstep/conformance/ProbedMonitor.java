@@ -124,6 +124,25 @@ final class ProbedMonitor implements AutoCloseable {
         }
     }
 
+    /** The data of the first event of that name that came or comes. */
+    JsonObject event(String name) {
+        try {
+            while (true) {
+                EventMessage<QmpEvent> message = events.poll(Duration.ofSeconds(30));
+                if (message == null) {
+                    throw new AssertionError("waited in vain for " + name);
+                }
+                if (message.event().eventName().equals(name)
+                        && message.raw().get("data") instanceof JsonObject data) {
+                    return data;
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError(e);
+        }
+    }
+
     @Override
     public void close() {
         client.close();

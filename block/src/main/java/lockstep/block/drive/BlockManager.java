@@ -10,8 +10,8 @@ import lockstep.block.DriveInfo;
 import lockstep.block.Errno;
 import lockstep.block.export.Exports;
 import lockstep.block.node.BlockGraph;
-import lockstep.block.node.Names;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Names;
 import lockstep.block.open.NodeOpener;
 import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.block.quorum.QuorumEvents;
@@ -402,7 +402,9 @@ public final class BlockManager implements BlockLayer {
                 warn.accept(
                         "stopped without waiting any longer for "
                                 + backend.describe()
-                                + (requests == 0 ? " to flush" : ": " + BlockBackend.inFlight(requests)));
+                                + (requests == 0
+                                        ? " to flush"
+                                        : ": " + BlockBackend.inFlight(requests)));
             }
         }
     }

@@ -15,8 +15,8 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 import lockstep.block.open.LegacyTree;
-import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.block.open.NodeOpener;
+import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumNode;
@@ -293,7 +293,8 @@ public final class NodeChanger {
     public void resize(@Nullable String device, @Nullable String nodeName, long size)
             throws BlockException {
         BlockNode node =
-                graph.names().lookup(device == null ? "" : device, nodeName == null ? "" : nodeName);
+                graph.names()
+                        .lookup(device == null ? "" : device, nodeName == null ? "" : nodeName);
         if (size < 0) {
             throw bad("Parameter 'size' expects a >0 size");
         }
@@ -304,23 +305,24 @@ public final class NodeChanger {
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }
-        graph.drain().drained(
-                List.of(node),
-                () -> {
-                    NodeUser user = () -> "block_resize";
-                    ChildEdge edge =
-                            graph.attach(
-                                    user,
-                                    "root",
-                                    Role.ROOT,
-                                    node,
-                                    Permission.RESIZE,
-                                    Permission.ALL);
-                    try {
-                        edge.truncate(size);
-                    } finally {
-                        graph.detach(edge);
-                    }
-                });
+        graph.drain()
+                .drained(
+                        List.of(node),
+                        () -> {
+                            NodeUser user = () -> "block_resize";
+                            ChildEdge edge =
+                                    graph.attach(
+                                            user,
+                                            "root",
+                                            Role.ROOT,
+                                            node,
+                                            Permission.RESIZE,
+                                            Permission.ALL);
+                            try {
+                                edge.truncate(size);
+                            } finally {
+                                graph.detach(edge);
+                            }
+                        });
     }
 }

@@ -5,8 +5,8 @@ import lockstep.block.BlockException;
 import lockstep.block.Errno;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockGraph;
-import lockstep.block.node.Names;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Names;
 import lockstep.qmp.TryLater;
 
 import org.jspecify.annotations.Nullable;
@@ -47,8 +47,7 @@ public final class Exports {
     }
 
     /** QMP nbd-server-start. */
-    public void startServer(
-            NbdAddress address, int maxConnections, int handshakeSeconds)
+    public void startServer(NbdAddress address, int maxConnections, int handshakeSeconds)
             throws BlockException {
         if (server != null) {
             throw bad("NBD server already running");

@@ -38,11 +38,7 @@ public final class FileNode extends BlockNode {
     private final Object flushing = new Object();
 
     /** How to open a file. */
-    public record Options(
-            String path,
-            boolean readOnly,
-            boolean autoReadOnly,
-            boolean locking) {
+    public record Options(String path, boolean readOnly, boolean autoReadOnly, boolean locking) {
         /** The defaults of a file that is opened for reading and writing. */
         public static Options of(String path, boolean readOnly) {
             return new Options(path, readOnly, false, true);

@@ -381,16 +381,17 @@ final class MirrorJob extends Job implements NodeUser {
 
     @Override
     void commit() throws BlockException {
-        graph.drain().drained(
-                List.of(filter, source, target),
-                () -> {
-                    // Nobody else is inside now, so what is dirty here is the rest.
-                    DirtyBitmap dirty = filter.dirty();
-                    for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
-                        copyRest(rest);
-                    }
-                    copy.flush();
-                });
+        graph.drain()
+                .drained(
+                        List.of(filter, source, target),
+                        () -> {
+                            // Nobody else is inside now, so what is dirty here is the rest.
+                            DirtyBitmap dirty = filter.dirty();
+                            for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
+                                copyRest(rest);
+                            }
+                            copy.flush();
+                        });
         if (keepUsers) {
             abandon();
             return;

@@ -69,8 +69,11 @@ final class BlockHmp {
                 "device size",
                 "change the size of an image",
                 (arguments, output) ->
-                        manager.nodes().resize(
-                                arguments.string("device"), null, arguments.integer("size", -1)));
+                        manager.nodes()
+                                .resize(
+                                        arguments.string("device"),
+                                        null,
+                                        arguments.integer("size", -1)));
         table.add(
                 "block_set_io_throttle",
                 "device:B,bps:l,bps_rd:l,bps_wr:l,iops:l,iops_rd:l,iops_wr:l",
@@ -99,7 +102,8 @@ final class BlockHmp {
                 "nbd_server_remove [-f] name",
                 "end an NBD export (-f: with clients connected)",
                 (arguments, output) ->
-                        manager.exports().delete(arguments.string("name"), arguments.flag("force")));
+                        manager.exports()
+                                .delete(arguments.string("name"), arguments.flag("force")));
         table.add(
                 "nbd_server_stop",
                 "",
@@ -210,10 +214,12 @@ final class BlockHmp {
         BlockNode node = manager.graph().names().lookup(device);
         manager.exports().requireServer();
         String name = givenName == null ? device : givenName;
-        manager.exports().add(
-                new NbdServer.Request(name, name, "", writable && !node.readOnly(), false, false),
-                node,
-                manager.graph().names().findBackend(device));
+        manager.exports()
+                .add(
+                        new NbdServer.Request(
+                                name, name, "", writable && !node.readOnly(), false, false),
+                        node,
+                        manager.graph().names().findBackend(device));
     }
 
     private void throttle(HmpArguments arguments, StringBuilder output) throws BlockException {

@@ -119,7 +119,13 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void blockResize(BlockResizeArguments arguments) throws QmpException {
-        qmp(() -> manager.nodes().resize(arguments.device(), arguments.nodeName(), arguments.size()));
+        qmp(
+                () ->
+                        manager.nodes()
+                                .resize(
+                                        arguments.device(),
+                                        arguments.nodeName(),
+                                        arguments.size()));
     }
 
     private static NbdAddress address(SocketAddressLegacy address) throws BlockException {
@@ -163,10 +169,13 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         }
         qmp(
                 () ->
-                        manager.exports().startServer(
-                                address(arguments.addr()),
-                                number(arguments.maxConnections(), MAX_CONNECTIONS),
-                                number(arguments.handshakeMaxSeconds(), HANDSHAKE_SECONDS)));
+                        manager.exports()
+                                .startServer(
+                                        address(arguments.addr()),
+                                        number(arguments.maxConnections(), MAX_CONNECTIONS),
+                                        number(
+                                                arguments.handshakeMaxSeconds(),
+                                                HANDSHAKE_SECONDS)));
     }
 
     @Override
@@ -185,16 +194,17 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                     }
                     boolean writable =
                             Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
-                    manager.exports().add(
-                            new NbdServer.Request(
-                                    name,
-                                    name,
-                                    description == null ? "" : description,
-                                    writable,
-                                    false,
-                                    false),
-                            node,
-                            backend);
+                    manager.exports()
+                            .add(
+                                    new NbdServer.Request(
+                                            name,
+                                            name,
+                                            description == null ? "" : description,
+                                            writable,
+                                            false,
+                                            false),
+                                    node,
+                                    backend);
                 });
     }
 
@@ -233,16 +243,17 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                             if (bitmaps != null && !bitmaps.isEmpty()) {
                                 throw noBitmap(name(bitmaps.getFirst()));
                             }
-                            manager.exports().add(
-                                    new NbdServer.Request(
-                                            nbd.id(),
-                                            name == null ? nbd.nodeName() : name,
-                                            description == null ? "" : description,
-                                            Boolean.TRUE.equals(nbd.writable()),
-                                            Boolean.TRUE.equals(nbd.writethrough()),
-                                            Boolean.TRUE.equals(nbd.allowInactive())),
-                                    node,
-                                    null);
+                            manager.exports()
+                                    .add(
+                                            new NbdServer.Request(
+                                                    nbd.id(),
+                                                    name == null ? nbd.nodeName() : name,
+                                                    description == null ? "" : description,
+                                                    Boolean.TRUE.equals(nbd.writable()),
+                                                    Boolean.TRUE.equals(nbd.writethrough()),
+                                                    Boolean.TRUE.equals(nbd.allowInactive())),
+                                            node,
+                                            null);
                         });
             }
         }

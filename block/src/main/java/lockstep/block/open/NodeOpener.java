@@ -316,7 +316,8 @@ public final class NodeOpener {
             throws BlockException {
         return switch (ref) {
             case BlockdevRef.Unrecognized u -> throw new AssertionError(u);
-            case BlockdevRef.Reference reference -> graph.retain(graph.names().lookup(reference.value()));
+            case BlockdevRef.Reference reference ->
+                    graph.retain(graph.names().lookup(reference.value()));
             case BlockdevRef.Definition definition ->
                     open(definition.value(), object(given, definition.value()), inherited);
         };
@@ -374,7 +375,8 @@ public final class NodeOpener {
                         seconds(nbd.reconnectDelay()),
                         seconds(nbd.openTimeout()));
         if (!settings.name().startsWith("#")) {
-            graph.names().checkNodeName(settings.name()); // before the wait for the peer takes that name
+            graph.names()
+                    .checkNodeName(settings.name()); // before the wait for the peer takes that name
         }
         return enter(
                 NbdNode.open(
@@ -391,8 +393,7 @@ public final class NodeOpener {
     }
 
     /** A number of bytes of the options. Their type is signed, as in QEMU's schema. */
-    static long bytes(String name, @Nullable Long value, long fallback)
-            throws BlockException {
+    static long bytes(String name, @Nullable Long value, long fallback) throws BlockException {
         if (value != null && value < 0) {
             throw bad("Value '" + value + "' is out of range for parameter '" + name + "'");
         }

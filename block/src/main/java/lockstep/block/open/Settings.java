@@ -28,8 +28,7 @@ record Settings(
     }
 
     Inherited child() {
-        return new Inherited(
-                readOnly, autoReadOnly, direct, noFlush, forceShare, true, depth + 1);
+        return new Inherited(readOnly, autoReadOnly, direct, noFlush, forceShare, true, depth + 1);
     }
 
     Inherited backing() {

@@ -485,7 +485,8 @@ public final class ReplicationNode extends BlockNode {
         }
         BlockNode secondary = target.node();
         try {
-            graph().drain().drained(
+            graph().drain()
+                    .drained(
                             List.of(this, filter, secondary),
                             () -> {
                                 if (failure != 0) {

@@ -121,14 +121,19 @@ class ColoDisksTest {
         NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
         secondary.manager.exports().startServer(address, 100, 10);
         BlockNode parent = secondary.manager.graph().names().lookup("parent0");
-        secondary.manager.exports().add(
-                new NbdServer.Request("parent0", "parent0", "", true, false, false),
-                parent,
-                secondary.manager.graph().names().findBackend("parent0"));
-        primary.manager.nodes().addFromText(
-                "driver=replication,mode=primary,file.driver=nbd,file.path="
-                        + dir.resolve("nbd.sock")
-                        + ",file.export=parent0,node-name=replication0");
+        secondary
+                .manager
+                .exports()
+                .add(
+                        new NbdServer.Request("parent0", "parent0", "", true, false, false),
+                        parent,
+                        secondary.manager.graph().names().findBackend("parent0"));
+        primary.manager
+                .nodes()
+                .addFromText(
+                        "driver=replication,mode=primary,file.driver=nbd,file.path="
+                                + dir.resolve("nbd.sock")
+                                + ",file.export=parent0,node-name=replication0");
         primary.manager.nodes().change("colo-disk0", null, "replication0");
         secondary.incoming = false;
         secondary.manager.graph().activateAll();
@@ -166,7 +171,12 @@ class ColoDisksTest {
         ReplicationNode node =
                 (ReplicationNode)
                         requireNonNull(
-                                requireNonNull(secondary.manager.graph().names().findBackend("childs0"))
+                                requireNonNull(
+                                                secondary
+                                                        .manager
+                                                        .graph()
+                                                        .names()
+                                                        .findBackend("childs0"))
                                         .root());
         secondaryDisk.writeBlocking(6 << 20, Images.pattern(4, 4096));
         secondary.runUntil(() -> node.stage() == ReplicationNode.Stage.DONE);
@@ -276,7 +286,10 @@ class ColoDisksTest {
                 "The number of children cannot be lower than the vote threshold 1",
                 assertThrows(
                                 BlockException.class,
-                                () -> primary.manager.nodes().change("colo-disk0", "children.0", null))
+                                () ->
+                                        primary.manager
+                                                .nodes()
+                                                .change("colo-disk0", "children.0", null))
                         .getMessage());
         DriveInfo empty = primary.manager.addDrive("if=ide,media=cdrom", Map.of(), "ide");
         assertEquals("ide0-cd1", empty.backend().name());

@@ -157,8 +157,10 @@ class MediaChangerTest {
         media.remove("cd");
         assertNull(cd.root());
         media.remove("cd");
-        manager.nodes().addFromText(
-                "driver=raw,node-name=n,read-only=on,file.driver=file,file.filename=" + second);
+        manager.nodes()
+                .addFromText(
+                        "driver=raw,node-name=n,read-only=on,file.driver=file,file.filename="
+                                + second);
         media.insert("cd", "n");
         assertEquals("n", medium());
         media.closeTray(null, "cd");

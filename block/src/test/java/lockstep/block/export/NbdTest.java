@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
 import lockstep.block.BlockBackend;
+import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Errno;
 import lockstep.block.Images;
@@ -217,7 +217,8 @@ class NbdTest {
         NbdNode good = client(address, "disk");
         exercise(graph, good);
         graph.release(good);
-        BlockBackend other = Images.backend(graph, "other", Images.raw(graph, dir.resolve("o"), SIZE));
+        BlockBackend other =
+                Images.backend(graph, "other", Images.raw(graph, dir.resolve("o"), SIZE));
         other.attachDevice("ide0", false, false);
         CountDownLatch done = new CountDownLatch(100);
         for (int k = 0; k < 100; k++) {

@@ -22,6 +22,7 @@ import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.MemoryNode;
 import lockstep.qmp.QmpEvent;
 
 import org.junit.jupiter.api.AfterEach;
@@ -38,6 +39,8 @@ import java.util.Random;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 
 /** The test's thread is the main loop. */
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
@@ -150,6 +153,52 @@ class MirrorJobTest {
                 texts());
         assertNull(jobs.find("j"));
         assertNull(target.blockedBecause());
+    }
+
+    /** Writers that share granules go on while the copy is made and while the disk is changed over. */
+    @Test
+    void losesNothingOfConcurrentWrites() throws Exception {
+        int writers = 3;
+        int size = 1 << 20;
+        MemoryNode source = MemoryNode.open(graph, size, null);
+        MemoryNode target = MemoryNode.open(graph, size, null);
+        BlockBackend drive = drive(source);
+        byte[] expected = new byte[size];
+        AtomicBoolean enough = new AtomicBoolean();
+        List<Thread> threads = new ArrayList<>();
+        for (int t = 0; t < writers; t++) {
+            Random random = new Random(t);
+            int own = t;
+            threads.add(
+                    Thread.ofPlatform()
+                            .start(
+                                    () -> {
+                                        while (!enough.get()) {
+                                            int piece = random.nextInt(size / 512 / writers);
+                                            int offset = (piece * writers + own) * 512;
+                                            byte[] data = new byte[512];
+                                            random.nextBytes(data);
+                                            try {
+                                                drive.writeBlocking(
+                                                        offset, MemorySegment.ofArray(data));
+                                            } catch (BlockException e) {
+                                                throw new AssertionError(e);
+                                            }
+                                            System.arraycopy(data, 0, expected, offset, 512);
+                                            LockSupport.parkNanos(2_000_000);
+                                        }
+                                    }));
+        }
+        jobs.mirror(to(target).granularity(4096L).build());
+        await("BLOCK_JOB_READY");
+        job().complete();
+        await("null");
+        enough.set(true);
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        assertSame(target, drive.root());
+        assertTrue(Arrays.equals(expected, content(target)), "the copy differs");
     }
 
     @Test

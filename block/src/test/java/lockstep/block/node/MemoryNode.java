@@ -154,8 +154,7 @@ public final class MemoryNode extends BlockNode {
     @Override
     protected BlockStatus status(long offset, long length) {
         boolean here = clusters.containsKey(offset / CLUSTER);
-        return new BlockStatus(
-                Math.min(length, CLUSTER - offset % CLUSTER), here, !here, here);
+        return new BlockStatus(Math.min(length, CLUSTER - offset % CLUSTER), here, !here, here);
     }
 
     @Override
