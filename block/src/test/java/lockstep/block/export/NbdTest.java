@@ -38,6 +38,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /**
  * Our server with our client and with other people's, and our client with other people's servers.
@@ -331,10 +332,16 @@ class NbdTest {
         return process;
     }
 
-    /** The tools give no other sign of being ready than their socket. */
+    private static boolean listens(Path socket) throws IOException {
+        try (Stream<String> sockets = Files.lines(Path.of("/proc/net/unix"))) {
+            return sockets.anyMatch(s -> s.endsWith(" " + socket) && s.contains(" 00010000 "));
+        }
+    }
+
+    /** The tools give no other sign of being ready than that they listen. */
     private static void awaitSocket(Process process, Path socket) throws Exception {
         long deadline = System.nanoTime() + 20_000_000_000L;
-        while (!Files.exists(socket)) {
+        while (!listens(socket)) {
             if (process.waitFor(20, TimeUnit.MILLISECONDS) || System.nanoTime() > deadline) {
                 throw new AssertionError(
                         "no server: "
