@@ -22,8 +22,8 @@ import java.util.concurrent.TimeUnit;
  * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU:
  * BlockBackend).
  *
- * <p>Requests may be submitted from any thread; they run on the graph's worker threads, in no
- * particular order, a limited number at once; their completion runs on the main loop with the machine
+ * <p>Requests may be submitted from any thread; they run on worker threads of the backend's
+ * own, in no particular order, 16 at once; their completion runs on the main loop with the machine
  * lock held, or on a loop of the owner's choice. Buffers belong to the request until it completes.
  *
  * <p>For a backend with a device the drive's error policy is applied here: a failed request that
@@ -68,7 +68,7 @@ public final class BlockBackend implements NodeUser {
     public BlockBackend(BlockGraph graph, String name) {
         this.graph = graph;
         this.name = name;
-        this.requests = new RequestQueue(graph.workers(), graph.host()::post, new Work());
+        this.requests = new RequestQueue(graph.workerThreads(), graph.host()::post, new Work());
     }
 
     /** The drive's id, "" when there is none (any more). */

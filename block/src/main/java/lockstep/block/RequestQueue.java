@@ -4,15 +4,17 @@ import lockstep.runtime.loop.EventLoop;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayDeque;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * The requests of one backend on their way: a bounded number of them at a time on the graph's worker threads, so that a
+ * The requests of one backend on their way: on worker threads of its own, a bounded number of them, so that a
  * disk that hangs takes no workers from others; then, if they failed and a policy decides what becomes of that, to the
  * main loop; then to the loop that hears of their end.
  */
@@ -32,22 +34,35 @@ final class RequestQueue {
     /** Requests of a backend that run at once. */
     private static final int AT_ONCE = 16;
 
-    private final Executor workers;
+    private static final long IDLE_SECONDS = 10;
+
+    private final ThreadPoolExecutor workers;
     private final Executor mainLoop;
     private final Policy policy;
     private final Object monitor = new Object();
-    private final Queue<BackendRequest> waiting = new ArrayDeque<>();
     private final Queue<BackendRequest> failed = new ConcurrentLinkedQueue<>();
     private final Queue<BackendRequest> finished = new ConcurrentLinkedQueue<>();
     private final AtomicBoolean told = new AtomicBoolean();
     private final Runnable decide = this::runDecisions;
     private final Runnable complete = this::runCompletions;
     private volatile @Nullable EventLoop loop;
-    private int running;
     private int inFlight;
 
-    RequestQueue(Executor workers, Executor mainLoop, Policy policy) {
-        this.workers = workers;
+    /**
+     * A queue without threads; they come with requests, and go when there are none.
+     *
+     * @param threads makes threads
+     */
+    RequestQueue(ThreadFactory threads, Executor mainLoop, Policy policy) {
+        workers =
+                new ThreadPoolExecutor(
+                        AT_ONCE,
+                        AT_ONCE,
+                        IDLE_SECONDS,
+                        TimeUnit.SECONDS,
+                        new LinkedBlockingQueue<>(),
+                        threads);
+        workers.allowCoreThreadTimeOut(true);
         this.mainLoop = mainLoop;
         this.policy = policy;
     }
@@ -57,38 +72,26 @@ final class RequestQueue {
         this.loop = loop;
     }
 
-    /** Starts a request, or has it wait for its turn. Any thread. */
+    /** Starts a request, or has it wait for a worker. Any thread. */
     void submit(BackendRequest request) {
         synchronized (monitor) {
             inFlight++;
-            if (running == AT_ONCE) {
-                waiting.add(request);
-                return;
-            }
-            running++;
         }
         workers.execute(request);
     }
 
-    /** Runs a request and those that wait for its place. Worker thread. */
-    void work(BackendRequest first) {
-        BackendRequest request = first;
-        while (request != null) {
-            policy.perform(request);
-            boolean undecided = request.errno() != 0 && policy.decides();
-            (undecided ? failed : finished).add(request);
-            synchronized (monitor) {
-                request = waiting.poll();
-                if (request == null) {
-                    running--;
-                }
-                monitor.notifyAll();
-            }
-            if (undecided) {
-                mainLoop.execute(decide);
-            } else {
-                tell();
-            }
+    /** Runs a request. Worker thread. */
+    void work(BackendRequest request) {
+        policy.perform(request);
+        boolean undecided = request.errno() != 0 && policy.decides();
+        (undecided ? failed : finished).add(request);
+        synchronized (monitor) {
+            monitor.notifyAll();
+        }
+        if (undecided) {
+            mainLoop.execute(decide);
+        } else {
+            tell();
         }
     }
 

@@ -381,17 +381,16 @@ final class MirrorJob extends Job implements NodeUser {
 
     @Override
     void commit() throws BlockException {
-        graph.drain()
-                .drained(
-                        List.of(filter, source, target),
-                        () -> {
-                            // Nobody else is inside now, so what is dirty here is the rest.
-                            DirtyBitmap dirty = filter.dirty();
-                            for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
-                                copyRest(rest);
-                            }
-                            copy.flush();
-                        });
+        graph.drain().drained(List.of(filter, source, target), this::changeOver);
+    }
+
+    /** One change from the copy of the rest to the new place of the disk's users: nobody writes in between. */
+    private void changeOver() throws BlockException {
+        DirtyBitmap dirty = filter.dirty();
+        for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
+            copyRest(rest);
+        }
+        copy.flush();
         if (keepUsers) {
             abandon();
             return;

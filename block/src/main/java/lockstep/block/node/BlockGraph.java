@@ -24,6 +24,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 public final class BlockGraph implements AutoCloseable {
     private final BlockHost host;
     private final ExecutorService workers;
+    private final ThreadFactory workerThreads = threads("block-worker-");
     private final Names names = new Names();
     private final Drain drain;
     private @Nullable Observer observer;
@@ -31,7 +32,7 @@ public final class BlockGraph implements AutoCloseable {
 
     public BlockGraph(BlockHost host) {
         this.host = host;
-        workers = Executors.newCachedThreadPool(threads("block-worker-"));
+        workers = Executors.newCachedThreadPool(threads("block-child-"));
         drain = new Drain(names, host, workers);
     }
 
@@ -110,9 +111,14 @@ public final class BlockGraph implements AutoCloseable {
         return host;
     }
 
+    /** Makes the threads that backends' requests run on. */
+    public ThreadFactory workerThreads() {
+        return workerThreads;
+    }
+
     /**
-     * Threads for what blocks: requests of backends, work of drivers on several children at once, jobs. There are as
-     * many as are needed, so that nobody waits for somebody else's disk; each user bounds what it asks for.
+     * Threads for what blocks and is no backend's request: drivers' work on several children at once, jobs. As many as
+     * are needed, for a task here may wait for another one; each user bounds what it asks for.
      */
     public ExecutorService workers() {
         return workers;

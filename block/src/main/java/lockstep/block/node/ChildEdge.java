@@ -247,7 +247,7 @@ public final class ChildEdge {
     private void checkRange(BlockNode at, long offset, long length) throws BlockException {
         if (offset < 0
                 || length < 0
-                || role == Role.ROOT && (length > at.length() || offset > at.length() - length)) {
+                || role == Role.ROOT && offset > at.length() - length) {
             throw new BlockException(Errno.EIO, "Access beyond the end of the medium");
         }
     }
