@@ -141,6 +141,9 @@ final class TestBoard implements Machine, VcpuGroup {
     }
 
     @Override
+    public void signalMessage(long address, int data) {}
+
+    @Override
     public StateRegistry state() {
         return vmm.state();
     }

@@ -133,6 +133,9 @@ final class TestMachine implements Machine {
     }
 
     @Override
+    public void signalMessage(long address, int data) {}
+
+    @Override
     public StateRegistry state() {
         return vmm.state();
     }

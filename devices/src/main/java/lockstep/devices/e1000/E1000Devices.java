@@ -29,13 +29,7 @@ public final class E1000Devices {
                             E1000Options::read,
                             E1000Options::write,
                             E1000Options.builder()
-                                    .multifunction(false)
-                                    .acpiIndex(0L)
                                     .romfile("efi-e1000.rom")
-                                    .romsize(0xffff_ffffL)
-                                    .rombar(1L)
-                                    .xPcieLnkstaDllla(true)
-                                    .xPcieExtcapInit(true)
                                     .autonegotiation(true)
                                     .mitigation(true)
                                     .extraMacRegisters(true)

@@ -43,6 +43,26 @@ public final class IdeDrives {
                         return ide.free(1, 0) || ide.free(1, 1) ? "ide.1" : "ide.0";
                     });
 
+    /** What all drives are usually told. */
+    private static final IdeDeviceOptions USUAL =
+            IdeDeviceOptions.builder()
+                    .backendDefaults(OnOffAuto.AUTO)
+                    .logicalBlockSize(0L)
+                    .physicalBlockSize(0L)
+                    .minIoSize(0L)
+                    .optIoSize(0L)
+                    .discardGranularity(UINT32)
+                    .writeCache(OnOffAuto.AUTO)
+                    .shareRw(false)
+                    .accountInvalid(OnOffAuto.AUTO)
+                    .accountFailed(OnOffAuto.AUTO)
+                    .rerror(BlockdevOnError.AUTO)
+                    .werror(BlockdevOnError.AUTO)
+                    .unit(UINT32)
+                    .ver(FIRMWARE)
+                    .wwn(0L)
+                    .build();
+
     /** The type {@code ide-hd}. */
     public static final DeviceType<IdeHdOptions> DISK =
             DeviceType.of(
@@ -50,21 +70,6 @@ public final class IdeDrives {
                             IdeHdOptions::read,
                             IdeHdOptions::write,
                             IdeHdOptions.builder()
-                                    .backendDefaults(OnOffAuto.AUTO)
-                                    .logicalBlockSize(0L)
-                                    .physicalBlockSize(0L)
-                                    .minIoSize(0L)
-                                    .optIoSize(0L)
-                                    .discardGranularity(UINT32)
-                                    .writeCache(OnOffAuto.AUTO)
-                                    .shareRw(false)
-                                    .accountInvalid(OnOffAuto.AUTO)
-                                    .accountFailed(OnOffAuto.AUTO)
-                                    .rerror(BlockdevOnError.AUTO)
-                                    .werror(BlockdevOnError.AUTO)
-                                    .unit(UINT32)
-                                    .ver(FIRMWARE)
-                                    .wwn(0L)
                                     .cyls(0L)
                                     .heads(0L)
                                     .secs(0L)
@@ -76,6 +81,7 @@ public final class IdeDrives {
                                     .build(),
                             HOME,
                             (r, s) -> create(r, s, false))
+                    .over(USUAL, IdeDeviceOptions::write)
                     .checked(given -> check("ide-hd", given));
 
     /** The type {@code ide-cd}. */
@@ -84,23 +90,7 @@ public final class IdeDrives {
                             "ide-cd",
                             IdeDeviceOptions::read,
                             IdeDeviceOptions::write,
-                            IdeDeviceOptions.builder()
-                                    .backendDefaults(OnOffAuto.AUTO)
-                                    .logicalBlockSize(0L)
-                                    .physicalBlockSize(0L)
-                                    .minIoSize(0L)
-                                    .optIoSize(0L)
-                                    .discardGranularity(UINT32)
-                                    .writeCache(OnOffAuto.AUTO)
-                                    .shareRw(false)
-                                    .accountInvalid(OnOffAuto.AUTO)
-                                    .accountFailed(OnOffAuto.AUTO)
-                                    .rerror(BlockdevOnError.AUTO)
-                                    .werror(BlockdevOnError.AUTO)
-                                    .unit(UINT32)
-                                    .ver(FIRMWARE)
-                                    .wwn(0L)
-                                    .build(),
+                            USUAL,
                             HOME,
                             (r, s) -> create(r, s, true))
                     .checked(given -> check("ide-cd", given));

@@ -702,6 +702,11 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     @Override
+    public void signalMessage(long address, int data) {
+        core.signalMessage(address, data);
+    }
+
+    @Override
     public StateRegistry state() {
         return core.state();
     }

@@ -4,9 +4,11 @@ import lockstep.api.PciCommands;
 import lockstep.api.UiCommands;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
+import lockstep.devices.edu.Edu;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.serial.IsaSerial;
+import lockstep.devices.testdev.PciTestdev;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.runtime.spi.DeviceType;
@@ -28,6 +30,8 @@ public final class PluggableDevices {
                     UsbBuses.MOUSE,
                     UsbBuses.KEYBOARD,
                     VgaDevices.TYPE,
+                    Edu.TYPE,
+                    PciTestdev.TYPE,
                     DebugConsole.TYPE,
                     IsaSerial.TYPE,
                     IsaParallel.TYPE);

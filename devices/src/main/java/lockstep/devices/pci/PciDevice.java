@@ -1,5 +1,6 @@
 package lockstep.devices.pci;
 
+import lockstep.api.PciDeviceOptions;
 import lockstep.api.PciDeviceOptionsMembers;
 import lockstep.qmp.JsonNumber;
 import lockstep.qmp.ValueReader;
@@ -22,12 +23,24 @@ import java.util.regex.Pattern;
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties, List<Bus> buses)
         implements Device {
+    private static final long UINT32 = 0xffff_ffffL;
+
+    /** What all PCI devices are usually told. */
+    private static final PciDeviceOptions USUAL =
+            PciDeviceOptions.builder()
+                    .multifunction(false)
+                    .acpiIndex(0L)
+                    .romsize(UINT32)
+                    .rombar(1L)
+                    .xPcieLnkstaDllla(true)
+                    .xPcieExtcapInit(true)
+                    .build();
+
     private static final DeviceType.Home HOME = new DeviceType.Home("PCI", true, m -> "pci.0");
 
     /** How long a guest may think about an ejection, in nanoseconds of its time. */
     private static final long PATIENCE = 5_000_000_000L;
 
-    private static final long UINT32 = 0xffff_ffffL;
     private static final int MAX_ACPI_INDEX = 16383;
 
     /** Reads the image of an option ROM. */
@@ -79,7 +92,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
     /**
      * A type of PCI devices.
      *
-     * @param usual the values of what is not said
+     * @param usual its own values of what is not said
      */
     public static <O extends Record & PciDeviceOptionsMembers> DeviceType<O> type(
             String name,
@@ -88,6 +101,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
             O usual,
             DeviceType.Factory<O> factory) {
         return DeviceType.of(name, reader, writer, usual, HOME, factory)
+                .over(USUAL, PciDeviceOptions::write)
                 .checked(given -> check(name, given))
                 .shownAs("addr", "int32", JsonNumber.of(-1));
     }

@@ -32,6 +32,10 @@ public abstract class PciFunction implements StateSection {
 
     private static final int IO_TYPE = 1;
     private static final int PREFETCH_TYPE = 8;
+    private static final int WIDE_TYPE = 4;
+
+    /** Where capabilities begin. */
+    private static final int CAPABILITIES = 0x40;
 
     private final String vmstateName;
 
@@ -53,6 +57,7 @@ public abstract class PciFunction implements StateSection {
     private @Nullable DeviceScope scope;
     private boolean hotpluggable;
     private int devfn = -1;
+    private int nextCapability = CAPABILITIES;
     private String id = "";
     private String type;
 
@@ -61,7 +66,7 @@ public abstract class PciFunction implements StateSection {
         final boolean io;
         final int type;
         final long size;
-        final java.util.function.LongFunction<AddressSpace.Region> map;
+        final java.util.function.@Nullable LongFunction<AddressSpace.Region> map;
         long address = -1;
         AddressSpace.@Nullable Region region;
 
@@ -69,7 +74,7 @@ public abstract class PciFunction implements StateSection {
                 boolean io,
                 int type,
                 long size,
-                java.util.function.LongFunction<AddressSpace.Region> map) {
+                java.util.function.@Nullable LongFunction<AddressSpace.Region> map) {
             this.io = io;
             this.type = type;
             this.size = size;
@@ -247,6 +252,11 @@ public abstract class PciFunction implements StateSection {
                                         .mapIo(name, base, size, PciBus.PRIORITY, handler)));
     }
 
+    /** Declares memory with nothing in it behind registers {@code index} and the next: its address has 64 bits. */
+    protected final void emptyBar(int index, long size) {
+        register(index, new Bar(false, PREFETCH_TYPE | WIDE_TYPE, size, null));
+    }
+
     /** Declares RAM behind register {@code index}; the block's used length is a power of two. */
     protected final void ramBar(int index, boolean prefetch, RamBlock block) {
         long size = block.usedLength();
@@ -318,6 +328,25 @@ public abstract class PciFunction implements StateSection {
         }
         put32(writeMask, at, (int) mask);
         put32(compareMask, at, -1);
+        if ((bar.type & WIDE_TYPE) != 0) {
+            put32(writeMask, at + 4, (int) (mask >> 32));
+            put32(compareMask, at + 4, -1);
+        }
+    }
+
+    /** Adds a capability to configuration space; gives its offset. From the constructor. */
+    final int addCapability(int id, int length) {
+        int at = nextCapability;
+        nextCapability = at + length + 3 & ~3;
+        config[at] = (byte) id;
+        config[at + 1] = config[PciSpec.CAPABILITY_LIST];
+        config[PciSpec.CAPABILITY_LIST] = (byte) at;
+        put16(config, PciSpec.STATUS, get16(config, PciSpec.STATUS) | PciSpec.STATUS_CAPABILITIES);
+        for (int i = at; i < at + length; i++) {
+            writeMask[i] = 0;
+            compareMask[i] = (byte) 0xff;
+        }
+        return at;
     }
 
     private static int barOffset(int index) {
@@ -389,7 +418,7 @@ public abstract class PciFunction implements StateSection {
                     region.enabled(false);
                 }
             } else if (region == null) {
-                bar.region = bar.map.apply(address);
+                bar.region = bar.map == null ? null : bar.map.apply(address);
             } else {
                 region.move(address);
                 region.enabled(true);
@@ -404,13 +433,20 @@ public abstract class PciFunction implements StateSection {
             return -1;
         }
         long raw = get32(config, barOffset(index)) & 0xffff_ffffL;
+        boolean wide = (bar.type & WIDE_TYPE) != 0;
+        if (wide) {
+            raw |= (long) get32(config, barOffset(index) + 4) << 32;
+        }
         if (index == ROM && (raw & 1) == 0) {
             return -1;
         }
         long address = raw & -bar.size;
         long last = address + bar.size - 1;
         // A register sized by writing all ones must not map anything at the top of the space.
-        if (address == 0 || last >= (bar.io ? 0x1_0000L : 0xffff_ffffL)) {
+        long end = bar.io ? 0x1_0000L : wide ? -1 : 0xffff_ffffL;
+        if (address == 0
+                || Long.compareUnsigned(last, address) < 0
+                || Long.compareUnsigned(last, end) >= 0) {
             return -1;
         }
         return address;
@@ -487,8 +523,8 @@ public abstract class PciFunction implements StateSection {
                                 bar.io ? "io" : "memory",
                                 bar.address,
                                 bar.size,
-                                bar.io ? null : bar.type == PREFETCH_TYPE,
-                                bar.io ? null : Boolean.FALSE));
+                                bar.io ? null : (bar.type & PREFETCH_TYPE) != 0,
+                                bar.io ? null : (bar.type & WIDE_TYPE) != 0));
             }
         }
         return PciDeviceInfo.builder()
@@ -539,9 +575,10 @@ public abstract class PciFunction implements StateSection {
             String kind =
                     bar.io
                             ? "I/O"
-                            : bar.type == PREFETCH_TYPE
-                                    ? "32 bit prefetchable memory"
-                                    : "32 bit memory";
+                            : ((bar.type & WIDE_TYPE) != 0 ? "64 bit " : "32 bit ")
+                                    + ((bar.type & PREFETCH_TYPE) != 0
+                                            ? "prefetchable memory"
+                                            : "memory");
             out.append(
                     bar.io
                             ? "      BAR%d: %s at 0x%04x [0x%04x].%n"
@@ -565,6 +602,9 @@ public abstract class PciFunction implements StateSection {
             Bar bar = bars[i];
             if (bar != null) {
                 put32(config, barOffset(i), bar.type);
+                if ((bar.type & WIDE_TYPE) != 0) {
+                    put32(config, barOffset(i) + 4, 0);
+                }
             }
         }
         updateMappings();

@@ -32,22 +32,17 @@ public final class UsbBuses {
     private static final String BUS = "usb-bus";
     private static final DeviceType.Home HOME = new DeviceType.Home(BUS, true, m -> of(m).anyBus());
 
+    /** What all input devices are usually told. */
+    private static final UsbHidOptions USUAL =
+            UsbHidOptions.builder().msosDesc(true).usbVersion(2L).build();
+
     /** The type {@code piix3-usb-uhci}. */
     public static final DeviceType<UhciOptions> CONTROLLER =
             PciDevice.type(
                     "piix3-usb-uhci",
                     UhciOptions::read,
                     UhciOptions::write,
-                    UhciOptions.builder()
-                            .multifunction(false)
-                            .acpiIndex(0L)
-                            .romsize(0xffff_ffffL)
-                            .rombar(1L)
-                            .xPcieLnkstaDllla(true)
-                            .xPcieExtcapInit(true)
-                            .bandwidth(1280L)
-                            .maxframes(128L)
-                            .build(),
+                    UhciOptions.builder().bandwidth(1280L).maxframes(128L).build(),
                     (r, s) -> of(s.machine()).createController(r, s));
 
     /** The type {@code usb-tablet}. */
@@ -56,7 +51,7 @@ public final class UsbBuses {
                     "usb-tablet",
                     UsbTabletOptions::read,
                     UsbTabletOptions::write,
-                    UsbTabletOptions.builder().msosDesc(true).usbVersion(2L).head(0L).build(),
+                    UsbTabletOptions.builder().head(0L).build(),
                     (r, s) -> of(s.machine()).createTablet(r, s));
 
     /** The type {@code usb-mouse}. */
@@ -65,7 +60,7 @@ public final class UsbBuses {
                     "usb-mouse",
                     UsbHidOptions::read,
                     UsbHidOptions::write,
-                    UsbHidOptions.builder().msosDesc(true).usbVersion(2L).build(),
+                    UsbHidOptions.builder().build(),
                     (r, s) -> of(s.machine()).createMouse(r, s));
 
     /** The type {@code usb-kbd}. */
@@ -74,7 +69,7 @@ public final class UsbBuses {
                     "usb-kbd",
                     UsbKeyboardOptions::read,
                     UsbKeyboardOptions::write,
-                    UsbKeyboardOptions.builder().msosDesc(true).usbVersion(2L).build(),
+                    UsbKeyboardOptions.builder().build(),
                     (r, s) -> of(s.machine()).createKeyboard(r, s));
 
     private final List<Uhci> controllers = new ArrayList<>();
@@ -217,7 +212,8 @@ public final class UsbBuses {
             ValueWriter<O> writer,
             O usual,
             DeviceType.Factory<O> factory) {
-        return DeviceType.of(name, reader, writer, usual, HOME, factory);
+        return DeviceType.of(name, reader, writer, usual, HOME, factory)
+                .over(USUAL, UsbHidOptions::write);
     }
 
     private Uhci controller(String bus) throws DeviceException {

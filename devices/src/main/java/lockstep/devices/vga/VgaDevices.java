@@ -23,13 +23,7 @@ public final class VgaDevices {
                             VgaOptions::read,
                             VgaOptions::write,
                             VgaOptions.builder()
-                                    .multifunction(false)
-                                    .acpiIndex(0L)
                                     .romfile("vgabios-stdvga.bin")
-                                    .romsize(0xffff_ffffL)
-                                    .rombar(1L)
-                                    .xPcieLnkstaDllla(true)
-                                    .xPcieExtcapInit(true)
                                     .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
                                     .mmio(true)
                                     .qemuExtendedRegs(true)

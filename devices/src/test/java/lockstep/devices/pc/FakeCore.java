@@ -397,6 +397,11 @@ final class FakeCore implements CoreMachine {
     }
 
     @Override
+    public void signalMessage(long address, int data) {
+        requests.add("message %x %x".formatted(address, data));
+    }
+
+    @Override
     public StateRegistry state() {
         return state;
     }

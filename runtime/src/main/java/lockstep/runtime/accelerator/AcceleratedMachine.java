@@ -306,6 +306,11 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     @Override
+    public void signalMessage(long address, int data) {
+        accelerator.interrupts().signalMsi(address, data);
+    }
+
+    @Override
     public StateRegistry state() {
         return host.state();
     }

@@ -51,7 +51,7 @@ final class ObjectTypes {
                     ioapic-common: kvm-ioapic
                     isa-device: i8042 i8257 isa-debugcon isa-fdc isa-parallel isa-pcspk isa-serial
                     isa-device: mc146818rtc port92 vmmouse vmport
-                    pci-device: PIIX4_PM i440FX
+                    pci-device: PIIX4_PM edu i440FX pci-testdev
                     pci-host-bridge: i440FX-pcihost
                     pci-ide: piix3-ide
                     pci-piix: PIIX3

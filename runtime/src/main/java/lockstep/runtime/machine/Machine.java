@@ -54,6 +54,9 @@ public interface Machine extends PhysicalMemory {
     /** Interrupt input {@code n} of the interrupt controllers: 0 to 15 are the ISA interrupts, up to 23. */
     Irq gsi(int n);
 
+    /** Delivers a message signalled interrupt, as a function wrote it. */
+    void signalMessage(long address, int data);
+
     /** The device sections. */
     StateRegistry state();
 

@@ -141,6 +141,27 @@ public final class DeviceType<O extends Record> {
                 Map.of());
     }
 
+    /**
+     * The type with the usual values of the options that its own specialise, where it has none of its own.
+     *
+     * @param baseWriter the {@code write} method of those options
+     */
+    public <B extends Record> DeviceType<O> over(B base, ValueWriter<B> baseWriter) {
+        JsonObject all = (JsonObject) JsonOutputVisitor.toJson(base, baseWriter);
+        lay(members(usual), all);
+        return new DeviceType<>(
+                name,
+                reader,
+                writer,
+                read(all),
+                home,
+                plugging,
+                factory,
+                check,
+                shownAs,
+                shownInitially);
+    }
+
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
         return new DeviceType<>(
@@ -203,6 +224,10 @@ public final class DeviceType<O extends Record> {
     public O complete(O given) {
         JsonObject all = members(usual);
         lay(members(given), all);
+        return read(all);
+    }
+
+    private O read(JsonObject all) {
         try {
             return reader.read(new JsonInputVisitor(all), null);
         } catch (QmpException e) {
