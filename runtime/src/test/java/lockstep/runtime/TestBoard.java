@@ -1,5 +1,9 @@
 package lockstep.runtime;
 
+import lockstep.api.MachineOptions;
+import lockstep.runtime.machine.MachineProperties;
+import lockstep.runtime.object.RecordType;
+
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
@@ -25,8 +29,8 @@ import java.util.Optional;
 
 /** A board of RAM alone, {@code -machine test}: what can migrate where there is no KVM. */
 final class TestBoard implements Machine, VcpuGroup {
-    static final MachineType TYPE =
-            new MachineType() {
+    static final MachineType<MachineOptions> TYPE =
+            new MachineType<>() {
                 @Override
                 public String memoryId() {
                     return "ram";
@@ -48,7 +52,13 @@ final class TestBoard implements Machine, VcpuGroup {
                 }
 
                 @Override
-                public Machine create(MachineConfig config, Vmm vmm) throws DeviceException {
+                public RecordType<MachineOptions> options() {
+                    return MachineProperties.COMMON;
+                }
+
+                @Override
+                public Machine create(MachineConfig config, MachineOptions options, Vmm vmm)
+                        throws DeviceException {
                     try {
                         return new TestBoard(vmm, config.ramSize());
                     } catch (LinuxException e) {

@@ -34,6 +34,7 @@ import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
+import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;
@@ -131,7 +132,12 @@ public final class PcMachine implements Machine, PcBoard {
      *
      * @throws DeviceException when firmware is missing or an option makes no sense
      */
-    PcMachine(CoreMachine core, Vmm vmm, PcVersion version, MachineConfig config)
+    PcMachine(
+            CoreMachine core,
+            Vmm vmm,
+            PcVersion version,
+            MachineConfig config,
+            PcMachineOptions options)
             throws DeviceException {
         this.core = core;
         this.vmm = vmm;
@@ -141,7 +147,7 @@ public final class PcMachine implements Machine, PcBoard {
         below4G = ram >= LOW_MEMORY_MAX ? LOW_MEMORY_SPLIT : ram;
         above4G = ram - below4G;
         checkAddresses(core.physicalBits());
-        hpet = flag("hpet", true);
+        hpet = !Boolean.FALSE.equals(options.hpet());
 
         core.memory().begin();
         mapRam();
@@ -193,7 +199,7 @@ public final class PcMachine implements Machine, PcBoard {
         vmm.run().onPowerButton(power::powerButton);
         setBootOrder(true);
         addObjects();
-        if (flag("usb", false)) {
+        if (Boolean.TRUE.equals(options.usb())) {
             vmm.service(UsbBuses.class).addOnBoard(this, "01.2");
         }
         PcMonitor.install(vmm.hmp(), this);
@@ -215,17 +221,6 @@ public final class PcMachine implements Machine, PcBoard {
                     "Address space limit 0x%x < 0x%x phys-bits too low (%d)"
                             .formatted(most, used, bits));
         }
-    }
-
-    private boolean flag(String property, boolean fallback) throws DeviceException {
-        String value = config.properties().get(property);
-        return switch (value) {
-            case null -> fallback;
-            case "on", "yes", "true", "y" -> true;
-            case "off", "no", "false", "n" -> false;
-            default ->
-                    throw new DeviceException("Parameter '" + property + "' expects 'on' or 'off'");
-        };
     }
 
     private void mapRam() {

@@ -1,5 +1,8 @@
 package lockstep.devices.pc;
 
+import lockstep.api.OnOffAuto;
+import lockstep.api.OnOffSplit;
+import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.accelerator.AcceleratorType;
@@ -8,6 +11,7 @@ import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.object.RecordType;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
@@ -16,36 +20,45 @@ import lockstep.runtime.spi.Vmm;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 
 /** One version of the PC board as the user names it. */
-record PcType(PcVersion version) implements MachineType {
+record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     private static final int MAX_CPUS = 255;
 
-    /** What {@code -machine} may say; most of it only has its default here and is accepted as such. */
-    private static final Set<String> PROPERTIES =
-            Set.of(
-                    "accel",
-                    "acpi",
-                    "dump-guest-core",
-                    "fd-bootchk",
-                    "firmware",
-                    "graphics",
-                    "hpet",
-                    "i8042",
-                    "kernel-irqchip",
-                    "mem-merge",
-                    "memory-backend",
-                    "pcspk-audiodev",
-                    "pic",
-                    "pit",
-                    "smbus",
-                    "smm",
-                    "suppress-vmdesc",
-                    "type",
-                    "usb",
-                    "vmport");
+    static final RecordType<PcMachineOptions> OPTIONS =
+            new RecordType<>(
+                    PcMachineOptions::read,
+                    PcMachineOptions::write,
+                    PcMachineOptions.builder()
+                            .memoryBackend("")
+                            .append("")
+                            .dtCompatible("")
+                            .dtb("")
+                            .dumpdtb("")
+                            .initrd("")
+                            .kernel("")
+                            .firmware("")
+                            .dumpGuestCore(true)
+                            .graphics(true)
+                            .memMerge(true)
+                            .suppressVmdesc(false)
+                            .usb(false)
+                            .acpi(OnOffAuto.AUTO)
+                            .pic(OnOffAuto.AUTO)
+                            .pit(OnOffAuto.AUTO)
+                            .smm(OnOffAuto.AUTO)
+                            .vmport(OnOffAuto.AUTO)
+                            .fdBootchk(true)
+                            .hpet(true)
+                            .i8042(true)
+                            .sata(true)
+                            .smbus(true)
+                            .defaultBusBypassIommu(false)
+                            .xOemId("BOCHS ")
+                            .xOemTableId("BXPC    ")
+                            .maxFwSize(8L << 20)
+                            .maxRamBelow4g(0xe000_0000L)
+                            .build());
 
     @Override
     public String name() {
@@ -78,10 +91,16 @@ record PcType(PcVersion version) implements MachineType {
     }
 
     @Override
-    public Machine create(MachineConfig config, Vmm vmm) throws DeviceException {
+    public RecordType<PcMachineOptions> options() {
+        return OPTIONS;
+    }
+
+    @Override
+    public Machine create(MachineConfig config, PcMachineOptions options, Vmm vmm)
+            throws DeviceException {
         AcceleratorType accelerator = accelerator(config, vmm);
-        checkProperties(config.properties());
-        MemoryBackend backend = memoryBackend(config, vmm);
+        checkOptions(options);
+        MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
             CoreMachine core =
@@ -93,7 +112,7 @@ record PcType(PcVersion version) implements MachineType {
                             backend,
                             config.cpus(),
                             model);
-            return new PcMachine(core, vmm, version, config);
+            return new PcMachine(core, vmm, version, config, options);
         } catch (AcceleratorException | GuestMemoryException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
@@ -116,17 +135,46 @@ record PcType(PcVersion version) implements MachineType {
         return chosen;
     }
 
-    private static @Nullable MemoryBackend memoryBackend(MachineConfig config, Vmm vmm) {
-        String id = config.properties().get("memory-backend");
-        return id == null ? null : vmm.objects().object(id, MemoryBackend.class);
+    private static @Nullable MemoryBackend memoryBackend(PcMachineOptions options, Vmm vmm) {
+        String id = options.memoryBackend();
+        return id == null || id.isEmpty() ? null : vmm.objects().object(id, MemoryBackend.class);
     }
 
-    private void checkProperties(Map<String, String> properties) throws DeviceException {
-        for (String key : properties.keySet()) {
-            if (!PROPERTIES.contains(key)) {
-                throw new DeviceException(
-                        "Property '" + name() + "-machine." + key + "' not found");
-            }
+    /** What this board does not have is refused, so that nobody relies on it. */
+    private static void checkOptions(PcMachineOptions o) throws DeviceException {
+        refuse(given(o.kernel()), "kernel", "boot a disk or a network instead");
+        refuse(given(o.initrd()), "initrd", "boot a disk or a network instead");
+        refuse(given(o.append()), "append", "boot a disk or a network instead");
+        boolean tree = given(o.dtb()) || given(o.dumpdtb()) || given(o.dtCompatible());
+        refuse(tree, "dtb", "a PC has no device tree");
+        refuse(o.acpi() == OnOffAuto.OFF, "acpi", "the board always has its ACPI tables");
+        refuse(o.pic() == OnOffAuto.OFF, "pic", "the board always has its 8259");
+        refuse(o.pit() == OnOffAuto.OFF, "pit", "the board always has its 8254");
+        refuse(o.smm() == OnOffAuto.ON, "smm", "there is no system management mode");
+        refuse(o.vmport() == OnOffAuto.ON, "vmport", "there is no VMware backdoor port");
+        refuse(isOff(o.i8042()), "i8042", "the board always has its keyboard controller");
+        refuse(isOff(o.smbus()), "smbus", "the board always has its SMBus");
+        refuse(isOff(o.fdBootchk()), "fd-bootchk", "the firmware always looks at floppy disks");
+        OnOffSplit irqchip = o.kernelIrqchip();
+        refuse(
+                irqchip != null && irqchip != OnOffSplit.ON,
+                "kernel-irqchip",
+                "the interrupt controllers are the accelerator's");
+    }
+
+    private static boolean given(@Nullable String text) {
+        return text != null && !text.isEmpty();
+    }
+
+    private static boolean isOff(@Nullable Boolean flag) {
+        return Boolean.FALSE.equals(flag);
+    }
+
+    private static void refuse(boolean wanted, String option, String reason)
+            throws DeviceException {
+        if (wanted) {
+            throw new DeviceException(
+                    "Machine option '" + option + "' is not supported like that: " + reason);
         }
     }
 }

@@ -28,7 +28,6 @@ final class FirmwareBootTest {
         MachineConfig config =
                 new MachineConfig(
                         "pc-i440fx-10.2",
-                        Map.of(),
                         128 << 20,
                         1,
                         null,
@@ -49,7 +48,7 @@ final class FirmwareBootTest {
         try (LiveVmm live = new LiveVmm()) {
             live.lock.acquire();
             try {
-                Machine machine = new PcType(PcVersion.all().getFirst()).create(config, live.vmm);
+                Machine machine = new PcType(PcVersion.all().getFirst()).create(config, PcType.OPTIONS.usual(), live.vmm);
                 live.machine = machine;
                 machine.reset();
                 live.run.start();

@@ -38,7 +38,6 @@ final class PcOptionsTest {
             Map<String, String> boot) {
         return new MachineConfig(
                 "pc-i440fx-10.2",
-                Map.of(),
                 16 << 20,
                 1,
                 null,
@@ -59,7 +58,7 @@ final class PcOptionsTest {
     }
 
     private PcMachine make(MachineConfig config) throws DeviceException {
-        return new PcMachine(core, core.vmm(), PcVersion.all().getFirst(), config);
+        return new PcMachine(core, core.vmm(), PcVersion.all().getFirst(), config, PcType.OPTIONS.usual());
     }
 
     private @Nullable String refused(MachineConfig config) {
@@ -80,7 +79,8 @@ final class PcOptionsTest {
                         other,
                         other.vmm(),
                         PcVersion.all().getFirst(),
-                        config(null, "std", false, Map.of()));
+                        config(null, "std", false, Map.of()),
+                        PcType.OPTIONS.usual());
         assertNotNull(pc.pci().function(2 << 3));
     }
 

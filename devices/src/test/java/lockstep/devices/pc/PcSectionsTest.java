@@ -36,7 +36,6 @@ final class PcSectionsTest {
     static MachineConfig config(long ramSize) {
         return new MachineConfig(
                 "pc-i440fx-7.2",
-                Map.of(),
                 ramSize,
                 1,
                 null,
@@ -60,7 +59,7 @@ final class PcSectionsTest {
         try {
             PcMachine pc =
                     new PcMachine(
-                            core, core.vmm(), PcVersion.all().getLast(), config(core.ramSize()));
+                            core, core.vmm(), PcVersion.all().getLast(), config(core.ramSize()), PcType.OPTIONS.usual());
             pc.reset();
             return pc;
         } catch (lockstep.runtime.spi.DeviceException e) {

@@ -88,7 +88,7 @@ final class MachineInfoCommands implements MachineCommands {
     @Override
     public List<MachineInfo> queryMachines(QueryMachinesArguments arguments) {
         List<MachineInfo> list = new ArrayList<>();
-        for (MachineType type : vmm.machineTypes()) {
+        for (MachineType<?> type : vmm.machineTypes()) {
             list.add(
                     MachineInfo.builder()
                             .name(type.name())

@@ -30,6 +30,8 @@ import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.RecordType;
+import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
 
@@ -183,7 +185,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         if (declared != null) {
             list.addAll(declared.describe());
         } else if (types.isA(type, "machine")) {
-            list.addAll(MachineProperties.type(type).describe());
+            list.addAll(MachineProperties.describe(machineOptions(type)));
         } else if (type.endsWith(CpuModels.SUFFIX)) {
             list.addAll(CpuModels.properties());
         } else {
@@ -191,6 +193,17 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             list.addAll(vmm.devices().properties(type));
         }
         return list;
+    }
+
+    /** Of a type of machines, or of the type that all boards of a kind have in common. */
+    private RecordType<?> machineOptions(String type) {
+        for (MachineType<?> board : vmm.machineTypes()) {
+            String name = board.name() + "-machine";
+            if (type.equals(name) || type.equals(types.parent(name))) {
+                return board.options();
+            }
+        }
+        return MachineProperties.COMMON;
     }
 
     @Override

@@ -106,7 +106,7 @@ final class ObjectTypes {
         PARTS.forEach((type, parent) -> put(all, type, false, parent));
         vmm.devices().drivers().forEach(t -> put(all, t, false, "device"));
         CpuModel.NAMES.forEach(n -> put(all, CpuModels.typeName(n), false, "x86_64-cpu"));
-        for (MachineType t : vmm.machineTypes()) {
+        for (MachineType<?> t : vmm.machineTypes()) {
             put(all, t.name() + "-machine", false, "generic-pc-machine");
         }
         put(all, "none-machine", false, "machine");
@@ -138,6 +138,12 @@ final class ObjectTypes {
             at = info == null ? null : info.parent();
         }
         return at != null || base.equals("object");
+    }
+
+    /** What a type specialises, or null. */
+    @Nullable String parent(String type) {
+        ObjectTypeInfo info = all().get(type);
+        return info == null ? null : info.parent();
     }
 
     /** Whether there is such a type of devices, and objects of it. */

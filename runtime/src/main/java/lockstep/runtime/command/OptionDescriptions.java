@@ -9,7 +9,7 @@ import lockstep.api.CommandLineParameterType;
 import lockstep.api.DriveOptions;
 import lockstep.api.FwCfgOptions;
 import lockstep.api.GlobalOptions;
-import lockstep.api.MachineOptions;
+import lockstep.api.PcMachineOptions;
 import lockstep.api.MemoryOptions;
 import lockstep.api.MonitorOptions;
 import lockstep.api.MsgOptions;
@@ -48,7 +48,7 @@ final class OptionDescriptions {
                     new Entry("drive", "drive", DriveOptions::read),
                     new Entry("fw_cfg", "fw_cfg", FwCfgOptions::read),
                     new Entry("global", "global", GlobalOptions::read),
-                    new Entry("machine", "machine", MachineOptions::read),
+                    new Entry("machine", "machine", PcMachineOptions::read),
                     new Entry("memory", "m", MemoryOptions::read),
                     new Entry("mon", "mon", MonitorOptions::read),
                     new Entry("msg", "msg", MsgOptions::read),

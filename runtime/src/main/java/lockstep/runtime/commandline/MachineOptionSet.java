@@ -1,7 +1,6 @@
 package lockstep.runtime.commandline;
 
 import lockstep.api.BootConfiguration;
-import lockstep.api.MachineOptions;
 import lockstep.api.MemoryBackendFileProperties;
 import lockstep.api.MemoryBackendProperties;
 import lockstep.api.ObjectOptions;
@@ -18,6 +17,7 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.object.RecordType;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
@@ -76,7 +76,7 @@ final class MachineOptionSet {
     private final VmmProcess vmm;
     private final GivenSettings settings;
     private final Set<String> deviceIds = new HashSet<>();
-    private @Nullable MachineType type;
+    private @Nullable MachineType<?> type;
 
     MachineOptionSet(VmmProcess vmm, GivenSettings settings) {
         this.vmm = vmm;
@@ -225,10 +225,10 @@ final class MachineOptionSet {
         if ("none".equals(name)) {
             return new EndOfProgram("There are no options for none-machine.\n");
         }
-        MachineType found = name == null ? defaultType() : find(name);
+        MachineType<?> found = name == null ? defaultType() : find(name);
         return found == null
                 ? unsupported(name)
-                : TypeHelp.machine(found.name() + "-machine", MachineOptions::read);
+                : TypeHelp.machine(found.name() + "-machine", found.options().reader());
     }
 
     private void wallClock(String text) throws OptionException {
@@ -258,7 +258,7 @@ final class MachineOptionSet {
 
     private String machineHelp() {
         StringBuilder out = new StringBuilder("Supported machines are:\n");
-        for (MachineType type : vmm.machineTypes()) {
+        for (MachineType<?> type : vmm.machineTypes()) {
             for (String alias : type.aliases()) {
                 out.append(
                         "%-20s %s (alias of %s)%n"
@@ -485,8 +485,8 @@ final class MachineOptionSet {
         }
     }
 
-    private @Nullable MachineType find(String name) {
-        for (MachineType type : vmm.machineTypes()) {
+    private @Nullable MachineType<?> find(String name) {
+        for (MachineType<?> type : vmm.machineTypes()) {
             if (type.name().equals(name) || type.aliases().contains(name)) {
                 return type;
             }
@@ -494,8 +494,8 @@ final class MachineOptionSet {
         return null;
     }
 
-    private @Nullable MachineType defaultType() {
-        for (MachineType type : vmm.machineTypes()) {
+    private @Nullable MachineType<?> defaultType() {
+        for (MachineType<?> type : vmm.machineTypes()) {
             if (type.isDefault()) {
                 return type;
             }
@@ -512,12 +512,7 @@ final class MachineOptionSet {
         checkAccelerators();
         String name = settings.machineType;
         if ("none".equals(name)) {
-            for (String property : settings.machineProperties.keySet()) {
-                if (!MachineProperties.has("none-machine", property)) {
-                    throw new OptionException(
-                            "Property 'none-machine." + property + "' not found", false);
-                }
-            }
+            options("none", MachineProperties.COMMON);
             settings.topology.check("none", 1, false);
             checkProcessor();
             return;
@@ -535,6 +530,7 @@ final class MachineOptionSet {
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");
         }
+        options(type.name(), type.options());
     }
 
     private static OptionException unsupported(@Nullable String name) {
@@ -637,30 +633,57 @@ final class MachineOptionSet {
                 MemoryBackendFileProperties.builder().size(settings.ramSize).memPath(path).build());
     }
 
-    private void create() throws OptionException {
-        MachineType chosen = type;
-        String name = (chosen == null ? "none" : chosen.name()) + "-machine";
-        MachineProperties properties = new MachineProperties(name, settings.machineProperties);
-        vmm.publish(MachineProperties.class, properties);
-        vmm.objects().add("/machine", name, properties.list());
-        for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
-            vmm.objects().add("/machine/" + container, "container", List.of());
+    /** What {@code -machine} has said, as the board reads it. */
+    private <O extends Record> O options(String board, RecordType<O> type) throws OptionException {
+        JsonObject given = new JsonObject();
+        for (Map.Entry<String, String> e : settings.machineProperties.entrySet()) {
+            if (!type.has(e.getKey())) {
+                throw new OptionException(
+                        "Property '" + board + "-machine." + e.getKey() + "' not found", false);
+            }
+            given.put(e.getKey(), e.getValue());
         }
-        if (chosen == null) {
+        try {
+            return type.complete(type.read(given, KeyvalInputVisitor.Style.KEYVAL));
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+    }
+
+    private void create() throws OptionException {
+        if (type == null) {
+            MachineProperties properties =
+                    machineObject("none", MachineProperties.COMMON, false);
             RuntimeCommands.withoutBoard(vmm);
             boolean some =
                     settings.ramSize != 0
                             || settings.machineProperties.containsKey("memory-backend");
             vmm.publish(EmptyBoard.class, new EmptyBoard(some ? takeMemory("ram") : null));
             properties.memory(settings.machineProperties.get("memory-backend"));
-            return;
+        } else {
+            create(type);
         }
+    }
+
+    private <O extends Record> MachineProperties machineObject(
+            String board, RecordType<O> type, boolean hasClock) throws OptionException {
+        MachineProperties properties =
+                MachineProperties.of(type, options(board, type), hasClock);
+        vmm.publish(MachineProperties.class, properties);
+        vmm.objects().add("/machine", board + "-machine", properties.list());
+        for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
+            vmm.objects().add("/machine/" + container, "container", List.of());
+        }
+        return properties;
+    }
+
+    private <O extends Record> void create(MachineType<O> chosen) throws OptionException {
+        MachineProperties properties = machineObject(chosen.name(), chosen.options(), true);
         takeMemory(chosen.memoryId());
         properties.memory(settings.machineProperties.get("memory-backend"));
         MachineConfig config =
                 new MachineConfig(
                         settings.machineType == null ? chosen.name() : settings.machineType,
-                        Map.copyOf(settings.machineProperties),
                         settings.ramSize,
                         settings.cpus(),
                         settings.cpuModel,
@@ -679,7 +702,7 @@ final class MachineOptionSet {
                         settings.name,
                         Map.copyOf(settings.globals));
         try {
-            Machine machine = chosen.create(config, vmm);
+            Machine machine = chosen.create(config, options(chosen.name(), chosen.options()), vmm);
             vmm.machine(machine);
         } catch (DeviceException e) {
             throw new OptionException(String.valueOf(e.getMessage()), false);

@@ -1,155 +1,93 @@
 package lockstep.runtime.machine;
 
-import lockstep.api.OnOffAuto;
-import lockstep.runtime.object.QomKind;
+import lockstep.api.MachineOptions;
+import lockstep.api.ObjectPropertyInfo;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.MemberOutline;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.object.QomProperty;
-import lockstep.runtime.object.QomType;
+import lockstep.runtime.object.RecordType;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * The properties of the machine in the object tree. As in QEMU they can be set while the machine is there, and say
- * then how one would be made: the machine stays as it is. Under the machine lock.
+ * The properties of the machine in the object tree: the options that it was made with. As in QEMU they can be set while
+ * the machine is there, and say then how one would be made: the machine stays as it is. Under the machine lock.
  */
 public final class MachineProperties {
-    private static final QomKind<OnOffAuto> ON_OFF_AUTO =
-            new QomKind<>("OnOffAuto", OnOffAuto::read, OnOffAuto::wireName);
-    private static final QomKind<Long> SIZE = QomKind.SIZE.as("size");
+    /** What every machine has, and all that there is of {@code -machine none}. */
+    public static final RecordType<MachineOptions> COMMON =
+            new RecordType<>(
+                    MachineOptions::read,
+                    MachineOptions::write,
+                    MachineOptions.builder()
+                            .memoryBackend("")
+                            .append("")
+                            .dtCompatible("")
+                            .dtb("")
+                            .dumpdtb("")
+                            .initrd("")
+                            .kernel("")
+                            .firmware("")
+                            .dumpGuestCore(true)
+                            .graphics(true)
+                            .memMerge(true)
+                            .suppressVmdesc(false)
+                            .usb(false)
+                            .build());
 
-    /** What every machine has. */
-    private static final QomType<MachineProperties> MACHINE = machine();
+    private static final String MEMORY = "memory-backend";
 
-    /** What a PC has. */
-    private static final QomType<MachineProperties> PC = pc();
+    /** Options that are no properties. */
+    private static final Set<String> OPTIONS_ONLY =
+            Set.of("type", "accel", "kernel-irqchip", "pcspk-audiodev");
 
-    private final String type;
-    private final Map<String, Object> values = new LinkedHashMap<>();
+    private final RecordType<?> type;
+    private final JsonObject values;
     private Supplier<? extends Object> clock = Map::of;
+    private final boolean hasClock;
 
-    /**
-     * Those of a machine as it was asked for.
-     *
-     * @param type such as {@code pc-i440fx-10.2-machine}
-     * @param given what {@code -machine} says, as text
-     */
-    public MachineProperties(String type, Map<String, String> given) {
+    private MachineProperties(RecordType<?> type, JsonObject values, boolean hasClock) {
         this.type = type;
-        given.forEach(
-                (name, text) ->
-                        values.put(
-                                name,
-                                switch (text) {
-                                    case "on", "yes", "true", "y" -> true;
-                                    case "off", "no", "false", "n" -> false;
-                                    default -> text;
-                                }));
+        this.values = values;
+        this.hasClock = hasClock;
     }
 
-    /** The description of a type of machines. */
-    public static QomType<MachineProperties> type(String name) {
-        QomType<MachineProperties> base = name.equals("none-machine") ? MACHINE : PC;
-        return QomType.of(name, base);
+    /** Those of a machine as it was asked for. */
+    public static <O extends Record> MachineProperties of(
+            RecordType<O> type, O given, boolean hasClock) {
+        return new MachineProperties(type, type.toJson(type.complete(given)), hasClock);
     }
 
-    /** Whether machines of a type have a property. */
-    public static boolean has(String type, String property) {
-        return type(type).describe().stream().anyMatch(p -> p.name().equals(property));
+    /** What qom-list-properties says of machines with such options. */
+    public static List<ObjectPropertyInfo> describe(RecordType<?> type) {
+        return type.members().stream()
+                .filter(m -> !OPTIONS_ONLY.contains(m.name()))
+                .map(m -> new ObjectPropertyInfo(m.name(), shown(m), description(m), null))
+                .toList();
+    }
+
+    private static String shown(MemberOutline member) {
+        return member.name().equals(MEMORY)
+                ? "link<memory-backend>"
+                : member.type().equals("str") ? "string" : member.type();
+    }
+
+    private static @Nullable String description(MemberOutline member) {
+        return member.name().equals(MEMORY) ? "Set RAM backend" : null;
     }
 
     /** Sets the object that is the RAM; null: there is none. */
     public void memory(@Nullable String id) {
-        values.put("memory-backend", id == null ? "" : "/objects/" + id);
-    }
-
-    private static QomType<MachineProperties> machine() {
-        QomType<MachineProperties> type =
-                QomType.<MachineProperties>abstraction("machine")
-                        .with(
-                                "memory-backend",
-                                QomKind.link("memory-backend"),
-                                "Set RAM backend",
-                                o -> o.string("memory-backend", ""),
-                                null);
-        for (String name :
-                List.of("append", "dt-compatible", "dtb", "dumpdtb", "initrd", "kernel")) {
-            type = text(type, name, "");
-        }
-        type = text(type, "firmware", "");
-        type = flag(type, "dump-guest-core", true);
-        type = flag(type, "graphics", true);
-        type = flag(type, "mem-merge", true);
-        type = flag(type, "suppress-vmdesc", false);
-        return flag(type, "usb", false);
-    }
-
-    private static QomType<MachineProperties> pc() {
-        QomType<MachineProperties> type = QomType.of("generic-pc-machine", MACHINE);
-        for (String name : List.of("acpi", "pic", "pit", "smm", "vmport")) {
-            type =
-                    type.with(
-                            name,
-                            ON_OFF_AUTO,
-                            null,
-                            o -> o.onOffAuto(name),
-                            (o, v) -> o.values.put(name, v.wireName()));
-        }
-        for (String name : List.of("fd-bootchk", "hpet", "i8042", "sata", "smbus")) {
-            type = flag(type, name, true);
-        }
-        type = flag(type, "default-bus-bypass-iommu", false);
-        type = text(type, "x-oem-id", "BOCHS ");
-        type = text(type, "x-oem-table-id", "BXPC    ");
-        type = size(type, "max-fw-size", 8L << 20);
-        return size(type, "max-ram-below-4g", 0xe000_0000L);
-    }
-
-    private static QomType<MachineProperties> text(
-            QomType<MachineProperties> type, String name, String initial) {
-        return type.with(
-                name,
-                QomKind.STRING,
-                null,
-                o -> o.string(name, initial),
-                (o, v) -> o.values.put(name, v));
-    }
-
-    private static QomType<MachineProperties> flag(
-            QomType<MachineProperties> type, String name, boolean initial) {
-        return type.with(
-                name,
-                QomKind.BOOL,
-                null,
-                o -> Boolean.TRUE.equals(o.values.getOrDefault(name, initial)),
-                (o, v) -> o.values.put(name, v));
-    }
-
-    private static QomType<MachineProperties> size(
-            QomType<MachineProperties> type, String name, long initial) {
-        return type.with(
-                name,
-                SIZE,
-                null,
-                o -> o.values.get(name) instanceof Long l ? l : Long.valueOf(initial),
-                (o, v) -> o.values.put(name, v));
-    }
-
-    private String string(String name, String initial) {
-        return String.valueOf(values.getOrDefault(name, initial));
-    }
-
-    private OnOffAuto onOffAuto(String name) {
-        Object value = values.getOrDefault(name, "auto");
-        String text = value instanceof Boolean b ? b ? "on" : "off" : String.valueOf(value);
-        return Objects.requireNonNullElse(
-                OnOffAuto.find(text.toLowerCase(Locale.ROOT)), OnOffAuto.AUTO);
+        values.put(MEMORY, new JsonString(id == null ? "" : "/objects/" + id));
     }
 
     /** Sets what tells the guest's date and time. */
@@ -159,10 +97,30 @@ public final class MachineProperties {
 
     /** All of them. */
     public List<QomProperty> list() {
-        List<QomProperty> all = new ArrayList<>(type(type).properties(this));
-        if (!type.equals("none-machine")) {
+        List<QomProperty> all = new ArrayList<>();
+        for (MemberOutline m : type.members()) {
+            if (!OPTIONS_ONLY.contains(m.name())) {
+                all.add(
+                        new QomProperty(
+                                m.name(),
+                                shown(m),
+                                () -> values.get(m.name()),
+                                m.name().equals(MEMORY) ? null : v -> set(type, m.name(), v)));
+            }
+        }
+        if (hasClock) {
             all.add(QomProperty.of("rtc-time", "struct tm", () -> clock.get()));
         }
         return all;
+    }
+
+    private <O extends Record> void set(RecordType<O> reader, String name, JsonValue value)
+            throws QmpException {
+        JsonObject one = new JsonObject();
+        one.put(name, value);
+        JsonValue read = reader.toJson(reader.read(one, null)).get(name);
+        if (read != null) {
+            values.put(name, read);
+        }
     }
 }

@@ -67,7 +67,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     private final Settings settings;
     private final OptionTable options = new OptionTable();
     private final List<AcceleratorType> acceleratorTypes = new ArrayList<>();
-    private final Map<String, MachineType> machineTypes = new LinkedHashMap<>();
+    private final Map<String, MachineType<?>> machineTypes = new LinkedHashMap<>();
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final Map<String, Fd> descriptors = new HashMap<>();
     private final Shutdown shutdown = new Shutdown(this);
@@ -137,7 +137,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     }
 
     /** The kinds of board. */
-    public List<MachineType> machineTypes() {
+    public List<MachineType<?>> machineTypes() {
         return List.copyOf(machineTypes.values());
     }
 
@@ -273,7 +273,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     }
 
     @Override
-    public void machineType(MachineType type) {
+    public void machineType(MachineType<?> type) {
         machineTypes.put(type.name(), type);
     }
 

@@ -12,7 +12,6 @@ import java.util.Set;
  * What the command line says about the board.
  *
  * @param type the name as given or the default's
- * @param properties the rest of {@code -machine}, such as {@code graphics=off}
  * @param ramSize bytes of guest RAM
  * @param cpus number of vCPUs at start
  * @param cpuModel {@code -cpu} text, such as {@code qemu64,kvmclock=on}, or null
@@ -34,7 +33,6 @@ import java.util.Set;
  */
 public record MachineConfig(
         String type,
-        Map<String, String> properties,
         long ramSize,
         int cpus,
         @Nullable String cpuModel,

@@ -1,11 +1,16 @@
 package lockstep.runtime.spi;
 
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.RecordType;
 
 import java.util.List;
 
-/** A kind of board. */
-public interface MachineType {
+/**
+ * A kind of board.
+ *
+ * @param <O> the generated record of what {@code -machine} can tell it
+ */
+public interface MachineType<O extends Record> {
     /** The versioned name, such as {@code pc-i440fx-10.2}. */
     String name();
 
@@ -23,6 +28,9 @@ public interface MachineType {
     /** What the object is called that becomes its RAM when the user names none. */
     String memoryId();
 
+    /** What {@code -machine} can tell it, with the usual values. */
+    RecordType<O> options();
+
     /** The most vCPUs. */
     default int maxCpus() {
         return 1;
@@ -31,7 +39,9 @@ public interface MachineType {
     /**
      * Builds the board with its built-in devices. The vCPUs are paused.
      *
+     * @param options what {@code -machine} said, with the usual value of what it did not say
+     *
      * @throws DeviceException when it cannot be built: no accelerator, no firmware, bad property
      */
-    Machine create(MachineConfig config, Vmm vmm) throws DeviceException;
+    Machine create(MachineConfig config, O options, Vmm vmm) throws DeviceException;
 }

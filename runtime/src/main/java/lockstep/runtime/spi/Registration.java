@@ -22,7 +22,7 @@ public interface Registration {
     void acceleratorType(AcceleratorType type);
 
     /** Offers a board. */
-    void machineType(MachineType type);
+    void machineType(MachineType<?> type);
 
     /** Offers a command-line option. */
     void option(OptionHandler handler);
