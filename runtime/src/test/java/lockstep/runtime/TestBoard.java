@@ -1,14 +1,12 @@
 package lockstep.runtime;
 
 import lockstep.api.MachineOptions;
-import lockstep.runtime.machine.MachineProperties;
-import lockstep.runtime.object.RecordType;
-
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.AnonymousRam;
@@ -18,6 +16,7 @@ import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
+import lockstep.runtime.object.RecordType;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;

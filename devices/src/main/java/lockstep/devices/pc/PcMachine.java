@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import lockstep.api.IsaParallelOptions;
 import lockstep.api.IsaSerialOptions;
+import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
 import lockstep.api.VgaOptions;
 import lockstep.block.BlockBackend;
@@ -34,7 +35,6 @@ import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
-import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;

@@ -48,7 +48,9 @@ final class FirmwareBootTest {
         try (LiveVmm live = new LiveVmm()) {
             live.lock.acquire();
             try {
-                Machine machine = new PcType(PcVersion.all().getFirst()).create(config, PcType.OPTIONS.usual(), live.vmm);
+                Machine machine =
+                        new PcType(PcVersion.all().getFirst())
+                                .create(config, PcType.OPTIONS.usual(), live.vmm);
                 live.machine = machine;
                 machine.reset();
                 live.run.start();

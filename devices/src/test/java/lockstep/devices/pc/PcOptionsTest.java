@@ -58,7 +58,8 @@ final class PcOptionsTest {
     }
 
     private PcMachine make(MachineConfig config) throws DeviceException {
-        return new PcMachine(core, core.vmm(), PcVersion.all().getFirst(), config, PcType.OPTIONS.usual());
+        return new PcMachine(
+                core, core.vmm(), PcVersion.all().getFirst(), config, PcType.OPTIONS.usual());
     }
 
     private @Nullable String refused(MachineConfig config) {

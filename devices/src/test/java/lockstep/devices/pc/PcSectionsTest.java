@@ -59,7 +59,11 @@ final class PcSectionsTest {
         try {
             PcMachine pc =
                     new PcMachine(
-                            core, core.vmm(), PcVersion.all().getLast(), config(core.ramSize()), PcType.OPTIONS.usual());
+                            core,
+                            core.vmm(),
+                            PcVersion.all().getLast(),
+                            config(core.ramSize()),
+                            PcType.OPTIONS.usual());
             pc.reset();
             return pc;
         } catch (lockstep.runtime.spi.DeviceException e) {

@@ -31,9 +31,9 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.object.RecordType;
-import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.MachineType;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -652,8 +652,7 @@ final class MachineOptionSet {
 
     private void create() throws OptionException {
         if (type == null) {
-            MachineProperties properties =
-                    machineObject("none", MachineProperties.COMMON, false);
+            MachineProperties properties = machineObject("none", MachineProperties.COMMON, false);
             RuntimeCommands.withoutBoard(vmm);
             boolean some =
                     settings.ramSize != 0
@@ -667,8 +666,7 @@ final class MachineOptionSet {
 
     private <O extends Record> MachineProperties machineObject(
             String board, RecordType<O> type, boolean hasClock) throws OptionException {
-        MachineProperties properties =
-                MachineProperties.of(type, options(board, type), hasClock);
+        MachineProperties properties = MachineProperties.of(type, options(board, type), hasClock);
         vmm.publish(MachineProperties.class, properties);
         vmm.objects().add("/machine", board + "-machine", properties.list());
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {

@@ -25,8 +25,7 @@ import java.util.Map;
  * @param usual the values of what is not said; what is null in it has none
  * @param <O> the record
  */
-public record RecordType<O extends Record>(
-        ValueReader<O> reader, ValueWriter<O> writer, O usual) {
+public record RecordType<O extends Record>(ValueReader<O> reader, ValueWriter<O> writer, O usual) {
     /** The members, those of bases first. */
     public List<MemberOutline> members() {
         return MemberOutline.of(reader);
