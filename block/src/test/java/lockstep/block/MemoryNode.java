@@ -38,6 +38,8 @@ public final class MemoryNode extends BlockNode {
     private final List<Entry> journal = new ArrayList<>();
     private byte[] bytes;
     private int length;
+    private boolean remembers = true;
+    private long most = Integer.MAX_VALUE / 4;
     private volatile Hook beforeRead = NOTHING;
     private volatile Hook beforeWrite = NOTHING;
     private volatile Hook beforeFlush = NOTHING;
@@ -52,6 +54,16 @@ public final class MemoryNode extends BlockNode {
     /** A disk with this content; the caller holds a reference. */
     public static MemoryNode of(BlockGraph graph, byte[] content) throws BlockException {
         return graph.add(new MemoryNode(graph, content));
+    }
+
+    /** Keeps no journal. */
+    public void remembersNothing() {
+        remembers = false;
+    }
+
+    /** What would be behind this many bytes cannot be written: the device is full. */
+    public void endsAt(long bytes) {
+        most = bytes;
     }
 
     public void beforeRead(Hook hook) {
@@ -70,7 +82,7 @@ public final class MemoryNode extends BlockNode {
     protected void read(long offset, MemorySegment destination) throws BlockException {
         beforeRead.before(offset, destination.byteSize());
         synchronized (this) {
-            checkRange(offset, destination.byteSize(), length());
+            checkRange(offset, destination.byteSize(), length() + (1L << 21));
             for (long i = 0; i < destination.byteSize(); ) {
                 long there = Math.max(0, Math.min(destination.byteSize() - i, length - offset - i));
                 if (there == 0) {
@@ -86,6 +98,9 @@ public final class MemoryNode extends BlockNode {
     @Override
     protected void write(long offset, MemorySegment source) throws BlockException {
         beforeWrite.before(offset, source.byteSize());
+        if (offset < 0 || offset > most - source.byteSize()) {
+            throw new BlockException(Errno.ENOSPC);
+        }
         byte[] data = new byte[(int) source.byteSize()];
         MemorySegment.copy(source, 0, MemorySegment.ofArray(data), 0, data.length);
         synchronized (this) {
@@ -95,7 +110,9 @@ public final class MemoryNode extends BlockNode {
             }
             System.arraycopy(data, 0, bytes, (int) offset, data.length);
             length = Math.max(length, end);
-            journal.add(new Entry(offset, data, 0));
+            if (remembers) {
+                journal.add(new Entry(offset, data, 0));
+            }
         }
     }
 
@@ -104,13 +121,24 @@ public final class MemoryNode extends BlockNode {
         int durable = written();
         beforeFlush.before(0, 0);
         synchronized (this) {
-            journal.add(new Entry(-1, new byte[0], durable));
+            if (remembers) {
+                journal.add(new Entry(-1, new byte[0], durable));
+            }
         }
     }
 
     @Override
     protected synchronized long length() {
         return length + 511 & -512;
+    }
+
+    @Override
+    protected synchronized void truncate(long wanted) throws BlockException {
+        if (wanted > most) {
+            throw new BlockException(Errno.ENOSPC);
+        }
+        bytes = Arrays.copyOf(bytes, (int) wanted);
+        length = (int) wanted;
     }
 
     /** How many writes and flushes reached the disk. */

@@ -107,8 +107,16 @@ public final class JsonPrinter {
                     if (c >= 0x20 && c < 0x7F) {
                         out.append(c);
                     } else {
-                        boolean lone = Character.isSurrogate(c) && !paired(text, i);
-                        out.append(String.format(Locale.ROOT, "\\u%04X", lone ? 0xFFFD : (int) c));
+                        // What could not be read back is replaced: halves and noncharacters.
+                        int code = text.codePointAt(i);
+                        boolean valid = ModifiedUtf8.valid(code);
+                        escape(valid ? c : '\uFFFD', out);
+                        if (Character.isSupplementaryCodePoint(code)) {
+                            i++;
+                            if (valid) {
+                                escape(text.charAt(i), out);
+                            }
+                        }
                     }
                 }
             }
@@ -116,9 +124,7 @@ public final class JsonPrinter {
         out.append('"');
     }
 
-    private static boolean paired(String text, int i) {
-        return Character.isHighSurrogate(text.charAt(i))
-                ? i + 1 < text.length() && Character.isLowSurrogate(text.charAt(i + 1))
-                : i > 0 && Character.isHighSurrogate(text.charAt(i - 1));
+    private static void escape(char c, StringBuilder out) {
+        out.append(String.format(Locale.ROOT, "\\u%04X", (int) c));
     }
 }

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
+import java.nio.channels.SocketChannel;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -77,13 +78,18 @@ final class NbdConnection {
     static NbdConnection open(
             NbdAddress address, String export, String name, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
-        NbdStream stream = new NbdStream(address.connect(attempt));
+        NbdConnection connection = over(address.connect(attempt), export, onLoss);
+        Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
+        return connection;
+    }
+
+    /** Negotiates; {@link #readReplies} is to be run then. */
+    static NbdConnection over(SocketChannel channel, String export, Runnable onLoss)
+            throws BlockException {
+        NbdStream stream = new NbdStream(channel);
         NbdHandshake handshake = new NbdHandshake(stream, export);
         try {
-            NbdHandshake.Result agreed = handshake.negotiate();
-            NbdConnection connection = new NbdConnection(stream, agreed, onLoss);
-            Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
-            return connection;
+            return new NbdConnection(stream, handshake.negotiate(), onLoss);
         } catch (IOException e) {
             stream.close();
             String reason =
@@ -249,7 +255,8 @@ final class NbdConnection {
         }
     }
 
-    private void readReplies() {
+    /** Takes replies until the connection is lost. */
+    void readReplies() {
         try {
             while (true) {
                 int magic = stream.readInt();

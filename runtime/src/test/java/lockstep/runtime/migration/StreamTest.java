@@ -17,6 +17,7 @@ import lockstep.runtime.vmstate.StateOutput;
 import lockstep.runtime.vmstate.StateRegistry;
 import lockstep.runtime.vmstate.StateSection;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 import java.io.ByteArrayInputStream;
@@ -146,7 +147,7 @@ class StreamTest {
     }
 
     /** One machine: RAM, a register, run state. */
-    private static final class Half {
+    static final class Half {
         final List<RamBlock> blocks = List.of(new Block("pc.ram", 4, 4), new Block("rom", 1, 4));
         final Register register = new Register();
         final GlobalState global = new GlobalState(Set.of("running", "paused"));
@@ -179,6 +180,11 @@ class StreamTest {
         }
 
         void load(byte[] stream) throws IOException {
+            assertNull(read(stream));
+        }
+
+        /** Loads a stream; a complaint about what is behind its end, or null. */
+        @Nullable String read(byte[] stream) throws IOException {
             StateInput in = new StateInput(new ByteArrayInputStream(stream));
             StreamLoader loader =
                     new StreamLoader(
@@ -200,11 +206,11 @@ class StreamTest {
                             StreamLoader.Load::run);
             loader.header(in);
             loader.items(in);
-            assertNull(loader.description(in));
+            return loader.description(in);
         }
     }
 
-    private static Half source() {
+    static Half source() {
         Half half = new Half();
         half.blocks.get(0).memory().set(ValueLayout.JAVA_LONG, 0, 0x1122334455667788L);
         half.blocks.get(0).memory().set(ValueLayout.JAVA_LONG, 3 * PAGE + 8, -1);
