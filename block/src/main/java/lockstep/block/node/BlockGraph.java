@@ -17,9 +17,8 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * All nodes and backends of one process. A request passes the gate when it comes in and when it leaves;
- * a change begins when the last request on what it concerns has left, and such requests wait until it
- * is over. Changes are made with the machine lock held.
+ * All nodes of one process: who uses which, with what permissions, and for how long. Changes are made
+ * with the machine lock held, while no request is inside what they concern ({@link Drain}).
  */
 public final class BlockGraph implements AutoCloseable {
     private final BlockHost host;

@@ -245,9 +245,7 @@ public final class ChildEdge {
 
     /** Users of a whole disk stay within it; formats may write behind the end of what they are stored in. */
     private void checkRange(BlockNode at, long offset, long length) throws BlockException {
-        if (offset < 0
-                || length < 0
-                || role == Role.ROOT && offset > at.length() - length) {
+        if (offset < 0 || length < 0 || role == Role.ROOT && offset > at.length() - length) {
             throw new BlockException(Errno.EIO, "Access beyond the end of the medium");
         }
     }
