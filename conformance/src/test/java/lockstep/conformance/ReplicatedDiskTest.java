@@ -55,10 +55,11 @@ class ReplicatedDiskTest {
                             "-display",
                             "none",
                             "-drive",
-                            "if=none,id=parent0,driver=qcow2,file.filename=" + home.resolve("parent"),
+                            "if=none,id=parent0,driver=qcow2,file.filename="
+                                    + home.resolve("parent"),
                             "-drive",
                             "if=none,id=childs0,driver=replication,mode=secondary,top-id=colo-disk0,"
-                                    + "file.driver=qcow2,file.file.filename="
+                                + "file.driver=qcow2,file.file.filename="
                                     + home.resolve("active")
                                     + ",file.backing.driver=qcow2,file.backing.file.filename="
                                     + home.resolve("hidden")
@@ -141,7 +142,9 @@ class ReplicatedDiskTest {
             for (int at = 0; at < SIZE; at += PIECE) {
                 write(primary, at, PIECE, 1);
             }
-            seen.add(execute("xen-set-replication", "{'enable': true, 'primary': false}").toString());
+            seen.add(
+                    execute("xen-set-replication", "{'enable': true, 'primary': false}")
+                            .toString());
             write(primary, 100_352, 51_200, 2);
             primary.request(NbdClient.Command.WRITE_ZEROES, 4 << 20, 65536, new byte[0]);
             write(guest, 307_200, 71_680, 3);
@@ -156,9 +159,7 @@ class ReplicatedDiskTest {
             write(guest, 3 << 20, 512, 5);
             primary.close();
             execute("nbd-server-remove", "{'name': 'parent0', 'mode': 'hard'}");
-            execute(
-                    "xen-set-replication",
-                    "{'enable': false, 'primary': false, 'failover': true}");
+            execute("xen-set-replication", "{'enable': false, 'primary': false, 'failover': true}");
             write(guest, (2 << 20) + 8192, 512, 6);
             Host.await(
                     "the disk is written back",

@@ -326,6 +326,56 @@ class NbdTest {
         assertTrue(process.waitFor(20, TimeUnit.SECONDS));
     }
 
+    /** Writers of parts of the same blocks, which the server takes only whole. */
+    @Test
+    @Tag("qemu")
+    void partsOfLargerBlocksAreNotUndone() throws Exception {
+        Images.needTool("nbdkit", "nbdkit");
+        Path socket = dir.resolve("kit.sock");
+        Process process =
+                start(
+                        "nbdkit",
+                        "-f",
+                        "-U",
+                        socket.toString(),
+                        "--filter=blocksize-policy",
+                        "memory",
+                        "1M",
+                        "blocksize-minimum=4096",
+                        "blocksize-error-policy=error");
+        awaitSocket(process, socket);
+        NbdNode node = client(new NbdAddress.Unix(socket.toString()), "");
+        ChildEdge disk = Images.use(node);
+        int size = 1 << 20;
+        int writers = 4;
+        byte[] expected = new byte[size];
+        List<Callable<Boolean>> tasks = new ArrayList<>();
+        for (int t = 0; t < writers; t++) {
+            Random random = new Random(t);
+            int own = t;
+            tasks.add(
+                    () -> {
+                        for (int i = 0; i < 200; i++) {
+                            // Few blocks, so that they meet.
+                            int offset = (random.nextInt(8) * writers + own) * 512;
+                            byte[] data = new byte[512];
+                            random.nextBytes(data);
+                            disk.write(offset, MemorySegment.ofArray(data));
+                            System.arraycopy(data, 0, expected, offset, 512);
+                        }
+                        return true;
+                    });
+        }
+        assertTrue(graph.inParallel(tasks).stream().allMatch(done -> done));
+        byte[] all = new byte[size];
+        disk.read(0, MemorySegment.ofArray(all));
+        assertArrayEquals(expected, all);
+        graph.detach(disk);
+        graph.release(node);
+        process.destroy();
+        assertTrue(process.waitFor(20, TimeUnit.SECONDS));
+    }
+
     private Process start(String... command) throws IOException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         opened.add(process::destroyForcibly);
