@@ -1,9 +1,6 @@
 package lockstep.runtime.commandline;
 
 import lockstep.api.BootConfiguration;
-import lockstep.api.MemoryBackendFileProperties;
-import lockstep.api.MemoryBackendProperties;
-import lockstep.api.ObjectOptions;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
@@ -16,7 +13,6 @@ import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.memory.GuestMemoryException;
-import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.object.RecordType;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
@@ -35,40 +31,11 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
 
 /** Options about the board: {@code -machine}, {@code -m}, {@code -cpu}, and the making of it. */
 final class MachineOptionSet {
     private static final int MAX_CPUS = 255;
-    private static final long RAM_UNIT = 8192;
-
-    private static final Set<String> ACCELERATORS = Set.of("kvm", "tcg", "qtest");
-
-    /** What QEMU lets users set on an accelerator. */
-    private static final Map<String, Set<String>> ACCELERATOR_PROPERTIES =
-            Map.of(
-                    "kvm",
-                    Set.of(
-                            "device",
-                            "dirty-ring-size",
-                            "kernel-irqchip",
-                            "kvm-shadow-mem",
-                            "notify-vmexit",
-                            "notify-window",
-                            "xen-evtchn-max-pirq",
-                            "xen-gnttab-max-frames",
-                            "xen-version"),
-                    "tcg",
-                    Set.of("one-insn-per-tb", "split-wx", "tb-size", "thread"));
-
-    /** Those with a number, by its type. */
-    private static final Map<String, String> ACCELERATOR_NUMBERS =
-            Map.of(
-                    "dirty-ring-size", "uint32",
-                    "kvm-shadow-mem", "int64",
-                    "notify-window", "uint32",
-                    "tb-size", "uint32");
 
     private static final Set<String> VGA_TYPES =
             Set.of("cg3", "cirrus", "none", "qxl", "std", "tcx", "virtio", "vmware", "xenfb");
@@ -76,11 +43,15 @@ final class MachineOptionSet {
     private final VmmProcess vmm;
     private final GivenSettings settings;
     private final Set<String> deviceIds = new HashSet<>();
+    private final MachineMemory ram;
+    private final AcceleratorOption accelerators;
     private @Nullable MachineType<?> type;
 
     MachineOptionSet(VmmProcess vmm, GivenSettings settings) {
         this.vmm = vmm;
         this.settings = settings;
+        ram = new MachineMemory(vmm, settings);
+        accelerators = new AcceleratorOption(vmm, settings);
     }
 
     void register() {
@@ -90,7 +61,7 @@ final class MachineOptionSet {
                         .help("-machine [type=]name[,prop[=value][,...]]  selects the machine"));
         add(
                 SimpleOption.text("accel")
-                        .onParse(this::accelerator)
+                        .onParse(accelerators::read)
                         .help("-accel name  selects an accelerator: kvm"));
         add(
                 SimpleOption.flag("enable-kvm")
@@ -102,7 +73,7 @@ final class MachineOptionSet {
                         .help("-cpu model[,feature=on|off]  selects the CPU"));
         add(
                 SimpleOption.text("m")
-                        .onParse(this::memory)
+                        .onParse(ram::size)
                         .help("-m [size=]megs  the guest's RAM, default 128 MiB"));
         add(
                 SimpleOption.text("mem-path")
@@ -275,45 +246,6 @@ final class MachineOptionSet {
         return out.toString();
     }
 
-    private void accelerator(String text) throws OptionException {
-        OptionValues values = OptionValues.parse(text, "accel");
-        String name = values.get("accel", "");
-        if (name.equals("help")) {
-            throw new EndOfProgram("Accelerators supported in this binary:\nkvm\n");
-        }
-        if (!ACCELERATORS.contains(name)) {
-            throw new OptionException("invalid accelerator " + name);
-        }
-        for (String property : values.values().keySet()) {
-            if (!property.equals("accel")
-                    && !ACCELERATOR_PROPERTIES.getOrDefault(name, Set.of()).contains(property)) {
-                throw new OptionException(
-                        "Property '" + name + "-accel." + property + "' not found");
-            }
-            String type = ACCELERATOR_NUMBERS.get(property);
-            if (type != null) {
-                checkNumber(property, values.get(property, ""), type.equals("int64"));
-            }
-        }
-        settings.accelerators.add(name);
-    }
-
-    private static void checkNumber(String name, String text, boolean signed)
-            throws OptionException {
-        OptionalLong number =
-                (signed ? NumberText.signed(text) : NumberText.wrapping(text)).toOptional();
-        if (number.isEmpty()) {
-            throw new OptionException(
-                    "Parameter '" + name + "' expects " + (signed ? "int64" : "uint64"));
-        }
-        if (!signed && number.getAsLong() >>> 32 != 0) {
-            throw new OptionException("Parameter '" + name + "' expects uint32_t");
-        }
-        if (name.equals("dirty-ring-size") && Long.bitCount(number.getAsLong()) > 1) {
-            throw new OptionException("dirty-ring-size must be a power of two.");
-        }
-    }
-
     private void processor(String text) throws OptionException {
         if (text.isEmpty()) {
             throw new OptionException("-cpu option cannot be empty", false);
@@ -324,59 +256,6 @@ final class MachineOptionSet {
             throw new EndOfProgram(out.toString());
         }
         settings.cpuModel = text;
-    }
-
-    private void memory(String text) throws OptionException {
-        OptionValues values =
-                OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
-        String size = values.get("size");
-        if (size != null) {
-            OptionValues.size("size", size, 'b');
-            // A bare number counts MiB; what only looks like one, such as 0x10, is no size then.
-            boolean bare = Character.isDigit(size.charAt(size.length() - 1));
-            OptionalLong bytes = NumberText.size(bare ? size + "M" : size).toOptional();
-            if (bytes.isEmpty()) {
-                throw new OptionException("Parameter 'memory.size' expects size", false);
-            }
-            settings.ramSize = wholeUnits(bytes.getAsLong());
-        } else if (values.values().isEmpty()) {
-            settings.ramSize = 0;
-        }
-        long slots = values.number("slots", 0);
-        String most = values.get("maxmem");
-        if (most == null) {
-            if (values.get("slots") != null) {
-                throw new OptionException("slots specified but no max-size", false);
-            }
-            return;
-        }
-        long max = OptionValues.size("maxmem", most, 'b');
-        long initial = settings.ramSize == 0 ? GivenSettings.DEFAULT_RAM : settings.ramSize;
-        String sizes =
-                " memory size (0x%x) %%s the initial memory size (0x%x)".formatted(max, initial);
-        if (Long.compareUnsigned(max, initial) < 0) {
-            throw new OptionException(
-                    "invalid value of maxmem: maximum" + sizes.formatted("must be at least"),
-                    false);
-        }
-        if (max == initial && slots != 0) {
-            throw new OptionException(
-                    "invalid value of maxmem: memory slots were specified but maximum"
-                            + sizes.formatted("is equal to"),
-                    false);
-        }
-        if (max != initial) {
-            throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
-        }
-    }
-
-    /** RAM comes in units of 8 KiB. */
-    private static long wholeUnits(long bytes) throws OptionException {
-        long whole = (bytes + RAM_UNIT - 1) & -RAM_UNIT;
-        if (bytes != 0 && whole == 0) {
-            throw new OptionException("ram size too large", false);
-        }
-        return whole;
     }
 
     private void smp(String text) throws OptionException {
@@ -509,7 +388,7 @@ final class MachineOptionSet {
         if (vga != null && !VGA_TYPES.contains(vga)) {
             throw new OptionException("unknown vga type: " + vga, false);
         }
-        checkAccelerators();
+        accelerators.check();
         String name = settings.machineType;
         if ("none".equals(name)) {
             options("none", MachineProperties.COMMON);
@@ -555,84 +434,6 @@ final class MachineOptionSet {
         }
     }
 
-    /** Of a list such as {@code kvm:tcg}, unknown names are told and passed over. */
-    private void checkAccelerators() throws OptionException {
-        List<String> given = List.copyOf(settings.accelerators);
-        settings.accelerators.removeIf(name -> !ACCELERATORS.contains(name));
-        for (String name : given) {
-            if (!ACCELERATORS.contains(name)) {
-                if (settings.accelerators.isEmpty()) {
-                    throw new OptionException("invalid accelerator " + name, false);
-                }
-                vmm.report("invalid accelerator " + name);
-            }
-        }
-    }
-
-    /** The object that is the RAM: the user's, whose size counts when {@code -m} gives none, or one made now. */
-    private MemoryBackend takeMemory(String name) throws OptionException {
-        String id = settings.machineProperties.get("memory-backend");
-        if (id == null) {
-            id = name;
-            makeMemory(id);
-            settings.machineProperties.put("memory-backend", id);
-        } else if (settings.memoryPath != null) {
-            throw new OptionException(
-                    "'-mem-path' can't be used together with '-machine memory-backend'", false);
-        }
-        MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
-        if (backend == null) {
-            throw new OptionException("Memory backend '" + id + "' not found", false);
-        }
-        if (settings.ramSize == 0) {
-            settings.ramSize = backend.size();
-        }
-        if (settings.ramSize != backend.size()) {
-            throw new OptionException(
-                    "Machine memory size does not match the size of the memory backend", false);
-        }
-        try {
-            backend.use();
-            if (settings.memoryPreallocated) {
-                backend.preallocate();
-            }
-        } catch (QmpException e) {
-            throw new OptionException(e.description(), false);
-        }
-        return backend;
-    }
-
-    private void makeMemory(String id) throws OptionException {
-        if (vmm.objects().object(id) != null) {
-            throw new OptionException(
-                    "object name '"
-                            + id
-                            + "' is reserved for the default RAM backend, it can't be used for any"
-                            + " other purposes. Change the object's 'id' to something else",
-                    false);
-        }
-        if (settings.ramSize == 0) {
-            settings.ramSize = GivenSettings.DEFAULT_RAM;
-        }
-        String path = settings.memoryPath;
-        try {
-            vmm.objects().create(path == null ? anonymousMemory(id) : fileMemory(id, path));
-        } catch (QmpException e) {
-            throw new OptionException(e.description(), false);
-        }
-    }
-
-    private ObjectOptions anonymousMemory(String id) {
-        return new ObjectOptions.MemoryBackendRam(
-                id, MemoryBackendProperties.builder().size(settings.ramSize).build());
-    }
-
-    private ObjectOptions fileMemory(String id, String path) {
-        return new ObjectOptions.MemoryBackendFile(
-                id,
-                MemoryBackendFileProperties.builder().size(settings.ramSize).memPath(path).build());
-    }
-
     /** What {@code -machine} has said, as the board reads it. */
     private <O extends Record> O options(String board, RecordType<O> type) throws OptionException {
         JsonObject given = new JsonObject();
@@ -657,7 +458,7 @@ final class MachineOptionSet {
             boolean some =
                     settings.ramSize != 0
                             || settings.machineProperties.containsKey("memory-backend");
-            vmm.publish(EmptyBoard.class, new EmptyBoard(some ? takeMemory("ram") : null));
+            vmm.publish(EmptyBoard.class, new EmptyBoard(some ? ram.take("ram") : null));
             properties.memory(settings.machineProperties.get("memory-backend"));
         } else {
             create(type);
@@ -677,7 +478,7 @@ final class MachineOptionSet {
 
     private <O extends Record> void create(MachineType<O> chosen) throws OptionException {
         MachineProperties properties = machineObject(chosen.name(), chosen.options(), true);
-        takeMemory(chosen.memoryId());
+        ram.take(chosen.memoryId());
         properties.memory(settings.machineProperties.get("memory-backend"));
         MachineConfig config =
                 new MachineConfig(

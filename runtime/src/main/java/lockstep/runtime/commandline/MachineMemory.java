@@ -1,0 +1,145 @@
+package lockstep.runtime.commandline;
+
+import lockstep.api.MemoryBackendFileProperties;
+import lockstep.api.MemoryBackendProperties;
+import lockstep.api.ObjectOptions;
+import lockstep.qmp.NumberText;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.process.VmmProcess;
+
+import java.util.OptionalLong;
+import java.util.Set;
+
+/** The RAM that the command line asks for: how much, and which object it is. Under the machine lock. */
+final class MachineMemory {
+    private static final long RAM_UNIT = 8192;
+
+    private final VmmProcess vmm;
+    private final GivenSettings settings;
+
+    MachineMemory(VmmProcess vmm, GivenSettings settings) {
+        this.vmm = vmm;
+        this.settings = settings;
+    }
+
+    /** {@code -m}. */
+    void size(String text) throws OptionException {
+        OptionValues values =
+                OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
+        String size = values.get("size");
+        if (size != null) {
+            OptionValues.size("size", size, 'b');
+            // A bare number counts MiB; what only looks like one, such as 0x10, is no size then.
+            boolean bare = Character.isDigit(size.charAt(size.length() - 1));
+            OptionalLong bytes = NumberText.size(bare ? size + "M" : size).toOptional();
+            if (bytes.isEmpty()) {
+                throw new OptionException("Parameter 'memory.size' expects size", false);
+            }
+            settings.ramSize = wholeUnits(bytes.getAsLong());
+        } else if (values.values().isEmpty()) {
+            settings.ramSize = 0;
+        }
+        long slots = values.number("slots", 0);
+        String most = values.get("maxmem");
+        if (most == null) {
+            if (values.get("slots") != null) {
+                throw new OptionException("slots specified but no max-size", false);
+            }
+            return;
+        }
+        long max = OptionValues.size("maxmem", most, 'b');
+        long initial = settings.ramSize == 0 ? GivenSettings.DEFAULT_RAM : settings.ramSize;
+        String sizes =
+                " memory size (0x%x) %%s the initial memory size (0x%x)".formatted(max, initial);
+        if (Long.compareUnsigned(max, initial) < 0) {
+            throw new OptionException(
+                    "invalid value of maxmem: maximum" + sizes.formatted("must be at least"),
+                    false);
+        }
+        if (max == initial && slots != 0) {
+            throw new OptionException(
+                    "invalid value of maxmem: memory slots were specified but maximum"
+                            + sizes.formatted("is equal to"),
+                    false);
+        }
+        if (max != initial) {
+            throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
+        }
+    }
+
+    /** RAM comes in units of 8 KiB. */
+    private static long wholeUnits(long bytes) throws OptionException {
+        long whole = (bytes + RAM_UNIT - 1) & -RAM_UNIT;
+        if (bytes != 0 && whole == 0) {
+            throw new OptionException("ram size too large", false);
+        }
+        return whole;
+    }
+
+    /** The object that is the RAM: the user's, whose size counts when {@code -m} gives none, or one made now. */
+    MemoryBackend take(String name) throws OptionException {
+        String id = settings.machineProperties.get("memory-backend");
+        if (id == null) {
+            id = name;
+            makeMemory(id);
+            settings.machineProperties.put("memory-backend", id);
+        } else if (settings.memoryPath != null) {
+            throw new OptionException(
+                    "'-mem-path' can't be used together with '-machine memory-backend'", false);
+        }
+        MemoryBackend backend = vmm.objects().object(id, MemoryBackend.class);
+        if (backend == null) {
+            throw new OptionException("Memory backend '" + id + "' not found", false);
+        }
+        if (settings.ramSize == 0) {
+            settings.ramSize = backend.size();
+        }
+        if (settings.ramSize != backend.size()) {
+            throw new OptionException(
+                    "Machine memory size does not match the size of the memory backend", false);
+        }
+        try {
+            backend.use();
+            if (settings.memoryPreallocated) {
+                backend.preallocate();
+            }
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+        return backend;
+    }
+
+    private void makeMemory(String id) throws OptionException {
+        if (vmm.objects().object(id) != null) {
+            throw new OptionException(
+                    "object name '"
+                            + id
+                            + "' is reserved for the default RAM backend, it can't be used for any"
+                            + " other purposes. Change the object's 'id' to something else",
+                    false);
+        }
+        if (settings.ramSize == 0) {
+            settings.ramSize = GivenSettings.DEFAULT_RAM;
+        }
+        String path = settings.memoryPath;
+        try {
+            vmm.objects().create(path == null ? anonymousMemory(id) : fileMemory(id, path));
+        } catch (QmpException e) {
+            throw new OptionException(e.description(), false);
+        }
+    }
+
+    private ObjectOptions anonymousMemory(String id) {
+        return new ObjectOptions.MemoryBackendRam(
+                id, MemoryBackendProperties.builder().size(settings.ramSize).build());
+    }
+
+    private ObjectOptions fileMemory(String id, String path) {
+        return new ObjectOptions.MemoryBackendFile(
+                id,
+                MemoryBackendFileProperties.builder().size(settings.ramSize).memPath(path).build());
+    }
+}
