@@ -1,26 +1,17 @@
 package lockstep.devices.pc;
 
-import lockstep.api.IsaParallelOptions;
-import lockstep.api.IsaSerialOptions;
 import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
-import lockstep.api.VgaOptions;
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockLayer;
-import lockstep.block.DriveInfo;
 import lockstep.devices.acpi.AcpiTables;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
-import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciBus;
-import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciHost;
 import lockstep.devices.pcspk.Speaker;
 import lockstep.devices.piix3.IsaBridge;
@@ -33,7 +24,6 @@ import lockstep.devices.smbus.SmbusController;
 import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.StdVga;
-import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.accelerator.IntervalTimer;
@@ -41,7 +31,6 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
@@ -50,13 +39,9 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
-import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
-import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
@@ -71,7 +56,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 
 /**
  * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
@@ -96,15 +80,6 @@ public final class PcMachine implements Machine, PcBoard {
     private static final int OPTION_ROMS_SIZE = 128 << 10;
     private static final String DEFAULT_BIOS = "bios-256k.bin";
     private static final String VGA_ROM = "vgabios-stdvga.bin";
-    private static final Map<String, String> BLOCK_SIZES =
-            Map.of(
-                    "discard_granularity",
-                    "512",
-                    "logical_block_size",
-                    "512",
-                    "physical_block_size",
-                    "512");
-    private static final Map<String, String> FLOPPY = floppy();
 
     private static final int SPEAKER_CHANNEL = 2;
 
@@ -121,7 +96,6 @@ public final class PcMachine implements Machine, PcBoard {
     private final long below4G;
     private final long above4G;
     private final boolean hpet;
-    private final boolean vga;
     private final IsaBus isa = new IsaBus();
     private final List<Device> ports = new ArrayList<>();
     private final BootOrder bootOrder = new BootOrder();
@@ -182,7 +156,7 @@ public final class PcMachine implements Machine, PcBoard {
         pci.attach(power, 1 << 3 | 3, new DeviceScope(core));
         pci.attach(bridge, 1 << 3, new DeviceScope(core));
         core.registerInterruptControllers();
-        vga = addVga();
+        boolean addVga = addVga();
         if (timer != null) {
             core.state().register(timer);
         }
@@ -198,18 +172,13 @@ public final class PcMachine implements Machine, PcBoard {
         vmm.publish(PcBoard.class, this);
         vmm.run().onPowerButton(power::powerButton);
         setBootOrder(true);
-        addObjects();
+        vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
+        new BoardTree(this, vmm, config, core)
+                .build(new BoardTree.Parts(below4G, addVga, hpet, rtc::date, ports));
         if (Boolean.TRUE.equals(options.usb())) {
             vmm.service(UsbBuses.class).addOnBoard(this, "01.2");
         }
         PcMonitor.install(vmm.hmp(), this);
-    }
-
-    private static Map<String, String> floppy() {
-        Map<String, String> floppy = new TreeMap<>(BLOCK_SIZES);
-        floppy.remove("discard_granularity");
-        floppy.putAll(Map.of("drive", "floppy0", "drive-type", "288", "unit", "0"));
-        return floppy;
     }
 
     /** The RAM and the window for 64-bit BARs behind it must have addresses. */
@@ -322,190 +291,6 @@ public final class PcMachine implements Machine, PcBoard {
             ports.add(
                     IsaParallel.onBoard(new DeviceScope(core), isa, i, config.parallels().get(i)));
         }
-    }
-
-    /**
-     * Names the built-in devices in the object tree as QEMU numbers them, and plugs the drives of {@code
-     * -drive if=ide}; without {@code -nodefaults} an empty CD-ROM drive as well.
-     */
-    private void addObjects() throws DeviceException {
-        ObjectTree tree = vmm.objects();
-        vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
-        bus("/machine/unattached/sysbus", "System");
-        part("/machine/fw_cfg", "fw_cfg_io");
-        part(
-                "/machine/i440fx",
-                "i440FX-pcihost",
-                QomProperty.of("pci-hole-start", "uint32", () -> below4G),
-                QomProperty.of("pci-hole-end", "uint32", () -> FOUR_GIB - 0x140_0000));
-        part("/machine/i440fx/ioapic", "kvm-ioapic");
-        bus("/machine/i440fx/pci.0", "PCI");
-        for (int i = 0; i < config.cpus(); i++) {
-            int number = i;
-            object(
-                    cpuType(),
-                    Map.of(),
-                    QomProperty.of("apic-id", "uint32", () -> (long) number),
-                    QomProperty.of(
-                            "thread-id", "int32", () -> (long) core.vcpus().threads().get(number)));
-        }
-        objects("kvmvapic", "kvmclock");
-        function("i440FX", 0, Map.of());
-        bus(function("PIIX3", 1 << 3, Map.of("multifunction", "on")) + "/isa.0", "ISA");
-        object("i8257", Map.of("pageh-base", "-1"));
-        object(
-                "i8257",
-                Map.of("base", "192", "dshift", "1", "page-base", "136", "pageh-base", "-1"));
-        object(
-                "kvm-i8259",
-                Map.of("elcr_addr", "1232", "elcr_mask", "248", "iobase", "32", "master", "on"));
-        object("kvm-i8259", Map.of("elcr_addr", "1233", "elcr_mask", "222", "iobase", "160"));
-        if (vga) {
-            VgaOptions options =
-                    VgaOptions.builder()
-                            .addr("02.0")
-                            .romsize(65536L)
-                            .xres(1280L)
-                            .yres(800L)
-                            .build();
-            String address = PciDevice.address(2 << 3);
-            pluggable(
-                    VgaDevices.TYPE,
-                    options,
-                    QomProperty.of("addr", "int32", () -> 2L << 3),
-                    QomProperty.of("legacy-addr", "str", () -> address));
-        }
-        if (hpet) {
-            object("hpet", Map.of("hpet-intcap", "4"));
-        }
-        object(
-                "mc146818rtc",
-                Map.of("base_year", "0"),
-                QomProperty.of("date", "struct tm", rtc::date));
-        String timer = object("kvm-pit", Map.of("iobase", "64"));
-        object("isa-pcspk", Map.of(), QomProperty.of("pit", "link<pit-common>", () -> timer));
-        for (Device port : ports) {
-            QomProperty[] shown = port.properties().toArray(QomProperty[]::new);
-            if (port instanceof IsaSerial) {
-                pluggable(IsaSerial.TYPE, IsaSerialOptions.builder().build(), shown);
-            } else {
-                pluggable(IsaParallel.TYPE, IsaParallelOptions.builder().build(), shown);
-            }
-        }
-        bus(object("isa-fdc") + "/floppy-bus.0", "floppy-bus");
-        BlockLayer blocks = vmm.find(BlockLayer.class).orElse(null);
-        if (config.byDefault("floppy", "isa-fdc")) {
-            emptyDrive(blocks, "floppy0", object("floppy", FLOPPY));
-        }
-        String keyboard = object("i8042");
-        object("vmport");
-        object("vmmouse", Map.of(), QomProperty.of("i8042", "link<i8042>", () -> keyboard));
-        object("port92");
-        String controller = function("piix3-ide", 1 << 3 | 1, Map.of());
-        bus(controller + "/ide.0", "IDE");
-        bus(controller + "/ide.1", "IDE");
-        if (blocks != null) {
-            for (int place = 0; place < 4; place++) {
-                addDrive(blocks, place >> 1, place & 1);
-            }
-        }
-        bus(function("PIIX4_PM", 1 << 3 | 3, Map.of("smb_io_base", "45312")) + "/i2c", "i2c-bus");
-        for (int i = 0; i < 8; i++) {
-            object("smbus-eeprom", Map.of("address", Integer.toString(0x50 + i)));
-        }
-    }
-
-    private void addDrive(BlockLayer blocks, int bus, int unit) throws DeviceException {
-        DriveInfo drive = blocks.claim("ide", bus, unit);
-        if (drive == null && bus == 1 && unit == 0 && config.byDefault("ide-cd", "ide-hd")) {
-            BlockBackend empty = emptyDrive(blocks, "ide1-cd0", null);
-            drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
-        }
-        if (drive != null) {
-            IdeDrives.addOnBoard(this, drive, vmm.objects());
-        }
-    }
-
-    /** A drive for media to come, unless the user has made one of that name. */
-    private static @Nullable BlockBackend emptyDrive(
-            @Nullable BlockLayer blocks, String name, @Nullable String device)
-            throws DeviceException {
-        if (blocks == null || blocks.graph().names().findBackend(name) != null) {
-            return null;
-        }
-        BlockBackend empty = new BlockBackend(blocks.graph(), name);
-        try {
-            blocks.graph().names().addBackend(empty);
-            if (device != null) {
-                empty.attachDevice(device, true, true);
-            }
-        } catch (BlockException e) {
-            throw new DeviceException(message(e), e);
-        }
-        return empty;
-    }
-
-    private void objects(String... types) {
-        for (String type : types) {
-            object(type);
-        }
-    }
-
-    /** Adds a built-in device to the object tree; gives its path. */
-    private String object(String type) {
-        return object(type, Map.of());
-    }
-
-    /** The same with what differs from the type's defaults, as text, and what it tells itself. */
-    private String object(String type, Map<String, String> given, QomProperty... own) {
-        ObjectTree tree = vmm.objects();
-        return tree.addUnattached(type, BuiltinParts.of(tree, type, given, List.of(own))).path();
-    }
-
-    /** A built-in device of a type that users can add as well. */
-    private <O extends Record> void pluggable(DeviceType<O> type, O told, QomProperty... own) {
-        Device device =
-                new Device() {
-                    @Override
-                    public List<QomProperty> properties() {
-                        return List.of(own);
-                    }
-                };
-        ObjectTree tree = vmm.objects();
-        DeviceRequest<O> request =
-                new DeviceRequest<>(
-                        type, null, tree.nextUnattached(), "", false, type.complete(told));
-        tree.addUnattached(type.name(), type.properties(request, device));
-    }
-
-    /** A built-in PCI function. */
-    private String function(String type, int devfn, Map<String, String> given) {
-        Map<String, String> all = new TreeMap<>(given);
-        all.put("addr", Integer.toString(devfn));
-        all.put("legacy-addr", PciDevice.address(devfn));
-        return object(type, all);
-    }
-
-    /** A built-in device with a place of its own in the tree. */
-    private void part(String path, String type, QomProperty... own) {
-        ObjectTree tree = vmm.objects();
-        tree.add(path, type, BuiltinParts.of(tree, type, Map.of(), List.of(own)));
-    }
-
-    private void bus(String path, String type) {
-        vmm.objects()
-                .add(
-                        path,
-                        type,
-                        List.of(
-                                QomProperty.of("realized", "bool", () -> true),
-                                QomProperty.of(
-                                        "hotplug-handler", "link<hotplug-handler>", () -> "")));
-    }
-
-    private String cpuType() {
-        String model = config.cpuModel();
-        return (model == null ? "qemu64" : model.split(",", 2)[0]) + "-x86_64-cpu";
     }
 
     private static String message(Exception e) {

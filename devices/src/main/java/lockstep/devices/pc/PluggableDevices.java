@@ -41,6 +41,7 @@ public final class PluggableDevices {
     /** Registers every driver. From the room's installation. */
     public static void install(Registration offer, Vmm vmm) {
         TYPES.forEach(offer::deviceType);
+        BoardTypes.ALL.forEach(offer::deviceType);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
         BoardCommands commands = new BoardCommands(vmm, usb);

@@ -25,7 +25,6 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
@@ -41,6 +40,14 @@ import java.util.Map;
 
 /** qom.json and qdev.json. */
 final class ObjectCommands implements QomCommands, QdevCommands {
+    /** What every device has. */
+    private static final List<ObjectPropertyInfo> EVERY_DEVICE =
+            List.of(
+                    property("realized", "bool"),
+                    property("hotplugged", "bool"),
+                    property("hotpluggable", "bool"),
+                    property("parent_bus", "link<bus>"));
+
     private final VmmProcess vmm;
     private final ObjectTypes types;
 
@@ -189,7 +196,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         } else if (type.endsWith(CpuModels.SUFFIX)) {
             list.addAll(CpuModels.properties());
         } else {
-            list.addAll(BuiltinParts.common());
+            list.addAll(EVERY_DEVICE);
             list.addAll(vmm.devices().properties(type));
         }
         return list;

@@ -51,6 +51,17 @@ public interface ObjectTree {
     /** Removes a node with all below it; nothing happens if it is not there. */
     void remove(String path);
 
+    /** The property that says which bus a device sits on, by the name of the bus; empty: on none. */
+    default QomProperty busLink(String bus) {
+        return QomProperty.of(
+                "parent_bus",
+                "link<bus>",
+                () -> {
+                    Node node = find(bus);
+                    return node == null ? "" : node.path();
+                });
+    }
+
     /** The user's object of that id, or null. */
     @Nullable UserObject object(String id);
 

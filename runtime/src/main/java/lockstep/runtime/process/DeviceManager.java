@@ -7,7 +7,6 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.machine.BuiltinParts;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.ObjectTree;
@@ -103,15 +102,18 @@ public final class DeviceManager {
         refusal = why;
     }
 
-    /** The names of all drivers. */
+    /** The names of all drivers of devices that users can add. */
     public List<String> drivers() {
-        return List.copyOf(types.keySet());
+        return types.values().stream()
+                .filter(t -> t.plugging() != DeviceType.Plugging.BUILT_IN)
+                .map(DeviceType::name)
+                .toList();
     }
 
     /** What a user may set on a device of that type, or could if it were not built in. */
     public List<ObjectPropertyInfo> properties(String driver) {
         DeviceType<?> type = types.get(driver);
-        return type == null ? BuiltinParts.options(driver) : type.describe();
+        return type == null ? List.of() : type.describe();
     }
 
     /** The devices of users, in order. */
@@ -165,7 +167,8 @@ public final class DeviceManager {
             throw new DeviceException(
                     why == null ? "'" + driver + "' is not a valid device model name" : why);
         }
-        if (hot && type.plugging() != DeviceType.Plugging.ANY_TIME) {
+        if (type.plugging() == DeviceType.Plugging.BUILT_IN
+                || hot && type.plugging() != DeviceType.Plugging.ANY_TIME) {
             throw new DeviceException("Parameter 'driver' expects a pluggable device type");
         }
         Machine machine = vmm.machine();
@@ -229,7 +232,7 @@ public final class DeviceManager {
         try {
             Device device = type.create(request, scope);
             List<QomProperty> properties = new ArrayList<>(type.properties(request, device));
-            properties.add(BuiltinParts.parentBus(vmm.objects(), bus));
+            properties.add(vmm.objects().busLink(bus));
             vmm.objects().add(path, type.name(), properties);
             scope.onClose(() -> vmm.objects().remove(path));
             for (Device.Bus own : device.buses()) {

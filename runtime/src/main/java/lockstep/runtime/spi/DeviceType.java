@@ -316,6 +316,14 @@ public final class DeviceType<O extends Record> {
         return factory.create(request, scope);
     }
 
+    /** What every device shows of its life. */
+    public static List<QomProperty> state(boolean hotplugged, boolean hotpluggable) {
+        return List.of(
+                QomProperty.of("realized", "bool", () -> true),
+                QomProperty.of("hotplugged", "bool", () -> hotplugged),
+                QomProperty.of("hotpluggable", "bool", () -> hotpluggable));
+    }
+
     /**
      * The properties of a device: what the device itself shows, and else what it was told, which stays as
      * it is.
@@ -323,13 +331,7 @@ public final class DeviceType<O extends Record> {
     public List<QomProperty> properties(DeviceRequest<O> request, Device device) {
         List<QomProperty> all =
                 new ArrayList<>(
-                        List.of(
-                                QomProperty.of("realized", "bool", () -> true),
-                                QomProperty.of("hotplugged", "bool", request::hotplugged),
-                                QomProperty.of(
-                                        "hotpluggable",
-                                        "bool",
-                                        () -> home.hot && plugging == Plugging.ANY_TIME)));
+                        state(request.hotplugged(), home.hot && plugging == Plugging.ANY_TIME));
         List<QomProperty> own = new ArrayList<>(device.properties());
         JsonObject told = members(request.options());
         for (MemberOutline member : MemberOutline.of(reader)) {
