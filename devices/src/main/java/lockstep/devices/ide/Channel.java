@@ -20,7 +20,8 @@ final class Channel {
     final BusMaster master;
     private final Irq irq;
     private final AtaCommands ata = new AtaCommands(this);
-    private final PacketCommands packets = new PacketCommands(this);
+    private final PacketTransport transport = new PacketTransport(this);
+    private final PacketCommands packets = new PacketCommands(this, transport);
 
     // Guest-visible state.
     int control;
@@ -132,7 +133,7 @@ final class Channel {
         }
         if (d.kind == Kind.CDROM) {
             // The packet is not in the stream: the guest has to send it again.
-            packets.fail(d, PacketCommands.ABORTED_COMMAND, 0);
+            transport.fail(d, PacketTransport.ABORTED_COMMAND, 0);
             master.finish(false);
             return;
         }
@@ -380,7 +381,7 @@ final class Channel {
             case SECTOR_READ -> ata.readSectors(d);
             case SECTOR_WRITE -> ata.writeSectors(d);
             case STOP, DUMMY_STOP -> d.stopTransfer();
-            case PACKET_REPLY -> packets.reply(d);
+            case PACKET_REPLY -> transport.reply(d);
             case PACKET_COMMAND -> packets.packet(d);
         }
     }

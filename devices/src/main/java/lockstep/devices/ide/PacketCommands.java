@@ -1,46 +1,18 @@
 package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
+import static lockstep.devices.ide.PacketTransport.*;
 
-import lockstep.block.Completion;
 import lockstep.devices.ide.Drive.After;
 
 import java.nio.charset.StandardCharsets;
 
 /**
- * The commands of an ATAPI CD/DVD drive: the few ATA ones, the PACKET protocol (ATA/ATAPI-7 6.24 and volume
- * 2, 11.8) and the packets themselves (MMC-5 clause 6, SPC-3).
+ * The commands of an ATAPI CD/DVD drive: the few ATA ones, the packets (MMC-5 clause 6, SPC-3). How
+ * their data gets to the guest is {@link PacketTransport}'s business.
  */
 final class PacketCommands {
-    static final int NOT_READY = 2;
-    static final int MEDIUM_ERROR = 3;
-    static final int ILLEGAL_REQUEST = 5;
-    static final int UNIT_ATTENTION = 6;
-    static final int ABORTED_COMMAND = 11;
-
-    static final int ASC_OUT_OF_RANGE = 0x21;
-    static final int ASC_INVALID_OPCODE = 0x20;
-    static final int ASC_INVALID_FIELD = 0x24;
-    static final int ASC_MEDIUM_CHANGED = 0x28;
-    static final int ASC_INCOMPATIBLE_FORMAT = 0x30;
-    static final int ASC_SAVING_UNSUPPORTED = 0x39;
-    static final int ASC_NO_MEDIUM = 0x3a;
-    static final int ASC_REMOVAL_PREVENTED = 0x53;
-
     private static final int PACKET_SIZE = 12;
-    private static final int BLOCK = 2048;
-    private static final int RAW_BLOCK = 2352;
-
-    /** Interrupt reason, in the sector count register: command rather than data; towards the host. */
-    private static final int REASON_COMMAND = 0x01;
-
-    private static final int REASON_TO_HOST = 0x02;
-
-    /**
-     * Where the buffer's last four bytes say from which block a reply goes on when the buffer is used up.
-     * The stream has no field of its own for it; QEMU leaves them zero.
-     */
-    private static final int NEXT_BLOCK = BUFFER;
 
     /** Largest CD: 80 minutes; anything larger is taken for a DVD. */
     private static final long CD_MAX_BLOCKS = 80 * 60 * 75;
@@ -49,9 +21,11 @@ final class PacketCommands {
     private static final int PROFILE_CD_ROM = 0x08;
 
     private final Channel channel;
+    private final PacketTransport transport;
 
-    PacketCommands(Channel channel) {
+    PacketCommands(Channel channel, PacketTransport transport) {
         this.channel = channel;
+        this.transport = transport;
     }
 
     // ---- ATA commands of a packet device ----------------------------------------------------
@@ -120,47 +94,7 @@ final class PacketCommands {
         }
     }
 
-    // ---- Ends -------------------------------------------------------------------------------
-
-    private void ok(Drive d) {
-        d.error = 0;
-        d.stopTransfer();
-        d.status = READY | SEEK;
-        d.nsector = d.nsector & ~7 | REASON_TO_HOST | REASON_COMMAND;
-        channel.interrupt();
-    }
-
-    /** CHECK CONDITION with this sense key and additional code. */
-    void fail(Drive d, int key, int code) {
-        d.error = key << 4;
-        d.stopTransfer();
-        d.status = READY | ERR;
-        d.nsector = d.nsector & ~7 | REASON_TO_HOST | REASON_COMMAND;
-        d.senseKey = key;
-        d.asc = code;
-        channel.interrupt();
-    }
-
-    /** What a failed read of the medium means to the guest. */
-    private void failRead(Drive d, int errno) {
-        if (errno == lockstep.block.Errno.ENOMEDIUM) {
-            fail(d, NOT_READY, ASC_NO_MEDIUM);
-        } else if (errno == lockstep.block.Errno.EINVAL) {
-            fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
-        } else {
-            fail(d, MEDIUM_ERROR, 0x11);
-        }
-    }
-
     // ---- The packet -------------------------------------------------------------------------
-
-    private static boolean mediumPresent(Drive d) {
-        return !d.trayOpen && d.disk().present() && d.disk().length() >= BLOCK;
-    }
-
-    private static long blocks(Drive d) {
-        return d.disk().length() / BLOCK;
-    }
 
     /** The medium was exchanged or the tray moved by the user. */
     static void mediumChanged(Drive d) {
@@ -191,10 +125,6 @@ final class PacketCommands {
         };
     }
 
-    private static boolean dma(Drive d) {
-        return (d.feature & 1) != 0;
-    }
-
     /** The guest has sent the twelve bytes. */
     void packet(Drive d) {
         byte[] p = new byte[PACKET_SIZE];
@@ -204,10 +134,7 @@ final class PacketCommands {
         int opcode = p[0] & 0xff;
         d.status = READY | SEEK;
         if (d.senseKey == UNIT_ATTENTION && !allowedInUnitAttention(opcode)) {
-            d.error = UNIT_ATTENTION << 4;
-            d.status = READY | ERR;
-            d.nsector = d.nsector & ~7 | REASON_TO_HOST | REASON_COMMAND;
-            channel.interrupt();
+            transport.attention(d);
             return;
         }
         if (!allowedInUnitAttention(opcode)
@@ -217,15 +144,15 @@ final class PacketCommands {
             // Software that misses the unit attention at least sees the drive empty once.
             if (d.cdromChanged == 1) {
                 d.cdromChanged = 2;
-                fail(d, NOT_READY, ASC_NO_MEDIUM);
+                transport.fail(d, NOT_READY, ASC_NO_MEDIUM);
             } else {
                 d.cdromChanged = 0;
-                fail(d, UNIT_ATTENTION, ASC_MEDIUM_CHANGED);
+                transport.fail(d, UNIT_ATTENTION, ASC_MEDIUM_CHANGED);
             }
             return;
         }
         if (needsMedium(opcode) && !mediumPresent(d)) {
-            fail(d, NOT_READY, ASC_NO_MEDIUM);
+            transport.fail(d, NOT_READY, ASC_NO_MEDIUM);
             return;
         }
         if (!nonData(opcode) && opcode != 0xbe && !dma(d) && byteLimit(d) == 0) {
@@ -239,26 +166,26 @@ final class PacketCommands {
 
     private void run(Drive d, byte[] p, int opcode) {
         switch (opcode) {
-            case 0x00 -> ok(d);
+            case 0x00 -> transport.ok(d);
             case 0x03 -> requestSense(d, p);
             case 0x12 -> inquiry(d, p);
             case 0x1b -> startStop(d, p);
             case 0x1e -> {
                 d.trayLocked = (p[4] & 1) != 0;
-                ok(d);
+                transport.ok(d);
             }
             case 0x25 -> {
                 d.put32be(0, blocks(d) - 1);
                 d.put32be(4, BLOCK);
-                answer(d, 8, 8);
+                transport.answer(d, 8, 8);
             }
-            case 0x28 -> read(d, be32(p, 2), be16(p, 7));
-            case 0xa8 -> read(d, be32(p, 2), be32(p, 6));
+            case 0x28 -> transport.read(d, be32(p, 2), be16(p, 7));
+            case 0xa8 -> transport.read(d, be32(p, 2), be32(p, 6));
             case 0x2b -> {
                 if (be32(p, 2) >= blocks(d)) {
-                    fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
+                    transport.fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
                 } else {
-                    ok(d);
+                    transport.ok(d);
                 }
             }
             case 0x43 -> readToc(d, p);
@@ -267,15 +194,15 @@ final class PacketCommands {
             case 0x51 -> discInformation(d, p);
             case 0x5a -> modeSense(d, p);
             case 0xad -> dvdStructure(d, p);
-            case 0xbb -> ok(d);
+            case 0xbb -> transport.ok(d);
             case 0xbd -> {
                 int max = be16(p, 8);
                 d.clearBuffer(8);
                 d.put(5, 1);
-                answer(d, 8, max);
+                transport.answer(d, 8, max);
             }
             case 0xbe -> readCd(d, p);
-            default -> fail(d, ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
+            default -> transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
         }
     }
 
@@ -287,181 +214,13 @@ final class PacketCommands {
         return (long) be16(p, at) << 16 | be16(p, at + 2);
     }
 
-    // ---- Replies ----------------------------------------------------------------------------
-
-    private static int byteLimit(Drive d) {
-        return d.lcyl | d.hcyl << 8;
-    }
-
-    /** Sends {@code size} bytes of the buffer, at most {@code max}. */
-    private void answer(Drive d, int size, long max) {
-        d.packetSize = (int) Math.min(size, max);
-        d.elementarySize = 0;
-        d.buffer.set(Drive.INT, NEXT_BLOCK, -1);
-        d.bufferAt = 0;
-        d.bufferEnd = 0;
-        if (dma(d)) {
-            armReplyDma(d);
-        } else {
-            reply(d);
-        }
-    }
-
-    private void armReplyDma(Drive d) {
-        int size = d.packetSize;
-        d.stopTransfer();
-        d.status = READY | SEEK | DRQ;
-        channel.noteRetry();
-        channel.master.arm(
-                () -> {
-                    channel.master.toGuest(d.buffer.asSlice(0, size));
-                    d.packetSize = 0;
-                    finishDma(d);
-                });
-    }
-
-    private void finishDma(Drive d) {
-        ok(d);
-        channel.master.finish(false);
-    }
-
-    /** PIO: offers the next piece of the reply, or ends the command. */
-    void reply(Drive d) {
-        if (d.packetSize <= 0) {
-            d.stopTransfer();
-            d.status = READY | SEEK;
-            d.nsector = d.nsector & ~7 | REASON_TO_HOST | REASON_COMMAND;
-            channel.interrupt();
-            return;
-        }
-        int at = d.bufferEnd;
-        if (at >= BUFFER) {
-            fill(d);
-            return;
-        }
-        int limit = byteLimit(d);
-        if (limit == 0xffff) {
-            limit--;
-        }
-        int size = d.packetSize;
-        if (size > limit) {
-            // Pieces but the last have an even length.
-            size = limit & ~1;
-        }
-        // A piece never wraps around the buffer.
-        size = Math.min(size, BUFFER - at);
-        if (size == 0) {
-            fail(d, ABORTED_COMMAND, 0);
-            return;
-        }
-        d.lcyl = size & 0xff;
-        d.hcyl = size >>> 8;
-        d.nsector = d.nsector & ~7 | REASON_TO_HOST;
-        d.packetSize -= size;
-        d.elementarySize = 0;
-        d.status = READY | SEEK;
-        d.startTransfer(at, size, After.PACKET_REPLY);
-        channel.interrupt();
-    }
-
-    /** PIO: gets the blocks that the rest of a read needs, as many as the buffer holds. */
-    private void fill(Drive d) {
-        int next = d.buffer.get(Drive.INT, NEXT_BLOCK);
-        if (next <= 0) {
-            fail(d, ABORTED_COMMAND, 0);
-            return;
-        }
-        int count = Math.min((d.packetSize + BLOCK - 1) / BLOCK, BUFFER / BLOCK);
-        d.status = READY | SEEK | BUSY;
-        Completion done =
-                channel.begin(
-                        RETRY_READ,
-                        errno -> {
-                            d.status &= ~BUSY;
-                            if (errno != 0) {
-                                failRead(d, errno);
-                                return;
-                            }
-                            d.buffer.set(Drive.INT, NEXT_BLOCK, next + count);
-                            d.bufferAt = 0;
-                            d.bufferEnd = 0;
-                            reply(d);
-                        });
-        channel.noteRetry();
-        d.disk().read((long) next * BLOCK, d.buffer.asSlice(0, (long) count * BLOCK), done);
-    }
-
-    // ---- Reads ------------------------------------------------------------------------------
-
-    private void read(Drive d, long first, long count) {
-        if (count == 0) {
-            ok(d);
-            return;
-        }
-        long total = blocks(d);
-        if (first >= total || count > total - first || count * BLOCK > Integer.MAX_VALUE) {
-            fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
-            return;
-        }
-        d.packetSize = (int) (count * BLOCK);
-        if (dma(d)) {
-            d.stopTransfer();
-            d.status = READY | SEEK | DRQ;
-            channel.noteRetry();
-            channel.master.arm(() -> readDma(d, first, count));
-            return;
-        }
-        int now = (int) Math.min(count, BUFFER / BLOCK);
-        d.status = READY | SEEK | BUSY;
-        channel.noteRetry();
-        Completion done =
-                channel.begin(
-                        RETRY_READ,
-                        errno -> {
-                            d.status &= ~BUSY;
-                            if (errno != 0) {
-                                failRead(d, errno);
-                                return;
-                            }
-                            d.buffer.set(Drive.INT, NEXT_BLOCK, (int) (first + now));
-                            d.bufferAt = 0;
-                            d.bufferEnd = 0;
-                            reply(d);
-                        });
-        d.disk().read(first * BLOCK, d.buffer.asSlice(0, (long) now * BLOCK), done);
-    }
-
-    private void readDma(Drive d, long first, long count) {
-        d.status = READY | SEEK | DRQ;
-        int now = (int) Math.min(count, BUFFER / BLOCK);
-        var part = d.buffer.asSlice(0, (long) now * BLOCK);
-        Completion done =
-                channel.begin(
-                        RETRY_READ,
-                        errno -> {
-                            if (errno != 0) {
-                                failRead(d, errno);
-                                channel.master.finish(false);
-                                return;
-                            }
-                            boolean fits = channel.master.toGuest(part);
-                            if (fits && count > now) {
-                                readDma(d, first + now, count - now);
-                            } else {
-                                d.packetSize = 0;
-                                finishDma(d);
-                            }
-                        });
-        d.disk().read(first * BLOCK, part, done);
-    }
-
     /** READ CD: user data only, or one raw block at a time. */
     private void readCd(Drive d, byte[] p) {
         long first = be32(p, 2);
         long count = (p[6] & 0xff) << 16 | (p[7] & 0xff) << 8 | p[8] & 0xff;
         int wanted = p[9] & 0xf8;
         if (count == 0 || wanted == 0) {
-            ok(d);
+            transport.ok(d);
             return;
         }
         if (!dma(d) && byteLimit(d) == 0) {
@@ -470,69 +229,12 @@ final class PacketCommands {
             return;
         }
         if (wanted == 0x10) {
-            read(d, first, count);
+            transport.read(d, first, count);
         } else if (wanted == 0xf8) {
-            readRaw(d, first, count);
+            transport.readRaw(d, first, count);
         } else {
-            fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
         }
-    }
-
-    private void readRaw(Drive d, long first, long count) {
-        if (first >= blocks(d) || count > blocks(d) - first) {
-            fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
-            return;
-        }
-        if (count * RAW_BLOCK > BUFFER) {
-            // More than the buffer holds in one go; software that wants this reads block by block.
-            fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
-            return;
-        }
-        int blocks = (int) count;
-        // The user data is read behind the place where the raw blocks grow, the last block first.
-        var part = java.lang.foreign.Arena.ofAuto().allocate((long) blocks * BLOCK, 4096);
-        d.status = READY | SEEK | BUSY;
-        channel.noteRetry();
-        Completion done =
-                channel.begin(
-                        RETRY_READ,
-                        errno -> {
-                            d.status &= ~BUSY;
-                            if (errno != 0) {
-                                failRead(d, errno);
-                                return;
-                            }
-                            d.clearBuffer(blocks * RAW_BLOCK);
-                            for (int i = 0; i < blocks; i++) {
-                                rawHeader(d, i * RAW_BLOCK, first + i);
-                                java.lang.foreign.MemorySegment.copy(
-                                        part,
-                                        (long) i * BLOCK,
-                                        d.buffer,
-                                        (long) i * RAW_BLOCK + 16,
-                                        BLOCK);
-                            }
-                            answer(d, blocks * RAW_BLOCK, Integer.MAX_VALUE);
-                        });
-        d.disk().read(first * BLOCK, part, done);
-    }
-
-    /** Sync pattern, address and mode of a mode 1 block (ECMA-130, 14.2); no error correction bytes. */
-    private static void rawHeader(Drive d, int at, long block) {
-        for (int i = 1; i < 11; i++) {
-            d.put(at + i, 0xff);
-        }
-        int[] msf = msf(block);
-        d.put(at + 12, msf[0]);
-        d.put(at + 13, msf[1]);
-        d.put(at + 14, msf[2]);
-        d.put(at + 15, 1);
-    }
-
-    /** Minute, second, frame of a block; the disc starts with two seconds of lead-in. */
-    private static int[] msf(long block) {
-        long b = block + 150;
-        return new int[] {(int) (b / 75 / 60) & 0xff, (int) (b / 75 % 60), (int) (b % 75)};
     }
 
     // ---- Small answers ----------------------------------------------------------------------
@@ -546,7 +248,7 @@ final class PacketCommands {
         if (d.senseKey == UNIT_ATTENTION) {
             d.senseKey = 0;
         }
-        answer(d, 18, p[4] & 0xff);
+        transport.answer(d, 18, p[4] & 0xff);
     }
 
     private void inquiry(Drive d, byte[] p) {
@@ -563,7 +265,7 @@ final class PacketCommands {
         ascii(d, 8, 8, "QEMU");
         ascii(d, 16, 16, d.identity.model());
         ascii(d, 32, 4, d.identity.firmware());
-        answer(d, 36, max);
+        transport.answer(d, 36, max);
     }
 
     private void vitalProductData(Drive d, int page, int max) {
@@ -574,7 +276,7 @@ final class PacketCommands {
             case 0x00 -> {
                 d.put(3, 2);
                 d.put(5, 0x83);
-                answer(d, 6, max);
+                transport.answer(d, 6, max);
             }
             case 0x83 -> {
                 // One vendor-specific designator: the serial number.
@@ -582,9 +284,9 @@ final class PacketCommands {
                 d.put(4, 2);
                 d.put(7, 20);
                 ascii(d, 8, 20, d.identity.serial());
-                answer(d, 28, max);
+                transport.answer(d, 28, max);
             }
-            default -> fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            default -> transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
         }
     }
 
@@ -598,13 +300,14 @@ final class PacketCommands {
     private void startStop(Drive d, byte[] p) {
         if ((p[4] & 0xf0) != 0) {
             // A power condition.
-            ok(d);
+            transport.ok(d);
             return;
         }
         boolean start = (p[4] & 1) != 0;
         if ((p[4] & 2) != 0) {
             if (!start && !d.trayOpen && d.trayLocked) {
-                fail(d, d.disk().present() ? NOT_READY : ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
+                transport.fail(
+                        d, d.disk().present() ? NOT_READY : ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
                 return;
             }
             if (d.trayOpen == start) {
@@ -612,7 +315,7 @@ final class PacketCommands {
                 d.disk().trayMoved(!start);
             }
         }
-        ok(d);
+        transport.ok(d);
     }
 
     private void readToc(Drive d, byte[] p) {
@@ -625,7 +328,7 @@ final class PacketCommands {
         switch (format) {
             case 0 -> {
                 if (start > 1 && start != 0xaa) {
-                    fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+                    transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
                     return;
                 }
                 d.clearBuffer(32);
@@ -637,7 +340,7 @@ final class PacketCommands {
                 }
                 at = track(d, at, 0xaa, total, msf);
                 d.put16be(0, at - 2);
-                answer(d, at, max);
+                transport.answer(d, at, max);
             }
             case 1 -> {
                 // Session information: one session.
@@ -645,13 +348,13 @@ final class PacketCommands {
                 d.put16be(0, 10);
                 d.put(2, 1);
                 d.put(3, 1);
-                answer(d, 12, max);
+                transport.answer(d, 12, max);
             }
             case 2 -> {
                 int length = rawToc(d, total, msf);
-                answer(d, length, max);
+                transport.answer(d, length, max);
             }
-            default -> fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            default -> transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
         }
     }
 
@@ -700,7 +403,7 @@ final class PacketCommands {
     private void getConfiguration(Drive d, byte[] p) {
         int max = be16(p, 7);
         if ((p[1] & 3) == 3 || be16(p, 2) > 0x03) {
-            fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
             return;
         }
         d.clearBuffer(40);
@@ -726,14 +429,14 @@ final class PacketCommands {
         d.put(36, 0x39);
         int length = 40;
         d.put32be(0, length - 4);
-        answer(d, length, max);
+        transport.answer(d, length, max);
     }
 
     private void eventStatus(Drive d, byte[] p) {
         int max = be16(p, 7);
         if ((p[1] & 1) == 0) {
             // Only polling is offered.
-            fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
             return;
         }
         d.clearBuffer(8);
@@ -757,12 +460,12 @@ final class PacketCommands {
             d.put(2, 0x80);
         }
         d.put16be(0, length - 4);
-        answer(d, length, max);
+        transport.answer(d, length, max);
     }
 
     private void discInformation(Drive d, byte[] p) {
         if ((p[1] & 7) != 0) {
-            fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
             return;
         }
         d.clearBuffer(34);
@@ -773,14 +476,14 @@ final class PacketCommands {
             d.put(i, 1);
         }
         d.put(7, 0x20);
-        answer(d, 34, be16(p, 7));
+        transport.answer(d, 34, be16(p, 7));
     }
 
     private void modeSense(Drive d, byte[] p) {
         int max = be16(p, 7);
         int control = (p[2] & 0xff) >> 6;
         if (control == 3) {
-            fail(d, ILLEGAL_REQUEST, ASC_SAVING_UNSUPPORTED);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_SAVING_UNSUPPORTED);
             return;
         }
         d.clearBuffer(64);
@@ -821,17 +524,17 @@ final class PacketCommands {
                 length = 30;
             }
             default -> {
-                fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+                transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
                 return;
             }
         }
         d.put16be(0, length - 2);
-        answer(d, length, max);
+        transport.answer(d, length, max);
     }
 
     private void dvdStructure(Drive d, byte[] p) {
         if (blocks(d) <= CD_MAX_BLOCKS) {
-            fail(d, ILLEGAL_REQUEST, ASC_INCOMPATIBLE_FORMAT);
+            transport.fail(d, ILLEGAL_REQUEST, ASC_INCOMPATIBLE_FORMAT);
             return;
         }
         int format = p[7] & 0xff;
@@ -846,15 +549,15 @@ final class PacketCommands {
                 d.put(6, 0x01);
                 d.put32be(8, 0x30000);
                 d.put32be(12, 0x30000 + blocks(d) - 1);
-                answer(d, 2052, max);
+                transport.answer(d, 2052, max);
             }
             case 0x01 -> {
                 // Copyright: no protection.
                 d.clearBuffer(8);
                 d.put16be(0, 6);
-                answer(d, 8, max);
+                transport.answer(d, 8, max);
             }
-            default -> fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
+            default -> transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
         }
     }
 }

@@ -176,7 +176,7 @@ public final class PcMachine implements Machine, PcBoard {
         new BoardTree(this, vmm, config, core)
                 .build(new BoardTree.Parts(below4G, addVga, hpet, rtc::date, ports));
         if (Boolean.TRUE.equals(options.usb())) {
-            vmm.service(UsbBuses.class).addOnBoard(this, "01.2");
+            vmm.service(UsbBuses.class).addOnBoard(this, "01.2", vmm.objects());
         }
         PcMonitor.install(vmm.hmp(), this);
     }

@@ -10,6 +10,7 @@ import lockstep.devices.pci.PciDevice;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
@@ -146,17 +147,23 @@ public final class UsbBuses {
                 controller, List.of(), List.of(new Device.Bus(controller.busName(), BUS)));
     }
 
-    /** Adds the controller that is part of the board. */
-    public void addOnBoard(Machine machine, String addr) throws DeviceException {
+    /** Adds the controller that is part of the board, with its bus, to the machine and to the object tree. */
+    public void addOnBoard(Machine machine, String addr, ObjectTree tree) throws DeviceException {
         DeviceRequest<UhciOptions> request =
                 new DeviceRequest<>(
                         CONTROLLER,
                         null,
-                        "/machine/unattached",
+                        tree.nextUnattached(),
                         "pci.0",
                         false,
                         CONTROLLER.complete(UhciOptions.builder().addr(addr).build()));
-        CONTROLLER.create(request, new DeviceScope(machine));
+        Device device = CONTROLLER.create(request, new DeviceScope(machine));
+        List<QomProperty> shown = new ArrayList<>(CONTROLLER.properties(request, device));
+        shown.add(tree.busLink("pci.0"));
+        String path = tree.addUnattached(CONTROLLER.name(), shown).path();
+        for (Device.Bus bus : device.buses()) {
+            tree.add(path + "/" + bus.name(), bus.type(), List.of());
+        }
     }
 
     private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)

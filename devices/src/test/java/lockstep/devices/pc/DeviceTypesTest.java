@@ -195,7 +195,7 @@ final class DeviceTypesTest {
         PcSectionsTest.board(core);
         UsbBuses usb = new UsbBuses();
         core.vmm().publish(UsbBuses.class, usb);
-        usb.addOnBoard(core, "01.2");
+        usb.addOnBoard(core, "01.2", core.vmm().objects());
         core.chardev("c0");
         shownAndStays(type, core);
     }

@@ -52,6 +52,7 @@ final class FullBoard {
                         });
         DeviceManager devices = new DeviceManager(core.vmm());
         PluggableDevices.TYPES.forEach(devices::type);
+        BoardTypes.ALL.forEach(devices::type);
         return devices;
     }
 

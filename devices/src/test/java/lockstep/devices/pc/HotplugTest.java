@@ -234,9 +234,21 @@ final class HotplugTest {
         keeps("Bus 'isa.0' does not support hotplugging", "s");
         keeps("Device 'VGA' does not support hotplugging", "v");
         keeps("/machine/peripheral is not a hotpluggable device", "/machine/peripheral");
+        keeps("Bus 'main-system-bus' does not support hotplugging", path("hpet"));
+        keeps("Bus 'isa.0' does not support hotplugging", path("mc146818rtc"));
+        keeps("Device 'PIIX4_PM' does not support hotplugging", path("PIIX4_PM"));
+        refused("Parameter 'driver' expects a pluggable device type", "PIIX4_PM");
         assertEquals(
                 ErrorClass.DEVICE_NOT_FOUND,
                 assertThrows(QmpException.class, () -> devices.remove("x")).errorClass());
+    }
+
+    private String path(String type) {
+        return core.vmm().objects().find("/machine/unattached").children().stream()
+                .filter(n -> n.type().equals(type))
+                .findFirst()
+                .orElseThrow()
+                .path();
     }
 
     @Test

@@ -271,26 +271,50 @@ public final class DeviceManager {
     public void remove(String idOrPath) throws QmpException {
         Made made = byPath.get(idOrPath.startsWith("/") ? idOrPath : PERIPHERAL + idOrPath);
         if (made == null) {
-            if (idOrPath.startsWith("/") && vmm.objects().find(idOrPath) != null) {
-                throw new QmpException(idOrPath + " is not a hotpluggable device");
-            }
-            throw new QmpException(
-                    ErrorClass.DEVICE_NOT_FOUND, "Device '" + idOrPath + "' not found");
+            throw notMade(idOrPath);
         }
         long now = vmm.clocks().virtual();
         if (now < made.asked) {
             throw new QmpException("Device " + idOrPath + " is already in the process of unplug");
         }
         DeviceType<?> type = made.request.type();
-        if (!type.home().hot()) {
-            throw new QmpException("Bus '" + made.bus() + "' does not support hotplugging");
-        }
-        if (type.plugging() != DeviceType.Plugging.ANY_TIME) {
-            throw new QmpException("Device '" + type.name() + "' does not support hotplugging");
+        if (!type.home().hot() || type.plugging() != DeviceType.Plugging.ANY_TIME) {
+            throw stays(type, made.bus());
         }
         if (migrating()) {
             throw new QmpException("device_del not allowed while migrating");
         }
         made.asked = now + made.device.unplug(made.scope);
+    }
+
+    /** What is said of a path at which there is no device that a user made. */
+    private QmpException notMade(String path) {
+        ObjectTree.Node node = path.startsWith("/") ? vmm.objects().find(path) : null;
+        if (node == null) {
+            return new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + path + "' not found");
+        }
+        DeviceType<?> type = types.get(node.type());
+        return type == null
+                ? new QmpException(path + " is not a hotpluggable device")
+                : stays(type, bus(node));
+    }
+
+    /** The name of the bus that a part of the board sits on. */
+    private static String bus(ObjectTree.Node node) {
+        String path =
+                node.properties().stream()
+                        .filter(p -> p.name().equals("parent_bus"))
+                        .map(p -> String.valueOf(p.reader().get()))
+                        .findFirst()
+                        .orElse("");
+        String name = path.substring(path.lastIndexOf('/') + 1);
+        return name.equals("sysbus") ? "main-system-bus" : name;
+    }
+
+    private static QmpException stays(DeviceType<?> type, String bus) {
+        return new QmpException(
+                type.home().hot()
+                        ? "Device '" + type.name() + "' does not support hotplugging"
+                        : "Bus '" + bus + "' does not support hotplugging");
     }
 }
