@@ -1,6 +1,8 @@
 package lockstep.conformance;
 
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
@@ -72,6 +74,33 @@ class ArchitectureTest {
                 .dependOnClassesThat()
                 .resideInAnyPackage(forbidden.toArray(String[]::new))
                 .check(CLASSES);
+    }
+
+    /**
+     * A newcomer can read a room from its lowest package up. In block and devices the packages of the drives and of the
+     * board still know those of their parts and the other way round.
+     */
+    @TestFactory
+    List<DynamicTest> packagesAreInNoCircle() {
+        return Map.of(
+                        "generated", "lockstep.(*)..",
+                        "qapi-schema", "lockstep.qapi.(*)..",
+                        "codegen-plugin", "lockstep.codegen.(*)..",
+                        "runtime", "lockstep.runtime.(*)..",
+                        "net", "lockstep.net.(*)..",
+                        "colo", "lockstep.colo.(*)..")
+                .entrySet()
+                .stream()
+                .map(
+                        e ->
+                                DynamicTest.dynamicTest(
+                                        e.getKey(), () -> inNoCircle(e.getKey(), e.getValue())))
+                .toList();
+    }
+
+    private static void inNoCircle(String room, String slices) {
+        JavaClasses own = CLASSES.that(resideInAnyPackage(packages(room)));
+        slices().matching(slices).should().beFreeOfCycles().allowEmptyShould(true).check(own);
     }
 
     @Test
