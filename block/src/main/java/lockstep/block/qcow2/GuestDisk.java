@@ -398,7 +398,7 @@ final class GuestDisk {
         long tail = Math.max(head, end == size ? end : end & -clusterSize);
         for (long position = head; position < tail; ) {
             long inTable = Math.min(tail - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, mayUnmap)) {
+            if (!zeroClusters(position, inTable, mayUnmap, false)) {
                 writeZeroBytes(position, inTable);
             }
             position += inTable;
@@ -428,7 +428,7 @@ final class GuestDisk {
         long end = offset + length == size ? size : offset + length & -clusterSize;
         while (position < end) {
             long inTable = Math.min(end - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, true)) {
+            if (!zeroClusters(position, inTable, true, true)) {
                 throw new BlockException(Errno.ENOTSUP);
             }
             position += inTable;
@@ -436,9 +436,12 @@ final class GuestDisk {
     }
 
     /**
-     * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so.
+     * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so. What is not there
+     * and has no backing stays as it is for a discard; for written zeroes it does not, as the image may be given a
+     * backing later.
      */
-    private boolean zeroClusters(long offset, long length, boolean mayUnmap) throws BlockException {
+    private boolean zeroClusters(long offset, long length, boolean mayUnmap, boolean discard)
+            throws BlockException {
         boolean backed = backing.get() != null;
         if (!hasZeroClusters && backed) {
             return false;
@@ -447,7 +450,7 @@ final class GuestDisk {
         try (InFlight.Flight _ = flights.begin(InFlight.Kind.CHANGE, offset, offset + length)) {
             map.lock().writeLock().lock();
             try {
-                zeroTable(offset, length, mayUnmap, backed);
+                zeroTable(offset, length, mayUnmap, !backed && (discard || !hasZeroClusters));
             } finally {
                 map.lock().writeLock().unlock();
             }
@@ -455,10 +458,10 @@ final class GuestDisk {
         return true;
     }
 
-    private void zeroTable(long offset, long length, boolean mayUnmap, boolean backed)
+    private void zeroTable(long offset, long length, boolean mayUnmap, boolean leaveHoles)
             throws BlockException {
         int index = map.l1Index(offset);
-        if (host(map.l1()[index]) == 0 && !backed) {
+        if (host(map.l1()[index]) == 0 && leaveHoles) {
             return;
         }
         map.tidy();
@@ -468,7 +471,7 @@ final class GuestDisk {
         map.markDirty();
         for (int i = from; i < to; i++) {
             long old = table.entry(i);
-            if (map.isZero(old) && host(old) == 0 || map.isUnallocated(old) && !backed) {
+            if (map.isZero(old) && host(old) == 0 || map.isUnallocated(old) && leaveHoles) {
                 continue;
             }
             if (hasZeroClusters && !mayUnmap && map.isInPlace(old) && map.isSound(old)) {
