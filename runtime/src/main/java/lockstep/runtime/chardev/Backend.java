@@ -203,6 +203,12 @@ abstract class Backend implements Chardev {
         }
     }
 
+    /** Tells the front end, whose loop may be in the middle of another callback. */
+    @Override
+    public void close() {
+        loop().execute(this::tellClosed);
+    }
+
     /** Passes a break on. On the loop. */
     final void tellBroken() {
         Hold h = hold;

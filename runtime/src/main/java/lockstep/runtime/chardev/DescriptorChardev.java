@@ -244,6 +244,6 @@ class DescriptorChardev extends Backend {
             lock.unlock();
         }
         onClose.run();
-        loop().execute(this::tellClosed);
+        super.close();
     }
 }

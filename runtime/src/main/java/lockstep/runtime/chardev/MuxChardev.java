@@ -51,11 +51,14 @@ final class MuxChardev implements Chardev, ChardevFrontend {
 
         @Override
         public boolean connected() {
-            return base.connected();
+            return !gone && base.connected();
         }
 
         @Override
         public void write(ByteBuffer data) throws IOException {
+            if (gone) {
+                throw new ChardevException("chardev '" + id + "' is no longer held");
+            }
             if (timestamps) {
                 stamped(data);
             } else {
@@ -291,5 +294,6 @@ final class MuxChardev implements Chardev, ChardevFrontend {
     @Override
     public void close() {
         base.close();
+        host.mainLoop().execute(this::closed);
     }
 }

@@ -27,7 +27,4 @@ final class NullChardev extends Backend {
     public String filename() {
         return "null";
     }
-
-    @Override
-    public void close() {}
 }

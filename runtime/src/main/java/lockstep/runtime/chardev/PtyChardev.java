@@ -78,7 +78,6 @@ final class PtyChardev extends Backend {
         }
         synchronized (this) {
             open = true;
-            reading = true;
             serve(loop());
         }
         loop().execute(this::tellOpened);
@@ -96,6 +95,7 @@ final class PtyChardev extends Backend {
         }
         if (open && !master.isClosed()) {
             watch = loop.watch(master.number(), 0, this::ready);
+            reading = true; // Whoever is the front end now has not been asked yet.
             interest();
         }
     }
@@ -207,5 +207,6 @@ final class PtyChardev extends Backend {
         if (link != null) {
             FileIo.unlink(link.toString());
         }
+        super.close();
     }
 }

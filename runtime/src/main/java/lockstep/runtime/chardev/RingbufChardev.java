@@ -61,7 +61,4 @@ public final class RingbufChardev extends Backend {
     public String filename() {
         return "ringbuf";
     }
-
-    @Override
-    public void close() {}
 }

@@ -518,6 +518,6 @@ final class SocketChardev extends Backend {
             lock.unlock();
         }
         drained();
-        loop().execute(this::tellClosed);
+        super.close();
     }
 }

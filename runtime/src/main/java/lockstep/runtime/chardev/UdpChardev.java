@@ -22,7 +22,7 @@ final class UdpChardev extends Backend {
     private final byte[] input = new byte[4096];
     private int inputAt;
     private int inputEnd;
-    private EventLoop.@Nullable Watch watch;
+    private volatile EventLoop.@Nullable Watch watch;
 
     UdpChardev(String id, ChardevConfig.Udp config, ChardevHost host) throws ChardevException {
         super(id, host.mainLoop());
@@ -58,39 +58,38 @@ final class UdpChardev extends Backend {
 
     @Override
     void serve(EventLoop loop) {
-        if (watch != null) {
-            watch.close();
+        EventLoop.Watch w = watch;
+        if (w != null) {
+            w.close();
             watch = null;
         }
         if (frontendOpen() && !socket.isClosed()) {
             watch = loop.watch(socket.number(), EventLoop.READ, events -> readable());
+            resumeInput();
         }
     }
 
+    /** The rest of a datagram that was read does not make the socket ready. */
     @Override
     void resumeInput() {
-        EventLoop.Watch w = watch;
-        if (w != null) {
-            w.interest(EventLoop.READ);
-        }
+        loop().execute(this::readable);
     }
 
     private void readable() {
-        while (true) {
+        EventLoop.Watch w = watch;
+        while (w != null && !socket.isClosed()) {
             if (inputAt == inputEnd) {
                 int n = FileIo.read(socket.number(), input, 0, input.length);
                 if (n <= 0) {
+                    w.interest(EventLoop.READ);
                     return; // Nothing there, or an ICMP error of an earlier datagram.
                 }
                 inputAt = 0;
                 inputEnd = n;
             }
             int n = Math.min(room(), inputEnd - inputAt);
-            EventLoop.Watch w = watch;
             if (n <= 0) {
-                if (w != null) {
-                    w.interest(0);
-                }
+                w.interest(0);
                 return;
             }
             deliver(input, inputAt, n);
@@ -128,5 +127,6 @@ final class UdpChardev extends Backend {
             watch = null;
         }
         socket.close();
+        super.close();
     }
 }
