@@ -34,8 +34,7 @@ import java.util.Objects;
 /** The contract, run on every back end that can be made here. */
 class ChardevContractTest {
     private static SocketName loopback(int port) {
-        return new SocketName.Inet(
-                new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+        return new SocketName.Inet(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
     }
 
     private static int port(Fd socket) throws LinuxException {
@@ -58,10 +57,8 @@ class ChardevContractTest {
 
     private static void fifo(Path path) throws Exception {
         if (!Files.exists(path)) {
-            assertEquals(0, new ProcessBuilder("mkfifo", path.toString())
-                            .inheritIO()
-                            .start()
-                            .waitFor());
+            assertEquals(
+                    0, new ProcessBuilder("mkfifo", path.toString()).inheritIO().start().waitFor());
         }
     }
 

@@ -76,7 +76,8 @@ abstract class PeerContract extends ChardevContract {
         for (int at = 0; at < data.length; ) {
             int n = Math.min(1 + random.nextInt(piece()), data.length - at);
             ByteBuffer source = ByteBuffer.wrap(data, at, n);
-            attachment.write(at % 2 == 0 ? source : ByteBuffer.allocateDirect(n).put(source).flip());
+            attachment.write(
+                    at % 2 == 0 ? source : ByteBuffer.allocateDirect(n).put(source).flip());
             at += n;
         }
         CompletableFuture<Long> drained = new CompletableFuture<>();
