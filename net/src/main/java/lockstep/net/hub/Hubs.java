@@ -4,6 +4,7 @@ import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 
@@ -34,7 +35,10 @@ public final class Hubs {
 
     private final class Hub implements Network.HubText {
         private final int id;
-        private final List<Port> ports = new ArrayList<>();
+
+        /** Newest first; replaced, never changed, so that a packet under way is not disturbed. */
+        private Port[] ports = {};
+
         private boolean flushing;
 
         Hub(int id) {
@@ -43,8 +47,15 @@ public final class Hubs {
 
         Port port(String name) {
             Port p = new Port(this, name);
-            ports.addFirst(p);
+            Port[] more = new Port[ports.length + 1];
+            more[0] = p;
+            System.arraycopy(ports, 0, more, 1, ports.length);
+            ports = more;
             return p;
+        }
+
+        void remove(Port port) {
+            ports = Arrays.stream(ports).filter(p -> p != port).toArray(Port[]::new);
         }
 
         @Override
@@ -102,7 +113,7 @@ public final class Hubs {
         /** A hub takes a packet if any of the other ports does; the others miss it. */
         @Override
         protected boolean canReceive() {
-            boolean any = hub.ports.size() == 1;
+            boolean any = hub.ports.length == 1;
             for (Port p : hub.ports) {
                 any |= p != this && p.canSend();
             }
@@ -111,7 +122,7 @@ public final class Hubs {
 
         @Override
         protected int receive(byte[] frame, int offset, int length) {
-            for (Port p : List.copyOf(hub.ports)) {
+            for (Port p : hub.ports) {
                 if (p != this) {
                     p.send(frame, offset, length, null);
                 }
@@ -126,7 +137,7 @@ public final class Hubs {
             }
             hub.flushing = true;
             try {
-                for (Port p : List.copyOf(hub.ports)) {
+                for (Port p : hub.ports) {
                     if (p != this) {
                         p.flushIncoming();
                     }
@@ -143,8 +154,8 @@ public final class Hubs {
 
         @Override
         protected void cleanup() {
-            hub.ports.remove(this);
-            if (hub.ports.isEmpty()) {
+            hub.remove(this);
+            if (hub.ports.length == 0) {
                 hubs.remove(hub);
                 network().removeHub(hub);
             }

@@ -1,0 +1,272 @@
+package lockstep.net.socket;
+
+import static lockstep.linux.abi.LinuxAbi.AF_INET;
+import static lockstep.linux.abi.LinuxAbi.AF_UNIX;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import lockstep.net.hub.Hubs;
+import lockstep.net.wire.Endpoint;
+import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.Fd;
+import lockstep.runtime.linux.FileIo;
+import lockstep.runtime.linux.SocketName;
+import lockstep.runtime.linux.Sockets;
+
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.function.IntSupplier;
+
+/** The contract, run on every backend that needs no interface of the host. */
+class EndpointContractTest {
+    private static final long PATIENCE_NS = 30_000_000_000L;
+
+    private static final StreamEndpoint.Style PLAIN =
+            new StreamEndpoint.Style() {
+                @Override
+                public String listening(SocketName address) {
+                    return "";
+                }
+
+                @Override
+                public String connected(SocketName peer, boolean server) {
+                    return "";
+                }
+
+                @Override
+                public String disconnected() {
+                    return "";
+                }
+            };
+
+    /** Repeats a call as long as it would have blocked. */
+    private static int until(IntSupplier call) throws InterruptedException {
+        long end = System.nanoTime() + PATIENCE_NS;
+        int n = call.getAsInt();
+        while (n == -Errno.EAGAIN || n == -Errno.EINTR) {
+            assertTrue(System.nanoTime() < end, "the call never succeeded");
+            Thread.sleep(1);
+            n = call.getAsInt();
+        }
+        return n;
+    }
+
+    /** One datagram a frame. */
+    private record Datagrams(Fd socket) implements EndpointContract.Far {
+        @Override
+        public void send(byte[] frame) throws InterruptedException {
+            int n = until(() -> Sockets.send(socket.number(), frame, 0, frame.length));
+            assertEquals(frame.length, n);
+        }
+
+        @Override
+        public byte[] next() throws InterruptedException {
+            byte[] data = new byte[65536];
+            int n = until(() -> FileIo.read(socket.number(), data, 0, data.length));
+            return Arrays.copyOf(data, n);
+        }
+
+        @Override
+        public void close() {
+            socket.close();
+        }
+    }
+
+    /** Each frame with its length in front. */
+    private record Stream(Fd socket) implements EndpointContract.Far {
+        @Override
+        public void send(byte[] frame) throws InterruptedException {
+            byte[] all =
+                    ByteBuffer.allocate(4 + frame.length).putInt(frame.length).put(frame).array();
+            for (int at = 0; at < all.length; ) {
+                int from = at;
+                at +=
+                        until(
+                                () ->
+                                        Sockets.send(
+                                                socket.number(), all, from, all.length - from));
+            }
+        }
+
+        @Override
+        public byte[] next() throws InterruptedException {
+            return read(ByteBuffer.wrap(read(4)).getInt());
+        }
+
+        private byte[] read(int length) throws InterruptedException {
+            byte[] data = new byte[length];
+            for (int at = 0; at < length; ) {
+                int from = at;
+                int n = until(() -> FileIo.read(socket.number(), data, from, length - from));
+                assertTrue(n > 0, "the stream ended");
+                at += n;
+            }
+            return data;
+        }
+
+        @Override
+        public void close() {
+            socket.close();
+        }
+    }
+
+    @Nested
+    class StreamOverGivenSocket extends EndpointContract {
+        private Fd other;
+
+        @Override
+        Endpoint make() throws Exception {
+            Fd[] pair = Sockets.pair();
+            other = pair[1];
+            return StreamEndpoint.connected(network, loop, "n0", "stream", PLAIN, pair[0]);
+        }
+
+        @Override
+        Far far() {
+            return new Stream(other);
+        }
+    }
+
+    @Nested
+    class StreamServer extends EndpointContract {
+        private SocketName name;
+
+        @Override
+        Endpoint make() throws Exception {
+            Fd listener = Sockets.stream(AF_INET());
+            assertEquals(0, Sockets.bind(listener, loopback()));
+            assertEquals(0, Sockets.listen(listener, 0));
+            name = Sockets.localName(listener.number());
+            return StreamEndpoint.server(network, loop, "n0", "stream", PLAIN, listener);
+        }
+
+        @Override
+        Far far() throws Exception {
+            Fd socket = Sockets.stream(AF_INET());
+            int result = Sockets.connect(socket, name);
+            assertTrue(result == 0 || result == -Errno.EINPROGRESS);
+            settle();
+            return new Stream(socket);
+        }
+    }
+
+    @Nested
+    class StreamClient extends EndpointContract {
+        private Fd listener;
+
+        @Override
+        Endpoint make() throws Exception {
+            listener = Sockets.stream(AF_INET());
+            assertEquals(0, Sockets.bind(listener, loopback()));
+            assertEquals(0, Sockets.listen(listener, 1));
+            SocketName name = Sockets.localName(listener.number());
+            return StreamEndpoint.client(network, loop, "n0", "stream", PLAIN, name, 0);
+        }
+
+        @Override
+        Far far() throws Exception {
+            Fd socket = new Fd(until(() -> Sockets.accept(listener)));
+            listener.close();
+            settle();
+            return new Stream(socket);
+        }
+    }
+
+    private static SocketName loopback() {
+        return new SocketName.Inet(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+    }
+
+    /** Over unix sockets, where a full receiver holds the sender back. */
+    @Nested
+    class Datagram extends EndpointContract {
+        @TempDir Path directory;
+        private Fd other;
+
+        private SocketName.Unix at(String name) {
+            return new SocketName.Unix(directory.resolve(name).toString(), false, true);
+        }
+
+        @Override
+        Endpoint make() throws Exception {
+            Fd own = Sockets.datagram(AF_UNIX());
+            other = Sockets.datagram(AF_UNIX());
+            assertEquals(0, Sockets.bind(own, at("own")));
+            assertEquals(0, Sockets.bind(other, at("other")));
+            assertEquals(0, Sockets.connect(other, at("own")));
+            return new DatagramEndpoint(network, loop, "n0", "dgram", "", own, at("other"));
+        }
+
+        @Override
+        Far far() {
+            return new Datagrams(other);
+        }
+    }
+
+    /** Behind the hub's other port there is an end that takes a frame when it is asked for one. */
+    @Nested
+    class HubPort extends EndpointContract {
+        private End end;
+
+        @Override
+        Endpoint make() {
+            Hubs hubs = new Hubs(network);
+            Endpoint tested = hubs.port("n0", 0);
+            Endpoint other = hubs.port("n1", 0);
+            network.add(other);
+            end = new End();
+            network.add(end);
+            end.connect(other);
+            return tested;
+        }
+
+        @Override
+        Far far() {
+            return end;
+        }
+
+        private final class End extends Endpoint implements Far {
+            private final ArrayDeque<byte[]> got = new ArrayDeque<>();
+
+            End() {
+                super(HubPort.this.network, "n2", "end");
+            }
+
+            @Override
+            protected boolean canReceive() {
+                return got.isEmpty();
+            }
+
+            @Override
+            protected int receive(byte[] frame, int offset, int length) {
+                if (!got.isEmpty()) {
+                    return 0;
+                }
+                got.add(Arrays.copyOfRange(frame, offset, offset + length));
+                return length;
+            }
+
+            @Override
+            public void send(byte[] frame) {
+                onLoop(() -> send(frame, 0, frame.length, null));
+            }
+
+            @Override
+            public byte[] next() {
+                return onLoop(
+                        () -> {
+                            byte[] f = got.remove();
+                            flushIncoming();
+                            return f;
+                        });
+            }
+        }
+    }
+}
