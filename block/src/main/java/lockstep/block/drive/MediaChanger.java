@@ -50,10 +50,14 @@ public final class MediaChanger {
         /** Refuses to reach through a closed tray. */
         void requireOpen() throws BlockException {
             requireRemovable();
-            Tray tray = backend.tray();
-            if (tray != null && !tray.open()) {
+            if (shut()) {
                 throw failure("Tray of d", " is not open");
             }
+        }
+
+        boolean shut() {
+            Tray tray = backend.tray();
+            return tray != null && !tray.open();
         }
     }
 
@@ -178,12 +182,14 @@ public final class MediaChanger {
         if (!backend.removable()) {
             throw bad("Device is not removable");
         }
-        named.requireOpen();
+        if (named.shut()) {
+            throw bad("Tray of the device is not open");
+        }
         if (backend.device() != null && backend.tray() == null) {
             throw named.failure("D", " does not take media");
         }
         if (backend.present()) {
-            throw named.failure("There already is a medium in d", "");
+            throw bad("There already is a medium in the device");
         }
         backend.insert(medium);
     }

@@ -74,6 +74,11 @@ public class NullNode extends BlockNode {
     }
 
     @Override
+    public String plainFilename() {
+        return info().options().members().isEmpty() ? driver() + "://" : "";
+    }
+
+    @Override
     protected BlockStatus status(long offset, long length) {
         return new BlockStatus(length, false, readZeroes, true);
     }
