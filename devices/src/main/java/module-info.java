@@ -9,6 +9,7 @@ module lockstep.devices {
     requires lockstep.qmp;
     requires lockstep.runtime;
 
+    exports lockstep.devices.board;
     exports lockstep.devices.ide;
     exports lockstep.devices.pc;
     exports lockstep.devices.pci;

@@ -1,8 +1,8 @@
 package lockstep.devices.e1000;
 
 import lockstep.api.E1000Options;
-import lockstep.devices.pc.BootOrder;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.BootOrder;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.net.MacAddress;
 import lockstep.net.NetException;

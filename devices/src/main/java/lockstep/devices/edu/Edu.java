@@ -1,7 +1,7 @@
 package lockstep.devices.edu;
 
 import lockstep.api.EduOptions;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.MessageInterrupt;
 import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;

@@ -11,8 +11,8 @@ import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.ErrorAction;
-import lockstep.devices.pc.BootOrder;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.BootOrder;
+import lockstep.devices.board.PcBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
@@ -39,7 +39,7 @@ public final class IdeDrives {
                     "IDE",
                     false,
                     m -> {
-                        Piix3Ide ide = m.service(PcBoard.class).ide();
+                        Piix3Ide ide = m.service(Piix3Ide.class);
                         return ide.free(1, 0) || ide.free(1, 1) ? "ide.1" : "ide.0";
                     });
 
@@ -110,17 +110,23 @@ public final class IdeDrives {
     }
 
     /** Makes the drive of a {@code -drive if=ide} option, with its default properties. */
-    public static void addOnBoard(PcBoard board, DriveInfo drive, ObjectTree tree)
+    public static void addOnBoard(
+            PcBoard board, Piix3Ide ide, DriveInfo drive, ObjectTree tree)
             throws DeviceException {
         if (drive.cdrom()) {
-            addOnBoard(board, drive, tree, CD, IdeDeviceOptions.builder().build());
+            addOnBoard(board, ide, drive, tree, CD, IdeDeviceOptions.builder().build());
         } else {
-            addOnBoard(board, drive, tree, DISK, IdeHdOptions.builder().build());
+            addOnBoard(board, ide, drive, tree, DISK, IdeHdOptions.builder().build());
         }
     }
 
     private static <O extends Record & IdeDeviceOptionsMembers> void addOnBoard(
-            PcBoard board, DriveInfo drive, ObjectTree tree, DeviceType<O> type, O options)
+            PcBoard board,
+            Piix3Ide ide,
+            DriveInfo drive,
+            ObjectTree tree,
+            DeviceType<O> type,
+            O options)
             throws DeviceException {
         Place place = new Place(drive.bus(), drive.unit());
         if (place.bus() > 1 || place.unit() > 1) {
@@ -137,14 +143,14 @@ public final class IdeDrives {
                         type.complete(options));
         IdeDevice device =
                 plug(
-                        board.ide(),
+                        ide,
                         place,
                         drive.cdrom(),
                         drive.backend(),
                         request.name(),
                         settings(request.options(), place, drive.serial()),
                         new DeviceScope(board.pci().machine()));
-        QomProperty order = board.bootOrder().property(firmwarePath(board.ide(), place));
+        QomProperty order = board.bootOrder().property(firmwarePath(ide, place));
         tree.addUnattached(type.name(), type.properties(request, device.with(order)));
     }
 
@@ -155,11 +161,12 @@ public final class IdeDrives {
             throws DeviceException {
         Machine machine = scope.machine();
         PcBoard board = machine.service(PcBoard.class);
+        Piix3Ide ide = machine.service(Piix3Ide.class);
         BlockLayer blocks = machine.service(BlockLayer.class);
         IdeDeviceOptionsMembers options = request.options();
-        Place place = place(request, board.ide());
+        Place place = place(request, ide);
         Settings settings = settings(options, place, "");
-        if (!board.ide().free(place.bus(), place.unit())) {
+        if (!ide.free(place.bus(), place.unit())) {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
         BlockBackend backend = backend(request.driver(), blocks, options.drive(), cdrom);
@@ -170,8 +177,8 @@ public final class IdeDrives {
         int index = Objects.requireNonNullElse(options.bootindex(), -1);
         order.check(index);
         IdeDevice device =
-                plug(board.ide(), place, cdrom, backend, request.name(), settings, scope);
-        String path = firmwarePath(board.ide(), place);
+                plug(ide, place, cdrom, backend, request.name(), settings, scope);
+        String path = firmwarePath(ide, place);
         order.set(path, index, scope);
         return device.with(order.property(path));
     }

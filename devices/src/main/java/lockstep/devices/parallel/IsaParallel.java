@@ -2,7 +2,7 @@ package lockstep.devices.parallel;
 
 import lockstep.api.IsaParallelOptions;
 import lockstep.devices.isa.IsaBus;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.PcBoard;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Irq;

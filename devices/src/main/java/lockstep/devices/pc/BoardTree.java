@@ -1,10 +1,13 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.board.PcBoard;
+
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.devices.ide.IdeDrives;
+import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pci.PciDevice;
 import lockstep.devices.serial.IsaSerial;
@@ -193,7 +196,7 @@ final class BoardTree {
             drive = empty == null ? null : new DriveInfo("ide", bus, unit, true, "", empty);
         }
         if (drive != null) {
-            IdeDrives.addOnBoard(board, drive, tree);
+            IdeDrives.addOnBoard(board, core.service(Piix3Ide.class), drive, tree);
         }
     }
 

@@ -1,5 +1,9 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.board.BootOrder;
+import lockstep.devices.board.Firmware;
+import lockstep.devices.board.PcBoard;
+
 import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
 import lockstep.devices.acpi.AcpiTables;
@@ -170,6 +174,7 @@ public final class PcMachine implements Machine, PcBoard {
         Port92.mapInertPorts(core);
         memoryModules.forEach(core.state()::register);
         vmm.publish(PcBoard.class, this);
+        vmm.publish(Piix3Ide.class, ide);
         vmm.run().onPowerButton(power::powerButton);
         setBootOrder(true);
         vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
@@ -363,11 +368,6 @@ public final class PcMachine implements Machine, PcBoard {
     @Override
     public IsaBus isa() {
         return isa;
-    }
-
-    @Override
-    public Piix3Ide ide() {
-        return ide;
     }
 
     @Override

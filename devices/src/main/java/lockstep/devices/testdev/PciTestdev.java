@@ -1,7 +1,7 @@
 package lockstep.devices.testdev;
 
 import lockstep.api.PciTestdevOptions;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.runtime.memory.IoHandler;

@@ -5,7 +5,7 @@ import lockstep.api.UsbHidOptions;
 import lockstep.api.UsbHidOptionsMembers;
 import lockstep.api.UsbKeyboardOptions;
 import lockstep.api.UsbTabletOptions;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;

@@ -1,7 +1,7 @@
 package lockstep.devices.vga;
 
 import lockstep.api.VgaOptions;
-import lockstep.devices.pc.PcBoard;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;

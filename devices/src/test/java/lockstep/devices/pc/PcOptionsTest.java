@@ -1,5 +1,7 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.board.Firmware;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;

@@ -1,4 +1,4 @@
-package lockstep.devices.pc;
+package lockstep.devices.board;
 
 import lockstep.runtime.spi.DeviceException;
 

@@ -1,4 +1,4 @@
-package lockstep.devices.pc;
+package lockstep.devices.board;
 
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.QomKind;
@@ -18,7 +18,8 @@ public final class BootOrder {
     private final SortedMap<Integer, String> paths = new TreeMap<>();
     private boolean changed;
 
-    BootOrder() {}
+    /** Of nothing yet. */
+    public BootOrder() {}
 
     /**
      * Looks before a device is made.
@@ -80,12 +81,12 @@ public final class BootOrder {
     }
 
     /** All paths, the first to be tried first. */
-    List<String> paths() {
+    public List<String> paths() {
         return List.copyOf(paths.values());
     }
 
     /** Whether there was a change since the last call. */
-    boolean takeChanged() {
+    public boolean takeChanged() {
         boolean was = changed;
         changed = false;
         return was;

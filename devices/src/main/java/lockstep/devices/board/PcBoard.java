@@ -1,6 +1,5 @@
-package lockstep.devices.pc;
+package lockstep.devices.board;
 
-import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
 
@@ -8,9 +7,6 @@ import lockstep.devices.pci.PciBus;
 public interface PcBoard {
     /** The PCI bus {@code pci.0}. */
     PciBus pci();
-
-    /** The IDE function with the buses {@code ide.0} and {@code ide.1}. */
-    Piix3Ide ide();
 
     /** The ISA bus {@code isa.0}. */
     IsaBus isa();
