@@ -7,6 +7,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
 import lockstep.block.throttle.ThrottleGroup;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.trace.InternalFailure;
 

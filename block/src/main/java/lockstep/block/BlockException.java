@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import lockstep.runtime.linux.Errno;
+
 /**
  * A block operation failed. The error number decides what the guest and the wire see; the message
  * is what a person or a management client reads.

@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import lockstep.runtime.linux.Errno;
+
 /** Told once when a request is over: on the main loop, with the machine lock held. */
 @FunctionalInterface
 public interface Completion {

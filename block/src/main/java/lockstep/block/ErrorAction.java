@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import lockstep.runtime.linux.Errno;
+
 /**
  * What happens when a guest's request fails: one drive has one such policy for reads and one for
  * writes.

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.StuckNode;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;

@@ -4,6 +4,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 import java.lang.foreign.MemorySegment;
 

@@ -2,6 +2,7 @@ package lockstep.block;
 
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -7,7 +7,6 @@ import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
-import lockstep.block.Errno;
 import lockstep.block.export.Exports;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -19,6 +18,7 @@ import lockstep.block.replication.ReplicationManager;
 import lockstep.block.throttle.Limits;
 import lockstep.block.throttle.ThrottleGroup;
 import lockstep.block.throttle.ThrottleGroups;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -3,7 +3,6 @@ package lockstep.block.drive;
 import lockstep.api.DriveOptions;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.ErrorAction;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.throttle.Limits;
@@ -12,6 +11,7 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -2,7 +2,6 @@ package lockstep.block.drive;
 
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Tray;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -10,6 +9,7 @@ import lockstep.block.open.NodeOpener;
 import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -7,7 +7,6 @@ import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -25,6 +24,7 @@ import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,6 @@
 package lockstep.block.drive;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -10,6 +9,7 @@ import lockstep.block.node.NodeInfo;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
+import lockstep.runtime.linux.Errno;
 
 import java.io.IOException;
 import java.nio.file.Files;

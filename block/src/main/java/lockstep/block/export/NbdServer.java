@@ -2,12 +2,12 @@ package lockstep.block.export;
 
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -2,10 +2,10 @@ package lockstep.block.file;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
 
 import java.lang.foreign.MemorySegment;

@@ -10,8 +10,8 @@ import lockstep.api.JobStatus;
 import lockstep.api.JobStatusChangeEvent;
 import lockstep.api.JobType;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -3,10 +3,10 @@ package lockstep.block.job;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.Names;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,6 @@
 package lockstep.block.job;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -9,6 +8,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 /**
  * Sits above a disk while it is copied and remembers which granules the guest wrote meanwhile.

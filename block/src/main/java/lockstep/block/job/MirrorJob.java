@@ -13,7 +13,6 @@ import lockstep.api.MirrorCopyMode;
 import lockstep.api.MirrorSyncMode;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.ErrorAction;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
@@ -23,6 +22,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

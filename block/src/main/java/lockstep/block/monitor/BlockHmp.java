@@ -160,7 +160,7 @@ final class BlockHmp {
                     case "read-write" -> MediaChanger.Mode.READ_WRITE;
                     default ->
                             throw new BlockException(
-                                    lockstep.block.Errno.EINVAL,
+                                    lockstep.runtime.linux.Errno.EINVAL,
                                     "invalid parameter value: " + text);
                 };
         manager.media()
@@ -177,7 +177,8 @@ final class BlockHmp {
         boolean all = arguments.flag("all");
         boolean writable = arguments.flag("writable");
         if (writable && !all) {
-            throw new BlockException(lockstep.block.Errno.EINVAL, "-w only valid together with -a");
+            throw new BlockException(
+                    lockstep.runtime.linux.Errno.EINVAL, "-w only valid together with -a");
         }
         String uri = arguments.string("uri");
         manager.exports().startServer(address(uri), 100, 10);
@@ -203,7 +204,7 @@ final class BlockHmp {
         int colon = text.lastIndexOf(':');
         if (colon < 0) {
             throw new BlockException(
-                    lockstep.block.Errno.EINVAL, "error parsing address '" + text + "'");
+                    lockstep.runtime.linux.Errno.EINVAL, "error parsing address '" + text + "'");
         }
         return NbdAddress.inet(
                 colon == 0 ? "0.0.0.0" : text.substring(0, colon), text.substring(colon + 1));

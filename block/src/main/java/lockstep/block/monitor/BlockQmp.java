@@ -136,10 +136,11 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
             case SocketAddressLegacy.Unix unix -> new NbdAddress.Unix(unix.data().data().path());
             case SocketAddressLegacy.Vsock ignored ->
                     throw new BlockException(
-                            lockstep.block.Errno.ENOTSUP, "vsock addresses are not supported");
+                            lockstep.runtime.linux.Errno.ENOTSUP,
+                            "vsock addresses are not supported");
             case SocketAddressLegacy.Fd ignored ->
                     throw new BlockException(
-                            lockstep.block.Errno.ENOTSUP,
+                            lockstep.runtime.linux.Errno.ENOTSUP,
                             "file descriptor addresses are not supported here");
         };
     }
@@ -151,7 +152,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
     /** No node has any. */
     private static BlockException noBitmap(String name) {
         return new BlockException(
-                lockstep.block.Errno.ENOENT, "Bitmap '" + name + "' is not found");
+                lockstep.runtime.linux.Errno.ENOENT, "Bitmap '" + name + "' is not found");
     }
 
     private static String name(BlockDirtyBitmapOrStr bitmap) {
@@ -235,7 +236,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                             BlockNode node = manager.graph().names().lookup("", nbd.nodeName());
                             if (nbd.iothread() != null) {
                                 throw new BlockException(
-                                        lockstep.block.Errno.ENOTSUP,
+                                        lockstep.runtime.linux.Errno.ENOTSUP,
                                         "iothread of an export is not supported");
                             }
                             manager.exports().requireServer();

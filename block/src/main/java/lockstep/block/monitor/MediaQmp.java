@@ -10,11 +10,11 @@ import lockstep.api.BlockdevRemoveMediumArguments;
 import lockstep.api.EjectArguments;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.drive.MediaChanger;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Errno;
 
 /** The QMP commands about trays and media. Main loop, machine lock held. */
 record MediaQmp(BlockManager manager, MediaChanger changer) implements BlockCommands {

@@ -1,8 +1,8 @@
 package lockstep.block.nbd;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.qmp.NumberText;
+import lockstep.runtime.linux.Errno;
 
 import java.io.IOException;
 import java.net.InetAddress;

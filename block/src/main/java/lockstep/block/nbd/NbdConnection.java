@@ -1,7 +1,7 @@
 package lockstep.block.nbd;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -2,10 +2,10 @@ package lockstep.block.nbd;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Buffers;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -3,8 +3,8 @@ package lockstep.block.node;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

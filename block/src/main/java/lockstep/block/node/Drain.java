@@ -3,7 +3,7 @@ package lockstep.block.node;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
+import lockstep.runtime.linux.Errno;
 
 import java.util.List;
 import java.util.concurrent.ExecutorService;

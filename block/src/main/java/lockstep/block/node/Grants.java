@@ -1,8 +1,8 @@
 package lockstep.block.node;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
+import lockstep.runtime.linux.Errno;
 
 /**
  * Works out who may do what: every edge needs some permissions and shares some, a node passes on

@@ -2,7 +2,7 @@ package lockstep.block.node;
 
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

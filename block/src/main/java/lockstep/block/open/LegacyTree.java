@@ -4,7 +4,6 @@ import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.Qcow2OverlapCheckMode;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.nbd.Nbd;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonBoolean;
@@ -18,6 +17,7 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

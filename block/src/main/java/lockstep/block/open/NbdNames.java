@@ -1,9 +1,9 @@
 package lockstep.block.open;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.nbd.Nbd;
 import lockstep.qmp.JsonObject;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -15,7 +15,6 @@ import lockstep.api.QuorumReadPattern;
 import lockstep.api.ReplicationMode;
 import lockstep.api.SocketAddress;
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.file.FileNode;
 import lockstep.block.nbd.NbdAddress;
@@ -40,6 +39,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

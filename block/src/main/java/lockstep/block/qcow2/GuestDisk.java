@@ -2,10 +2,10 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Zeroes;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,8 +1,8 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.node.ChildEdge;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

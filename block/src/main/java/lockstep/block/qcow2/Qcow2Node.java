@@ -2,11 +2,11 @@ package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,7 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
+import lockstep.runtime.linux.Errno;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

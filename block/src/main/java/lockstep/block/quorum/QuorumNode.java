@@ -2,7 +2,6 @@ package lockstep.block.quorum;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -10,6 +9,7 @@ import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.block.quorum.QuorumEvents.Operation;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,6 @@
 package lockstep.block.replication;
 
 import lockstep.block.BlockException;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -10,6 +9,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 import java.lang.foreign.MemorySegment;
 

@@ -3,7 +3,6 @@ package lockstep.block.replication;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockStatus;
-import lockstep.block.Errno;
 import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.job.MirrorFilter;
@@ -14,6 +13,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Role;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 

@@ -10,10 +10,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Tray;
 import lockstep.block.node.BlockNode;
 import lockstep.block.quorum.QuorumEvents;
+import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;

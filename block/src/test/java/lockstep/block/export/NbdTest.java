@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Images;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
@@ -16,6 +15,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.StuckNode;
+import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;

@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Images;
 import lockstep.block.Permission;
+import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;

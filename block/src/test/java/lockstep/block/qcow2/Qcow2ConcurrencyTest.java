@@ -8,11 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Images;
 import lockstep.block.MemoryNode;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;

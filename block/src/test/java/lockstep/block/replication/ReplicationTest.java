@@ -8,7 +8,6 @@ import static java.util.Objects.requireNonNull;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
-import lockstep.block.Errno;
 import lockstep.block.Images;
 import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
@@ -18,6 +17,7 @@ import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
+import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;

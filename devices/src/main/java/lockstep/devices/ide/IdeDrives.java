@@ -110,8 +110,7 @@ public final class IdeDrives {
     }
 
     /** Makes the drive of a {@code -drive if=ide} option, with its default properties. */
-    public static void addOnBoard(
-            PcBoard board, Piix3Ide ide, DriveInfo drive, ObjectTree tree)
+    public static void addOnBoard(PcBoard board, Piix3Ide ide, DriveInfo drive, ObjectTree tree)
             throws DeviceException {
         if (drive.cdrom()) {
             addOnBoard(board, ide, drive, tree, CD, IdeDeviceOptions.builder().build());
@@ -176,8 +175,7 @@ public final class IdeDrives {
         BootOrder order = board.bootOrder();
         int index = Objects.requireNonNullElse(options.bootindex(), -1);
         order.check(index);
-        IdeDevice device =
-                plug(ide, place, cdrom, backend, request.name(), settings, scope);
+        IdeDevice device = plug(ide, place, cdrom, backend, request.name(), settings, scope);
         String path = firmwarePath(ide, place);
         order.set(path, index, scope);
         return device.with(order.property(path));
@@ -204,7 +202,7 @@ public final class IdeDrives {
             return empty;
         } catch (BlockException e) {
             throw new DeviceException(
-                    e.errno() == lockstep.block.Errno.ENOENT
+                    e.errno() == lockstep.runtime.linux.Errno.ENOENT
                             ? "Property '" + driver + ".drive' can't find value '" + drive + "'"
                             : String.valueOf(e.getMessage()),
                     e);

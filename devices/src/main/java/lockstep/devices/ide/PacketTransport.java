@@ -94,9 +94,9 @@ final class PacketTransport {
 
     /** What a failed read of the medium means to the guest. */
     private void failRead(Drive d, int errno) {
-        if (errno == lockstep.block.Errno.ENOMEDIUM) {
+        if (errno == lockstep.runtime.linux.Errno.ENOMEDIUM) {
             fail(d, NOT_READY, ASC_NO_MEDIUM);
-        } else if (errno == lockstep.block.Errno.EINVAL) {
+        } else if (errno == lockstep.runtime.linux.Errno.EINVAL) {
             fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
         } else {
             fail(d, MEDIUM_ERROR, 0x11);

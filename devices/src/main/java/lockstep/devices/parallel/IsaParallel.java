@@ -1,8 +1,8 @@
 package lockstep.devices.parallel;
 
 import lockstep.api.IsaParallelOptions;
-import lockstep.devices.isa.IsaBus;
 import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.machine.Irq;

@@ -1,11 +1,10 @@
 package lockstep.devices.pc;
 
-import lockstep.devices.board.PcBoard;
-
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.parallel.IsaParallel;

@@ -1,12 +1,11 @@
 package lockstep.devices.pc;
 
-import lockstep.devices.board.BootOrder;
-import lockstep.devices.board.Firmware;
-import lockstep.devices.board.PcBoard;
-
 import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
 import lockstep.devices.acpi.AcpiTables;
+import lockstep.devices.board.BootOrder;
+import lockstep.devices.board.Firmware;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.fwcfg.FwCfg;

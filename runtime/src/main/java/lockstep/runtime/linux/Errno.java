@@ -1,155 +1,159 @@
 package lockstep.runtime.linux;
 
-import static lockstep.linux.abi.LinuxAbi.*;
-
-/** Error numbers of system calls, positive, and their texts. */
+/** Error numbers of Linux system calls on x86-64, positive, and their texts. */
 public final class Errno {
     /** EPERM. */
-    public static final int EPERM = EPERM();
+    public static final int EPERM = 1;
 
     /** ENOENT. */
-    public static final int ENOENT = ENOENT();
+    public static final int ENOENT = 2;
 
     /** EINTR. */
-    public static final int EINTR = EINTR();
+    public static final int EINTR = 4;
 
     /** EIO. */
-    public static final int EIO = EIO();
+    public static final int EIO = 5;
 
     /** ENXIO. */
-    public static final int ENXIO = ENXIO();
+    public static final int ENXIO = 6;
 
     /** EBADF. */
-    public static final int EBADF = EBADF();
+    public static final int EBADF = 9;
 
     /** EAGAIN. */
-    public static final int EAGAIN = EAGAIN();
+    public static final int EAGAIN = 11;
 
     /** ENOMEM. */
-    public static final int ENOMEM = ENOMEM();
+    public static final int ENOMEM = 12;
 
     /** EACCES. */
-    public static final int EACCES = EACCES();
+    public static final int EACCES = 13;
 
     /** EFAULT. */
-    public static final int EFAULT = EFAULT();
+    public static final int EFAULT = 14;
 
     /** EBUSY. */
-    public static final int EBUSY = EBUSY();
+    public static final int EBUSY = 16;
 
     /** EEXIST. */
-    public static final int EEXIST = EEXIST();
+    public static final int EEXIST = 17;
 
     /** ENODEV. */
-    public static final int ENODEV = ENODEV();
+    public static final int ENODEV = 19;
 
     /** ENOTDIR. */
-    public static final int ENOTDIR = ENOTDIR();
+    public static final int ENOTDIR = 20;
 
     /** EISDIR. */
-    public static final int EISDIR = EISDIR();
+    public static final int EISDIR = 21;
 
     /** EINVAL. */
-    public static final int EINVAL = EINVAL();
+    public static final int EINVAL = 22;
 
     /** EMFILE. */
-    public static final int EMFILE = EMFILE();
+    public static final int EMFILE = 24;
 
     /** ENOTTY. */
-    public static final int ENOTTY = ENOTTY();
+    public static final int ENOTTY = 25;
 
     /** EFBIG. */
-    public static final int EFBIG = EFBIG();
+    public static final int EFBIG = 27;
 
     /** ENOSPC. */
-    public static final int ENOSPC = ENOSPC();
+    public static final int ENOSPC = 28;
 
     /** ESPIPE. */
-    public static final int ESPIPE = ESPIPE();
+    public static final int ESPIPE = 29;
 
     /** EROFS. */
-    public static final int EROFS = EROFS();
+    public static final int EROFS = 30;
 
     /** EPIPE. */
-    public static final int EPIPE = EPIPE();
+    public static final int EPIPE = 32;
 
     /** ERANGE. */
-    public static final int ERANGE = ERANGE();
+    public static final int ERANGE = 34;
 
     /** ENAMETOOLONG. */
-    public static final int ENAMETOOLONG = ENAMETOOLONG();
+    public static final int ENAMETOOLONG = 36;
 
     /** ENOSYS. */
-    public static final int ENOSYS = ENOSYS();
+    public static final int ENOSYS = 38;
 
     /** EOVERFLOW. */
-    public static final int EOVERFLOW = EOVERFLOW();
+    public static final int EOVERFLOW = 75;
 
     /** EBADMSG. */
-    public static final int EBADMSG = EBADMSG();
+    public static final int EBADMSG = 74;
 
     /** EPROTO. */
-    public static final int EPROTO = EPROTO();
+    public static final int EPROTO = 71;
 
     /** EOPNOTSUPP. */
-    public static final int EOPNOTSUPP = EOPNOTSUPP();
+    public static final int EOPNOTSUPP = 95;
 
     /** EADDRINUSE. */
-    public static final int EADDRINUSE = EADDRINUSE();
+    public static final int EADDRINUSE = 98;
 
     /** EADDRNOTAVAIL. */
-    public static final int EADDRNOTAVAIL = EADDRNOTAVAIL();
+    public static final int EADDRNOTAVAIL = 99;
 
     /** ECONNABORTED. */
-    public static final int ECONNABORTED = ECONNABORTED();
+    public static final int ECONNABORTED = 103;
 
     /** ECONNRESET. */
-    public static final int ECONNRESET = ECONNRESET();
+    public static final int ECONNRESET = 104;
 
     /** ENOBUFS. */
-    public static final int ENOBUFS = ENOBUFS();
+    public static final int ENOBUFS = 105;
 
     /** ENOTCONN. */
-    public static final int ENOTCONN = ENOTCONN();
+    public static final int ENOTCONN = 107;
 
     /** ETIMEDOUT. */
-    public static final int ETIMEDOUT = ETIMEDOUT();
+    public static final int ETIMEDOUT = 110;
 
     /** ECONNREFUSED. */
-    public static final int ECONNREFUSED = ECONNREFUSED();
+    public static final int ECONNREFUSED = 111;
 
     /** EHOSTUNREACH. */
-    public static final int EHOSTUNREACH = EHOSTUNREACH();
+    public static final int EHOSTUNREACH = 113;
 
     /** ENETUNREACH. */
-    public static final int ENETUNREACH = ENETUNREACH();
+    public static final int ENETUNREACH = 101;
 
     /** EALREADY. */
-    public static final int EALREADY = EALREADY();
+    public static final int EALREADY = 114;
 
     /** EINPROGRESS. */
-    public static final int EINPROGRESS = EINPROGRESS();
+    public static final int EINPROGRESS = 115;
 
     /** ECANCELED. */
-    public static final int ECANCELED = ECANCELED();
+    public static final int ECANCELED = 125;
 
     /** EISCONN. */
-    public static final int EISCONN = EISCONN();
+    public static final int EISCONN = 106;
 
     /** ENOMEDIUM. */
-    public static final int ENOMEDIUM = ENOMEDIUM();
+    public static final int ENOMEDIUM = 123;
 
     /** ESHUTDOWN. */
-    public static final int ESHUTDOWN = ESHUTDOWN();
+    public static final int ESHUTDOWN = 108;
 
     /** E2BIG. */
-    public static final int E2BIG = E2BIG();
+    public static final int E2BIG = 7;
 
     /** EMSGSIZE. */
-    public static final int EMSGSIZE = EMSGSIZE();
+    public static final int EMSGSIZE = 90;
 
     /** ENODATA. */
-    public static final int ENODATA = ENODATA();
+    public static final int ENODATA = 61;
+
+    /** EDQUOT. */
+    public static final int EDQUOT = 122;
+
+    /** ENOTSUP, in Linux the same as EOPNOTSUPP. */
+    public static final int ENOTSUP = EOPNOTSUPP;
 
     private Errno() {}
 
