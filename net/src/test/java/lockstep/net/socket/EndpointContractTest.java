@@ -88,11 +88,7 @@ class EndpointContractTest {
                     ByteBuffer.allocate(4 + frame.length).putInt(frame.length).put(frame).array();
             for (int at = 0; at < all.length; ) {
                 int from = at;
-                at +=
-                        until(
-                                () ->
-                                        Sockets.send(
-                                                socket.number(), all, from, all.length - from));
+                at += until(() -> Sockets.send(socket.number(), all, from, all.length - from));
             }
         }
 

@@ -34,8 +34,7 @@ class PacketAllocationTest {
 
     private static <T> T fake(Class<T> type, InvocationHandler handler) {
         return type.cast(
-                Proxy.newProxyInstance(
-                        type.getClassLoader(), new Class<?>[] {type}, handler));
+                Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, handler));
     }
 
     /** A NIC on one port of a hub, and an end on the other. */
