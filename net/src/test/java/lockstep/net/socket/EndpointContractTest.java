@@ -1,8 +1,5 @@
 package lockstep.net.socket;
 
-import static lockstep.linux.abi.LinuxAbi.AF_INET;
-import static lockstep.linux.abi.LinuxAbi.AF_UNIX;
-
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -137,7 +134,7 @@ class EndpointContractTest {
 
         @Override
         Endpoint make() throws Exception {
-            Fd listener = Sockets.stream(AF_INET());
+            Fd listener = Sockets.stream(loopback().family());
             assertEquals(0, Sockets.bind(listener, loopback()));
             assertEquals(0, Sockets.listen(listener, 0));
             name = Sockets.localName(listener.number());
@@ -146,7 +143,7 @@ class EndpointContractTest {
 
         @Override
         Far far() throws Exception {
-            Fd socket = Sockets.stream(AF_INET());
+            Fd socket = Sockets.stream(loopback().family());
             int result = Sockets.connect(socket, name);
             assertTrue(result == 0 || result == -Errno.EINPROGRESS);
             settle();
@@ -160,7 +157,7 @@ class EndpointContractTest {
 
         @Override
         Endpoint make() throws Exception {
-            listener = Sockets.stream(AF_INET());
+            listener = Sockets.stream(loopback().family());
             assertEquals(0, Sockets.bind(listener, loopback()));
             assertEquals(0, Sockets.listen(listener, 1));
             SocketName name = Sockets.localName(listener.number());
@@ -192,8 +189,8 @@ class EndpointContractTest {
 
         @Override
         Endpoint make() throws Exception {
-            Fd own = Sockets.datagram(AF_UNIX());
-            other = Sockets.datagram(AF_UNIX());
+            Fd own = Sockets.datagram(at("own").family());
+            other = Sockets.datagram(at("own").family());
             assertEquals(0, Sockets.bind(own, at("own")));
             assertEquals(0, Sockets.bind(other, at("other")));
             assertEquals(0, Sockets.connect(other, at("own")));
