@@ -70,11 +70,11 @@ abstract class EndpointContract {
     private NicPort port;
     private long before;
 
-    /** Makes the backend {@code n0}, to be listed by the caller, and what is behind it. On the loop. */
-    abstract Endpoint make() throws Exception;
+    /** A backend, and how to come by what is behind it, off the loop. */
+    record Made(Endpoint backend, Callable<Far> far) {}
 
-    /** What {@link #make} put behind the backend. */
-    abstract Far far() throws Exception;
+    /** Makes the backend {@code n0}, to be listed by the caller. On the loop. */
+    abstract Made make() throws Exception;
 
     @BeforeEach
     void start() throws Exception {
@@ -86,8 +86,9 @@ abstract class EndpointContract {
                         (n, e) -> failures.add(e.toString()));
         loop.start();
         before = sockets();
-        backend = onLoop(this::make);
-        far = far();
+        Made made = onLoop(this::make);
+        backend = made.backend();
+        far = made.far().call();
         port =
                 onLoop(
                         () -> {

@@ -113,63 +113,54 @@ class EndpointContractTest {
 
     @Nested
     class StreamOverGivenSocket extends EndpointContract {
-        private Fd other;
-
         @Override
-        Endpoint make() throws Exception {
+        Made make() throws Exception {
             Fd[] pair = Sockets.pair();
-            other = pair[1];
-            return StreamEndpoint.connected(network, loop, "n0", "stream", PLAIN, pair[0]);
+            return new Made(
+                    StreamEndpoint.connected(network, loop, "n0", "stream", PLAIN, pair[0]),
+                    () -> new Stream(pair[1]));
         }
+    }
 
-        @Override
-        Far far() {
-            return new Stream(other);
-        }
+    private static Fd listener() throws Exception {
+        Fd listener = Sockets.stream(loopback().family());
+        assertEquals(0, Sockets.bind(listener, loopback()));
+        assertEquals(0, Sockets.listen(listener, 1));
+        return listener;
     }
 
     @Nested
     class StreamServer extends EndpointContract {
-        private SocketName name;
-
         @Override
-        Endpoint make() throws Exception {
-            Fd listener = Sockets.stream(loopback().family());
-            assertEquals(0, Sockets.bind(listener, loopback()));
-            assertEquals(0, Sockets.listen(listener, 0));
-            name = Sockets.localName(listener.number());
-            return StreamEndpoint.server(network, loop, "n0", "stream", PLAIN, listener);
-        }
-
-        @Override
-        Far far() throws Exception {
-            Fd socket = Sockets.stream(loopback().family());
-            int result = Sockets.connect(socket, name);
-            assertTrue(result == 0 || result == -Errno.EINPROGRESS);
-            settle();
-            return new Stream(socket);
+        Made make() throws Exception {
+            Fd listener = listener();
+            SocketName name = Sockets.localName(listener.number());
+            return new Made(
+                    StreamEndpoint.server(network, loop, "n0", "stream", PLAIN, listener),
+                    () -> {
+                        Fd socket = Sockets.stream(name.family());
+                        int result = Sockets.connect(socket, name);
+                        assertTrue(result == 0 || result == -Errno.EINPROGRESS);
+                        settle();
+                        return new Stream(socket);
+                    });
         }
     }
 
     @Nested
     class StreamClient extends EndpointContract {
-        private Fd listener;
-
         @Override
-        Endpoint make() throws Exception {
-            listener = Sockets.stream(loopback().family());
-            assertEquals(0, Sockets.bind(listener, loopback()));
-            assertEquals(0, Sockets.listen(listener, 1));
+        Made make() throws Exception {
+            Fd listener = listener();
             SocketName name = Sockets.localName(listener.number());
-            return StreamEndpoint.client(network, loop, "n0", "stream", PLAIN, name, 0);
-        }
-
-        @Override
-        Far far() throws Exception {
-            Fd socket = new Fd(until(() -> Sockets.accept(listener)));
-            listener.close();
-            settle();
-            return new Stream(socket);
+            return new Made(
+                    StreamEndpoint.client(network, loop, "n0", "stream", PLAIN, name, 0),
+                    () -> {
+                        Fd socket = new Fd(until(() -> Sockets.accept(listener)));
+                        listener.close();
+                        settle();
+                        return new Stream(socket);
+                    });
         }
     }
 
@@ -181,48 +172,37 @@ class EndpointContractTest {
     @Nested
     class Datagram extends EndpointContract {
         @TempDir Path directory;
-        private Fd other;
 
         private SocketName.Unix at(String name) {
             return new SocketName.Unix(directory.resolve(name).toString(), false, true);
         }
 
         @Override
-        Endpoint make() throws Exception {
+        Made make() throws Exception {
             Fd own = Sockets.datagram(at("own").family());
-            other = Sockets.datagram(at("own").family());
+            Fd other = Sockets.datagram(at("own").family());
             assertEquals(0, Sockets.bind(own, at("own")));
             assertEquals(0, Sockets.bind(other, at("other")));
             assertEquals(0, Sockets.connect(other, at("own")));
-            return new DatagramEndpoint(network, loop, "n0", "dgram", "", own, at("other"));
-        }
-
-        @Override
-        Far far() {
-            return new Datagrams(other);
+            return new Made(
+                    new DatagramEndpoint(network, loop, "n0", "dgram", "", own, at("other")),
+                    () -> new Datagrams(other));
         }
     }
 
     /** Behind the hub's other port there is an end that takes a frame when it is asked for one. */
     @Nested
     class HubPort extends EndpointContract {
-        private End end;
-
         @Override
-        Endpoint make() {
+        Made make() {
             Hubs hubs = new Hubs(network);
             Endpoint tested = hubs.port("n0", 0);
             Endpoint other = hubs.port("n1", 0);
             network.add(other);
-            end = new End();
+            End end = new End();
             network.add(end);
             end.connect(other);
-            return tested;
-        }
-
-        @Override
-        Far far() {
-            return end;
+            return new Made(tested, () -> end);
         }
 
         private final class End extends Endpoint implements Far {

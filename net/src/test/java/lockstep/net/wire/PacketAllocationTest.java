@@ -16,6 +16,7 @@ import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.loop.EventLoop;
 
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 import java.lang.reflect.InvocationHandler;
@@ -30,6 +31,7 @@ class PacketAllocationTest {
     private final EventLoop loop = fake(EventLoop.class, (self, method, arguments) -> null);
     private final byte[] frame = new byte[1514];
     private int received;
+    private final End end = new End();
     private NicPort nic;
 
     private static <T> T fake(Class<T> type, InvocationHandler handler) {
@@ -38,16 +40,15 @@ class PacketAllocationTest {
     }
 
     /** A NIC on one port of a hub, and an end on the other. */
-    private End wire() throws Exception {
+    @BeforeEach
+    void wire() throws Exception {
         Hubs hubs = new Hubs(network);
         Endpoint one = hubs.port("n0", 0);
         Endpoint two = hubs.port("n1", 0);
         network.add(one);
         network.add(two);
-        End end = new End();
         end.connect(two);
         nic = new NetServices(network, loop).attach("e1000", "e0", "n0", null, new Nic());
-        return end;
     }
 
     private void sendFromNic() {
@@ -63,19 +64,16 @@ class PacketAllocationTest {
 
     @Test
     void overAHub() throws Exception {
-        wire();
         measure(this::sendFromNic);
     }
 
     @Test
     void fromAHubToTheNic() throws Exception {
-        End end = wire();
         measure(() -> end.send(frame, 0, frame.length, null));
     }
 
     @Test
     void overAMirror() throws Exception {
-        wire();
         ChardevTable table =
                 new ChardevTable(
                         fake(
