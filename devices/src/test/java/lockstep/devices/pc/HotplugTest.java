@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /** Devices that come and go while the machine runs. Registers and sentences are those of QEMU 7.2. */
@@ -244,7 +245,9 @@ final class HotplugTest {
     }
 
     private String path(String type) {
-        return core.vmm().objects().find("/machine/unattached").children().stream()
+        return Objects.requireNonNull(core.vmm().objects().find("/machine/unattached"))
+                .children()
+                .stream()
                 .filter(n -> n.type().equals(type))
                 .findFirst()
                 .orElseThrow()

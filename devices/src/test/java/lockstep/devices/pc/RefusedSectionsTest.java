@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 
 /**
@@ -83,7 +84,10 @@ final class RefusedSectionsTest {
         FakeCore to = board(100);
         Map<String, Integer> refused = new HashMap<>();
         for (StateSection section : to.state().sections()) {
-            byte[] content = save(from.state().find(section.name(), section.instance()));
+            byte[] content =
+                    save(
+                            Objects.requireNonNull(
+                                    from.state().find(section.name(), section.instance())));
             for (int i = 0; i < 2 * CUTS; i++) {
                 int at = content.length <= CUTS ? i / 2 : random.nextInt(content.length);
                 if (at >= content.length) {
