@@ -20,6 +20,7 @@ import lockstep.runtime.spi.Vmm;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 
 /** One version of the PC board as the user names it. */
 record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
@@ -141,7 +142,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     }
 
     /** What this board does not have is refused, so that nobody relies on it. */
-    private static void checkOptions(PcMachineOptions o) throws DeviceException {
+    static void checkOptions(PcMachineOptions o) throws DeviceException {
         refuse(given(o.kernel()), "kernel", "boot a disk or a network instead");
         refuse(given(o.initrd()), "initrd", "boot a disk or a network instead");
         refuse(given(o.append()), "append", "boot a disk or a network instead");
@@ -155,6 +156,23 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         refuse(isOff(o.i8042()), "i8042", "the board always has its keyboard controller");
         refuse(isOff(o.smbus()), "smbus", "the board always has its SMBus");
         refuse(isOff(o.fdBootchk()), "fd-bootchk", "the firmware always looks at floppy disks");
+        refuse(
+                Boolean.TRUE.equals(o.suppressVmdesc()),
+                "suppress-vmdesc",
+                "streams always end with their description");
+        PcMachineOptions usual = OPTIONS.usual();
+        refuse(
+                !Objects.equals(o.maxRamBelow4g(), usual.maxRamBelow4g()),
+                "max-ram-below-4g",
+                "the split is at 3 GiB, or all below 3.5 GiB");
+        refuse(
+                !Objects.equals(o.maxFwSize(), usual.maxFwSize()),
+                "max-fw-size",
+                "the limit is fixed");
+        boolean names =
+                Objects.equals(o.xOemId(), usual.xOemId())
+                        && Objects.equals(o.xOemTableId(), usual.xOemTableId());
+        refuse(!names, "x-oem-id", "the ACPI tables have names of their own");
         OnOffSplit irqchip = o.kernelIrqchip();
         refuse(
                 irqchip != null && irqchip != OnOffSplit.ON,

@@ -4,7 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.OnOffAuto;
+import lockstep.api.OnOffSplit;
+import lockstep.api.PcMachineOptions;
 import lockstep.devices.board.Firmware;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -109,5 +113,32 @@ final class PcOptionsTest {
         pc.reset();
         core.ports().write(0x70, 1, 0x3d);
         assertEquals(0x02, core.ports().read(0x71, 1));
+    }
+
+    private static String refusedOption(PcMachineOptions given) {
+        PcMachineOptions options = PcType.OPTIONS.complete(given);
+        return String.valueOf(
+                assertThrows(DeviceException.class, () -> PcType.checkOptions(options))
+                        .getMessage());
+    }
+
+    /** None of them is taken and then forgotten. */
+    @Test
+    void whatTheBoardCannotBeToldIsRefused() throws Exception {
+        PcType.checkOptions(PcType.OPTIONS.usual());
+        List.of(
+                        PcMachineOptions.builder().acpi(OnOffAuto.OFF).build(),
+                        PcMachineOptions.builder().pit(OnOffAuto.OFF).build(),
+                        PcMachineOptions.builder().smm(OnOffAuto.ON).build(),
+                        PcMachineOptions.builder().i8042(false).build(),
+                        PcMachineOptions.builder().kernel("vmlinuz").build(),
+                        PcMachineOptions.builder().maxRamBelow4g(1L << 30).build(),
+                        PcMachineOptions.builder().xOemId("MINE").build(),
+                        PcMachineOptions.builder().kernelIrqchip(OnOffSplit.SPLIT).build())
+                .forEach(
+                        o ->
+                                assertTrue(
+                                        refusedOption(o).contains("is not supported like that"),
+                                        refusedOption(o)));
     }
 }

@@ -134,12 +134,28 @@ final class MachineMemory {
 
     private ObjectOptions anonymousMemory(String id) {
         return new ObjectOptions.MemoryBackendRam(
-                id, MemoryBackendProperties.builder().size(settings.ramSize).build());
+                id,
+                MemoryBackendProperties.builder()
+                        .size(settings.ramSize)
+                        .merge(on("mem-merge"))
+                        .dump(on("dump-guest-core"))
+                        .build());
     }
 
     private ObjectOptions fileMemory(String id, String path) {
         return new ObjectOptions.MemoryBackendFile(
                 id,
-                MemoryBackendFileProperties.builder().size(settings.ramSize).memPath(path).build());
+                MemoryBackendFileProperties.builder()
+                        .size(settings.ramSize)
+                        .memPath(path)
+                        .merge(on("mem-merge"))
+                        .dump(on("dump-guest-core"))
+                        .build());
+    }
+
+    /** An option of {@code -machine} that is on unless it says otherwise; its text was checked before. */
+    private boolean on(String option) {
+        return !Set.of("off", "no", "false", "n")
+                .contains(settings.machineProperties.getOrDefault(option, "on"));
     }
 }
