@@ -231,7 +231,8 @@ abstract class ChardevContract {
         heard.awaitClosed(1);
         settle();
         // A device that connects may have met its peer again in between.
-        assertTrue(heard.story().matches("(\\d+) opened, \\1 closed, 0 bytes \\[\\]"), heard::story);
+        assertTrue(
+                heard.story().matches("(\\d+) opened, \\1 closed, 0 bytes \\[\\]"), heard::story);
         detach(attachment, mainLoop);
     }
 
