@@ -13,6 +13,7 @@ import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.qmp.JsonObject;
 import lockstep.runtime.accelerator.CoreMachine;
+import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
@@ -161,8 +162,7 @@ final class BoardTree {
     }
 
     private void processors() {
-        String model = config.cpuModel();
-        String type = (model == null ? "qemu64" : model.split(",", 2)[0]) + "-x86_64-cpu";
+        String type = CpuModel.typeName(config.cpuModel());
         for (int i = 0; i < config.cpus(); i++) {
             int number = i;
             List<QomProperty> shown = new ArrayList<>(DeviceType.state(false, false));

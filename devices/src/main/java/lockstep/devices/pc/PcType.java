@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.api.MachineOptions;
 import lockstep.api.OnOffAuto;
 import lockstep.api.OnOffSplit;
 import lockstep.api.PcMachineOptions;
@@ -9,6 +10,7 @@ import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.object.RecordType;
@@ -27,39 +29,27 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     private static final int MAX_CPUS = 255;
 
     static final RecordType<PcMachineOptions> OPTIONS =
-            new RecordType<>(
-                    PcMachineOptions::read,
-                    PcMachineOptions::write,
-                    PcMachineOptions.builder()
-                            .memoryBackend("")
-                            .append("")
-                            .dtCompatible("")
-                            .dtb("")
-                            .dumpdtb("")
-                            .initrd("")
-                            .kernel("")
-                            .firmware("")
-                            .dumpGuestCore(true)
-                            .graphics(true)
-                            .memMerge(true)
-                            .suppressVmdesc(false)
-                            .usb(false)
-                            .acpi(OnOffAuto.AUTO)
-                            .pic(OnOffAuto.AUTO)
-                            .pit(OnOffAuto.AUTO)
-                            .smm(OnOffAuto.AUTO)
-                            .vmport(OnOffAuto.AUTO)
-                            .fdBootchk(true)
-                            .hpet(true)
-                            .i8042(true)
-                            .sata(true)
-                            .smbus(true)
-                            .defaultBusBypassIommu(false)
-                            .xOemId("BOCHS ")
-                            .xOemTableId("BXPC    ")
-                            .maxFwSize(8L << 20)
-                            .maxRamBelow4g(0xe000_0000L)
-                            .build());
+            new RecordType<PcMachineOptions>(
+                            PcMachineOptions::read,
+                            PcMachineOptions::write,
+                            PcMachineOptions.builder()
+                                    .acpi(OnOffAuto.AUTO)
+                                    .pic(OnOffAuto.AUTO)
+                                    .pit(OnOffAuto.AUTO)
+                                    .smm(OnOffAuto.AUTO)
+                                    .vmport(OnOffAuto.AUTO)
+                                    .fdBootchk(true)
+                                    .hpet(true)
+                                    .i8042(true)
+                                    .sata(true)
+                                    .smbus(true)
+                                    .defaultBusBypassIommu(false)
+                                    .xOemId("BOCHS ")
+                                    .xOemTableId("BXPC    ")
+                                    .maxFwSize(8L << 20)
+                                    .maxRamBelow4g(0xe000_0000L)
+                                    .build())
+                    .over(MachineProperties.COMMON.usual(), MachineOptions::write);
 
     @Override
     public String name() {

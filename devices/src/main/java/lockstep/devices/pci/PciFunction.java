@@ -3,7 +3,6 @@ package lockstep.devices.pci;
 import lockstep.api.PciDeviceClass;
 import lockstep.api.PciDeviceId;
 import lockstep.api.PciDeviceInfo;
-import lockstep.api.PciMemoryRegion;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
@@ -15,9 +14,8 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
+import java.util.function.LongFunction;
 
 /**
  * One function on the PCI bus: configuration space, base address registers, interrupt pin.
@@ -27,13 +25,6 @@ import java.util.List;
  * machine lock. The section's wire name is {@code 0000:00:SS.F/} and {@link #vmstateName}.
  */
 public abstract class PciFunction implements StateSection {
-    /** The slot number of the expansion ROM among the base address registers. */
-    private static final int ROM = 6;
-
-    private static final int IO_TYPE = 1;
-    private static final int PREFETCH_TYPE = 8;
-    private static final int WIDE_TYPE = 4;
-
     /** Where capabilities begin. */
     private static final int CAPABILITIES = 0x40;
 
@@ -51,7 +42,7 @@ public abstract class PciFunction implements StateSection {
     /** Bits that must agree between the two sides of a migration. */
     protected final byte[] compareMask = new byte[PciSpec.CONFIG_SIZE];
 
-    private final @Nullable Bar[] bars = new Bar[ROM + 1];
+    private final BaseAddresses bars = new BaseAddresses(config, writeMask, compareMask);
     private final int[] irqState = new int[4];
     private @Nullable PciBus bus;
     private @Nullable DeviceScope scope;
@@ -60,27 +51,6 @@ public abstract class PciFunction implements StateSection {
     private int nextCapability = CAPABILITIES;
     private String id = "";
     private String type;
-
-    /** One base address register and what it maps. */
-    private static final class Bar {
-        final boolean io;
-        final int type;
-        final long size;
-        final java.util.function.@Nullable LongFunction<AddressSpace.Region> map;
-        long address = -1;
-        AddressSpace.@Nullable Region region;
-
-        Bar(
-                boolean io,
-                int type,
-                long size,
-                java.util.function.@Nullable LongFunction<AddressSpace.Region> map) {
-            this.io = io;
-            this.type = type;
-            this.size = size;
-            this.map = map;
-        }
-    }
 
     /**
      * A function of the given identity.
@@ -202,15 +172,7 @@ public abstract class PciFunction implements StateSection {
         for (int pin = 0; pin < irqState.length; pin++) {
             drive(pin, 0);
         }
-        AddressSpace memory = machine().memory();
-        memory.begin();
-        for (Bar bar : bars) {
-            AddressSpace.Region region = bar == null ? null : bar.region;
-            if (region != null) {
-                region.remove();
-            }
-        }
-        memory.commit();
+        bars.unmap(machine().memory());
     }
 
     /** Sets the programming interface byte of the class code. */
@@ -227,14 +189,9 @@ public abstract class PciFunction implements StateSection {
     protected final void portBar(int index, String name, int size, IoHandler handler) {
         register(
                 index,
-                new Bar(
-                        true,
-                        IO_TYPE,
-                        size,
-                        base ->
-                                machine()
-                                        .ports()
-                                        .mapIo(name, base, size, PciBus.PRIORITY, handler)));
+                BaseAddresses.IO,
+                size,
+                base -> machine().ports().mapIo(name, base, size, PciBus.PRIORITY, handler));
     }
 
     /** Declares device memory behind register {@code index}; {@code size} is a power of two. */
@@ -242,19 +199,14 @@ public abstract class PciFunction implements StateSection {
             int index, String name, long size, boolean prefetch, IoHandler handler) {
         register(
                 index,
-                new Bar(
-                        false,
-                        prefetch ? PREFETCH_TYPE : 0,
-                        size,
-                        base ->
-                                machine()
-                                        .memory()
-                                        .mapIo(name, base, size, PciBus.PRIORITY, handler)));
+                prefetch ? BaseAddresses.PREFETCH : 0,
+                size,
+                base -> machine().memory().mapIo(name, base, size, PciBus.PRIORITY, handler));
     }
 
     /** Declares memory with nothing in it behind registers {@code index} and the next: its address has 64 bits. */
     protected final void emptyBar(int index, long size) {
-        register(index, new Bar(false, PREFETCH_TYPE | WIDE_TYPE, size, null));
+        register(index, BaseAddresses.PREFETCH | BaseAddresses.WIDE, size, null);
     }
 
     /** Declares RAM behind register {@code index}; the block's used length is a power of two. */
@@ -262,20 +214,12 @@ public abstract class PciFunction implements StateSection {
         long size = block.usedLength();
         register(
                 index,
-                new Bar(
-                        false,
-                        prefetch ? PREFETCH_TYPE : 0,
-                        size,
-                        base ->
-                                machine()
-                                        .memory()
-                                        .mapRam(
-                                                block.name(),
-                                                base,
-                                                size,
-                                                block,
-                                                0,
-                                                PciBus.PRIORITY)));
+                prefetch ? BaseAddresses.PREFETCH : 0,
+                size,
+                base ->
+                        machine()
+                                .memory()
+                                .mapRam(block.name(), base, size, block, 0, PciBus.PRIORITY));
     }
 
     /**
@@ -293,44 +237,24 @@ public abstract class PciFunction implements StateSection {
                 image, 0, block.memory(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, image.length);
         long length = size;
         register(
-                ROM,
-                new Bar(
-                        false,
-                        0,
-                        size,
-                        base -> {
-                            AddressSpace.Region r =
-                                    machine()
-                                            .memory()
-                                            .mapRam(
-                                                    block.name(),
-                                                    base,
-                                                    length,
-                                                    block,
-                                                    0,
-                                                    PciBus.PRIORITY);
-                            r.readOnly(true);
-                            return r;
-                        }));
+                BaseAddresses.ROM,
+                0,
+                size,
+                base -> {
+                    AddressSpace.Region r =
+                            machine()
+                                    .memory()
+                                    .mapRam(block.name(), base, length, block, 0, PciBus.PRIORITY);
+                    r.readOnly(true);
+                    return r;
+                });
         return block;
     }
 
-    private void register(int index, Bar bar) {
-        if (bars[index] != null || Long.bitCount(bar.size) != 1) {
+    private void register(
+            int index, int type, long size, @Nullable LongFunction<AddressSpace.Region> map) {
+        if (!bars.declare(index, type, size, map)) {
             throw new IllegalArgumentException(name() + ": bad base address register " + index);
-        }
-        bars[index] = bar;
-        int at = barOffset(index);
-        put32(config, at, bar.type);
-        long mask = -bar.size;
-        if (index == ROM) {
-            mask |= 1;
-        }
-        put32(writeMask, at, (int) mask);
-        put32(compareMask, at, -1);
-        if ((bar.type & WIDE_TYPE) != 0) {
-            put32(writeMask, at + 4, (int) (mask >> 32));
-            put32(compareMask, at + 4, -1);
         }
     }
 
@@ -347,16 +271,6 @@ public abstract class PciFunction implements StateSection {
             compareMask[i] = (byte) 0xff;
         }
         return at;
-    }
-
-    private static int barOffset(int index) {
-        return index == ROM ? PciSpec.ROM_ADDRESS : PciSpec.BASE_ADDRESS_0 + 4 * index;
-    }
-
-    /** Where the guest mapped register {@code index} (6 is the ROM), or -1. */
-    public final long barAddress(int index) {
-        Bar bar = bars[index];
-        return bar == null ? -1 : bar.address;
     }
 
     /** Whether the guest lets the function read and write memory by itself. */
@@ -400,56 +314,7 @@ public abstract class PciFunction implements StateSection {
     }
 
     private void updateMappings() {
-        AddressSpace memory = machine().memory();
-        memory.begin();
-        for (int i = 0; i < bars.length; i++) {
-            Bar bar = bars[i];
-            if (bar == null) {
-                continue;
-            }
-            long address = wanted(i, bar);
-            if (address == bar.address) {
-                continue;
-            }
-            bar.address = address;
-            AddressSpace.Region region = bar.region;
-            if (address < 0) {
-                if (region != null) {
-                    region.enabled(false);
-                }
-            } else if (region == null) {
-                bar.region = bar.map == null ? null : bar.map.apply(address);
-            } else {
-                region.move(address);
-                region.enabled(true);
-            }
-        }
-        memory.commit();
-    }
-
-    private long wanted(int index, Bar bar) {
-        int command = command();
-        if ((command & (bar.io ? PciSpec.COMMAND_IO : PciSpec.COMMAND_MEMORY)) == 0) {
-            return -1;
-        }
-        long raw = get32(config, barOffset(index)) & 0xffff_ffffL;
-        boolean wide = (bar.type & WIDE_TYPE) != 0;
-        if (wide) {
-            raw |= (long) get32(config, barOffset(index) + 4) << 32;
-        }
-        if (index == ROM && (raw & 1) == 0) {
-            return -1;
-        }
-        long address = raw & -bar.size;
-        long last = address + bar.size - 1;
-        // A register sized by writing all ones must not map anything at the top of the space.
-        long end = bar.io ? 0x1_0000L : wide ? -1 : 0xffff_ffffL;
-        if (address == 0
-                || Long.compareUnsigned(last, address) < 0
-                || Long.compareUnsigned(last, end) >= 0) {
-            return -1;
-        }
-        return address;
+        bars.update(machine().memory(), command());
     }
 
     /** Drives the function's interrupt pin. */
@@ -513,20 +378,6 @@ public abstract class PciFunction implements StateSection {
     public final PciDeviceInfo describe() {
         int classCode = get16(config, PciSpec.CLASS_DEVICE);
         int pin = config[PciSpec.INTERRUPT_PIN];
-        List<PciMemoryRegion> regions = new ArrayList<>();
-        for (int i = 0; i < bars.length; i++) {
-            Bar bar = bars[i];
-            if (bar != null) {
-                regions.add(
-                        new PciMemoryRegion(
-                                i,
-                                bar.io ? "io" : "memory",
-                                bar.address,
-                                bar.size,
-                                bar.io ? null : (bar.type & PREFETCH_TYPE) != 0,
-                                bar.io ? null : (bar.type & WIDE_TYPE) != 0));
-            }
-        }
         return PciDeviceInfo.builder()
                 .bus(0)
                 .slot(devfn >> 3)
@@ -541,7 +392,7 @@ public abstract class PciFunction implements StateSection {
                 .irq(pin == 0 ? null : (long) (config[PciSpec.INTERRUPT_LINE] & 0xff))
                 .irqPin(pin)
                 .qdevId(id)
-                .regions(regions)
+                .regions(bars.regions())
                 .build();
     }
 
@@ -567,25 +418,7 @@ public abstract class PciFunction implements StateSection {
                                     config[PciSpec.INTERRUPT_LINE] & 0xff,
                                     (char) ('A' + config[PciSpec.INTERRUPT_PIN] - 1)));
         }
-        for (int i = 0; i < bars.length; i++) {
-            Bar bar = bars[i];
-            if (bar == null) {
-                continue;
-            }
-            String kind =
-                    bar.io
-                            ? "I/O"
-                            : ((bar.type & WIDE_TYPE) != 0 ? "64 bit " : "32 bit ")
-                                    + ((bar.type & PREFETCH_TYPE) != 0
-                                            ? "prefetchable memory"
-                                            : "memory");
-            out.append(
-                    bar.io
-                            ? "      BAR%d: %s at 0x%04x [0x%04x].%n"
-                                    .formatted(i, kind, bar.address, bar.address + bar.size - 1)
-                            : "      BAR%d: %s at 0x%08x [0x%08x].%n"
-                                    .formatted(i, kind, bar.address, bar.address + bar.size - 1));
-        }
+        out.append(bars.text());
         return out.append("      id \"").append(id).append("\"\n").toString();
     }
 
@@ -598,15 +431,7 @@ public abstract class PciFunction implements StateSection {
         clearWritable(PciSpec.STATUS, 2);
         clearWritable(PciSpec.INTERRUPT_LINE, 1);
         config[PciSpec.CACHE_LINE_SIZE] = 0;
-        for (int i = 0; i < bars.length; i++) {
-            Bar bar = bars[i];
-            if (bar != null) {
-                put32(config, barOffset(i), bar.type);
-                if ((bar.type & WIDE_TYPE) != 0) {
-                    put32(config, barOffset(i) + 4, 0);
-                }
-            }
-        }
+        bars.reset();
         updateMappings();
         reset();
     }

@@ -325,16 +325,6 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         return timer;
     }
 
-    /** The processor model. */
-    public CpuModel cpuModel() {
-        return model;
-    }
-
-    /** Delivers a message-signalled interrupt, from a device's or the HPET's address and data. */
-    public boolean signalMsi(long address, int data) {
-        return accelerator.interrupts().signalMsi(address, data);
-    }
-
     @Override
     public void onReset(Runnable reset) {
         resets.add(reset);

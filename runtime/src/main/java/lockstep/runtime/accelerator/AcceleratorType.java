@@ -12,9 +12,6 @@ public interface AcceleratorType {
     /** What messages call it, such as {@code KVM}. */
     String title();
 
-    /** Whether {@link #open} would find what it needs on this host. */
-    boolean present();
-
     /**
      * The CPUID leaves that it can give to a guest on this host.
      *

@@ -50,10 +50,6 @@ final class Vcpus implements VcpuGroup, Vcpu.Owner {
         return vcpus;
     }
 
-    boolean running() {
-        return running;
-    }
-
     @Override
     public void pauseAll() {
         for (Vcpu v : vcpus) {

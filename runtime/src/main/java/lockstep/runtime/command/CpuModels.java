@@ -17,23 +17,13 @@ import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.spi.Vmm;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /** What query-cpu-definitions and query-cpu-model-expansion tell, also without a machine. */
 final class CpuModels {
-    /** What the names of the types of processors end with. */
-    static final String SUFFIX = "-x86_64-cpu";
-
     private CpuModels() {}
-
-    /** The type of the objects of a model as {@code -cpu} names it, or of the default model. */
-    static String typeName(@Nullable String cpu) {
-        return (cpu == null ? CpuModel.DEFAULT : cpu.split(",")[0]) + SUFFIX;
-    }
 
     /** What the first accelerator that is there can give; empty without any. */
     private static List<CpuidLeaf> supported(Vmm vmm) {
@@ -61,7 +51,7 @@ final class CpuModels {
             list.add(
                     CpuDefinitionInfo.builder()
                             .name(name)
-                            .typename(name + SUFFIX)
+                            .typename(CpuModel.typeName(name))
                             .migrationSafe(
                                     name.equals(CpuModel.BASE) || name.equals(CpuModel.DEFAULT))
                             .static_(name.equals(CpuModel.BASE))

@@ -27,6 +27,7 @@ import lockstep.api.SysEmuTarget;
 import lockstep.api.UuidInfo;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.process.VmmProcess;
@@ -130,7 +131,7 @@ final class MachineInfoCommands implements MachineCommands {
 
     /** The type and, by index, the paths of the processors, which are the first devices of a board. */
     private String vcpuType() {
-        return CpuModels.typeName(vmm.settings().cpuModel());
+        return CpuModel.typeName(vmm.settings().cpuModel());
     }
 
     private static String vcpuPath(int index) {

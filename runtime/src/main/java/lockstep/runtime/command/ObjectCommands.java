@@ -25,6 +25,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
@@ -193,7 +194,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             list.addAll(declared.describe());
         } else if (types.isA(type, "machine")) {
             list.addAll(MachineProperties.describe(machineOptions(type)));
-        } else if (type.endsWith(CpuModels.SUFFIX)) {
+        } else if (type.endsWith(CpuModel.TYPE_SUFFIX)) {
             list.addAll(CpuModels.properties());
         } else {
             list.addAll(EVERY_DEVICE);
@@ -217,7 +218,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     public List<ObjectPropertyInfo> deviceListProperties(DeviceListPropertiesArguments arguments)
             throws QmpException {
         String type = arguments.typename();
-        if (type.endsWith(CpuModels.SUFFIX) && types.exists(type)) {
+        if (type.endsWith(CpuModel.TYPE_SUFFIX) && types.exists(type)) {
             return CpuModels.properties();
         }
         if (types.isDevice(type)) {

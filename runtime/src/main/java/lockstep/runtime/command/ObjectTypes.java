@@ -105,7 +105,7 @@ final class ObjectTypes {
         ABSTRACT.forEach((type, parent) -> put(all, type, true, parent));
         PARTS.forEach((type, parent) -> put(all, type, false, parent));
         vmm.devices().drivers().forEach(t -> put(all, t, false, "device"));
-        CpuModel.NAMES.forEach(n -> put(all, CpuModels.typeName(n), false, "x86_64-cpu"));
+        CpuModel.NAMES.forEach(n -> put(all, CpuModel.typeName(n), false, "x86_64-cpu"));
         for (MachineType<?> t : vmm.machineTypes()) {
             put(all, t.name() + "-machine", false, "generic-pc-machine");
         }

@@ -1,5 +1,6 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.MachineOptionsMembers;
 import lockstep.api.MemoryBackendFileProperties;
 import lockstep.api.MemoryBackendProperties;
 import lockstep.api.ObjectOptions;
@@ -80,11 +81,11 @@ final class MachineMemory {
     }
 
     /** The object that is the RAM: the user's, whose size counts when {@code -m} gives none, or one made now. */
-    MemoryBackend take(String name) throws OptionException {
+    MemoryBackend take(String name, MachineOptionsMembers machine) throws OptionException {
         String id = settings.machineProperties.get("memory-backend");
         if (id == null) {
             id = name;
-            makeMemory(id);
+            makeMemory(id, machine);
             settings.machineProperties.put("memory-backend", id);
         } else if (settings.memoryPath != null) {
             throw new OptionException(
@@ -112,7 +113,7 @@ final class MachineMemory {
         return backend;
     }
 
-    private void makeMemory(String id) throws OptionException {
+    private void makeMemory(String id, MachineOptionsMembers machine) throws OptionException {
         if (vmm.objects().object(id) != null) {
             throw new OptionException(
                     "object name '"
@@ -126,36 +127,34 @@ final class MachineMemory {
         }
         String path = settings.memoryPath;
         try {
-            vmm.objects().create(path == null ? anonymousMemory(id) : fileMemory(id, path));
+            vmm.objects()
+                    .create(
+                            path == null
+                                    ? anonymousMemory(id, machine)
+                                    : fileMemory(id, path, machine));
         } catch (QmpException e) {
             throw new OptionException(e.description(), false);
         }
     }
 
-    private ObjectOptions anonymousMemory(String id) {
+    private ObjectOptions anonymousMemory(String id, MachineOptionsMembers machine) {
         return new ObjectOptions.MemoryBackendRam(
                 id,
                 MemoryBackendProperties.builder()
                         .size(settings.ramSize)
-                        .merge(on("mem-merge"))
-                        .dump(on("dump-guest-core"))
+                        .merge(machine.memMerge())
+                        .dump(machine.dumpGuestCore())
                         .build());
     }
 
-    private ObjectOptions fileMemory(String id, String path) {
+    private ObjectOptions fileMemory(String id, String path, MachineOptionsMembers machine) {
         return new ObjectOptions.MemoryBackendFile(
                 id,
                 MemoryBackendFileProperties.builder()
                         .size(settings.ramSize)
                         .memPath(path)
-                        .merge(on("mem-merge"))
-                        .dump(on("dump-guest-core"))
+                        .merge(machine.memMerge())
+                        .dump(machine.dumpGuestCore())
                         .build());
-    }
-
-    /** An option of {@code -machine} that is on unless it says otherwise; its text was checked before. */
-    private boolean on(String option) {
-        return !Set.of("off", "no", "false", "n")
-                .contains(settings.machineProperties.getOrDefault(option, "on"));
     }
 }

@@ -1,6 +1,8 @@
 package lockstep.runtime.commandline;
 
 import lockstep.api.BootConfiguration;
+import lockstep.api.MachineOptions;
+import lockstep.api.MachineOptionsMembers;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
@@ -452,22 +454,22 @@ final class MachineOptionSet {
     }
 
     private void create() throws OptionException {
-        if (type == null) {
-            MachineProperties properties = machineObject("none", MachineProperties.COMMON, false);
-            RuntimeCommands.withoutBoard(vmm);
-            boolean some =
-                    settings.ramSize != 0
-                            || settings.machineProperties.containsKey("memory-backend");
-            vmm.publish(EmptyBoard.class, new EmptyBoard(some ? ram.take("ram") : null));
-            properties.memory(settings.machineProperties.get("memory-backend"));
-        } else {
+        if (type != null) {
             create(type);
+            return;
         }
+        MachineOptions options = options("none", MachineProperties.COMMON);
+        MachineProperties properties =
+                machineObject(
+                        "none", MachineProperties.of(MachineProperties.COMMON, options, false));
+        RuntimeCommands.withoutBoard(vmm);
+        boolean some =
+                settings.ramSize != 0 || settings.machineProperties.containsKey("memory-backend");
+        vmm.publish(EmptyBoard.class, new EmptyBoard(some ? ram.take("ram", options) : null));
+        properties.memory(settings.machineProperties.get("memory-backend"));
     }
 
-    private <O extends Record> MachineProperties machineObject(
-            String board, RecordType<O> type, boolean hasClock) throws OptionException {
-        MachineProperties properties = MachineProperties.of(type, options(board, type), hasClock);
+    private MachineProperties machineObject(String board, MachineProperties properties) {
         vmm.publish(MachineProperties.class, properties);
         vmm.objects().add("/machine", board + "-machine", properties.list());
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
@@ -476,9 +478,12 @@ final class MachineOptionSet {
         return properties;
     }
 
-    private <O extends Record> void create(MachineType<O> chosen) throws OptionException {
-        MachineProperties properties = machineObject(chosen.name(), chosen.options(), true);
-        ram.take(chosen.memoryId());
+    private <O extends Record & MachineOptionsMembers> void create(MachineType<O> chosen)
+            throws OptionException {
+        O given = options(chosen.name(), chosen.options());
+        MachineProperties properties =
+                machineObject(chosen.name(), MachineProperties.of(chosen.options(), given, true));
+        ram.take(chosen.memoryId(), given);
         properties.memory(settings.machineProperties.get("memory-backend"));
         MachineConfig config =
                 new MachineConfig(

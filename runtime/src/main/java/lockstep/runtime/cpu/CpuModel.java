@@ -2,6 +2,8 @@ package lockstep.runtime.cpu;
 
 import lockstep.runtime.cpu.CpuFeature.Word;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -20,6 +22,9 @@ import java.util.Set;
 public final class CpuModel {
     /** The model of machines for which none is named. */
     public static final String DEFAULT = "qemu64";
+
+    /** What the names of the types of processors end with. */
+    public static final String TYPE_SUFFIX = "-x86_64-cpu";
 
     /** The model without any features, from which every other one can be told apart. */
     public static final String BASE = "base";
@@ -180,14 +185,14 @@ public final class CpuModel {
         return 0;
     }
 
+    /** The type of the objects of a model as {@code -cpu} names it, or of the default model. */
+    public static String typeName(@Nullable String cpu) {
+        return (cpu == null ? DEFAULT : cpu.split(",", 2)[0]) + TYPE_SUFFIX;
+    }
+
     /** The model's name. */
     public String name() {
         return name;
-    }
-
-    /** The type name that QOM shows, such as {@code qemu64-x86_64-cpu}. */
-    public String typeName() {
-        return name + "-x86_64-cpu";
     }
 
     /** The names of all features and whether the guest sees them, in the order of names. */

@@ -19,16 +19,6 @@ final class KvmType implements AcceleratorType {
     }
 
     @Override
-    public boolean present() {
-        try {
-            Kvm.open().close();
-            return true;
-        } catch (KvmException e) {
-            return false;
-        }
-    }
-
-    @Override
     public List<CpuidLeaf> supportedCpuid() throws KvmException {
         try (Kvm kvm = Kvm.open()) {
             return kvm.supportedCpuid();

@@ -11,7 +11,6 @@ import lockstep.linux.abi.kvm_irq_routing_irqchip;
 import lockstep.linux.abi.kvm_irqchip;
 import lockstep.linux.abi.kvm_msi;
 import lockstep.linux.abi.kvm_pit_config;
-import lockstep.linux.abi.kvm_pit_state2;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
@@ -212,10 +211,6 @@ final class KvmVm implements AutoCloseable {
 
     void writeTimer(MemorySegment source) throws KvmException {
         call(KVM_SET_PIT2(), source, "KVM_SET_PIT2");
-    }
-
-    MemorySegment newTimerState(Arena scope) {
-        return kvm_pit_state2.allocate(scope);
     }
 
     @Override

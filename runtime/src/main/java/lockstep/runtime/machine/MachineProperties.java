@@ -61,10 +61,10 @@ public final class MachineProperties {
         this.hasClock = hasClock;
     }
 
-    /** Those of a machine as it was asked for. */
+    /** Those of a machine that was made with these options, the usual ones among them. */
     public static <O extends Record> MachineProperties of(
-            RecordType<O> type, O given, boolean hasClock) {
-        return new MachineProperties(type, type.toJson(type.complete(given)), hasClock);
+            RecordType<O> type, O options, boolean hasClock) {
+        return new MachineProperties(type, type.toJson(options), hasClock);
     }
 
     /** What qom-list-properties says of machines with such options. */

@@ -56,11 +56,28 @@ public record RecordType<O extends Record>(ValueReader<O> reader, ValueWriter<O>
     /** A record with the usual value of what it leaves out. */
     public O complete(O given) {
         JsonObject all = toJson(usual);
-        toJson(given).inWireOrder().forEach(m -> all.put(m.getKey(), m.getValue()));
+        lay(toJson(given), all);
+        return known(all);
+    }
+
+    /** The type with the usual values of the record that its own specialises, where it has none of its own. */
+    public <B extends Record> RecordType<O> over(B base, ValueWriter<B> baseWriter) {
+        JsonObject all = (JsonObject) JsonOutputVisitor.toJson(base, baseWriter);
+        lay(toJson(usual), all);
+        return new RecordType<>(reader, writer, known(all));
+    }
+
+    /** Puts members in the place of others. */
+    public static void lay(JsonObject over, JsonObject under) {
+        over.inWireOrder().forEach(m -> under.put(m.getKey(), m.getValue()));
+    }
+
+    private O known(JsonObject all) {
         try {
             return read(all, null);
         } catch (QmpException e) {
-            throw new IllegalArgumentException(e.description(), e);
+            throw new IllegalArgumentException(
+                    usual.getClass().getSimpleName() + ": " + e.description(), e);
         }
     }
 }

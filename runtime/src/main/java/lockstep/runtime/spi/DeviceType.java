@@ -1,11 +1,7 @@
 package lockstep.runtime.spi;
 
-import lockstep.api.Documentation;
 import lockstep.api.ObjectPropertyInfo;
-import lockstep.qmp.InputVisitor;
-import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
-import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
@@ -15,6 +11,7 @@ import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.object.RecordType;
 
 import org.jspecify.annotations.Nullable;
 
@@ -80,9 +77,7 @@ public final class DeviceType<O extends Record> {
     private static final Set<String> OF_ALL = Set.of("type", "hotplugged", "hotpluggable");
 
     private final String name;
-    private final ValueReader<O> reader;
-    private final ValueWriter<O> writer;
-    private final O usual;
+    private final RecordType<O> record;
     private final Home home;
     private final Plugging plugging;
     private final Factory<O> factory;
@@ -92,9 +87,7 @@ public final class DeviceType<O extends Record> {
 
     private DeviceType(
             String name,
-            ValueReader<O> reader,
-            ValueWriter<O> writer,
-            O usual,
+            RecordType<O> record,
             Home home,
             Plugging plugging,
             Factory<O> factory,
@@ -102,9 +95,7 @@ public final class DeviceType<O extends Record> {
             Map<String, String> shownAs,
             Map<String, JsonValue> shownInitially) {
         this.name = name;
-        this.reader = reader;
-        this.writer = writer;
-        this.usual = usual;
+        this.record = record;
         this.home = home;
         this.plugging = plugging;
         this.factory = factory;
@@ -130,9 +121,7 @@ public final class DeviceType<O extends Record> {
             Factory<O> factory) {
         return new DeviceType<>(
                 name,
-                reader,
-                writer,
-                usual,
+                new RecordType<>(reader, writer, usual),
                 home,
                 Plugging.ANY_TIME,
                 factory,
@@ -147,13 +136,9 @@ public final class DeviceType<O extends Record> {
      * @param baseWriter the {@code write} method of those options
      */
     public <B extends Record> DeviceType<O> over(B base, ValueWriter<B> baseWriter) {
-        JsonObject all = (JsonObject) JsonOutputVisitor.toJson(base, baseWriter);
-        lay(members(usual), all);
         return new DeviceType<>(
                 name,
-                reader,
-                writer,
-                read(all),
+                record.over(base, baseWriter),
                 home,
                 plugging,
                 factory,
@@ -165,22 +150,19 @@ public final class DeviceType<O extends Record> {
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
         return new DeviceType<>(
-                name, reader, writer, usual, home, plugging, factory, how, shownAs, shownInitially);
+                name, record, home, plugging, factory, how, shownAs, shownInitially);
     }
 
     /** The type for other times than any. */
     public DeviceType<O> plugged(Plugging when) {
-        return new DeviceType<>(
-                name, reader, writer, usual, home, when, factory, check, shownAs, shownInitially);
+        return new DeviceType<>(name, record, home, when, factory, check, shownAs, shownInitially);
     }
 
     /** The type with another name for what values a text has than the schema's, and what it shows of none. */
     public DeviceType<O> shownAs(String property, String type, JsonValue none) {
         return new DeviceType<>(
                 name,
-                reader,
-                writer,
-                usual,
+                record,
                 home,
                 plugging,
                 factory,
@@ -196,9 +178,9 @@ public final class DeviceType<O extends Record> {
 
     /** What device-list-properties answers. */
     public List<ObjectPropertyInfo> describe() {
-        JsonObject values = members(usual);
-        Map<String, String> texts = Documentation.of(usual.getClass());
-        return MemberOutline.of(reader).stream()
+        JsonObject values = record.toJson(record.usual());
+        Map<String, String> texts = record.documentation();
+        return record.members().stream()
                 .map(
                         m ->
                                 new ObjectPropertyInfo(
@@ -222,17 +204,7 @@ public final class DeviceType<O extends Record> {
 
     /** Options with the usual value of what they leave out. */
     public O complete(O given) {
-        JsonObject all = members(usual);
-        lay(members(given), all);
-        return read(all);
-    }
-
-    private O read(JsonObject all) {
-        try {
-            return reader.read(new JsonInputVisitor(all), null);
-        } catch (QmpException e) {
-            throw new IllegalArgumentException(name + ": " + e.description(), e);
-        }
+        return record.complete(given);
     }
 
     /**
@@ -250,7 +222,7 @@ public final class DeviceType<O extends Record> {
             JsonObject one = new JsonObject();
             one.put(global.getKey(), new JsonString(global.getValue()));
             try {
-                lay(members(read(one, KeyvalInputVisitor.Style.PROPERTY)), all);
+                lay(read(one, KeyvalInputVisitor.Style.PROPERTY), all);
             } catch (DeviceException e) {
                 throw new DeviceException(
                         "can't apply global %s.%s=%s: %s"
@@ -259,9 +231,9 @@ public final class DeviceType<O extends Record> {
                         e);
             }
         }
-        lay(members(read(given, typed ? null : KeyvalInputVisitor.Style.KEYVAL)), all);
+        lay(read(given, typed ? null : KeyvalInputVisitor.Style.KEYVAL), all);
         try {
-            return complete(reader.read(new JsonInputVisitor(all), null));
+            return record.complete(record.read(all, null));
         } catch (QmpException e) {
             throw new DeviceException(e.description(), e);
         }
@@ -270,9 +242,7 @@ public final class DeviceType<O extends Record> {
     private O read(JsonObject given, KeyvalInputVisitor.@Nullable Style style)
             throws DeviceException {
         Set<String> known =
-                MemberOutline.of(reader).stream()
-                        .map(MemberOutline::name)
-                        .collect(Collectors.toSet());
+                record.members().stream().map(MemberOutline::name).collect(Collectors.toSet());
         for (Map.Entry<String, JsonValue> member : given.inWireOrder()) {
             String property = name + "." + member.getKey();
             if (OF_ALL.contains(member.getKey())) {
@@ -282,10 +252,8 @@ public final class DeviceType<O extends Record> {
                 throw new DeviceException("Property '" + property + "' not found");
             }
         }
-        InputVisitor visitor =
-                style == null ? new JsonInputVisitor(given) : new KeyvalInputVisitor(given, style);
         try {
-            O options = reader.read(visitor, null);
+            O options = record.read(given, style);
             check.check(options);
             return options;
         } catch (QmpException e) {
@@ -293,12 +261,8 @@ public final class DeviceType<O extends Record> {
         }
     }
 
-    private JsonObject members(O options) {
-        return (JsonObject) JsonOutputVisitor.toJson(options, writer);
-    }
-
-    private static void lay(JsonObject over, JsonObject under) {
-        over.inWireOrder().forEach(m -> under.put(m.getKey(), m.getValue()));
+    private void lay(O over, JsonObject under) {
+        RecordType.lay(record.toJson(over), under);
     }
 
     /** Where devices of this type go. */
@@ -333,8 +297,8 @@ public final class DeviceType<O extends Record> {
                 new ArrayList<>(
                         state(request.hotplugged(), home.hot && plugging == Plugging.ANY_TIME));
         List<QomProperty> own = new ArrayList<>(device.properties());
-        JsonObject told = members(request.options());
-        for (MemberOutline member : MemberOutline.of(reader)) {
+        JsonObject told = record.toJson(request.options());
+        for (MemberOutline member : record.members()) {
             QomProperty shown =
                     own.stream()
                             .filter(p -> p.name().equals(member.name()))

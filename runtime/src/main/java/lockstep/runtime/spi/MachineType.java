@@ -1,5 +1,6 @@
 package lockstep.runtime.spi;
 
+import lockstep.api.MachineOptionsMembers;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.RecordType;
 
@@ -10,7 +11,7 @@ import java.util.List;
  *
  * @param <O> the generated record of what {@code -machine} can tell it
  */
-public interface MachineType<O extends Record> {
+public interface MachineType<O extends Record & MachineOptionsMembers> {
     /** The versioned name, such as {@code pc-i440fx-10.2}. */
     String name();
 
