@@ -79,12 +79,12 @@ public final class Frames {
         return f;
     }
 
-    /** The TCP payload of a frame made here. */
+    /** The payload of a frame made here; empty for one that ends before its payload. */
     public static String payload(byte[] frame, int length) {
         Ipv4Packet p = Ipv4Packet.parse(frame, length, 0);
         int header = p == null ? length : p.protocol() == 6 ? 20 : p.protocol() == 17 ? 8 : 0;
-        int at = p == null ? length : p.transportOffset() + header;
-        return new String(frame, at, Math.max(0, length - at), StandardCharsets.US_ASCII);
+        int at = p == null ? length : Math.min(length, p.transportOffset() + header);
+        return new String(frame, at, length - at, StandardCharsets.US_ASCII);
     }
 
     /** Whether the TCP checksum of a whole segment is right. */
