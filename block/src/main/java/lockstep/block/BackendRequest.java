@@ -1,5 +1,6 @@
 package lockstep.block;
 
+import lockstep.block.node.BlockException;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 

@@ -1,11 +1,14 @@
 package lockstep.block;
 
 import lockstep.block.BackendRequest.Kind;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
-import lockstep.block.node.NodeUser;
+import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
+import lockstep.block.node.RootUser;
 import lockstep.block.throttle.ThrottleGroup;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.loop.EventLoop;
@@ -31,7 +34,7 @@ import java.util.concurrent.TimeUnit;
  * the policy ignores completes with 0; one that stops the machine is kept, and is submitted again
  * when the machine runs; the device sees only the end.
  */
-public final class BlockBackend implements NodeUser {
+public final class BlockBackend implements RootUser {
     /** I/O status that management sees. */
     public enum IoStatus {
         OK,
@@ -42,6 +45,7 @@ public final class BlockBackend implements NodeUser {
     /** From when on the user is told what the machine waits for. */
     private static final long LONG = TimeUnit.SECONDS.toNanos(5);
 
+    private final Backends backends;
     private final BlockGraph graph;
     private final RequestQueue requests;
     private final Queue<BackendRequest> stopped = new ArrayDeque<>();
@@ -61,15 +65,12 @@ public final class BlockBackend implements NodeUser {
     private IoStatus ioStatus = IoStatus.OK;
     private volatile ThrottleGroup.@Nullable Member throttle;
 
-    /**
-     * A backend without medium; {@link BlockGraph#addBackend} enters it.
-     *
-     * @param name the drive's id, or "" for a backend that belongs to a device, an export or a job
-     */
-    public BlockBackend(BlockGraph graph, String name) {
-        this.graph = graph;
+    /** For {@link Backends#add}. */
+    BlockBackend(Backends backends, String name) {
+        this.backends = backends;
+        this.graph = backends.graph();
         this.name = name;
-        this.requests = new RequestQueue(graph.workerThreads(), graph.host()::post, new Work());
+        this.requests = new RequestQueue(graph.workerThreads(), backends.host()::post, new Work());
     }
 
     /** The drive's id, "" when there is none (any more). */
@@ -86,7 +87,7 @@ public final class BlockBackend implements NodeUser {
         return graph;
     }
 
-    /** The root node, null without medium. */
+    @Override
     public @Nullable BlockNode root() {
         ChildEdge current = edge;
         return current == null ? null : current.node();
@@ -230,7 +231,7 @@ public final class BlockBackend implements NodeUser {
 
     /** The tray moved, by the guest's or by the user's hand. */
     public void trayMoved(boolean open) {
-        graph.host().trayMoved(this, open);
+        backends.host().trayMoved(this, open);
     }
 
     /** Whether the backend came from a drive option and not from a device that named a node. */
@@ -452,7 +453,7 @@ public final class BlockBackend implements NodeUser {
      */
     public void drain() {
         if (!drain(LONG)) {
-            graph.host()
+            backends.host()
                     .waiting(
                             describe()
                                     + " has requests that do not end; yank or quit ends the wait");
@@ -509,7 +510,7 @@ public final class BlockBackend implements NodeUser {
     public void close() {
         eject();
         setThrottle(null);
-        graph.names().removeBackend(this);
+        backends.remove(this);
     }
 
     @Override
@@ -554,10 +555,10 @@ public final class BlockBackend implements NodeUser {
             if (action == ErrorAction.STOP && ioStatusEnabled() && ioStatus == IoStatus.OK) {
                 ioStatus = errno == Errno.ENOSPC ? IoStatus.NOSPACE : IoStatus.FAILED;
             }
-            graph.host().ioError(BlockBackend.this, read, action, errno);
+            backends.host().ioError(BlockBackend.this, read, action, errno);
             if (action == ErrorAction.STOP) {
                 stopped.add(request);
-                graph.host().stopForIoError();
+                backends.host().stopForIoError();
                 return false;
             }
             if (action == ErrorAction.IGNORE) {

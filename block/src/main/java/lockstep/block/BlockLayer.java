@@ -1,6 +1,6 @@
 package lockstep.block;
 
-import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockException;
 
 import org.jspecify.annotations.Nullable;
 
@@ -11,8 +11,8 @@ import java.util.List;
  * lock held.
  */
 public interface BlockLayer {
-    /** The graph of nodes and backends. */
-    BlockGraph graph();
+    /** The backends. */
+    Backends backends();
 
     /**
      * The backend for a device's {@code drive} property: a drive's id, or a node name, for which a

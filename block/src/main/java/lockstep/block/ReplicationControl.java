@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import lockstep.block.node.BlockException;
+
 /**
  * Acts on all replication nodes at once, newest first, stopping at the first error. The caller
  * holds the machine lock.

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.StuckNode;
 import lockstep.runtime.linux.Errno;
@@ -33,8 +34,8 @@ class BlockBackendTest {
     private final ConcurrentLinkedQueue<Runnable> posted = new ConcurrentLinkedQueue<>();
     private final List<String> errors = new ArrayList<>();
     private boolean stopped;
-    private final BlockGraph graph =
-            new BlockGraph(
+    private final Backends backends =
+            new Backends(
                     new BlockHost() {
                         @Override
                         public void post(Runnable task) {
@@ -52,6 +53,7 @@ class BlockBackendTest {
                             stopped = true;
                         }
                     });
+    private final BlockGraph graph = backends.graph();
     private FaultyNode disk;
     private BlockBackend backend;
     private final List<Integer> results = new ArrayList<>();
@@ -59,14 +61,14 @@ class BlockBackendTest {
     @BeforeEach
     void open() throws Exception {
         disk = FaultyNode.over(Images.raw(graph, dir.resolve("disk"), 1 << 20), 10_000);
-        backend = Images.backend(graph, "drive0", graph.retain(disk));
+        backend = Images.backend(backends, "drive0", graph.retain(disk));
         graph.release(disk);
         backend.attachDevice("ide0", false, false);
     }
 
     @AfterEach
     void close() {
-        graph.close();
+        backends.close();
     }
 
     @Test
@@ -140,7 +142,7 @@ class BlockBackendTest {
                 "Drive 'drive0' is already in use by another block device",
                 assertThrows(BlockException.class, () -> backend.attachDevice("ide1", false, false))
                         .getMessage());
-        BlockBackend second = Images.backend(graph, "drive1", graph.retain(disk));
+        BlockBackend second = Images.backend(backends, "drive1", graph.retain(disk));
         String text =
                 assertThrows(BlockException.class, () -> second.attachDevice("ide1", false, false))
                         .getMessage();
@@ -290,7 +292,7 @@ class BlockBackendTest {
     @Test
     void aDiskThatHangsStarvesNobody() throws Exception {
         StuckNode stuck = StuckNode.open(graph, 1 << 20);
-        BlockBackend hung = Images.backend(graph, "hung", stuck);
+        BlockBackend hung = Images.backend(backends, "hung", stuck);
         for (int i = 0; i < 200; i++) {
             hung.read(0, Images.pattern(0, 512), results::add);
         }

@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Creator;
@@ -82,13 +84,12 @@ public final class Images {
         return node;
     }
 
-    /** A backend without name on a node; takes the caller's reference over. */
-    public static BlockBackend backend(BlockGraph graph, String name, BlockNode node)
+    /** A backend on a node; takes the caller's reference over. */
+    public static BlockBackend backend(Backends backends, String name, BlockNode node)
             throws BlockException {
-        BlockBackend backend = new BlockBackend(graph, name);
-        graph.names().addBackend(backend);
+        BlockBackend backend = backends.add(name);
         backend.insert(node);
-        graph.release(node);
+        backends.graph().release(node);
         return backend;
     }
 

@@ -1,5 +1,6 @@
 package lockstep.block;
 
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.runtime.linux.Errno;

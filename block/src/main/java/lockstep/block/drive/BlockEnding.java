@@ -1,9 +1,9 @@
 package lockstep.block.drive;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.export.NbdExport;
 import lockstep.block.job.Jobs;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
@@ -53,7 +53,7 @@ public final class BlockEnding implements Ending {
                 left.add(export.describe());
             }
         }
-        for (BlockBackend backend : graph.names().backends()) {
+        for (BlockBackend backend : manager.backends()) {
             int requests = backend.underWay();
             if (requests > 0) {
                 left.add(backend.describe() + " (" + BlockBackend.inFlight(requests) + ")");

@@ -2,12 +2,13 @@ package lockstep.block.drive;
 
 import lockstep.api.DriveOptions;
 import lockstep.api.ThrottleLimits;
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.export.Exports;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Names;
@@ -40,6 +41,7 @@ public final class BlockManager implements BlockLayer {
     /** How long a command waits for what ends by itself as a rule. */
     private static final long MOMENT = TimeUnit.MILLISECONDS.toNanos(100);
 
+    private final Backends backends;
     private final BlockGraph graph;
     private final ReplicationManager replication = new ReplicationManager();
     private final ThrottleGroups throttles = new ThrottleGroups();
@@ -64,13 +66,14 @@ public final class BlockManager implements BlockLayer {
             BooleanSupplier startInactive,
             Consumer<String> warn,
             Consumer<String> exportDeleted) {
-        this.graph = new BlockGraph(host);
+        this.backends = new Backends(host);
+        this.graph = backends.graph();
         this.opener =
                 new NodeOpener(graph, replication, throttles, quorumEvents, startInactive, warn);
         this.warn = warn;
         this.nodes = new NodeChanger(graph, opener);
         this.media = new MediaChanger(this, opener);
-        this.exports = new Exports(graph, warn, exportDeleted);
+        this.exports = new Exports(backends, warn, exportDeleted);
     }
 
     private static BlockException bad(String message) {
@@ -78,6 +81,11 @@ public final class BlockManager implements BlockLayer {
     }
 
     @Override
+    public Backends backends() {
+        return backends;
+    }
+
+    /** The nodes. */
     public BlockGraph graph() {
         return graph;
     }
@@ -142,7 +150,7 @@ public final class BlockManager implements BlockLayer {
 
     @Override
     public BlockBackend forDevice(String drive) throws BlockException {
-        BlockBackend backend = graph.names().findBackend(drive);
+        BlockBackend backend = backends.find(drive);
         if (backend != null) {
             return backend;
         }
@@ -150,9 +158,13 @@ public final class BlockManager implements BlockLayer {
         if (node == null) {
             throw new BlockException(Errno.ENOENT, "can't find value '" + drive + "'");
         }
-        BlockBackend made = new BlockBackend(graph, "");
-        graph.names().addBackend(made);
-        made.insert(node);
+        BlockBackend made = backends.add("");
+        try {
+            made.insert(node);
+        } catch (BlockException e) {
+            made.close();
+            throw e;
+        }
         return made;
     }
 
@@ -188,12 +200,11 @@ public final class BlockManager implements BlockLayer {
         } else if (!Names.wellFormed(id)) {
             throw bad("Parameter 'id' expects an identifier");
         }
-        BlockBackend backend = new BlockBackend(graph, id);
+        BlockBackend backend = backends.add(id);
         backend.setHasDriveInfo(true);
         backend.setReadOnlyWhenEmpty(cdrom);
         backend.setErrorActions(read, write);
         backend.setWritethrough(drive.writethrough());
-        graph.names().addBackend(backend);
         try {
             if (!drive.tree().isEmpty()) {
                 boolean snapshot = options.snapshot() == null ? snapshots : options.snapshot();
@@ -209,7 +220,7 @@ public final class BlockManager implements BlockLayer {
                 }
             }
         } catch (BlockException e) {
-            graph.names().removeBackend(backend);
+            backend.close();
             throw e;
         }
         limit(backend, drive.limits(), drive.group(), id);
@@ -337,7 +348,7 @@ public final class BlockManager implements BlockLayer {
                 DriveText.Interface.find(
                         drive.options().if_() == null ? "ide" : drive.options().if_());
         String id = drive.options().id();
-        if (id != null && graph.names().findBackend(id) != null) {
+        if (id != null && backends.find(id) != null) {
             return "Duplicate ID '" + id + "' for drive\n";
         }
         if (type != DriveText.Interface.NONE) {
@@ -353,7 +364,7 @@ public final class BlockManager implements BlockLayer {
             nodes.delete(name);
             return;
         }
-        BlockBackend backend = graph.names().findBackend(name);
+        BlockBackend backend = backends.find(name);
         if (backend == null) {
             throw bad("Device '" + name + "' not found");
         }
@@ -387,7 +398,7 @@ public final class BlockManager implements BlockLayer {
 
     /** The machine runs again: requests that a full disk held up are tried again. */
     public void machineResumed() {
-        graph.names().backends().forEach(BlockBackend::machineResumed);
+        backends.forEach(BlockBackend::machineResumed);
     }
 
     /**
@@ -396,7 +407,7 @@ public final class BlockManager implements BlockLayer {
      */
     public void machineStopped() {
         long end = System.nanoTime() + STOP_PATIENCE;
-        for (BlockBackend backend : graph.names().backends()) {
+        for (BlockBackend backend : backends) {
             if (!settle(backend, end)) {
                 int requests = backend.underWay();
                 warn.accept(
@@ -440,6 +451,6 @@ public final class BlockManager implements BlockLayer {
     /** The process ends and nothing is under way. */
     public void close() {
         exports.close();
-        graph.close();
+        backends.close();
     }
 }

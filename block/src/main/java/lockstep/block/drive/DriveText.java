@@ -2,8 +2,8 @@ package lockstep.block.drive;
 
 import lockstep.api.DriveOptions;
 import lockstep.api.ThrottleLimits;
-import lockstep.block.BlockException;
 import lockstep.block.ErrorAction;
+import lockstep.block.node.BlockException;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.throttle.Limits;
 import lockstep.qmp.JsonObject;

@@ -1,8 +1,8 @@
 package lockstep.block.drive;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.Tray;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.open.NodeOpener;
@@ -71,10 +71,10 @@ public final class MediaChanger {
         }
         BlockGraph graph = manager.graph();
         if (drive != null) {
-            return named(graph.names().findBackend(drive), drive);
+            return named(manager.backends().find(drive), drive);
         }
         String id = device.startsWith("/machine/peripheral/") ? device.substring(20) : device;
-        for (BlockBackend backend : graph.names().backends()) {
+        for (BlockBackend backend : manager.backends()) {
             if (id.equals(backend.device())) {
                 return named(backend, device);
             }

@@ -1,7 +1,7 @@
 package lockstep.block.drive;
 
-import lockstep.block.BlockException;
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;

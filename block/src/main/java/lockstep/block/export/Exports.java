@@ -1,9 +1,9 @@
 package lockstep.block.export;
 
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.nbd.NbdAddress;
-import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Names;
 import lockstep.qmp.TryLater;
@@ -24,7 +24,7 @@ public final class Exports {
     /** How long a command waits for what may not end at all. */
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
 
-    private final BlockGraph graph;
+    private final Backends backends;
     private final Consumer<String> warn;
     private final Consumer<String> deleted;
     private final List<NbdExport> exports = new ArrayList<>();
@@ -36,8 +36,8 @@ public final class Exports {
      * @param warn shows the user a warning
      * @param deleted told the id of each export that is gone
      */
-    public Exports(BlockGraph graph, Consumer<String> warn, Consumer<String> deleted) {
-        this.graph = graph;
+    public Exports(Backends backends, Consumer<String> warn, Consumer<String> deleted) {
+        this.backends = backends;
         this.warn = warn;
         this.deleted = deleted;
     }
@@ -52,7 +52,7 @@ public final class Exports {
         if (server != null) {
             throw bad("NBD server already running");
         }
-        server = NbdServer.start(graph, address, maxConnections, handshakeSeconds);
+        server = NbdServer.start(backends, address, maxConnections, handshakeSeconds);
     }
 
     private NbdServer server() throws BlockException {
@@ -117,7 +117,7 @@ public final class Exports {
 
     private void shutDown(NbdExport export) {
         if (server != null) {
-            server.shutDown(export, () -> graph.host().post(() -> finish(export, 0)));
+            server.shutDown(export, () -> backends.graph().host().post(() -> finish(export, 0)));
         }
     }
 

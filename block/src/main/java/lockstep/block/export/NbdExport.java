@@ -1,10 +1,10 @@
 package lockstep.block.export;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
 import lockstep.block.nbd.Nbd;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 
 import org.jspecify.annotations.Nullable;

@@ -1,12 +1,12 @@
 package lockstep.block.export;
 
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.Permission;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
-import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Permission;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -40,7 +40,7 @@ import java.util.concurrent.TimeUnit;
 public final class NbdServer implements AutoCloseable {
     private static final String IN_USE = "Address already in use";
 
-    private final BlockGraph graph;
+    private final Backends backends;
     private final NbdAddress address;
     private final int maxConnections;
     private final int handshakeSeconds;
@@ -52,12 +52,12 @@ public final class NbdServer implements AutoCloseable {
     private boolean closed;
 
     private NbdServer(
-            BlockGraph graph,
+            Backends backends,
             NbdAddress address,
             int maxConnections,
             int handshakeSeconds,
             ServerSocketChannel listener) {
-        this.graph = graph;
+        this.backends = backends;
         this.address = address;
         this.maxConnections = maxConnections;
         this.handshakeSeconds = handshakeSeconds;
@@ -77,7 +77,7 @@ public final class NbdServer implements AutoCloseable {
      * @param handshakeSeconds how long a client may take to choose an export, 0 for no limit
      */
     public static NbdServer start(
-            BlockGraph graph, NbdAddress address, int maxConnections, int handshakeSeconds)
+            Backends backends, NbdAddress address, int maxConnections, int handshakeSeconds)
             throws BlockException {
         SocketAddress place = address.resolve();
         ServerSocketChannel listener = null;
@@ -104,7 +104,7 @@ public final class NbdServer implements AutoCloseable {
                     e);
         }
         NbdServer server =
-                new NbdServer(graph, address, maxConnections, handshakeSeconds, listener);
+                new NbdServer(backends, address, maxConnections, handshakeSeconds, listener);
         Thread.ofPlatform().daemon().name("nbd-listen").start(server::accept);
         return server;
     }
@@ -230,18 +230,17 @@ public final class NbdServer implements AutoCloseable {
             throw new BlockException(Errno.EPERM, "Cannot export read-only node as writable");
         }
         if (!request.allowInactive()) {
-            graph.activate(node);
+            backends.graph().activate(node);
         }
-        BlockBackend backend = new BlockBackend(graph, "");
+        BlockBackend backend = backends.add("");
         backend.setPermissions(
                 Permission.CONSISTENT_READ | (request.writable() ? Permission.WRITE : 0),
                 Permission.ALL & ~Permission.RESIZE);
         backend.setWritethrough(request.writethrough());
-        graph.names().addBackend(backend);
         try {
             backend.insert(node);
         } catch (BlockException e) {
-            graph.names().removeBackend(backend);
+            backend.close();
             throw e;
         }
         NbdExport export =

@@ -1,11 +1,11 @@
 package lockstep.block.export;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdStream;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.trace.InternalFailure;

@@ -1,10 +1,10 @@
 package lockstep.block.file;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
+import lockstep.block.node.Permission;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
 

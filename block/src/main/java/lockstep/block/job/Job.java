@@ -9,7 +9,7 @@ import lockstep.api.JobInfo;
 import lockstep.api.JobStatus;
 import lockstep.api.JobStatusChangeEvent;
 import lockstep.api.JobType;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.linux.Errno;
 

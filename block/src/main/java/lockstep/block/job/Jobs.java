@@ -1,8 +1,7 @@
 package lockstep.block.job;
 
 import lockstep.api.BlockdevMirrorArguments;
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.Names;
 import lockstep.qmp.QmpEvent;
@@ -58,8 +57,7 @@ public final class Jobs {
 
     /** The identifier of a new job: the one that the client chose, or else that of the drive. */
     String identifier(@Nullable String given, String device) throws BlockException {
-        BlockBackend drive = graph.names().findBackend(device);
-        String id = given != null ? given : drive == null ? "" : drive.name();
+        String id = given != null ? given : graph.names().findDrive(device) == null ? "" : device;
         if (!Names.wellFormed(id)) {
             throw new BlockException(Errno.EINVAL, "Invalid job ID '" + id + "'");
         }

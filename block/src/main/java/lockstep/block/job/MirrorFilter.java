@@ -1,12 +1,12 @@
 package lockstep.block.job;
 
-import lockstep.block.BlockException;
-import lockstep.block.Permission;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
+import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 

@@ -8,11 +8,11 @@ import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.ImageInfo;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.drive.MediaChanger;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
@@ -184,7 +184,7 @@ final class BlockHmp {
         manager.exports().startServer(address(uri), 100, 10);
         if (all) {
             try {
-                for (BlockBackend backend : manager.graph().names().backends()) {
+                for (BlockBackend backend : manager.backends()) {
                     if (!backend.name().isEmpty() && backend.present()) {
                         export(backend.name(), null, writable);
                     }
@@ -220,7 +220,7 @@ final class BlockHmp {
                         new NbdServer.Request(
                                 name, name, "", writable && !node.readOnly(), false, false),
                         node,
-                        manager.graph().names().findBackend(device));
+                        manager.backends().find(device));
     }
 
     private void throttle(HmpArguments arguments, StringBuilder output) throws BlockException {
@@ -234,7 +234,7 @@ final class BlockHmp {
                         .iopsWrite(arguments.integer("iops_wr", 0))
                         .build();
         String device = arguments.string("device");
-        boolean drive = manager.graph().names().findBackend(device) != null;
+        boolean drive = manager.backends().find(device) != null;
         manager.limit(drive ? device : null, drive ? null : device, limits, null);
     }
 

@@ -24,10 +24,10 @@ import lockstep.api.QueryNamedBlockNodesArguments;
 import lockstep.api.SocketAddressLegacy;
 import lockstep.api.XBlockdevChangeArguments;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
@@ -46,7 +46,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     BlockQmp(BlockManager manager) {
         this.manager = manager;
-        this.queries = new NodeQueries(manager.graph());
+        this.queries = new NodeQueries(manager.backends());
     }
 
     NodeQueries queries() {
@@ -186,7 +186,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         String description = arguments.description();
         qmp(
                 () -> {
-                    BlockBackend backend = manager.graph().names().findBackend(device);
+                    BlockBackend backend = manager.backends().find(device);
                     BlockNode node = manager.graph().names().lookup(device);
                     manager.exports().requireServer();
                     manager.exports().checkId(name);

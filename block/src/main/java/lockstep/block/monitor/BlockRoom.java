@@ -21,8 +21,8 @@ import lockstep.api.RunState;
 import lockstep.api.TransactionCommands;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceBlockNode;
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
@@ -32,6 +32,7 @@ import lockstep.block.drive.BlockEnding;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.job.Jobs;
 import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.quorum.QuorumEvents;
@@ -77,7 +78,7 @@ public final class BlockRoom implements Room {
                         id -> vmm.emit(new BlockExportDeletedEvent(id)));
         vmm.publish(BlockLayer.class, manager);
         vmm.publish(ReplicationControl.class, manager.replication());
-        vmm.publish(DiskHandover.class, new Handover(manager.graph()));
+        vmm.publish(DiskHandover.class, new Handover(manager.backends()));
         manager.graph().setObserver(new YankObserver(vmm));
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(offer.commands(), qmp);
@@ -108,11 +109,11 @@ public final class BlockRoom implements Room {
         offer.onExit(new BlockEnding(manager, jobs, vmm::report));
     }
 
-    private record Handover(BlockGraph graph) implements DiskHandover {
+    private record Handover(Backends backends) implements DiskHandover {
         @Override
         public void activateAll() throws QmpException {
             try {
-                graph.activateAll();
+                backends.graph().activateAll();
             } catch (BlockException e) {
                 throw failure(e);
             }
@@ -120,9 +121,9 @@ public final class BlockRoom implements Room {
 
         @Override
         public void inactivateAll() throws QmpException {
-            graph.drain().all();
+            backends.drain();
             try {
-                graph.inactivateAll();
+                backends.graph().inactivateAll();
             } catch (BlockException e) {
                 throw failure(e);
             }

@@ -33,9 +33,9 @@ import lockstep.api.JobResumeArguments;
 import lockstep.api.TransactionAction;
 import lockstep.api.TransactionArguments;
 import lockstep.api.TransactionCommands;
-import lockstep.block.BlockException;
 import lockstep.block.job.Job;
 import lockstep.block.job.Jobs;
+import lockstep.block.node.BlockException;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 

@@ -19,10 +19,11 @@ import lockstep.api.ImageInfoSpecificQCow2Wrapper;
 import lockstep.api.Qcow2CompressionType;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BackendStats;
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.Tray;
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
@@ -43,10 +44,12 @@ import java.util.List;
 
 /** What the graph looks like in the shapes of QMP. Machine lock held. */
 final class NodeQueries {
+    private final Backends backends;
     private final BlockGraph graph;
 
-    NodeQueries(BlockGraph graph) {
-        this.graph = graph;
+    NodeQueries(Backends backends) {
+        this.backends = backends;
+        this.graph = backends.graph();
     }
 
     /**
@@ -276,7 +279,7 @@ final class NodeQueries {
 
     List<BlockInfo> blocks() {
         List<BlockInfo> list = new ArrayList<>();
-        for (BlockBackend backend : graph.names().backends()) {
+        for (BlockBackend backend : backends) {
             if (shown(backend)) {
                 list.add(block(backend));
             }
@@ -327,7 +330,7 @@ final class NodeQueries {
             }
             return list;
         }
-        for (BlockBackend backend : graph.names().backends()) {
+        for (BlockBackend backend : backends) {
             if (!shown(backend)) {
                 continue;
             }

@@ -1,9 +1,9 @@
 package lockstep.block.nbd;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.runtime.linux.Errno;
 

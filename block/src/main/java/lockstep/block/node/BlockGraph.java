@@ -1,9 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
-import lockstep.block.Permission;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -21,7 +17,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * with the machine lock held, while no request is inside what they concern ({@link Drain}).
  */
 public final class BlockGraph implements AutoCloseable {
-    private final BlockHost host;
+    private final GraphHost host;
     private final ExecutorService workers;
     private final ThreadFactory workerThreads = threads("block-worker-");
     private final Names names = new Names();
@@ -29,7 +25,7 @@ public final class BlockGraph implements AutoCloseable {
     private @Nullable Observer observer;
     private @Nullable OpeningLimit opening;
 
-    public BlockGraph(BlockHost host) {
+    public BlockGraph(GraphHost host) {
         this.host = host;
         workers = Executors.newCachedThreadPool(threads("block-child-"));
         drain = new Drain(names, host, workers);
@@ -91,7 +87,7 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
-    /** Nodes and backends by name. */
+    /** Nodes by name. */
     public Names names() {
         return names;
     }
@@ -106,7 +102,7 @@ public final class BlockGraph implements AutoCloseable {
         return drain;
     }
 
-    public BlockHost host() {
+    public GraphHost host() {
         return host;
     }
 
@@ -509,13 +505,9 @@ public final class BlockGraph implements AutoCloseable {
         }
     }
 
-    /** Drains, flushes and closes every backend and node. */
+    /** Flushes and closes every node that nobody else uses. */
     @Override
     public void close() {
-        drain.all();
-        for (BlockBackend backend : names.backends()) {
-            backend.close();
-        }
         for (BlockNode node : names.nodes()) {
             takeFromMonitor(node);
         }

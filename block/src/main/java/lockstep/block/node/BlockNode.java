@@ -1,8 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;

@@ -1,9 +1,6 @@
 package lockstep.block.node;
 
 import lockstep.api.BlockdevDetectZeroesOptions;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;

@@ -1,8 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.runtime.linux.Errno;
 
 import java.util.List;
@@ -20,11 +17,11 @@ public final class Drain {
     private static final long RETRY_MILLIS = 100;
 
     private final Names names;
-    private final BlockHost host;
+    private final GraphHost host;
     private final ExecutorService workers;
     private final Gate gate;
 
-    Drain(Names names, BlockHost host, ExecutorService workers) {
+    Drain(Names names, GraphHost host, ExecutorService workers) {
         this.names = names;
         this.host = host;
         this.workers = workers;
@@ -148,13 +145,5 @@ public final class Drain {
     /** Whether nobody is inside the graph now. */
     public boolean quiet() {
         return gate.quiet();
-    }
-
-    /**
-     * Waits until every submitted request of every backend is completed; the caller holds the
-     * machine lock.
-     */
-    public void all() {
-        names.backends().forEach(BlockBackend::drain);
     }
 }

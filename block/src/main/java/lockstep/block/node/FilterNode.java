@@ -1,8 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-
 import java.lang.foreign.MemorySegment;
 
 /** A node that passes everything on to its first child; drivers change what they are for. */

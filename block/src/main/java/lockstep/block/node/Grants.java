@@ -1,7 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
-import lockstep.block.Permission;
 import lockstep.runtime.linux.Errno;
 
 /**

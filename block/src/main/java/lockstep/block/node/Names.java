@@ -1,7 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -10,15 +8,15 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Function;
 
-/** The nodes and backends of a graph by their names, which they share one space for. Any thread. */
+/** The nodes of a graph by their names, which none of them shares with a drive. Any thread. */
 public final class Names {
     private static final int LENGTH_MAX = 31;
 
     private final Map<String, BlockNode> nodes = new LinkedHashMap<>();
-    private final List<BlockBackend> backends = new CopyOnWriteArrayList<>();
+    private volatile Function<String, @Nullable RootUser> drives = name -> null;
     private int autoNames;
 
     Names() {}
@@ -51,7 +49,7 @@ public final class Names {
         if (!wellFormed(name)) {
             throw new BlockException(Errno.EINVAL, "Invalid node-name: '" + name + "'");
         }
-        if (findBackend(name) != null) {
+        if (findDrive(name) != null) {
             throw new BlockException(
                     Errno.EINVAL, "node-name=" + name + " is conflicting with a device id");
         }
@@ -84,57 +82,26 @@ public final class Names {
         return new ArrayList<>(nodes.values());
     }
 
-    public List<BlockBackend> backends() {
-        return backends;
+    /** Has drives share the names; {@code finder} knows them. */
+    public void shareWith(Function<String, @Nullable RootUser> finder) {
+        drives = finder;
     }
 
-    /** The backend of this name. */
-    public @Nullable BlockBackend findBackend(String name) {
-        if (name.isEmpty()) {
-            return null;
-        }
-        for (BlockBackend backend : backends) {
-            if (backend.name().equals(name)) {
-                return backend;
-            }
-        }
-        return null;
+    /** The drive of this name. */
+    public @Nullable RootUser findDrive(String name) {
+        return drives.apply(name);
     }
 
-    /** Enters a backend; errors when its name is malformed or taken. */
-    public synchronized void addBackend(BlockBackend backend) throws BlockException {
-        String name = backend.name();
-        if (!name.isEmpty()) {
-            if (!wellFormed(name)) {
-                throw new BlockException(Errno.EINVAL, "Invalid device name");
-            }
-            if (findBackend(name) != null) {
-                throw new BlockException(
-                        Errno.EINVAL, "Device with id '" + name + "' already exists");
-            }
-            if (nodes.containsKey(name)) {
-                throw new BlockException(
-                        Errno.EINVAL,
-                        "Device name '" + name + "' conflicts with an existing node name");
-            }
-        }
-        backends.add(backend);
-    }
-
-    public synchronized void removeBackend(BlockBackend backend) {
-        backends.remove(backend);
-    }
-
-    /** The node that a reference string names: a backend's root first, then a node. */
+    /** The node that a reference string names: a drive's root first, then a node. */
     public BlockNode lookup(String name) throws BlockException {
         return lookup(name, name);
     }
 
     /** Likewise where the two kinds of names are told apart; an empty one is none. */
     public BlockNode lookup(String device, String nodeName) throws BlockException {
-        BlockBackend backend = findBackend(device);
-        if (backend != null) {
-            BlockNode root = backend.root();
+        RootUser drive = findDrive(device);
+        if (drive != null) {
+            BlockNode root = drive.root();
             if (root == null) {
                 throw new BlockException(Errno.ENOMEDIUM, "Device '" + device + "' has no medium");
             }

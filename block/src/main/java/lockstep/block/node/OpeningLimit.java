@@ -1,6 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;

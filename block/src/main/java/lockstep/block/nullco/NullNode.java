@@ -1,9 +1,9 @@
 package lockstep.block.nullco;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.locks.LockSupport;

@@ -1,7 +1,7 @@
 package lockstep.block.open;
 
-import lockstep.block.BlockException;
 import lockstep.block.nbd.Nbd;
+import lockstep.block.node.BlockException;
 import lockstep.qmp.JsonObject;
 import lockstep.runtime.linux.Errno;
 

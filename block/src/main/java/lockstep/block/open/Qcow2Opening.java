@@ -3,7 +3,7 @@ package lockstep.block.open;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsQcow2;
 import lockstep.api.BlockdevRefOrNull;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.qcow2.OverlapChecks;

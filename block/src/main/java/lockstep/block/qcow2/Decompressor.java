@@ -1,6 +1,6 @@
 package lockstep.block.qcow2;
 
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;

@@ -1,7 +1,7 @@
 package lockstep.block.qcow2;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
+import lockstep.block.node.BlockException;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Zeroes;

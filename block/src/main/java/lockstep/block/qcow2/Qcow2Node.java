@@ -1,9 +1,9 @@
 package lockstep.block.qcow2;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;

@@ -1,6 +1,6 @@
 package lockstep.block.qcow2;
 
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;

@@ -1,12 +1,12 @@
 package lockstep.block.quorum;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
 import lockstep.block.quorum.QuorumEvents.Operation;
 import lockstep.runtime.linux.Errno;

@@ -1,7 +1,7 @@
 package lockstep.block.replication;
 
-import lockstep.block.BlockException;
 import lockstep.block.ReplicationControl;
+import lockstep.block.node.BlockException;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,18 +1,18 @@
 package lockstep.block.replication;
 
-import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.job.MirrorFilter;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
+import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
+import lockstep.block.node.RootUser;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -248,7 +248,7 @@ public final class ReplicationNode extends BlockNode {
         if (secondary == null) {
             throw failed("Hidden disk doesn't have backing file");
         }
-        if (secondary.parents().stream().noneMatch(e -> e.user() instanceof BlockBackend)) {
+        if (secondary.parents().stream().noneMatch(e -> e.user() instanceof RootUser)) {
             throw failed("The secondary disk doesn't have block backend");
         }
         long length = file().length();
@@ -294,11 +294,11 @@ public final class ReplicationNode extends BlockNode {
     private BlockNode findTop() throws BlockException {
         BlockNode found = null;
         if (topId != null) {
-            BlockBackend backend = graph().names().findBackend(topId);
-            found = backend != null ? backend.root() : graph().names().findNode(topId);
+            RootUser drive = graph().names().findDrive(topId);
+            found = drive != null ? drive.root() : graph().names().findNode(topId);
         }
         if (found == null
-                || found.parents().stream().anyMatch(e -> !(e.user() instanceof BlockBackend))
+                || found.parents().stream().anyMatch(e -> !(e.user() instanceof RootUser))
                 || !BlockGraph.reaches(found, this)) {
             throw failed("No top_bs or it is invalid");
         }

@@ -1,7 +1,7 @@
 package lockstep.block.throttle;
 
 import lockstep.api.ThrottleLimits;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;

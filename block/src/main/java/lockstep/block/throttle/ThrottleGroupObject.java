@@ -3,7 +3,7 @@ package lockstep.block.throttle;
 import lockstep.api.ObjectOptions;
 import lockstep.api.ThrottleGroupProperties;
 import lockstep.api.ThrottleLimits;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.QmpException;

@@ -8,13 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static java.util.Objects.requireNonNull;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.DriveInfo;
 import lockstep.block.Images;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.quorum.QuorumEvents;
@@ -127,7 +127,7 @@ class ColoDisksTest {
                 .add(
                         new NbdServer.Request("parent0", "parent0", "", true, false, false),
                         parent,
-                        secondary.manager.graph().names().findBackend("parent0"));
+                        secondary.manager.backends().find("parent0"));
         primary.manager
                 .nodes()
                 .addFromText(
@@ -171,12 +171,7 @@ class ColoDisksTest {
         ReplicationNode node =
                 (ReplicationNode)
                         requireNonNull(
-                                requireNonNull(
-                                                secondary
-                                                        .manager
-                                                        .graph()
-                                                        .names()
-                                                        .findBackend("childs0"))
+                                requireNonNull(secondary.manager.backends().find("childs0"))
                                         .root());
         secondaryDisk.writeBlocking(6 << 20, Images.pattern(4, 4096));
         secondary.runUntil(() -> node.stage() == ReplicationNode.Stage.DONE);

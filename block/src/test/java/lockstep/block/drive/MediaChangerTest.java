@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Tray;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.runtime.linux.Errno;

@@ -2,12 +2,13 @@ package lockstep.block.export;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import lockstep.block.BlockException;
+import lockstep.block.Backends;
 import lockstep.block.BlockHost;
 import lockstep.block.FuzzSeeds;
 import lockstep.block.MemoryNode;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.ScriptedChannel;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 
 import org.junit.jupiter.api.Test;
@@ -26,10 +27,11 @@ public final class NbdServerFuzzTest {
 
     private static NbdServer server() {
         try {
-            BlockGraph graph = new BlockGraph(BlockHost.direct());
+            Backends backends = new Backends(BlockHost.direct());
+            BlockGraph graph = backends.graph();
             Path socket = Files.createTempDirectory("nbd").resolve("socket");
             NbdServer server =
-                    NbdServer.start(graph, new NbdAddress.Unix(socket.toString()), 1000, 0);
+                    NbdServer.start(backends, new NbdAddress.Unix(socket.toString()), 1000, 0);
             MemoryNode disk = MemoryNode.of(graph, new byte[SIZE]);
             disk.remembersNothing();
             server.add(

@@ -5,12 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Images;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
@@ -47,19 +48,20 @@ class NbdTest {
     private static final int SIZE = 8 << 20;
 
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final Backends backends = new Backends(BlockHost.direct());
+    private final BlockGraph graph = backends.graph();
     private final List<AutoCloseable> opened = new ArrayList<>();
 
     @AfterEach
     void close() throws Exception {
-        graph.close();
+        backends.close();
         for (AutoCloseable one : opened) {
             one.close();
         }
     }
 
     private NbdServer server(NbdAddress address) throws Exception {
-        NbdServer server = NbdServer.start(graph, address, 100, 10);
+        NbdServer server = NbdServer.start(backends, address, 100, 10);
         opened.add(server);
         BlockNode disk = Images.qcow2(graph, dir.resolve("disk.qcow2"), SIZE, false);
         server.add(new NbdServer.Request("disk", "disk", "", true, false, false), disk, null);
@@ -206,7 +208,7 @@ class NbdTest {
         // Our own client has no limit, so that each of these three fills the server's.
         List<BlockBackend> hung = new ArrayList<>();
         for (int i = 0; i < 3; i++) {
-            BlockBackend drive = Images.backend(graph, "hung" + i, client(address, "hung"));
+            BlockBackend drive = Images.backend(backends, "hung" + i, client(address, "hung"));
             hung.add(drive);
             for (int k = 0; k < 100; k++) {
                 drive.read(0, Images.pattern(0, 512), errno -> {});
@@ -219,7 +221,7 @@ class NbdTest {
         exercise(graph, good);
         graph.release(good);
         BlockBackend other =
-                Images.backend(graph, "other", Images.raw(graph, dir.resolve("o"), SIZE));
+                Images.backend(backends, "other", Images.raw(graph, dir.resolve("o"), SIZE));
         other.attachDevice("ide0", false, false);
         CountDownLatch done = new CountDownLatch(100);
         for (int k = 0; k < 100; k++) {
@@ -282,7 +284,7 @@ class NbdTest {
         Path back = dir.resolve("back.raw");
         Images.run("qemu-img", "convert", "-f", "raw", "-O", "raw", uri, back.toString());
         assertArrayEquals(data, Files.readAllBytes(back));
-        graph.close();
+        backends.close();
         String report = Images.run("qemu-img", "check", dir.resolve("disk.qcow2").toString());
         assertTrue(report.contains("No errors"), report);
     }

@@ -13,16 +13,17 @@ import lockstep.api.BlockdevMirrorArguments;
 import lockstep.api.BlockdevOnError;
 import lockstep.api.JobStatusChangeEvent;
 import lockstep.api.MirrorSyncMode;
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.FaultyNode;
 import lockstep.block.Images;
-import lockstep.block.Permission;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.MemoryNode;
+import lockstep.block.node.Permission;
 import lockstep.qmp.QmpEvent;
 
 import org.junit.jupiter.api.AfterEach;
@@ -49,21 +50,22 @@ class MirrorJobTest {
 
     @TempDir Path dir;
     private final BlockingQueue<Runnable> loop = new LinkedBlockingQueue<>();
-    private final BlockGraph graph =
-            new BlockGraph(
+    private final Backends backends =
+            new Backends(
                     new BlockHost() {
                         @Override
                         public void post(Runnable task) {
                             loop.add(task);
                         }
                     });
+    private final BlockGraph graph = backends.graph();
     private final List<QmpEvent> events = new ArrayList<>();
     private final Jobs jobs = new Jobs(graph, events::add);
 
     @AfterEach
     void close() {
         jobs.close();
-        graph.close();
+        backends.close();
     }
 
     /** Runs the main loop until an event of that text has come. */
@@ -90,8 +92,7 @@ class MirrorJobTest {
     }
 
     private BlockBackend drive(BlockNode node) throws BlockException {
-        BlockBackend drive = new BlockBackend(graph, "drive0");
-        graph.names().addBackend(drive);
+        BlockBackend drive = backends.add("drive0");
         drive.insert(node);
         drive.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.CONSISTENT_READ);

@@ -2,8 +2,8 @@ package lockstep.block.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import lockstep.block.BlockException;
 import lockstep.block.FuzzSeeds;
+import lockstep.block.node.BlockException;
 
 import org.junit.jupiter.api.Test;
 

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;

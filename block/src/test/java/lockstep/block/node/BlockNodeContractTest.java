@@ -5,9 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
+import lockstep.block.Backends;
 import lockstep.block.BlockHost;
-import lockstep.block.BlockStatus;
 import lockstep.block.Images;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.export.NbdServer;
@@ -51,12 +50,13 @@ class BlockNodeContractTest {
     }
 
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final Backends backends = new Backends(BlockHost.direct());
+    private final BlockGraph graph = backends.graph();
     private final List<AutoCloseable> opened = new ArrayList<>();
 
     @AfterEach
     void close() throws Exception {
-        graph.close();
+        backends.close();
         for (AutoCloseable one : opened) {
             one.close();
         }
@@ -87,7 +87,7 @@ class BlockNodeContractTest {
             }
             case NBD -> {
                 NbdAddress address = new NbdAddress.Unix(dir.resolve("sock").toString());
-                NbdServer server = NbdServer.start(graph, address, 10, 10);
+                NbdServer server = NbdServer.start(backends, address, 10, 10);
                 opened.add(server);
                 BlockNode disk = Images.qcow2(graph, dir.resolve("disk"), SIZE, false);
                 server.add(new NbdServer.Request("d", "d", "", true, false, false), disk, null);
@@ -124,7 +124,7 @@ class BlockNodeContractTest {
         var secondary = Images.qcow2(graph, dir.resolve("secondary"), SIZE, false);
         var hidden = Images.qcow2(graph, dir.resolve("hidden"), SIZE, true);
         hidden.attachBacking(secondary);
-        Images.backend(graph, "parent0", secondary);
+        Images.backend(backends, "parent0", secondary);
         var active = Images.qcow2(graph, dir.resolve("active"), SIZE, false);
         active.attachBacking(hidden);
         graph.release(hidden);

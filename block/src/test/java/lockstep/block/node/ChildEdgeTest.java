@@ -4,10 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import lockstep.api.BlockdevDetectZeroesOptions;
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.Images;
-import lockstep.block.Permission;
 import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
@@ -25,7 +22,7 @@ class ChildEdgeTest {
     private final List<String> exceeded = new ArrayList<>();
     private final BlockGraph graph =
             new BlockGraph(
-                    new BlockHost() {
+                    new GraphHost() {
                         @Override
                         public void post(Runnable task) {
                             task.run();

@@ -1,8 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockStatus;
-
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;

@@ -1,7 +1,5 @@
 package lockstep.block.node;
 
-import lockstep.block.BlockException;
-
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;

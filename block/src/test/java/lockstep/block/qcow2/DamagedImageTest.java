@@ -6,13 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.Images;
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.Tag;
@@ -53,8 +53,8 @@ class DamagedImageTest {
 
     private final List<Corruption> told = new CopyOnWriteArrayList<>();
 
-    private final BlockHost host =
-            new BlockHost() {
+    private final GraphHost host =
+            new GraphHost() {
                 @Override
                 public void post(Runnable task) {
                     task.run();
@@ -81,7 +81,7 @@ class DamagedImageTest {
     private ByteBuffer image() throws Exception {
         Path path = dir.resolve("valid.qcow2");
         Qcow2Creator.create(path.toString(), new Qcow2Creator.Options(SIZE, BITS, null, null));
-        try (BlockGraph graph = new BlockGraph(BlockHost.direct())) {
+        try (BlockGraph graph = new BlockGraph(GraphHost.direct())) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
             for (int i = 0; i < 12; i++) {
                 node.write(i * 3L * CLUSTER, Images.pattern(i + 1, 2 * CLUSTER));
@@ -337,7 +337,7 @@ class DamagedImageTest {
 
     /** Where a file that has not been damaged keeps its metadata. */
     private static MetadataMap metadata(Path image) throws BlockException {
-        try (BlockGraph graph = new BlockGraph(BlockHost.direct())) {
+        try (BlockGraph graph = new BlockGraph(GraphHost.direct())) {
             ChildEdge file = ChildEdge.look(Images.file(graph, image, true));
             Qcow2Header header = Qcow2Header.read(file, false);
             Guard guard =

@@ -3,11 +3,11 @@ package lockstep.block.qcow2;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.MemoryNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 
 import net.jqwik.api.Assume;
 import net.jqwik.api.ForAll;
@@ -24,7 +24,7 @@ import java.nio.file.Path;
 /** Headers of any image: what is created is read, and what is damaged is refused or within limits. */
 class HeaderPropertiesTest {
     private static Qcow2Header read(byte[] image) throws BlockException {
-        BlockGraph graph = new BlockGraph(BlockHost.direct());
+        BlockGraph graph = new BlockGraph(GraphHost.direct());
         try {
             return Qcow2Header.read(ChildEdge.look(MemoryNode.of(graph, image)), true);
         } finally {

@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import static java.util.Objects.requireNonNull;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.Images;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.GraphHost;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -30,7 +30,7 @@ class HostileImageTest {
     private static final int SIZE = 1 << 20;
 
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final BlockGraph graph = new BlockGraph(GraphHost.direct());
 
     @AfterEach
     void close() {
@@ -79,7 +79,7 @@ class HostileImageTest {
     }
 
     private void use(Path image, int seed) {
-        BlockGraph own = new BlockGraph(BlockHost.direct());
+        BlockGraph own = new BlockGraph(GraphHost.direct());
         Random random = new Random(seed);
         try {
             Qcow2Node node = Images.qcow2(own, image, SIZE, false);

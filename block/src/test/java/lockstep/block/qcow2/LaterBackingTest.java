@@ -2,10 +2,10 @@ package lockstep.block.qcow2;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import lockstep.block.BlockHost;
 import lockstep.block.Images;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -21,7 +21,7 @@ class LaterBackingTest {
 
     @Test
     void writtenZeroesHideTheBackingAndDiscardedHolesDoNot() throws Exception {
-        try (BlockGraph graph = new BlockGraph(BlockHost.direct())) {
+        try (BlockGraph graph = new BlockGraph(GraphHost.direct())) {
             Qcow2Node base = Images.qcow2(graph, dir.resolve("base"), SIZE, false);
             Images.use(base).write(0, Images.pattern(7, SIZE));
             Qcow2Node top = Images.qcow2(graph, dir.resolve("top"), SIZE, false);

@@ -6,12 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.Images;
 import lockstep.block.MemoryNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -48,7 +48,7 @@ class Qcow2ConcurrencyTest {
     private static final int CLUSTER = 1 << 16;
 
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final BlockGraph graph = new BlockGraph(GraphHost.direct());
     private MemoryNode file;
     private Qcow2Node node;
     private ChildEdge disk;
@@ -511,7 +511,7 @@ class Qcow2ConcurrencyTest {
     }
 
     private byte[] content(byte[] image, boolean backed) throws Exception {
-        BlockGraph other = new BlockGraph(BlockHost.direct());
+        BlockGraph other = new BlockGraph(GraphHost.direct());
         MemoryNode copy = MemoryNode.of(other, image);
         Qcow2Node again =
                 Qcow2Node.open(other, other.autoName(), true, copy, true, OverlapChecks.DEFAULT);

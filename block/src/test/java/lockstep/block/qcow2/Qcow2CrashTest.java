@@ -3,12 +3,12 @@ package lockstep.block.qcow2;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.FaultyNode;
 import lockstep.block.Images;
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.GraphHost;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -64,7 +64,7 @@ class Qcow2CrashTest {
 
     /** The model as it was at the last flush that worked; bytes written later are marked. */
     private byte[] crash(Path image, int limit) throws Exception {
-        BlockGraph graph = new BlockGraph(BlockHost.direct());
+        BlockGraph graph = new BlockGraph(GraphHost.direct());
         byte[] model = new byte[SIZE];
         byte[] durable = new byte[SIZE];
         boolean[] touched = new boolean[SIZE];
@@ -121,7 +121,7 @@ class Qcow2CrashTest {
     private boolean[] touched = new boolean[0];
 
     private void verify(Path image, byte[] durable) throws Exception {
-        BlockGraph graph = new BlockGraph(BlockHost.direct());
+        BlockGraph graph = new BlockGraph(GraphHost.direct());
         FileNode file = Images.file(graph, image, false);
         Qcow2Node node =
                 Qcow2Node.open(graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
@@ -143,7 +143,7 @@ class Qcow2CrashTest {
         Images.needTool("qemu-img", "qemu-utils");
         for (int limit = 0; limit < 6; limit++) {
             Path image = dir.resolve("empty" + limit + ".qcow2");
-            BlockGraph graph = new BlockGraph(BlockHost.direct());
+            BlockGraph graph = new BlockGraph(GraphHost.direct());
             Qcow2Creator.create(image.toString(), Qcow2Creator.Options.of(8 << 20));
             FaultyNode faulty = FaultyNode.over(Images.file(graph, image, false), 1000);
             Qcow2Node node =

@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.GraphHost;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -31,7 +31,7 @@ import java.util.Random;
 @Tag("qemu")
 class Qcow2ModelTest {
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final BlockGraph graph = new BlockGraph(GraphHost.direct());
 
     @AfterEach
     void close() {

@@ -2,13 +2,13 @@ package lockstep.block.qcow2;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.FuzzSeeds;
 import lockstep.block.Images;
 import lockstep.block.MemoryNode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 
 import org.junit.jupiter.api.Test;
 
@@ -37,7 +37,7 @@ public final class Qcow2OpenFuzzTest {
 
     /** The bytes of one file; the entry for a fuzzer. */
     public static void fuzzerTestOneInput(byte[] data) throws BlockException {
-        BlockGraph graph = new BlockGraph(BlockHost.direct());
+        BlockGraph graph = new BlockGraph(GraphHost.direct());
         try {
             MemoryNode file = MemoryNode.of(graph, data);
             file.remembersNothing();

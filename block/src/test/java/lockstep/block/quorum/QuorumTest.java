@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import static java.util.Objects.requireNonNull;
 
-import lockstep.block.BlockException;
-import lockstep.block.BlockHost;
 import lockstep.block.FaultyNode;
 import lockstep.block.Images;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.GraphHost;
 import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.AfterEach;
@@ -27,7 +27,7 @@ class QuorumTest {
     private static final long SIZE = 1 << 20;
 
     @TempDir Path dir;
-    private final BlockGraph graph = new BlockGraph(BlockHost.direct());
+    private final BlockGraph graph = new BlockGraph(GraphHost.direct());
     private final List<String> events = new ArrayList<>();
     private final List<FaultyNode> children = new ArrayList<>();
 

@@ -3,14 +3,15 @@ package lockstep.block.replication;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Images;
-import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.MemoryNode;
+import lockstep.block.node.Permission;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -42,14 +43,15 @@ class ReplicationModelTest {
     private static final int STEPS = Integer.getInteger("lockstep.test.steps", 3000) / 20;
 
     private final BlockingQueue<Runnable> loop = new LinkedBlockingQueue<>();
-    private final BlockGraph graph =
-            new BlockGraph(
+    private final Backends backends =
+            new Backends(
                     new BlockHost() {
                         @Override
                         public void post(Runnable task) {
                             loop.add(task);
                         }
                     });
+    private final BlockGraph graph = backends.graph();
     private final ReplicationManager manager = new ReplicationManager();
     private final Queue<String> faults = new ConcurrentLinkedQueue<>();
     private final byte[] expected = new byte[SIZE];
@@ -60,7 +62,7 @@ class ReplicationModelTest {
     @BeforeEach
     void build() throws BlockException {
         MemoryNode secondary = MemoryNode.open(graph, SIZE, null);
-        primary = Images.backend(graph, "parent0", secondary);
+        primary = Images.backend(backends, "parent0", secondary);
         primary.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.ALL & ~Permission.RESIZE);
         MemoryNode hidden = MemoryNode.open(graph, SIZE, secondary);
@@ -70,14 +72,14 @@ class ReplicationModelTest {
                 ReplicationNode.open(
                         graph, "r", false, Mode.SECONDARY, "colo-disk0", active, true, manager);
         graph.release(active);
-        guest = Images.backend(graph, "colo-disk0", replication);
+        guest = Images.backend(backends, "colo-disk0", replication);
         guest.attachDevice("ide", false, false);
         manager.startAll(Mode.SECONDARY);
     }
 
     @AfterEach
     void close() {
-        graph.close();
+        backends.close();
     }
 
     private interface Work {

@@ -5,14 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import static java.util.Objects.requireNonNull;
 
+import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockHost;
 import lockstep.block.Images;
-import lockstep.block.Permission;
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Permission;
 import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
@@ -36,8 +37,8 @@ class ReplicationTest {
     @TempDir Path dir;
     private final ConcurrentLinkedQueue<Runnable> posted = new ConcurrentLinkedQueue<>();
     private final CountDownLatch committed = new CountDownLatch(1);
-    private final BlockGraph graph =
-            new BlockGraph(
+    private final Backends backends =
+            new Backends(
                     new BlockHost() {
                         @Override
                         public void post(Runnable task) {
@@ -45,6 +46,7 @@ class ReplicationTest {
                             committed.countDown();
                         }
                     });
+    private final BlockGraph graph = backends.graph();
     private final ReplicationManager manager = new ReplicationManager();
 
     @SuppressWarnings("NullAway.Init") // made by each test
@@ -64,12 +66,12 @@ class ReplicationTest {
 
     @AfterEach
     void close() {
-        graph.close();
+        backends.close();
     }
 
     private void build() throws Exception {
         Qcow2Node secondary = Images.qcow2(graph, dir.resolve("parent.qcow2"), SIZE, false);
-        parent = Images.backend(graph, "parent0", secondary);
+        parent = Images.backend(backends, "parent0", secondary);
         Qcow2Node hidden = Images.qcow2(graph, dir.resolve("hidden.qcow2"), SIZE, true);
         hidden.attachBacking(secondary);
         Qcow2Node active = Images.qcow2(graph, dir.resolve("active.qcow2"), SIZE, false);
@@ -86,7 +88,7 @@ class ReplicationTest {
                         true,
                         manager);
         graph.release(active);
-        Images.backend(graph, "childs0", replication);
+        Images.backend(backends, "childs0", replication);
         quorum =
                 QuorumNode.open(
                         graph,
@@ -96,10 +98,9 @@ class ReplicationTest {
                         List.of(replication),
                         true,
                         QuorumEvents.NONE);
-        disk = Images.backend(graph, "colo-disk0", quorum);
+        disk = Images.backend(backends, "colo-disk0", quorum);
         disk.attachDevice("ide", false, false);
-        export = new BlockBackend(graph, "");
-        graph.names().addBackend(export);
+        export = backends.add("");
         export.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.ALL & ~Permission.RESIZE);
         export.insert(secondary);

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.ThrottleLimits;
-import lockstep.block.BlockException;
+import lockstep.block.node.BlockException;
 
 import org.junit.jupiter.api.Test;
 

@@ -1,7 +1,7 @@
 package lockstep.colo.checkpoint;
 
-import lockstep.block.BlockException;
 import lockstep.block.ReplicationControl;
+import lockstep.block.node.BlockException;
 import lockstep.colo.compare.PacketComparison;
 import lockstep.net.NetFilters;
 import lockstep.runtime.spi.Vmm;

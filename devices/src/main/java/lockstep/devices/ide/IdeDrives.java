@@ -7,10 +7,10 @@ import lockstep.api.IdeDeviceOptionsMembers;
 import lockstep.api.IdeHdOptions;
 import lockstep.api.OnOffAuto;
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.ErrorAction;
+import lockstep.block.node.BlockException;
 import lockstep.devices.board.BootOrder;
 import lockstep.devices.board.PcBoard;
 import lockstep.runtime.machine.Machine;
@@ -197,9 +197,7 @@ public final class IdeDrives {
             if (!cdrom) {
                 throw new DeviceException("No drive specified");
             }
-            BlockBackend empty = new BlockBackend(blocks.graph(), "");
-            blocks.graph().names().addBackend(empty);
-            return empty;
+            return blocks.backends().add("");
         } catch (BlockException e) {
             throw new DeviceException(
                     e.errno() == lockstep.runtime.linux.Errno.ENOENT

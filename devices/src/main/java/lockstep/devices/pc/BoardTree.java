@@ -1,9 +1,9 @@
 package lockstep.devices.pc;
 
 import lockstep.block.BlockBackend;
-import lockstep.block.BlockException;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
+import lockstep.block.node.BlockException;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
@@ -202,19 +202,18 @@ final class BoardTree {
     /** A drive for media to come, unless the user has made one of that name. */
     private @Nullable BlockBackend emptyDrive(String name, @Nullable String device)
             throws DeviceException {
-        if (blocks == null || blocks.graph().names().findBackend(name) != null) {
+        if (blocks == null || blocks.backends().find(name) != null) {
             return null;
         }
-        BlockBackend empty = new BlockBackend(blocks.graph(), name);
         try {
-            blocks.graph().names().addBackend(empty);
+            BlockBackend empty = blocks.backends().add(name);
             if (device != null) {
                 empty.attachDevice(device, true, true);
             }
+            return empty;
         } catch (BlockException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
-        return empty;
     }
 
     /** Adds the next part; gives its path. */

@@ -1,4 +1,4 @@
-package lockstep.block;
+package lockstep.block.node;
 
 import lockstep.runtime.linux.Errno;
 

@@ -1,4 +1,4 @@
-package lockstep.block;
+package lockstep.block.node;
 
 /**
  * What a node knows of a run of bytes.

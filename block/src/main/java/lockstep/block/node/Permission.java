@@ -1,4 +1,4 @@
-package lockstep.block;
+package lockstep.block.node;
 
 import java.util.ArrayList;
 import java.util.List;
