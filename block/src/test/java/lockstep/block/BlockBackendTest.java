@@ -9,10 +9,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.StuckNode;
 import lockstep.runtime.linux.Errno;
-import lockstep.runtime.loop.ClockType;
-import lockstep.runtime.loop.Clocks;
-import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.loop.Timer;
+import lockstep.runtime.testmachine.SteppedLoop;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -200,61 +197,10 @@ class BlockBackendTest {
         assertEquals(4096 + 1000, backend.stats().read().bytes());
     }
 
-    /** A thread that runs tasks, as an I/O thread's loop. */
-    private static final class Loop implements EventLoop, AutoCloseable {
-        private final BlockingQueue<Runnable> tasks = new LinkedBlockingQueue<>();
-        private final Thread thread = Thread.ofPlatform().daemon().start(this::run);
-        private volatile boolean closed;
-
-        private void run() {
-            try {
-                while (!closed) {
-                    tasks.take().run();
-                }
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }
-
-        @Override
-        public String name() {
-            return "loop";
-        }
-
-        @Override
-        public boolean inLoop() {
-            return Thread.currentThread() == thread;
-        }
-
-        @Override
-        public void execute(Runnable task) {
-            tasks.add(task);
-        }
-
-        @Override
-        public Watch watch(int fd, int interest, Ready handler) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Timer timer(ClockType clock, Runnable callback) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Clocks clocks() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public void close() {
-            execute(() -> closed = true);
-        }
-    }
-
     @Test
     void completesOnTheLoopOfTheOwnersChoice() throws Exception {
-        try (Loop loop = new Loop()) {
+        try (SteppedLoop loop = new SteppedLoop("loop")) {
+            loop.start(Runnable::run);
             backend.completeOn(loop);
             BlockingQueue<String> ends = new LinkedBlockingQueue<>();
             backend.write(

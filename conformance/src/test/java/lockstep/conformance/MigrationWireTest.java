@@ -10,6 +10,7 @@ import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.memory.RamBlock;
 
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -96,7 +97,7 @@ class MigrationWireTest {
         StreamReader recording = record();
         int port = freePort();
         try (Monitor qemu = qemu("-incoming", "tcp:127.0.0.1:" + port);
-                RecordedMachine ours = new RecordedMachine(recording, RunState.RUNNING)) {
+                RecordedGuest ours = new RecordedGuest(recording, RunState.RUNNING)) {
             ours.with(MigrationCapability.EVENTS);
             ours.lock().run(() -> start(ours, "tcp:127.0.0.1:" + port));
             qemu.event("RESUME");
@@ -104,14 +105,13 @@ class MigrationWireTest {
         }
     }
 
-    private static RunState awaitCompleted(RecordedMachine ours) throws InterruptedException {
-        // setup, active, device, completed
-        ours.await("MIGRATION", 4);
+    private static RunState awaitCompleted(RecordedGuest ours) throws InterruptedException {
+        ours.journal().await("MIGRATION completed", 1);
         assertEquals(MigrationStatus.COMPLETED, ours.migration.sourceStatus());
         return ours.runState();
     }
 
-    private static void start(RecordedMachine machine, String uri) {
+    private static void start(RecordedGuest machine, String uri) {
         try {
             machine.migration.migrate(MigrateArguments.builder().uri(uri).build());
         } catch (QmpException e) {
@@ -124,17 +124,17 @@ class MigrationWireTest {
         StreamReader recording = record();
         int port = freePort();
         try (Monitor qemu = qemu("-incoming", "tcp:127.0.0.1:" + port);
-                RecordedMachine ours = new RecordedMachine(recording, RunState.PRELAUNCH)) {
+                RecordedGuest ours = new RecordedGuest(recording, RunState.PRELAUNCH)) {
             qemu.execute(ON);
             ours.with(MigrationCapability.X_COLO);
             ours.migration.migrateSetParameters(
                     MigrateSetParameters.builder().xCheckpointDelay(1_000_000L).build());
             ours.lock().run(() -> start(ours, "tcp:127.0.0.1:" + port));
             qemu.event("RESUME");
-            ours.await("RESUME", 1);
+            ours.journal().await("RESUME", 1);
             Random random = new Random(5);
             for (int round = 1; round <= 10; round++) {
-                RecordedMachine.Block ram = ours.blocks.getFirst();
+                RamBlock ram = ours.ram();
                 ours.lock()
                         .run(
                                 () -> {
@@ -149,12 +149,12 @@ class MigrationWireTest {
                                     }
                                 });
                 ours.colo.requestCheckpoint();
-                ours.await("RESUME", 1 + round);
+                ours.journal().await("RESUME", 1 + round);
                 qemu.event("STOP");
                 qemu.event("RESUME");
             }
             ours.lock().run(() -> failOver(ours));
-            ours.await("COLO_EXIT request", 1);
+            ours.journal().await("COLO_EXIT primary request", 1);
             qemu.event("COLO_EXIT");
             qemu.execute("{\"execute\": \"x-colo-lost-heartbeat\"}");
             qemu.await(line -> line.contains("RESUME"));
@@ -162,7 +162,7 @@ class MigrationWireTest {
         }
     }
 
-    private static void failOver(RecordedMachine machine) {
+    private static void failOver(RecordedGuest machine) {
         try {
             machine.colo.xColoLostHeartbeat();
         } catch (QmpException e) {
@@ -175,7 +175,7 @@ class MigrationWireTest {
         StreamReader recording = record();
         int port = freePort();
         Monitor qemu = qemu("-S");
-        try (RecordedMachine ours = new RecordedMachine(recording, RunState.INMIGRATE)) {
+        try (RecordedGuest ours = new RecordedGuest(recording, RunState.INMIGRATE)) {
             ours.with(MigrationCapability.X_COLO);
             ours.lock().run(() -> listen(ours, port));
             qemu.execute(ON);
@@ -191,12 +191,12 @@ class MigrationWireTest {
                 qemu.event("STOP");
                 qemu.event("RESUME");
             }
-            ours.await("RESUME", 11);
+            ours.journal().await("RESUME", 11);
             qemu.close();
-            ours.await("COLO_EXIT error", 1);
+            ours.journal().await("COLO_EXIT secondary error", 1);
             ours.lock().run(() -> failOver(ours));
             // Of the last checkpoint or of the failover: the guest goes on.
-            ours.await("announced", 1);
+            ours.journal().await("announce", 1);
             ours.lock().run(() -> assertEquals(RunState.RUNNING, ours.runState()));
             assertEquals(COLOMode.NONE, ours.colo.queryColoStatus().mode());
         } finally {
@@ -204,7 +204,7 @@ class MigrationWireTest {
         }
     }
 
-    private static void listen(RecordedMachine machine, int port) {
+    private static void listen(RecordedGuest machine, int port) {
         try {
             machine.migration.listen("tcp:127.0.0.1:" + port);
         } catch (QmpException e) {

@@ -6,8 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
-import lockstep.runtime.machine.CpuRegisters;
+import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.cpu.VcpuState;
+import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.monitor.HmpCommand;
+import lockstep.runtime.testmachine.Journal;
+import lockstep.runtime.testmachine.StillAccelerator;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -18,9 +22,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
@@ -78,34 +84,25 @@ final class NastyNumbersTest {
     /** They end the process, or change what is traced in all of this JVM. */
     private static final List<String> EXCEPT = List.of("quit", "log", "logfile", "trace-event");
 
+    /** What stands at the end of it: a jump and a date. */
+    private static final byte[] FIRMWARE =
+            HexFormat.of().parseHex("ea5be000f030362f32332f393900fc00");
+
     @TempDir Path directory;
     private TestVmm vmm;
-    private TestMachine machine;
+    private final StillAccelerator accelerator = new StillAccelerator(new Journal());
+    private AcceleratedMachine machine;
 
     @BeforeEach
     void start() throws Exception {
         vmm = TestVmm.start();
-        machine = new TestMachine(vmm.vmm(), 16 << 20);
-        machine.rom(
-                0xff0,
-                new byte[] {
-                    (byte) 0xea,
-                    0x5b,
-                    (byte) 0xe0,
-                    0,
-                    (byte) 0xf0,
-                    0x30,
-                    0x36,
-                    0x2f,
-                    0x32,
-                    0x33,
-                    0x2f,
-                    0x39,
-                    0x39,
-                    0,
-                    (byte) 0xfc,
-                    0
-                });
+        machine =
+                new AcceleratedMachine(vmm.vmm(), accelerator, "test", 16 << 20, null, 1, "qemu64");
+        machine.memory().mapRam("pc.ram", 0, 16 << 20, machine.ram(), 0, 0);
+        RamBlock rom = machine.newBlock("pc.bios", 0x1000, 0x1000);
+        MemorySegment.copy(
+                MemorySegment.ofArray(FIRMWARE), 0, rom.memory(), 0xff0, FIRMWARE.length);
+        machine.memory().mapRam("pc.bios", 0xfffff000L, 0x1000, rom, 0, 0).readOnly(true);
         vmm.vmm().lock().run(() -> vmm.vmm().machine(machine));
     }
 
@@ -247,10 +244,7 @@ final class NastyNumbersTest {
         machine.dma().writeLong(0x2000, 0x3003); // level 3
         machine.dma().writeLong(0x3000, 0x20_0083); // level 2: 2 MiB at 2 MiB
         machine.dma().writeLong(0x20_0123, 0xabcdef);
-        CpuRegisters r = machine.registers;
-        machine.registers =
-                new CpuRegisters(
-                        r.general(), 0, 0, r.segments(), 0x80000011L, 0, 0x1000, 0x20, 0x500);
+        paging(0x1000, 0x20, 0x500);
         assertEquals("gpa: 0x200123\n", hmp("gva2gpa 0x123"));
         assertEquals("0000000000000123: 0x00abcdef\n", hmp("x /1wx 0x123"));
         assertEquals("Unmapped\n", hmp("gva2gpa 0x200000"));
@@ -259,9 +253,11 @@ final class NastyNumbersTest {
     }
 
     private void paging(long cr3, long cr4, long efer) {
-        CpuRegisters r = machine.registers;
-        machine.registers =
-                new CpuRegisters(r.general(), 0, 0, r.segments(), 0x80000011L, 0, cr3, cr4, efer);
+        VcpuState s = accelerator.vcpu(0).state;
+        s.cr0 = 0x80000011L;
+        s.cr3 = cr3;
+        s.cr4 = cr4;
+        s.efer = efer;
     }
 
     /** The same tables in a guest of QEMU 7.2 give the same lines. */

@@ -2,6 +2,7 @@ package lockstep.runtime;
 
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.process.VmmProcess;
+import lockstep.runtime.testmachine.StillBoard;
 
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
@@ -33,7 +34,7 @@ final class TestVmm implements AutoCloseable {
         return start("none", options);
     }
 
-    /** Starts a {@link TestBoard} with further options. */
+    /** Starts a {@link StillBoard} with further options. */
     static TestVmm startBoard(String... options) throws Exception {
         return start("test", options);
     }
@@ -44,7 +45,7 @@ final class TestVmm implements AutoCloseable {
         all.addAll(List.of(options));
         RuntimeOptions own = new RuntimeOptions();
         VmmProcess vmm = new VmmProcess("prog", own.settings());
-        vmm.machineType(TestBoard.TYPE);
+        vmm.machineType(new StillBoard());
         return new TestVmm(vmm, own, all);
     }
 

@@ -9,6 +9,7 @@ import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.memory.RamBlock;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,13 +26,13 @@ import java.util.Random;
 @Timeout(300)
 class ColoPairTest {
     @TempDir Path directory;
-    private FakeGuest primary;
-    private FakeGuest secondary;
+    private ColoGuest primary;
+    private ColoGuest secondary;
 
     @BeforeEach
     void make() throws QmpException {
-        primary = new FakeGuest("primary", RunState.PRELAUNCH);
-        secondary = new FakeGuest("secondary", RunState.INMIGRATE);
+        primary = new ColoGuest("primary", RunState.PRELAUNCH);
+        secondary = new ColoGuest("secondary", RunState.INMIGRATE);
         primary.with(MigrationCapability.X_COLO, MigrationCapability.EVENTS)
                 .checkpointDelay(1_000_000);
         secondary.with(MigrationCapability.X_COLO, MigrationCapability.EVENTS);
@@ -48,15 +49,15 @@ class ColoPairTest {
         secondary.migration.listen("unix:" + socket);
         primary.epoch(1);
         primary.migrate("unix:" + socket);
-        primary.await("RESUME");
+        primary.journal().await("RESUME", 1);
     }
 
     private void checkpoint(int number) throws Exception {
         primary.colo.requestCheckpoint();
-        primary.awaitCount("RESUME", 1 + number);
+        primary.journal().await("RESUME", 1 + number);
     }
 
-    private static void assertSameRam(FakeGuest a, FakeGuest b) {
+    private static void assertSameRam(ColoGuest a, ColoGuest b) {
         for (int i = 0; i < a.ram.size(); i++) {
             long at =
                     MemorySegment.mismatch(
@@ -75,9 +76,11 @@ class ColoPairTest {
         pair();
         assertEquals(
                 List.of("MIGRATION setup", "MIGRATION_PASS", "MIGRATION active"),
-                primary.events().subList(0, 3));
-        assertTrue(primary.events().contains("MIGRATION device"));
-        assertTrue(primary.events().indexOf("MIGRATION colo") < primary.events().indexOf("RESUME"));
+                primary.journal().lines().subList(0, 3));
+        assertTrue(primary.journal().lines().contains("MIGRATION device"));
+        assertTrue(
+                primary.journal().lines().indexOf("MIGRATION colo")
+                        < primary.journal().lines().indexOf("RESUME"));
         assertEquals(1, secondary.consistentEpoch());
         assertSameRam(primary, secondary);
         assertEquals(COLOMode.PRIMARY, primary.colo.queryColoStatus().mode());
@@ -92,13 +95,13 @@ class ColoPairTest {
         Random random = new Random(11);
         for (int round = 1; round <= 5; round++) {
             for (int i = 0; i < 100; i++) {
-                FakeGuest.Block ours = primary.ram.get(random.nextInt(2));
-                FakeGuest.Block theirs = secondary.ram.get(random.nextInt(2));
+                RamBlock ours = primary.ram.get(random.nextInt(2));
+                RamBlock theirs = secondary.ram.get(random.nextInt(2));
                 long a = random.nextLong(ours.usedLength() / 8) * 8;
                 long b = random.nextLong(theirs.usedLength() / 8) * 8;
-                primary.lock().run(() -> ours.store(a, random.nextLong()));
+                primary.lock().run(() -> ColoGuest.store(ours, a, random.nextLong()));
                 // What the secondary's guest did on its own is undone.
-                secondary.lock().run(() -> theirs.store(b, random.nextLong()));
+                secondary.lock().run(() -> ColoGuest.store(theirs, b, random.nextLong()));
             }
             int epoch = round;
             primary.lock().run(() -> primary.register = epoch);
@@ -106,40 +109,40 @@ class ColoPairTest {
             assertSameRam(primary, secondary);
             assertEquals(round, secondary.register);
         }
-        assertEquals(5, primary.neighbours.calls.get("release"));
-        assertEquals(5, secondary.neighbours.calls.get("filters"));
-        assertEquals(5, secondary.neighbours.calls.get("checkpoint"));
+        assertEquals(5, primary.told.get("releasePackets"));
+        assertEquals(5, secondary.told.get("filtersCheckpoint"));
+        assertEquals(5, secondary.told.get("checkpointReplication"));
     }
 
     @Test
     void mismatchAndTimeSetOffCheckpoints() throws Exception {
         primary.checkpointDelay(30);
         pair();
-        primary.awaitCount("RESUME", 4);
-        Runnable mismatch = primary.neighbours.mismatch;
+        primary.journal().await("RESUME", 4);
+        Runnable mismatch = primary.mismatch();
         assertTrue(mismatch != null);
         primary.checkpointDelay(1_000_000);
-        primary.awaitCount("RESUME", 5);
-        long before = primary.count("RESUME");
+        primary.journal().await("RESUME", 5);
+        long before = primary.journal().count("RESUME");
         mismatch.run();
-        primary.awaitCount("RESUME", before + 1);
+        primary.journal().await("RESUME", before + 1);
     }
 
     @Test
     void primaryGoesOnAlone() throws Exception {
         pair();
         checkpoint(1);
-        int before = primary.events().size();
+        int before = primary.journal().lines().size();
         primary.lostHeartbeat();
-        primary.awaitCount("RESUME", 3);
+        primary.journal().await("RESUME", 3);
         assertEquals(
                 List.of("STOP", "MIGRATION completed", "COLO_EXIT primary request", "RESUME"),
-                primary.events().subList(before, primary.events().size()).stream()
+                primary.journal().lines().subList(before, primary.journal().lines().size()).stream()
                         .filter(e -> !e.startsWith("report"))
                         .toList());
         assertEquals(COLOMode.NONE, primary.colo.queryColoStatus().mode());
         assertEquals(COLOMode.PRIMARY, primary.colo.queryColoStatus().lastMode());
-        secondary.await("COLO_EXIT secondary error");
+        secondary.journal().await("COLO_EXIT secondary error", 1);
         assertThrows(QmpException.class, primary::lostHeartbeat);
     }
 
@@ -147,9 +150,9 @@ class ColoPairTest {
     void secondaryGoesOnAlone() throws Exception {
         pair();
         checkpoint(1);
-        int before = secondary.events().size();
+        int before = secondary.journal().lines().size();
         secondary.lostHeartbeat();
-        secondary.awaitCount("RESUME", 3);
+        secondary.journal().await("RESUME", 3);
         assertEquals(
                 List.of(
                         "STOP",
@@ -157,10 +160,14 @@ class ColoPairTest {
                         "COLO_EXIT secondary request",
                         "announce",
                         "RESUME"),
-                secondary.events().subList(before, secondary.events().size()).stream()
+                secondary
+                        .journal()
+                        .lines()
+                        .subList(before, secondary.journal().lines().size())
+                        .stream()
                         .filter(e -> !e.startsWith("report"))
                         .toList());
-        assertEquals(1, secondary.neighbours.calls.get("failover"));
+        assertEquals(1, secondary.told.get("filtersFailover"));
         assertEquals(COLOMode.SECONDARY, secondary.colo.queryColoStatus().lastMode());
         assertEquals(MigrationStatus.COMPLETED, secondary.migration.queryMigrate().status());
     }
@@ -196,37 +203,40 @@ class ColoPairTest {
         primary.epoch(1);
         try (Wire wire = new Wire(relay, socket, forward, backward)) {
             primary.migrate("unix:" + relay);
-            primary.await(
-                    "COLO or its end",
-                    e -> e.contains("RESUME") || e.contains("COLO_EXIT primary error"));
+            primary.journal()
+                    .await(
+                            "COLO or its end",
+                            e -> e.contains("RESUME") || e.contains("COLO_EXIT primary error"));
             entered[0] = wire.forwarded;
             entered[1] = 4;
             for (int round = 1; round <= 3; round++) {
                 int wanted = round + 1;
                 primary.epoch(wanted);
                 primary.colo.requestCheckpoint();
-                primary.await(
-                        "checkpoint or end",
-                        e ->
-                                e.stream().filter("RESUME"::equals).count() >= wanted
-                                        || e.contains("COLO_EXIT primary error"));
+                primary.journal()
+                        .await(
+                                "checkpoint or end",
+                                e ->
+                                        e.stream().filter("RESUME"::equals).count() >= wanted
+                                                || e.contains("COLO_EXIT primary error"));
             }
             total[0] = wire.forwarded;
             total[1] = wire.backwarded;
         }
         // The wire is gone for good; the primary notices at the next checkpoint at the latest.
         primary.colo.requestCheckpoint();
-        primary.await("COLO_EXIT primary error");
+        primary.journal().await("COLO_EXIT primary error", 1);
         long reached = primary.register;
         primary.lostHeartbeat();
-        primary.await("completed", e -> e.contains("MIGRATION completed"));
-        primary.await("run again", e -> e.getLast().equals("RESUME") || primary.running());
+        primary.journal().await("completed", e -> e.contains("MIGRATION completed"));
+        primary.journal()
+                .await("run again", e -> e.getLast().equals("RESUME") || primary.running());
         assertEquals(reached, primary.consistentEpoch());
 
-        secondary.await("COLO_EXIT secondary error");
+        secondary.journal().await("COLO_EXIT secondary error", 1);
         secondary.lostHeartbeat();
-        secondary.await("announce");
-        secondary.await("run again", e -> secondary.running());
+        secondary.journal().await("announce", 1);
+        secondary.journal().await("run again", e -> secondary.running());
         long epoch = secondary.consistentEpoch();
         assertTrue(epoch <= reached, "epoch " + epoch + " is ahead of " + reached);
     }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.pc.Bench;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -42,7 +43,7 @@ final class FloppyControllerTest {
 
     private static final int AT_LENGTH = AT_POSITION + 4;
 
-    private Bench pc;
+    @AutoClose private Bench pc;
 
     @BeforeEach
     void powerOn() throws Exception {

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.pc.Bench;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -41,7 +42,7 @@ final class HpetTest {
     private static final String SECTION = "hpet";
     private static final int AT_TIMERS = 3 * 8;
 
-    private Bench pc;
+    @AutoClose private Bench pc;
 
     @BeforeEach
     void powerOn() throws Exception {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -17,14 +18,14 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /** A board on which one chip is looked at as software sees it: ports, memory, wires, and its section. */
-public final class Bench {
+public final class Bench implements AutoCloseable {
     /** Nanoseconds in a microsecond, a millisecond and a second. */
     public static final long US = 1_000;
 
     public static final long MS = 1_000_000;
     public static final long S = 1_000_000_000;
 
-    private final FakeCore core = new FakeCore(16 << 20);
+    private final TestMachine core = new TestMachine(16 << 20);
 
     /** A board that was just switched on. */
     public Bench() throws Exception {
@@ -76,27 +77,33 @@ public final class Bench {
 
     /** Whether interrupt input {@code n} is up. */
     public boolean irq(int n) {
-        return core.wires[n];
+        return core.wire(n);
     }
 
     /** How often interrupt input {@code n} went up since the board was switched on. */
     public int rises(int n) {
-        return core.rises[n];
+        return core.accelerator().rises()[n];
     }
 
     /** Whether the board asked its machine for that, and forgets that it did. */
     public boolean asked(String request) {
-        return core.requests.removeAll(java.util.List.of(request));
+        return core.journal().take(request);
     }
 
     /** Presses the power button. */
     public void powerButton() {
-        core.powerButton.run();
+        core.vmm().run().pressPowerButton();
     }
 
     /** System reset. */
     public void reset() {
         core.reset();
+    }
+
+    /** Takes the board apart. */
+    @Override
+    public void close() {
+        core.close();
     }
 
     private StateSection section(String name, int instance) {

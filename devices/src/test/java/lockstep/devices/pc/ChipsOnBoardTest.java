@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.testmachine.TestMachine;
+
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -15,7 +18,7 @@ import java.nio.charset.StandardCharsets;
 final class ChipsOnBoardTest {
     private static final long MS = 1_000_000;
 
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
 
     @BeforeEach
     void powerOn() throws Exception {
@@ -90,10 +93,10 @@ final class ChipsOnBoardTest {
     @Test
     void resetControlAsksForAReset() {
         out(0xcf9, 0x02);
-        assertFalse(core.requests.contains("requestReset"));
+        assertFalse(core.journal().contains("requestReset"));
         assertEquals(0x02, in(0xcf9));
         out(0xcf9, 0x06);
-        assertTrue(core.requests.contains("requestReset"));
+        assertTrue(core.journal().contains("requestReset"));
     }
 
     @Test
@@ -110,9 +113,9 @@ final class ChipsOnBoardTest {
         core.advance(2_500 * MS);
         assertEquals(0x00, cmos(0x00));
         assertEquals(0x2000, cmos(0x32) << 8 | cmos(0x09), "century carried");
-        assertTrue(core.wires[8], "update-ended interrupt");
+        assertTrue(core.wire(8), "update-ended interrupt");
         assertEquals(0x90, cmos(0x0c) & 0x90);
-        assertFalse(core.wires[8], "reading C acknowledges");
+        assertFalse(core.wire(8), "reading C acknowledges");
     }
 
     @Test
@@ -120,7 +123,7 @@ final class ChipsOnBoardTest {
         cmos(0x0a, 0x26);
         cmos(0x0b, 0x42);
         core.advance(MS);
-        assertTrue(core.wires[8], "1024 Hz");
+        assertTrue(core.wire(8), "1024 Hz");
         assertEquals(0xc0, cmos(0x0c) & 0xc0);
     }
 
@@ -133,13 +136,13 @@ final class ChipsOnBoardTest {
         assertEquals(3_579_545, core.ports().read(0x608, 4) - start, 1);
         core.ports().write(0x600, 2, 1);
         core.ports().write(0x602, 2, 1);
-        assertFalse(core.wires[9]);
+        assertFalse(core.wire(9));
         core.advance(2_500 * MS);
-        assertTrue(core.wires[9], "SCI at the top bit's change");
+        assertTrue(core.wire(9), "SCI at the top bit's change");
         core.ports().write(0x600, 2, 1);
-        assertFalse(core.wires[9]);
+        assertFalse(core.wire(9));
         core.ports().write(0x604, 2, 0x2000);
-        assertTrue(core.requests.contains("requestShutdown"), "SLP_TYP 0 with SLP_EN");
+        assertTrue(core.journal().contains("requestShutdown"), "SLP_TYP 0 with SLP_EN");
     }
 
     @Test
@@ -149,13 +152,13 @@ final class ChipsOnBoardTest {
         out(0x64, 0x60);
         out(0x60, 0x03);
         out(0x60, 0xff);
-        assertTrue(core.wires[1]);
+        assertTrue(core.wire(1));
         assertEquals(0xfa, in(0x60));
         assertEquals(0xaa, in(0x60));
-        assertFalse(core.wires[1]);
+        assertFalse(core.wire(1));
         out(0x64, 0xd4);
         out(0x60, 0xf2);
-        assertTrue(core.wires[12]);
+        assertTrue(core.wire(12));
         assertEquals(0x21, in(0x64) & 0x21, "a byte of the mouse");
         assertEquals(0xfa, in(0x60));
         assertEquals(0x00, in(0x60));
@@ -165,14 +168,14 @@ final class ChipsOnBoardTest {
     void emptyFloppyDriveFailsToRead() {
         out(0x3f2, 0x00);
         out(0x3f2, 0x1c);
-        assertTrue(core.wires[6]);
+        assertTrue(core.wire(6));
         for (int drive = 0; drive < 4; drive++) {
             out(0x3f5, 0x08);
             assertEquals(0xc0 | drive, in(0x3f5));
             in(0x3f5);
         }
         out(0x3f5, 0x4a, 0x00);
-        assertTrue(core.wires[6]);
+        assertTrue(core.wire(6));
         assertEquals(0x60, in(0x3f5) & 0xe0, "abnormal end");
         assertEquals(0x01, in(0x3f5), "no address mark");
     }
@@ -187,13 +190,13 @@ final class ChipsOnBoardTest {
         core.memory().write(base + 0x100, 4, 0x0e | 2 << 9);
         core.memory().write(base + 0x10, 4, 1);
         core.advance(MS + 1000);
-        assertTrue(core.wires[2], "level interrupt after a millisecond");
+        assertTrue(core.wire(2), "level interrupt after a millisecond");
         core.memory().write(base + 0x20, 4, 1);
-        assertFalse(core.wires[2]);
+        assertFalse(core.wire(2));
         core.advance(MS);
-        assertTrue(core.wires[2], "and after the next");
+        assertTrue(core.wire(2), "and after the next");
         core.memory().write(base + 0x10, 4, 2);
-        assertTrue(core.requests.contains("timerReplaced true"), "legacy replacement");
+        assertTrue(core.journal().contains("timerReplaced true"), "legacy replacement");
     }
 
     @Test

@@ -21,6 +21,7 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.testmachine.TestMachine;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -191,16 +192,16 @@ final class DeviceTypesTest {
     @ParameterizedTest
     @MethodSource("simple")
     void whatWasToldIsShownAndStays(DeviceType<?> type) throws Exception {
-        FakeCore core = new FakeCore(16 << 20);
+        TestMachine core = new TestMachine(16 << 20);
         PcSectionsTest.board(core);
         UsbBuses usb = new UsbBuses();
         core.vmm().publish(UsbBuses.class, usb);
-        usb.addOnBoard(core, "01.2", core.vmm().objects());
-        core.chardev("c0");
+        usb.addOnBoard(core.core(), "01.2", core.vmm().objects());
+        core.vmm().paper("c0");
         shownAndStays(type, core);
     }
 
-    private static <O extends Record> void shownAndStays(DeviceType<O> type, FakeCore core)
+    private static <O extends Record> void shownAndStays(DeviceType<O> type, TestMachine core)
             throws Exception {
         JsonObject given = new JsonObject();
         if (type.describe().stream().anyMatch(p -> p.name().equals("chardev"))) {
@@ -211,10 +212,10 @@ final class DeviceTypesTest {
                         type,
                         "d",
                         "/d",
-                        Objects.requireNonNull(type.home().placement().bus(core)),
+                        Objects.requireNonNull(type.home().placement().bus(core.core())),
                         false,
                         read(type, given, false));
-        Device device = type.create(request, new DeviceScope(core));
+        Device device = type.create(request, new DeviceScope(core.core()));
         List<QomProperty> shown = type.properties(request, device);
         for (ObjectPropertyInfo p : type.describe()) {
             QomProperty one =
@@ -236,7 +237,7 @@ final class DeviceTypesTest {
 
     @Test
     void aSlotSaysThatItHasSeveralFunctions() throws Exception {
-        FakeCore core = new FakeCore(16 << 20);
+        TestMachine core = new TestMachine(16 << 20);
         PcSectionsTest.board(core);
         vga(core, "addr=5.0");
         refused(
@@ -250,13 +251,13 @@ final class DeviceTypesTest {
         refused("ROM size 3 is not a power of two", () -> vga(core, "romsize=3"));
     }
 
-    private static void vga(FakeCore core, String options) throws DeviceException {
+    private static void vga(TestMachine core, String options) throws DeviceException {
         JsonObject given = new JsonObject();
         for (String option : options.split(",", -1)) {
             String[] parts = option.split("=", 2);
             given.put(parts[0], parts[1]);
         }
-        DeviceScope scope = new DeviceScope(core);
+        DeviceScope scope = new DeviceScope(core.core());
         try {
             VgaDevices.TYPE.create(
                     new DeviceRequest<>(

@@ -6,11 +6,13 @@ import lockstep.net.NetException;
 import lockstep.net.NicPort;
 import lockstep.net.Nics;
 import lockstep.runtime.process.DeviceManager;
+import lockstep.runtime.testmachine.Fake;
+import lockstep.runtime.testmachine.TestMachine;
 
 import java.util.HashSet;
 import java.util.Set;
 
-/** What a board of {@link FakeCore} needs for devices that users add. */
+/** What a board of {@link TestMachine} needs for devices that users add. */
 final class FullBoard {
     private static final MacAddress MAC =
             MacAddress.of(new byte[] {0x52, 0x54, 0, 0x12, 0x34, 0x56}, 0);
@@ -23,7 +25,7 @@ final class FullBoard {
     private FullBoard() {}
 
     /** The manager of devices of all types, on a board that is built. */
-    static DeviceManager devices(FakeCore core) {
+    static DeviceManager devices(TestMachine core) {
         Set<String> names = new HashSet<>();
         int[] made = new int[1];
         core.vmm().publish(UsbBuses.class, new UsbBuses());
@@ -40,7 +42,7 @@ final class FullBoard {
                             }
                             String name = model + made[0]++;
                             names.add(name);
-                            return FakeCore.fake(
+                            return Fake.of(
                                     NicPort.class,
                                     (call, args) ->
                                             switch (call) {
@@ -57,7 +59,7 @@ final class FullBoard {
     }
 
     /** The NICs that are plugged. */
-    static Set<String> nics(FakeCore core) {
+    static Set<String> nics(TestMachine core) {
         return core.vmm().service(Plugged.class).names();
     }
 }

@@ -3,6 +3,7 @@ package lockstep.devices.pc;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -29,7 +30,7 @@ final class HostileGuestTest {
 
     @RepeatedTest(4)
     void randomAccesses(RepetitionInfo repetition) throws Exception {
-        FakeCore core = new FakeCore(16 << 20);
+        TestMachine core = new TestMachine(16 << 20);
         PcMachine pc = PcSectionsTest.board(core);
         Random random = new Random(repetition.getCurrentRepetition());
         for (int i = 0; i < 60_000; i++) {
@@ -73,7 +74,7 @@ final class HostileGuestTest {
 
     @Test
     void randomStreams() throws Exception {
-        FakeCore core = new FakeCore(16 << 20);
+        TestMachine core = new TestMachine(16 << 20);
         PcSectionsTest.board(core);
         Random random = new Random(1);
         for (StateSection section : core.state().sections()) {
@@ -104,7 +105,7 @@ final class HostileGuestTest {
         }
     }
 
-    private static void touchEverything(FakeCore core) {
+    private static void touchEverything(TestMachine core) {
         for (int port : PORTS) {
             core.ports().read(port, 1);
         }

@@ -11,7 +11,9 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.process.DeviceManager;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MigrationState;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -31,7 +33,7 @@ final class HotplugTest {
     private static final int GPE_ENABLE = 0xafe2;
     private static final int SCI = 9;
 
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
     private Set<String> nics = Set.of();
     private DeviceManager devices = new DeviceManager(core.vmm());
     private boolean migrating;
@@ -77,11 +79,11 @@ final class HotplugTest {
 
     private List<String> deleted() {
         List<String> paths =
-                core.events.stream()
+                core.events().stream()
                         .filter(DeviceDeletedEvent.class::isInstance)
                         .map(e -> ((DeviceDeletedEvent) e).path())
                         .toList();
-        core.events.clear();
+        core.events().clear();
         return paths;
     }
 
@@ -90,16 +92,16 @@ final class HotplugTest {
         assertEquals(0xfffffff8, in(REMOVABLE), "bridges and VGA stay");
         core.ports().write(GPE_ENABLE, 1, 2);
         add("e1000,id=n1");
-        assertTrue(core.wires[SCI]);
+        assertTrue(core.wire(SCI));
         assertEquals(2, core.ports().read(GPE_STATUS, 1));
         assertEquals(0x100e8086, identity(3));
         assertEquals(1 << 3, in(UP));
         assertEquals(0, in(UP), "asked once");
         core.ports().write(GPE_STATUS, 1, 2);
-        assertTrue(!core.wires[SCI]);
+        assertTrue(!core.wire(SCI));
 
         devices.remove("n1");
-        assertTrue(core.wires[SCI]);
+        assertTrue(core.wire(SCI));
         assertEquals(1 << 3, in(DOWN));
         assertEquals(0x100e8086, identity(3), "still there");
         assertEquals(List.of(), deleted());
@@ -211,7 +213,7 @@ final class HotplugTest {
 
     @Test
     void whatCannotBePlugged() throws Exception {
-        core.chardev("c0");
+        core.vmm().paper("c0");
         devices.create(text("isa-serial,id=s,chardev=c0"));
         devices.create(text("VGA,id=v"));
         add("e1000,id=n1");
@@ -258,7 +260,7 @@ final class HotplugTest {
     void whatFailsHalfwayLeavesNothing() throws Exception {
         add("piix3-usb-uhci");
         add("e1000,id=n0,bootindex=1");
-        core.chardev("c0");
+        core.vmm().paper("c0");
         devices.create(text("isa-serial,chardev=c0"));
         Map<String, Integer> before = core.taken();
         int plugged = nics.size();

@@ -15,7 +15,9 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -23,7 +25,7 @@ import java.util.Map;
 
 /** Serial, parallel and debug ports that users add; the sentences are those of QEMU 7.2 and 11.1. */
 final class IsaPortsTest {
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
 
     @BeforeEach
     void powerOn() throws Exception {
@@ -40,7 +42,7 @@ final class IsaPortsTest {
         return type.create(
                 new DeviceRequest<>(
                         type, "d", "/d", "isa.0", false, type.options(values, false, Map.of())),
-                new DeviceScope(core));
+                new DeviceScope(core.core()));
     }
 
     private Device serial(String... properties) throws DeviceException {
@@ -93,17 +95,17 @@ final class IsaPortsTest {
 
     @Test
     void aPortCanLieAnywhere() throws Exception {
-        core.chardev("c0");
+        core.vmm().paper("c0");
         serial("iobase=0x220", "irq=5", "chardev=c0");
         core.ports().write(0x220, 1, 'x');
-        assertEquals("x", core.chardev("c0").text());
+        assertEquals("x", core.vmm().paper("c0").text());
         core.ports().write(0x221, 1, 2);
-        assertTrue(core.wires[5], "its transmitter is empty");
+        assertTrue(core.wire(5), "its transmitter is empty");
     }
 
     @Test
     void whatSerialPortsRefuse() throws Exception {
-        core.chardev("c0");
+        core.vmm().paper("c0");
         refused("Property 'serial.chardev' can't find value 'zz'", () -> serial("chardev=zz"));
         refused("Max. supported number of ISA serial ports is 4.", () -> serial("index=4"));
         refused("Property 'isa-serial.irq' doesn't take value '16'", () -> serial("irq=16"));
@@ -121,7 +123,7 @@ final class IsaPortsTest {
 
     @Test
     void parallelPortsPrint() throws Exception {
-        core.chardev("c0");
+        core.vmm().paper("c0");
         refused("Can't create parallel device, empty char device", () -> parallel());
         refused(
                 "Max. supported number of parallel ports is 3.",
@@ -129,17 +131,17 @@ final class IsaPortsTest {
         parallel("chardev=c0", "index=1");
         core.ports().write(0x278, 1, 'p');
         core.ports().write(0x27a, 1, 0x0d);
-        assertEquals("p", core.chardev("c0").text());
+        assertEquals("p", core.vmm().paper("c0").text());
         assertNotNull(core.state().find("parallel_isa", 0));
     }
 
     @Test
     void theDebugConsoleSaysThatItIsThere() throws Exception {
-        core.chardev("c0");
+        core.vmm().paper("c0");
         refused("Can't create debugcon device, empty char device", () -> debugcon());
         debugcon("chardev=c0", "iobase=0x402", "readback=0x42");
         assertEquals(0x42, core.ports().read(0x402, 1));
         core.ports().write(0x402, 1, '!');
-        assertEquals("!", core.chardev("c0").text());
+        assertEquals("!", core.vmm().paper("c0").text());
     }
 }

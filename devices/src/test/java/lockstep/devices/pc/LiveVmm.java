@@ -13,11 +13,11 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.process.ObjectRegistry;
 import lockstep.runtime.process.RunController;
 import lockstep.runtime.spi.Vmm;
+import lockstep.runtime.testmachine.Fake;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -45,12 +45,7 @@ final class LiveVmm implements AutoCloseable {
 
     LiveVmm() throws LinuxException {
         loop = new EpollLoop("main", clocks, lock, (what, e) -> e.printStackTrace());
-        vmm =
-                (Vmm)
-                        Proxy.newProxyInstance(
-                                Vmm.class.getClassLoader(),
-                                new Class<?>[] {Vmm.class},
-                                (self, method, args) -> answer(method.getName(), args));
+        vmm = Fake.of(Vmm.class, this::answer);
         objects = new ObjectRegistry(vmm);
         run = new RunController(vmm, clocks, () -> {});
         loop.start();

@@ -12,9 +12,11 @@ import lockstep.api.PcMachineOptions;
 import lockstep.devices.board.Firmware;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.testmachine.TestMachine;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -24,7 +26,7 @@ import java.util.Set;
 
 /** What the command line changes about the board, and what it may not say. */
 final class PcOptionsTest {
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
 
     @BeforeEach
     void firmware() {
@@ -64,7 +66,11 @@ final class PcOptionsTest {
 
     private PcMachine make(MachineConfig config) throws DeviceException {
         return new PcMachine(
-                core, core.vmm(), PcVersion.all().getFirst(), config, PcType.OPTIONS.usual());
+                core.core(),
+                core.vmm(),
+                PcVersion.all().getFirst(),
+                config,
+                PcType.OPTIONS.usual());
     }
 
     private @Nullable String refused(MachineConfig config) {
@@ -79,10 +85,10 @@ final class PcOptionsTest {
     @Test
     void withoutDefaultsThereIsNoGraphicsUnlessAskedFor() throws Exception {
         assertNull(make(config(null, null, false, Map.of())).pci().function(2 << 3));
-        FakeCore other = new FakeCore(16 << 20);
+        TestMachine other = new TestMachine(16 << 20);
         PcMachine pc =
                 new PcMachine(
-                        other,
+                        other.core(),
                         other.vmm(),
                         PcVersion.all().getFirst(),
                         config(null, "std", false, Map.of()),

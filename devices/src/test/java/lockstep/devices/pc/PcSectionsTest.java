@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.spi.MachineConfig;
+import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -55,14 +56,14 @@ final class PcSectionsTest {
                 Map.of());
     }
 
-    static PcMachine board(FakeCore core) throws Exception {
+    static PcMachine board(TestMachine core) throws Exception {
         try {
             PcMachine pc =
                     new PcMachine(
-                            core,
+                            core.core(),
                             core.vmm(),
                             PcVersion.all().getLast(),
-                            config(core.ramSize()),
+                            config(core.core().ramSize()),
                             PcType.OPTIONS.usual());
             pc.reset();
             return pc;
@@ -96,9 +97,9 @@ final class PcSectionsTest {
 
     @Test
     void whatQemuWroteComesOutAgain() throws Exception {
-        FakeCore core = new FakeCore(128 << 20);
+        TestMachine core = new TestMachine(128 << 20);
         // The recording's time, or the clock's alarm would lie too far ahead to be one.
-        core.time.put(ClockType.HOST, 1_795_447_267_000_000_000L);
+        core.vmm().mainLoop().set(ClockType.HOST, 1_795_447_267_000_000_000L);
         board(core);
         List<Executable> checks = new ArrayList<>();
         for (Section s : recorded()) {

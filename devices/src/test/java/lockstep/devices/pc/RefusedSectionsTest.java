@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.runtime.process.DeviceManager;
+import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -40,12 +41,12 @@ final class RefusedSectionsTest {
     private final Random random = new Random(7);
 
     /** A board with every kind of device, on which a guest has been active. */
-    private FakeCore board(int stirred) throws Exception {
-        FakeCore core = new FakeCore(16 << 20);
+    private TestMachine board(int stirred) throws Exception {
+        TestMachine core = new TestMachine(16 << 20);
         PcSectionsTest.board(core);
         DeviceManager devices = FullBoard.devices(core);
-        core.chardev("c0");
-        core.chardev("c1");
+        core.vmm().paper("c0");
+        core.vmm().paper("c1");
         for (Map<String, String> device :
                 List.of(
                         Map.of("driver", "isa-serial", "chardev", "c0"),
@@ -80,8 +81,8 @@ final class RefusedSectionsTest {
 
     @Test
     void itLeavesTheDeviceAsItWas() throws Exception {
-        FakeCore from = board(400);
-        FakeCore to = board(100);
+        TestMachine from = board(400);
+        TestMachine to = board(100);
         Map<String, Integer> refused = new HashMap<>();
         for (StateSection section : to.state().sections()) {
             byte[] content =
@@ -109,10 +110,10 @@ final class RefusedSectionsTest {
         }
     }
 
-    private static boolean refuses(FakeCore core, StateSection section, byte[] bad)
+    private static boolean refuses(TestMachine core, StateSection section, byte[] bad)
             throws Exception {
         byte[] before = save(section);
-        boolean[] wires = core.wires.clone();
+        boolean[] wires = core.accelerator().wires().clone();
         String mapped = core.mapped();
         // Not the alarms: a card that was loaded looks once, whatever was loaded.
         Map<String, Integer> taken = new HashMap<>(core.taken());
@@ -122,7 +123,7 @@ final class RefusedSectionsTest {
         } catch (StateException e) {
             String name = section.name();
             assertArrayEquals(before, save(section), name);
-            assertArrayEquals(wires, core.wires, name + ": wires");
+            assertArrayEquals(wires, core.accelerator().wires(), name + ": wires");
             assertEquals(mapped, core.mapped(), name);
             assertTrue(core.taken().entrySet().containsAll(taken.entrySet()), name);
             return true;

@@ -8,7 +8,11 @@ import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.process.DeviceManager;
+import lockstep.runtime.testmachine.Allocated;
+import lockstep.runtime.testmachine.Fake;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -23,7 +27,7 @@ final class RegisterAllocationTest {
     private static final long NIC = 0xe000_0000L;
     private static final long HPET = 0xfed0_0000L;
 
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
     private final Map<String, Double> allocating = new LinkedHashMap<>();
 
     @BeforeEach
@@ -31,10 +35,10 @@ final class RegisterAllocationTest {
         PcSectionsTest.board(core);
         DeviceManager devices = FullBoard.devices(core);
         devices.plug(Map.of("driver", "e1000", "addr", "5", "romfile", ""));
-        EventLoop loop = FakeCore.fake(EventLoop.class, (call, args) -> null);
+        EventLoop loop = Fake.of(EventLoop.class, (call, args) -> null);
         ChardevTable chardevs =
                 new ChardevTable(
-                        FakeCore.fake(
+                        Fake.of(
                                 ChardevHost.class,
                                 (call, args) -> call.equals("mainLoop") ? loop : null));
         chardevs.create("c0", new ChardevConfig.Null(), false, notice -> {});

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.runtime.process.DeviceManager;
 import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -21,7 +23,7 @@ final class SmallCardsTest {
     private static final int IRQ = 11;
     private static final int BUS_MASTER = 4;
 
-    private final FakeCore core = new FakeCore(16 << 20);
+    @AutoClose private final TestMachine core = new TestMachine(16 << 20);
 
     @BeforeEach
     void plug() throws Exception {
@@ -82,10 +84,10 @@ final class SmallCardsTest {
         out(8, 7);
         core.advance(1);
         assertEquals(120, in(8));
-        assertTrue(core.wires[IRQ]);
+        assertTrue(core.wire(IRQ));
         assertEquals(1, in(0x24));
         out(0x64, 1);
-        assertFalse(core.wires[IRQ]);
+        assertFalse(core.wire(IRQ));
         out(8, 0xffff_ffffL);
         core.advance(1);
         assertEquals(0, in(8));
@@ -97,9 +99,9 @@ final class SmallCardsTest {
         assertEquals(0x18, config(5, 4) >>> 16 & 0xff, "capabilities, and the pin is up");
         out(0x64, 2);
         assertEquals(4, in(0x24));
-        assertTrue(core.wires[IRQ]);
+        assertTrue(core.wire(IRQ));
         out(0x64, 4);
-        assertFalse(core.wires[IRQ]);
+        assertFalse(core.wire(IRQ));
     }
 
     @Test
@@ -116,11 +118,11 @@ final class SmallCardsTest {
         configure(5, 0x48, 4, 0);
         configure(5, 0x4c, 4, 0x4041);
         out(0x60, 1);
-        assertFalse(core.requests.contains("message fee01000 4041"), "no bus master");
+        assertFalse(core.journal().contains("message fee01000 4041"), "no bus master");
         configure(5, 4, 2, 2 | BUS_MASTER);
         out(0x60, 1);
-        assertTrue(core.requests.contains("message fee01000 4041"));
-        assertFalse(core.wires[IRQ]);
+        assertTrue(core.journal().contains("message fee01000 4041"));
+        assertFalse(core.wire(IRQ));
     }
 
     private void copy(long source, long destination, long count, long command) {

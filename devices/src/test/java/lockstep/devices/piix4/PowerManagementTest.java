@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.pc.Bench;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -51,7 +52,7 @@ final class PowerManagementTest {
     private static final String SECTION = "0000:00:01.3/piix4_pm";
     private static final String EEPROM = "smbus-eeprom";
 
-    private Bench pc;
+    @AutoClose private Bench pc;
 
     @BeforeEach
     void powerOn() throws Exception {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.pc.Bench;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -34,7 +35,7 @@ final class Ps2Test {
 
     private static final int AT_SCAN_CODE_SET = 16 + 256 + 8;
 
-    private Bench pc;
+    @AutoClose private Bench pc;
 
     @BeforeEach
     void powerOn() throws Exception {

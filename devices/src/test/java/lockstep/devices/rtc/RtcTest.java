@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.devices.pc.Bench;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -53,7 +54,7 @@ final class RtcTest {
 
     private static final int AT_BASE = AT_NEXT_PERIODIC + 8 + 24 + 4 + 4;
 
-    private Bench pc;
+    @AutoClose private Bench pc;
 
     @BeforeEach
     void powerOn() throws Exception {

@@ -6,6 +6,7 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.testmachine.Fake;
 
 import org.jspecify.annotations.Nullable;
 
@@ -34,7 +35,7 @@ final class Wire {
 
                 @Override
                 public EventLoop loop() {
-                    return Loops.NONE;
+                    return Fake.untouchable(EventLoop.class);
                 }
             };
 

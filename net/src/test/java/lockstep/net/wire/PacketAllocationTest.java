@@ -14,13 +14,12 @@ import lockstep.runtime.chardev.ChardevConfig;
 import lockstep.runtime.chardev.ChardevHost;
 import lockstep.runtime.chardev.ChardevTable;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.testmachine.Allocated;
+import lockstep.runtime.testmachine.Fake;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-
-import java.lang.reflect.InvocationHandler;
-import java.lang.reflect.Proxy;
 
 /** A packet's way from a NIC over filters and a hub to another end, and back, takes nothing from the heap. */
 class PacketAllocationTest {
@@ -28,16 +27,11 @@ class PacketAllocationTest {
     private static final double NOTHING = 0.1;
 
     private final Network network = new Network(() -> true, m -> {});
-    private final EventLoop loop = fake(EventLoop.class, (self, method, arguments) -> null);
+    private final EventLoop loop = Fake.of(EventLoop.class, (method, arguments) -> null);
     private final byte[] frame = new byte[1514];
     private int received;
     private final End end = new End();
     private NicPort nic;
-
-    private static <T> T fake(Class<T> type, InvocationHandler handler) {
-        return type.cast(
-                Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, handler));
-    }
 
     /** A NIC on one port of a hub, and an end on the other. */
     @BeforeEach
@@ -76,10 +70,9 @@ class PacketAllocationTest {
     void overAMirror() throws Exception {
         ChardevTable table =
                 new ChardevTable(
-                        fake(
+                        Fake.of(
                                 ChardevHost.class,
-                                (self, method, arguments) ->
-                                        method.getName().equals("mainLoop") ? loop : null));
+                                (method, arguments) -> method.equals("mainLoop") ? loop : null));
         Chardev device = table.create("m", new ChardevConfig.Null(), false, notice -> {});
         ChardevLookup chardevs =
                 new ChardevLookup() {

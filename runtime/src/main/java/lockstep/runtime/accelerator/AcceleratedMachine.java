@@ -53,6 +53,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     private final IntervalTimer timer;
     private final Vcpus vcpus;
     private final CpuModel model;
+    private final int physicalBits;
     private final List<Runnable> resets = new ArrayList<>();
 
     /**
@@ -83,6 +84,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         List<CpuidLeaf> supported = accelerator.supportedCpuid();
         List<String> problems = new ArrayList<>();
         model = CpuModel.parse(cpuModel, supported, problems);
+        physicalBits = model.physicalBits(supported);
         problems.forEach(host::warn);
         MemoryAccelerator slots = accelerator.memory();
         memory = RegionMap.memory(slots);
@@ -124,7 +126,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
                             i,
                             model.signature(supported),
                             model.leaves(i, count, supported),
-                            model.physicalBits(supported),
+                            physicalBits,
                             newest);
             vcpus.add(accelerator.newVcpu(one, vcpus));
         }
@@ -171,7 +173,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
 
     @Override
     public int physicalBits() {
-        return vcpus.all().getFirst().state.physicalBits;
+        return physicalBits;
     }
 
     private void resetChips() {

@@ -6,11 +6,9 @@ import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.spi.Vmm;
+import lockstep.runtime.testmachine.Fake;
 import lockstep.runtime.vmstate.StateRegistry;
 
-import org.jspecify.annotations.Nullable;
-
-import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
@@ -29,7 +27,7 @@ final class TestVmm implements AutoCloseable {
         loop = new EpollLoop("test main loop", clocks, lock, (n, t) -> reports.add(t.toString()));
         loop.start();
         RunControl run =
-                proxy(
+                Fake.of(
                         RunControl.class,
                         (name, args) -> {
                             requests.add(name + " " + args[0]);
@@ -37,7 +35,7 @@ final class TestVmm implements AutoCloseable {
                             return null;
                         });
         vmm =
-                proxy(
+                Fake.of(
                         Vmm.class,
                         (name, args) ->
                                 switch (name) {
@@ -52,18 +50,6 @@ final class TestVmm implements AutoCloseable {
                                     }
                                     default -> throw new UnsupportedOperationException(name);
                                 });
-    }
-
-    private interface Answer {
-        @Nullable Object answer(String name, Object[] args);
-    }
-
-    private static <T> T proxy(Class<T> type, Answer answer) {
-        return type.cast(
-                Proxy.newProxyInstance(
-                        type.getClassLoader(),
-                        new Class<?>[] {type},
-                        (self, method, args) -> answer.answer(method.getName(), args)));
     }
 
     @Override

@@ -1,16 +1,16 @@
-package lockstep.net.wire;
+package lockstep.runtime.testmachine;
 
 import java.lang.reflect.Method;
 
 /** How many bytes of heap the calling thread takes, by the JVM's own count. */
-final class Allocated {
+public final class Allocated {
     private static final int WARM_UP = 20_000;
     private static final int CALLS = 20_000;
 
     private Allocated() {}
 
     /** What one call of {@code body} takes on the average, in bytes, once all it needs is there. */
-    static double perCall(Runnable body) throws Exception {
+    public static double perCall(Runnable body) throws Exception {
         // By name, because a module of the product has no use for the JVM's management.
         Class<?> factory = Class.forName("java.lang.management.ManagementFactory");
         Object threads = factory.getMethod("getThreadMXBean").invoke(null);

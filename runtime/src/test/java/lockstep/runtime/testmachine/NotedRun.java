@@ -1,0 +1,119 @@
+package lockstep.runtime.testmachine;
+
+import lockstep.api.ResumeEvent;
+import lockstep.api.RunState;
+import lockstep.api.ShutdownCause;
+import lockstep.api.StopEvent;
+import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.machine.VcpuGroup;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Run control that starts and stops, and only notes what it is asked to do soon. */
+final class NotedRun implements RunControl {
+    private final TestProcess process;
+    private final List<RunListener> listeners = new ArrayList<>();
+    private final List<Runnable> buttons = new ArrayList<>();
+    private volatile RunState state = RunState.PRELAUNCH;
+    private boolean autostart = true;
+
+    NotedRun(TestProcess process) {
+        this.process = process;
+    }
+
+    @Override
+    public RunState state() {
+        return state;
+    }
+
+    @Override
+    public boolean running() {
+        return state == RunState.RUNNING;
+    }
+
+    @Override
+    public void stop(RunState next) {
+        boolean was = running();
+        state = next;
+        if (was) {
+            process.vcpus().ifPresent(VcpuGroup::pauseAll);
+            listeners.reversed().forEach(l -> l.changed(false, next));
+            process.emit(new StopEvent());
+        }
+    }
+
+    @Override
+    public void start() {
+        if (!running()) {
+            state = RunState.RUNNING;
+            listeners.forEach(l -> l.changed(true, RunState.RUNNING));
+            process.vcpus().ifPresent(VcpuGroup::resumeAll);
+            process.emit(new ResumeEvent());
+        }
+    }
+
+    @Override
+    public void set(RunState next) {
+        state = next;
+    }
+
+    @Override
+    public void addListener(int priority, RunListener listener) {
+        listeners.add(listener);
+    }
+
+    @Override
+    public void removeListener(RunListener listener) {
+        listeners.remove(listener);
+    }
+
+    /** How many listeners there are. */
+    int listening() {
+        return listeners.size();
+    }
+
+    @Override
+    public void addStartCheck(StartCheck check) {}
+
+    @Override
+    public void resume() {
+        start();
+    }
+
+    @Override
+    public void requestReset(ShutdownCause cause) {
+        process.journal().add("requestReset");
+    }
+
+    @Override
+    public void requestShutdown(ShutdownCause cause) {
+        process.journal().add("requestShutdown");
+    }
+
+    @Override
+    public void requestStop(RunState next) {
+        process.journal().add("requestStop");
+    }
+
+    @Override
+    public void pressPowerButton() {
+        buttons.forEach(Runnable::run);
+    }
+
+    @Override
+    public void onPowerButton(Runnable press) {
+        buttons.add(press);
+    }
+
+    @Override
+    public boolean autostart() {
+        return autostart;
+    }
+
+    @Override
+    public void autostart(boolean wanted) {
+        autostart = wanted;
+    }
+}
