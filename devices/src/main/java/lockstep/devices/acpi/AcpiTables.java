@@ -1,8 +1,8 @@
 package lockstep.devices.acpi;
 
+import lockstep.devices.board.AcpiTerms;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
-import lockstep.devices.isa.IsaBus;
 import lockstep.devices.piix4.PowerManagement;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.RamBlock;
@@ -16,7 +16,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.util.List;
 import java.util.function.IntPredicate;
 
 /** Builds the tables and offers them to firmware. QEMU: vmstate "acpi_build" v1. */
@@ -26,17 +25,17 @@ public final class AcpiTables implements StateSection {
      *
      * @param cpus number of vCPUs
      * @param below4G bytes of RAM below 4 GiB, where the PCI window begins
-     * @param ports the serial and parallel ports
-     * @param floppy whether the floppy controller is there
-     * @param hpet whether the HPET is there
+     * @param terms what devices say of themselves
+     * @param hpetBlock what the HPET says of itself, or 0 without one
+     * @param sleepS4 the sleep type of suspend to disk, or -1 if there is none
      * @param ejectable whether a PCI slot is empty, or what is in it may be taken out
      */
     public record Board(
             int cpus,
             long below4G,
-            List<IsaBus.Place> ports,
-            boolean floppy,
-            boolean hpet,
+            AcpiTerms terms,
+            int hpetBlock,
+            int sleepS4,
             IntPredicate ejectable) {}
 
     private static final String TABLES = "etc/acpi/tables";
@@ -126,8 +125,8 @@ public final class AcpiTables implements StateSection {
         pointer(TABLES, fadt + 40, TABLES, dsdt);
         checksum(TABLES, fadt + 9, fadt, 116);
         int[] listed = {fadt, addSummed("APIC", 1, madt(board)), -1, addSummed("WAET", 1, waet())};
-        if (board.hpet()) {
-            listed[2] = addSummed("HPET", 1, hpet());
+        if (board.hpetBlock() != 0) {
+            listed[2] = addSummed("HPET", 1, hpet(board.hpetBlock()));
         }
         int rsdt = rsdt(listed);
 
@@ -233,10 +232,10 @@ public final class AcpiTables implements StateSection {
     }
 
     /** IA-PC HPET 1.0a section 3.2.4. */
-    private static byte[] hpet() {
+    private static byte[] hpet(int block) {
         byte[] body = new byte[56 - HEADER];
         little(body)
-                .putInt(Hpet.BLOCK_ID)
+                .putInt(block)
                 .putInt(0)
                 .putLong(Hpet.BASE)
                 .put((byte) 0)

@@ -1,37 +1,32 @@
 package lockstep.devices.acpi;
 
-import static lockstep.devices.acpi.Aml.all;
-import static lockstep.devices.acpi.Aml.and;
-import static lockstep.devices.acpi.Aml.argument0;
-import static lockstep.devices.acpi.Aml.busNumbers;
-import static lockstep.devices.acpi.Aml.byteFields;
-import static lockstep.devices.acpi.Aml.device;
-import static lockstep.devices.acpi.Aml.dwordField;
-import static lockstep.devices.acpi.Aml.eisaId;
-import static lockstep.devices.acpi.Aml.fixedMemory;
-import static lockstep.devices.acpi.Aml.integer;
-import static lockstep.devices.acpi.Aml.interrupts;
-import static lockstep.devices.acpi.Aml.isaDma;
-import static lockstep.devices.acpi.Aml.isaIrq;
-import static lockstep.devices.acpi.Aml.list;
-import static lockstep.devices.acpi.Aml.local0;
-import static lockstep.devices.acpi.Aml.memoryWindow;
-import static lockstep.devices.acpi.Aml.method;
-import static lockstep.devices.acpi.Aml.name;
-import static lockstep.devices.acpi.Aml.or;
-import static lockstep.devices.acpi.Aml.path;
-import static lockstep.devices.acpi.Aml.portWindow;
-import static lockstep.devices.acpi.Aml.ports;
-import static lockstep.devices.acpi.Aml.region;
-import static lockstep.devices.acpi.Aml.resources;
-import static lockstep.devices.acpi.Aml.returns;
-import static lockstep.devices.acpi.Aml.scope;
-import static lockstep.devices.acpi.Aml.store;
-import static lockstep.devices.acpi.Aml.string;
-import static lockstep.devices.acpi.Aml.when;
+import static lockstep.devices.aml.Aml.all;
+import static lockstep.devices.aml.Aml.and;
+import static lockstep.devices.aml.Aml.argument0;
+import static lockstep.devices.aml.Aml.busNumbers;
+import static lockstep.devices.aml.Aml.byteFields;
+import static lockstep.devices.aml.Aml.device;
+import static lockstep.devices.aml.Aml.dwordField;
+import static lockstep.devices.aml.Aml.eisaId;
+import static lockstep.devices.aml.Aml.integer;
+import static lockstep.devices.aml.Aml.interrupts;
+import static lockstep.devices.aml.Aml.list;
+import static lockstep.devices.aml.Aml.local0;
+import static lockstep.devices.aml.Aml.memoryWindow;
+import static lockstep.devices.aml.Aml.method;
+import static lockstep.devices.aml.Aml.name;
+import static lockstep.devices.aml.Aml.or;
+import static lockstep.devices.aml.Aml.path;
+import static lockstep.devices.aml.Aml.portWindow;
+import static lockstep.devices.aml.Aml.ports;
+import static lockstep.devices.aml.Aml.region;
+import static lockstep.devices.aml.Aml.resources;
+import static lockstep.devices.aml.Aml.returns;
+import static lockstep.devices.aml.Aml.scope;
+import static lockstep.devices.aml.Aml.store;
+import static lockstep.devices.aml.Aml.string;
+import static lockstep.devices.aml.Aml.when;
 
-import lockstep.devices.hpet.Hpet;
-import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
 import lockstep.devices.piix4.PowerManagement;
 
@@ -52,10 +47,14 @@ final class Dsdt {
     /** The definition block's terms. */
     static byte[] terms(AcpiTables.Board board) {
         return all(
-                scope("\\_SB", processors(board.cpus()), pciRoot(board), links(), firmwareConfig()),
-                scope("\\_SB", hpet(board)),
+                scope(
+                        "\\_SB",
+                        processors(board.cpus()),
+                        pciRoot(board),
+                        links(),
+                        board.terms().system()),
                 sleepState("_S5", 0),
-                sleepState("_S4", 2),
+                board.sleepS4() < 0 ? new byte[0] : sleepState("_S4", board.sleepS4()),
                 PciHotplugAml.terms(board.ejectable()));
     }
 
@@ -142,77 +141,12 @@ final class Dsdt {
     }
 
     private static byte[] isaBridge(AcpiTables.Board board) {
-        byte[] devices =
-                all(
-                        isaDevice("RTC", "PNP0B00", ports(0x70, 0x70, 1, 8), isaIrq(8)),
-                        isaDevice(
-                                "KBD",
-                                "PNP0303",
-                                ports(0x60, 0x60, 1, 1),
-                                ports(0x64, 0x64, 1, 1),
-                                isaIrq(1)),
-                        isaDevice("MOU", "PNP0F13", isaIrq(12)));
-        if (board.floppy()) {
-            devices =
-                    all(
-                            devices,
-                            isaDevice(
-                                    "FDC0",
-                                    "PNP0700",
-                                    ports(0x3f2, 0x3f2, 0, 4),
-                                    ports(0x3f7, 0x3f7, 0, 1),
-                                    isaIrq(6),
-                                    isaDma(2)));
-        }
-        for (IsaBus.Place p : board.ports()) {
-            devices = all(devices, port(p));
-        }
         return device(
                 "ISA",
                 name("_ADR", integer(0x0001_0000)),
                 region("PIRR", CONFIG_SPACE, 0x60, 4),
                 byteFields("PIRR", "PRQ0", "PRQ1", "PRQ2", "PRQ3"),
-                devices);
-    }
-
-    /** A serial or parallel port at its place. */
-    private static byte[] port(IsaBus.Place p) {
-        int number = p.index() + 1;
-        return switch (p.kind()) {
-            case PARALLEL ->
-                    isaDevice(
-                            "LPT" + number,
-                            "PNP0400",
-                            name("_UID", integer(number)),
-                            ports(p.base(), p.base(), 8, 8),
-                            isaIrq(p.irq()));
-            case SERIAL ->
-                    isaDevice(
-                            "COM" + number,
-                            "PNP0501",
-                            name("_UID", integer(number)),
-                            ports(p.base(), p.base(), 0, 8),
-                            isaIrq(p.irq()));
-        };
-    }
-
-    /** A device with present status; terms that start with a name operator go before the resources. */
-    private static byte[] isaDevice(String name, String id, byte[]... parts) {
-        byte[] terms = new byte[0];
-        List<byte[]> resources = new ArrayList<>();
-        for (byte[] p : parts) {
-            if (p[0] == 0x08) {
-                terms = all(terms, p);
-            } else {
-                resources.add(p);
-            }
-        }
-        return device(
-                name,
-                name("_HID", eisaId(id)),
-                name("_STA", integer(PRESENT)),
-                terms,
-                name("_CRS", resources(resources.toArray(byte[][]::new))));
+                board.terms().isa());
     }
 
     private static byte[] links() {
@@ -266,25 +200,5 @@ final class Dsdt {
     /** The null target, for a result that is only looked at. */
     private static byte[] bytesOfNothing() {
         return integer(0);
-    }
-
-    private static byte[] firmwareConfig() {
-        return device(
-                "FWCF",
-                name("_HID", string("QEMU0002")),
-                name("_STA", integer(0x0b)),
-                name("_CRS", resources(ports(0x510, 0x510, 1, 12))));
-    }
-
-    private static byte[] hpet(AcpiTables.Board board) {
-        if (!board.hpet()) {
-            return new byte[0];
-        }
-        return device(
-                "HPET",
-                name("_HID", eisaId("PNP0103")),
-                name("_UID", integer(0)),
-                name("_STA", integer(PRESENT)),
-                name("_CRS", resources(fixedMemory(Hpet.BASE, 0x400))));
     }
 }

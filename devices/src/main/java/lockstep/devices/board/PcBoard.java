@@ -2,9 +2,35 @@ package lockstep.devices.board;
 
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
+import lockstep.runtime.accelerator.CoreMachine;
+import lockstep.runtime.machine.Machine;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.MachineConfig;
 
-/** What devices plug into on a PC. The machine publishes it as a service of the Vmm when it is built. */
+/**
+ * What devices find on a PC, be they parts of the board or users' own. The machine publishes it as a service of the
+ * Vmm before its first part is made.
+ */
 public interface PcBoard {
+    /** The board of the machine that a device is made for. */
+    static PcBoard of(DeviceScope scope) {
+        return of(scope.machine());
+    }
+
+    /** The board around a machine. */
+    static PcBoard of(Machine machine) {
+        return machine.service(PcBoard.class);
+    }
+
+    /** The accelerator's machine. */
+    CoreMachine core();
+
+    /** What the command line says. */
+    MachineConfig config();
+
+    /** Bytes of RAM below 4 GiB, where the PCI window begins. */
+    long below4G();
+
     /** The PCI bus {@code pci.0}. */
     PciBus pci();
 
@@ -16,4 +42,16 @@ public interface PcBoard {
 
     /** The boot order that the firmware reads. */
     BootOrder bootOrder();
+
+    /** What its parts tell the guest by ACPI. */
+    AcpiTerms acpi();
+
+    /** Where the first part of that type is in the object tree; empty if there is none. */
+    String pathOf(String type);
+
+    /** Resets the machine, soon. */
+    void requestReset();
+
+    /** Switches the machine off, soon. */
+    void requestPowerOff();
 }

@@ -1,13 +1,36 @@
 package lockstep.devices.dma;
 
-import lockstep.runtime.machine.Machine;
+import lockstep.api.I8257Options;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import java.util.Objects;
+
 /** One 8237A with its page registers. QEMU: vmstate "dma" v1. Used under the machine lock. */
-public final class DmaController implements StateSection {
+public final class DmaController implements StateSection, Device {
+    /** The type. */
+    public static final DeviceType<I8257Options> TYPE =
+            DeviceType.of(
+                            "i8257",
+                            I8257Options::read,
+                            I8257Options::write,
+                            I8257Options.builder()
+                                    .base(0)
+                                    .dshift(0)
+                                    .pageBase(128)
+                                    .pagehBase(1152)
+                                    .build(),
+                            IsaBus.HOME,
+                            DmaController::new)
+                    .builtIn();
+
     private static final int CHANNELS = 4;
 
     /** Which channel the page register at each offset from the page base belongs to; -1: none. */
@@ -31,21 +54,22 @@ public final class DmaController implements StateSection {
         int eop;
     }
 
-    /** Controller 0 at ports 0x00 and 0x81, or 1 at 0xc0 and 0x89. */
-    public DmaController(Machine machine, int instance) {
-        this.instance = instance;
-        this.shift = instance;
+    private DmaController(DeviceRequest<I8257Options> request, DeviceScope scope) {
+        I8257Options o = request.options();
+        shift = Objects.requireNonNullElse(o.dshift(), 0);
+        // The controller of 16-bit channels is the second.
+        instance = shift;
         for (int i = 0; i < CHANNELS; i++) {
             channels[i] = new Channel();
         }
-        int base = instance == 0 ? 0x00 : 0xc0;
-        int pages = instance == 0 ? 0x80 : 0x88;
-        machine.ports().mapIo("dma-chan", base, 8L << shift, 0, channelPorts());
-        machine.ports().mapIo("dma-cont", base + (8L << shift), 8L << shift, 0, controlPorts());
-        machine.ports().mapIo("dma-page", pages + 1, 3, 0, pagePorts(1));
-        machine.ports().mapIo("dma-page", pages + 7, 1, 0, pagePorts(7));
-        machine.onReset(this::reset);
-        machine.state().register(this);
+        int base = Objects.requireNonNullElse(o.base(), 0);
+        int pages = Objects.requireNonNullElse(o.pageBase(), 0x80);
+        scope.ports("dma-chan", base, 8 << shift, channelPorts());
+        scope.ports("dma-cont", base + (8 << shift), 8 << shift, controlPorts());
+        scope.ports("dma-page", pages + 1, 3, pagePorts(1));
+        scope.ports("dma-page", pages + 7, 1, pagePorts(7));
+        scope.onReset(this::reset);
+        scope.section(this);
     }
 
     private void reset() {

@@ -49,7 +49,7 @@ public final class E1000Devices {
     private static Device create(DeviceRequest<E1000Options> request, DeviceScope scope)
             throws DeviceException {
         Machine machine = scope.machine();
-        PcBoard board = machine.service(PcBoard.class);
+        PcBoard board = PcBoard.of(machine);
         E1000Options options = request.options();
         always("autonegotiation", options.autonegotiation());
         always("mitigation", options.mitigation());

@@ -48,7 +48,7 @@ public final class Edu extends PciFunction {
     private static Device create(DeviceRequest<EduOptions> request, DeviceScope scope)
             throws DeviceException {
         Edu edu = new Edu(Objects.requireNonNullElse(request.options().dmaMask(), DEFAULT_MASK));
-        PcBoard board = scope.machine().service(PcBoard.class);
+        PcBoard board = PcBoard.of(scope);
         PciDevice.attach(board.pci(), edu, request, scope);
         return new PciDevice(edu, List.of(QomProperty.of("dma_mask", "uint64", () -> edu.mask)));
     }

@@ -1,20 +1,51 @@
 package lockstep.devices.fdc;
 
+import static lockstep.devices.aml.Aml.isaDma;
+import static lockstep.devices.aml.Aml.isaIrq;
+import static lockstep.devices.aml.Aml.ports;
+
+import lockstep.api.FdcDriveType;
+import lockstep.api.IsaFdcOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
 import java.util.Arrays;
+import java.util.List;
 
 /** The controller at ports 0x3f1 to 0x3f5 and 0x3f7. QEMU: vmstate "fdc" v2. Under the machine lock. */
-public final class FloppyController implements IoHandler, StateSection {
+public final class FloppyController implements IoHandler, StateSection, Device {
     private static final int BASE = 0x3f0;
     private static final int IRQ = 6;
+    private static final int DMA = 2;
+
+    /** The type. */
+    public static final DeviceType<IsaFdcOptions> TYPE =
+            DeviceType.of(
+                            "isa-fdc",
+                            IsaFdcOptions::read,
+                            IsaFdcOptions::write,
+                            IsaFdcOptions.builder()
+                                    .dma((long) DMA)
+                                    .fallback(FdcDriveType._288)
+                                    .fdtypeA(FdcDriveType.AUTO)
+                                    .fdtypeB(FdcDriveType.AUTO)
+                                    .iobase((long) BASE)
+                                    .irq((long) IRQ)
+                                    .build(),
+                            IsaBus.HOME,
+                            (request, scope) -> new FloppyController(scope))
+                    .builtIn();
 
     private static final int SRA_PENDING = 0x80;
     private static final int SRA_DEFAULT = 0x40;
@@ -81,19 +112,40 @@ public final class FloppyController implements IoHandler, StateSection {
         int perpendicular;
     }
 
-    /** Maps the ports. */
-    public FloppyController(Machine machine) {
-        irq = machine.gsi(IRQ);
-        result = machine.loop().timer(ClockType.VIRTUAL, this::emptyDrive);
-        machine.ports().mapIo("fdc", BASE + 1, 5, 0, this);
-        machine.ports().mapIo("fdc", BASE + 7, 1, 0, shifted(6));
-        machine.onReset(
+    private FloppyController(DeviceScope scope) {
+        PcBoard board = PcBoard.of(scope);
+        irq = board.isa().irq(IRQ);
+        result = scope.timer(ClockType.VIRTUAL, this::emptyDrive);
+        scope.ports("fdc", BASE + 1, 5, this);
+        scope.ports("fdc", BASE + 7, 1, shifted(6));
+        scope.onReset(
                 () -> {
                     dor = DOR_NOT_RESET | DOR_DMA;
                     lock = 0;
                     reset(false);
                 });
-        machine.state().register(this);
+        scope.section(this);
+        byte[] terms =
+                IsaBus.aml(
+                        "FDC0",
+                        "PNP0700",
+                        ports(BASE + 2, BASE + 2, 0, 4),
+                        ports(BASE + 7, BASE + 7, 0, 1),
+                        isaIrq(IRQ),
+                        isaDma(DMA));
+        board.acpi().addIsa(terms, scope);
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return List.of(
+                QomProperty.of("bootindexA", "int32", () -> -1L),
+                QomProperty.of("bootindexB", "int32", () -> -1L));
+    }
+
+    @Override
+    public List<Bus> buses() {
+        return List.of(new Bus(FloppyDrive.BUS, FloppyDrive.BUS_TYPE));
     }
 
     private IoHandler shifted(int by) {

@@ -1,9 +1,15 @@
 package lockstep.devices.fwcfg;
 
-import lockstep.runtime.machine.Machine;
+import lockstep.api.FwCfgIoOptions;
+import lockstep.devices.aml.Aml;
+import lockstep.devices.board.PcBoard;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -22,7 +28,22 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** The device at ports 0x510 to 0x51b. QEMU: vmstate "fw_cfg" v2. Used under the machine lock. */
-public final class FwCfg implements StateSection {
+public final class FwCfg implements StateSection, Device {
+    /** The type. */
+    public static final DeviceType<FwCfgIoOptions> TYPE =
+            DeviceType.of(
+                            "fw_cfg_io",
+                            FwCfgIoOptions::read,
+                            FwCfgIoOptions::write,
+                            FwCfgIoOptions.builder()
+                                    .acpiMrRestore(true)
+                                    .dmaEnabled(true)
+                                    .xFileSlots(FwCfg.FILE_SLOTS)
+                                    .build(),
+                            new DeviceType.Home("System", false, m -> "sysbus"),
+                            FwCfg::new)
+                    .builtIn("acpi-mr-restore", "dma_enabled");
+
     public static final int UUID = 0x02;
     public static final int RAM_SIZE = 0x03;
     public static final int NOGRAPHIC = 0x04;
@@ -43,8 +64,9 @@ public final class FwCfg implements StateSection {
     private static final int FILE_NAME = 56;
     private static final int INVALID = 0xffff;
 
-    /** Bit 0: the port interface; bit 1: DMA. */
-    private static final int FEATURES = 3;
+    private static final int FEATURE_PORTS = 1;
+    private static final int FEATURE_DMA = 2;
+    private static final int BASE = 0x510;
 
     private static final int DMA_ERROR = 0x01;
     private static final int DMA_READ = 0x02;
@@ -75,6 +97,10 @@ public final class FwCfg implements StateSection {
     /** A file whose content is guest-visible memory: an ACPI table or the loader's script. */
     private record Backed(String name, RamBlock block, String stateField) {}
 
+    // Configuration.
+    private final boolean dma;
+    private final boolean restoresSizes;
+
     private final GuestMemory memory;
     private final Map<Integer, Item> items = new HashMap<>();
     private final TreeMap<String, Item> files = new TreeMap<>();
@@ -84,15 +110,25 @@ public final class FwCfg implements StateSection {
     private int offset;
     private long dmaAddress;
 
-    /** Maps the ports. */
-    public FwCfg(Machine machine) {
-        memory = machine.dma();
+    private FwCfg(DeviceRequest<FwCfgIoOptions> request, DeviceScope scope) {
+        dma = !Boolean.FALSE.equals(request.options().dmaEnabled());
+        restoresSizes = !Boolean.FALSE.equals(request.options().acpiMrRestore());
+        memory = scope.machine().dma();
         item(SIGNATURE, "QEMU".getBytes(StandardCharsets.US_ASCII));
-        number(ID, 4, FEATURES);
-        machine.ports().mapIo("fwcfg", 0x510, 2, 0, ports());
-        machine.ports().mapIo("fwcfg.dma", 0x514, 8, 0, dmaPorts());
-        machine.onReset(this::reset);
-        machine.state().register(this);
+        number(ID, 4, dma ? FEATURE_PORTS | FEATURE_DMA : FEATURE_PORTS);
+        scope.ports("fwcfg", BASE, 2, ports());
+        if (dma) {
+            scope.ports("fwcfg.dma", BASE + 4, 8, dmaPorts());
+        }
+        scope.onReset(this::reset);
+        scope.section(this);
+        byte[] terms =
+                Aml.device(
+                        "FWCF",
+                        Aml.name("_HID", Aml.string("QEMU0002")),
+                        Aml.name("_STA", Aml.integer(0x0b)),
+                        Aml.name("_CRS", Aml.resources(Aml.ports(BASE, BASE, 1, dma ? 12 : 2))));
+        PcBoard.of(scope).acpi().addSystem(terms, scope);
     }
 
     private void reset() {
@@ -275,8 +311,8 @@ public final class FwCfg implements StateSection {
     public void describe(StateCodec c) throws StateException {
         current = c.u16("cur_entry", current);
         offset = c.u32("cur_offset[1]", offset);
-        c.subsection("fw_cfg/dma", 0, true, s -> dmaAddress = s.u64("dma_addr", dmaAddress));
-        c.subsection("fw_cfg/acpi_mr", 1, !backed.isEmpty(), this::describeSizes);
+        c.subsection("fw_cfg/dma", 0, dma, s -> dmaAddress = s.u64("dma_addr", dmaAddress));
+        c.subsection("fw_cfg/acpi_mr", 1, restoresSizes && !backed.isEmpty(), this::describeSizes);
     }
 
     private void describeSizes(StateCodec c) throws StateException {

@@ -1,229 +1,119 @@
 package lockstep.devices.hpet;
 
+import lockstep.api.HpetOptions;
+import lockstep.devices.aml.Aml;
+import lockstep.devices.board.PcBoard;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
-import java.util.function.Consumer;
+import java.util.Objects;
 
-/** The timer block at 0xfed00000. QEMU: vmstate "hpet" v2. Used under the machine lock. */
-public final class Hpet implements IoHandler, StateSection {
+/** The timer block as the part {@code hpet}, at 0xfed00000. Used under the machine lock. */
+public final class Hpet implements IoHandler, StateSection, Device {
     /** Where the registers are. */
     public static final long BASE = 0xfed0_0000L;
 
-    /** Low half of the capability register; also the ACPI table's block id. */
-    public static final int BLOCK_ID = 0x8086_a201;
-
     private static final int SIZE = 0x400;
-    private static final int TIMERS = 3;
+    private static final int MIN_TIMERS = 3;
+    private static final int MAX_TIMERS = 32;
 
-    /** Nanoseconds in a tick: 100 MHz. */
-    private static final long TICK = 10;
+    /** The interrupt that comes through here, as legacy mode cuts it off. */
+    private static final int RTC_IRQ = 8;
 
-    private static final long PERIOD_FEMTOSECONDS = TICK * 1_000_000;
+    /** Intel, revision 1, 64 bits, legacy mode; the number of the last timer comes at bit 8. */
+    private static final int IDENTITY = 0x8086_a001;
 
-    private static final int CAPABILITIES = 0x000;
-    private static final int CONFIG = 0x010;
-    private static final int STATUS = 0x020;
-    private static final int COUNTER = 0x0f0;
-    private static final int TIMER_BASE = 0x100;
-
-    private static final int ENABLE = 0x1;
-    private static final int LEGACY = 0x2;
-
-    private static final long T_LEVEL = 0x0002;
-    private static final long T_ENABLE = 0x0004;
-    private static final long T_PERIODIC = 0x0008;
-    private static final long T_PERIODIC_CAPABLE = 0x0010;
-    private static final long T_64BIT_CAPABLE = 0x0020;
-    private static final long T_SET_VALUE = 0x0040;
-    private static final long T_32BIT = 0x0100;
-    private static final long T_WRITABLE = 0x3f4e;
-
-    /** Interrupt inputs a timer may be routed to: I/O APIC input 2. */
+    /** What is usual of I/O APIC inputs: 2 alone. */
     private static final long ROUTES = 0x4;
 
-    // Wiring.
-    private final Machine machine;
-    private final Consumer<Boolean> legacyMode;
-    private final Irq rtcIrq;
+    /** The type. */
+    public static final DeviceType<HpetOptions> TYPE =
+            DeviceType.of(
+                            "hpet",
+                            HpetOptions::read,
+                            HpetOptions::write,
+                            HpetOptions.builder()
+                                    .hpetIntcap(0L)
+                                    .hpetOffsetSaved(true)
+                                    .msi(false)
+                                    .timers(MIN_TIMERS)
+                                    .build(),
+                            new DeviceType.Home("System", false, m -> "sysbus"),
+                            Hpet::new)
+                    .builtIn("timers");
 
-    // Guest-visible state.
-    private final T[] timers = new T[TIMERS];
-    private long config;
-    private long status;
-    private long counter;
-    private long offset;
-    private int rtcLevel;
+    private final int blockId;
+    private final HpetChip chip;
 
-    private static final class T {
-        final int number;
-        final Timer alarm;
-        long config;
-        long compare = -1;
-        long fsb;
-        long period;
-        boolean wrap;
-        boolean level;
-
-        T(int number, Timer alarm) {
-            this.number = number;
-            this.alarm = alarm;
-        }
-
-        boolean narrow() {
-            return (config & T_32BIT) != 0;
-        }
-
-        boolean periodic() {
-            return (config & T_PERIODIC) != 0;
-        }
-
-        boolean enabled() {
-            return (config & T_ENABLE) != 0;
-        }
+    private Hpet(DeviceRequest<HpetOptions> request, DeviceScope scope) {
+        int asked = Objects.requireNonNullElse(request.options().timers(), MIN_TIMERS);
+        int count = Math.clamp(asked, MIN_TIMERS, MAX_TIMERS);
+        blockId = IDENTITY | count - 1 << 8;
+        PcBoard board = PcBoard.of(scope);
+        chip = new HpetChip(new Wires(scope, board, count), blockId, count, ROUTES);
+        board.isa().intercept(RTC_IRQ, chip.rtcInput(), scope);
+        scope.own(scope.machine().memory().mapIo("hpet", BASE, SIZE, 0, this));
+        scope.onReset(chip::reset);
+        scope.section(this);
+        byte[] terms =
+                Aml.device(
+                        "HPET",
+                        Aml.name("_HID", Aml.eisaId("PNP0103")),
+                        Aml.name("_UID", Aml.integer(0)),
+                        Aml.name("_STA", Aml.integer(0x0f)),
+                        Aml.name("_CRS", Aml.resources(Aml.fixedMemory(BASE, SIZE))));
+        board.acpi().addSystem(terms, scope);
     }
 
-    /**
-     * Maps the registers. The owner registers the section in its place.
-     *
-     * @param legacyMode told true when the timers take over the interval timer's interrupt
-     */
-    public Hpet(Machine machine, Consumer<Boolean> legacyMode) {
-        this.machine = machine;
-        this.legacyMode = legacyMode;
-        this.rtcIrq = machine.gsi(8);
-        for (int i = 0; i < TIMERS; i++) {
-            int n = i;
-            timers[i] = new T(n, machine.loop().timer(ClockType.VIRTUAL, () -> expired(timers[n])));
-        }
-        machine.memory().mapIo("hpet", BASE, SIZE, 0, this);
-        machine.onReset(this::reset);
-    }
+    private final class Wires implements HpetChip.Board {
+        private final Machine machine;
+        private final PcBoard board;
+        private final Timer[] alarms;
 
-    /** The RTC's interrupt comes through here, as legacy mode cuts it off. */
-    public Irq rtcInput() {
-        return level -> {
-            rtcLevel = level ? 1 : 0;
-            if ((config & LEGACY) == 0) {
-                rtcIrq.set(level);
-            }
-        };
-    }
-
-    private void reset() {
-        for (T t : timers) {
-            t.alarm.cancel();
-            drive(t, false);
-            t.config = ROUTES << 32 | T_PERIODIC_CAPABLE | T_64BIT_CAPABLE;
-            t.compare = -1;
-            t.fsb = 0;
-            t.period = 0;
-            t.wrap = false;
-        }
-        if ((config & LEGACY) != 0) {
-            legacyMode.accept(false);
-        }
-        config = 0;
-        status = 0;
-        counter = 0;
-        offset = 0;
-    }
-
-    private boolean running() {
-        return (config & ENABLE) != 0;
-    }
-
-    private long now() {
-        return machine.clocks().virtual();
-    }
-
-    private long ticks() {
-        return running() ? Long.divideUnsigned(now() + offset, TICK) : counter;
-    }
-
-    private Irq route(T t) {
-        if ((config & LEGACY) != 0 && t.number <= 1) {
-            return machine.gsi(t.number == 0 ? 0 : 8);
-        }
-        int input = (int) (t.config >> 9) & 31;
-        return input < 24 ? machine.gsi(input) : Irq.NONE;
-    }
-
-    private void drive(T t, boolean set) {
-        long bit = 1L << t.number;
-        if (!set || !t.enabled() || !running()) {
-            status &= ~bit;
-            if (t.level) {
-                t.level = false;
-                route(t).set(false);
-            }
-        } else if ((t.config & T_LEVEL) != 0) {
-            status |= bit;
-            t.level = true;
-            route(t).set(true);
-        } else {
-            status &= ~bit;
-            route(t).pulse();
-        }
-    }
-
-    private void arm(T t) {
-        t.wrap = false;
-        long at = ticks();
-        long distance = distance(t, at);
-        if (t.narrow() && !t.periodic()) {
-            // One-shot in 32 bits also interrupts when the counter wraps (section 2.3.9.2.3).
-            long wrap = 0xffff_ffffL - (at & 0xffff_ffffL);
-            if (wrap < distance) {
-                distance = wrap;
-                t.wrap = true;
+        Wires(DeviceScope scope, PcBoard board, int count) {
+            this.machine = scope.machine();
+            this.board = board;
+            alarms = new Timer[count];
+            for (int i = 0; i < count; i++) {
+                int n = i;
+                alarms[i] = scope.timer(ClockType.VIRTUAL, () -> chip.expired(n));
             }
         }
-        alarm(t, distance);
-    }
 
-    private void alarm(T t, long distance) {
-        // Half a century is as good as never, and keeps the sum from wrapping.
-        long bounded = Math.clamp(distance, 1, Long.MAX_VALUE / 8 / TICK);
-        t.alarm.arm(now() + bounded * TICK);
-    }
-
-    private static long distance(T t, long at) {
-        if (t.narrow()) {
-            int d = (int) (t.compare - at);
-            return d > 0 ? d : 0;
+        @Override
+        public long now() {
+            return machine.clocks().virtual();
         }
-        long d = t.compare - at;
-        return d > 0 ? d : 0;
+
+        @Override
+        public Irq input(int n) {
+            return machine.gsi(n);
+        }
+
+        @Override
+        public void legacyMode(boolean on) {
+            board.core().intervalTimer().replaced(on);
+        }
+
+        @Override
+        public void alarm(int timer, long deadline) {
+            alarms[timer].arm(deadline);
+        }
     }
 
-    private void expired(T t) {
-        long at = ticks();
-        if (t.periodic() && t.period != 0) {
-            if (t.narrow()) {
-                long behind = (int) (at - t.compare);
-                long period = t.period & 0xffff_ffffL;
-                if (behind >= 0 && period != 0) {
-                    t.compare = t.compare + (behind / period + 1) * period & 0xffff_ffffL;
-                }
-            } else {
-                long behind = at - t.compare;
-                if (behind >= 0) {
-                    t.compare += (Long.divideUnsigned(behind, t.period) + 1) * t.period;
-                }
-            }
-            alarm(t, distance(t, at));
-        } else if (t.narrow() && t.wrap) {
-            t.wrap = false;
-            alarm(t, distance(t, at));
-        }
-        drive(t, true);
+    /** The low half of the capability register, which is also the ACPI table's block id. */
+    public int blockId() {
+        return blockId;
     }
 
     @Override
@@ -233,151 +123,12 @@ public final class Hpet implements IoHandler, StateSection {
 
     @Override
     public long read(long address, int size) {
-        int at = (int) address;
-        long value = register(at & ~7);
-        return (at & 4) != 0 ? value >>> 32 : value & 0xffff_ffffL;
-    }
-
-    private long register(int at) {
-        if (at >= TIMER_BASE) {
-            int n = at - TIMER_BASE >> 5;
-            if (n >= TIMERS) {
-                return 0;
-            }
-            return switch (at & 0x18) {
-                case 0x00 -> timers[n].config;
-                case 0x08 -> timers[n].compare;
-                case 0x10 -> timers[n].fsb;
-                default -> 0;
-            };
-        }
-        return switch (at) {
-            case CAPABILITIES -> PERIOD_FEMTOSECONDS << 32 | BLOCK_ID & 0xffff_ffffL;
-            case CONFIG -> config;
-            case STATUS -> status;
-            case COUNTER -> ticks();
-            default -> 0;
-        };
+        return chip.read((int) address);
     }
 
     @Override
-    public void write(long address, int size, long data) {
-        int at = (int) address;
-        boolean high = (at & 4) != 0;
-        long value = data & 0xffff_ffffL;
-        if (at >= TIMER_BASE) {
-            int n = at - TIMER_BASE >> 5;
-            if (n < TIMERS) {
-                writeTimer(timers[n], at & 0x18, high, value);
-            }
-            return;
-        }
-        switch (at & ~7) {
-            case CONFIG -> {
-                if (!high) {
-                    writeConfig(value & (ENABLE | LEGACY));
-                }
-            }
-            case STATUS -> {
-                if (!high) {
-                    long clear = value & status;
-                    for (T t : timers) {
-                        if ((clear >> t.number & 1) != 0) {
-                            drive(t, false);
-                        }
-                    }
-                }
-            }
-            case COUNTER -> {
-                if (!running()) {
-                    counter = half(counter, high, value);
-                }
-            }
-            default -> {
-                // Capabilities and reserved space.
-            }
-        }
-    }
-
-    private static long half(long old, boolean high, long value) {
-        return high ? old & 0xffff_ffffL | value << 32 : old & ~0xffff_ffffL | value;
-    }
-
-    private void writeConfig(long value) {
-        long was = config;
-        if ((was & ENABLE) == 0 && (value & ENABLE) != 0) {
-            offset = counter * TICK - now();
-            config = value;
-            for (T t : timers) {
-                if (t.enabled()) {
-                    arm(t);
-                }
-            }
-        } else if ((was & ENABLE) != 0 && (value & ENABLE) == 0) {
-            counter = ticks();
-            for (T t : timers) {
-                t.alarm.cancel();
-                drive(t, false);
-            }
-        }
-        config = value;
-        if (((was ^ value) & LEGACY) != 0) {
-            boolean on = (value & LEGACY) != 0;
-            legacyMode.accept(on);
-            rtcIrq.set(!on && rtcLevel != 0);
-        }
-    }
-
-    private void writeTimer(T t, int register, boolean high, long value) {
-        switch (register) {
-            case 0x00 -> {
-                if (!high) {
-                    writeTimerConfig(t, value);
-                }
-            }
-            case 0x08 -> {
-                if (t.narrow() && high) {
-                    return;
-                }
-                if (!t.periodic() || (t.config & T_SET_VALUE) != 0) {
-                    t.compare = half(t.compare, high, value);
-                }
-                if (t.periodic()) {
-                    t.period = half(t.period, high, value);
-                    if (t.narrow()) {
-                        t.period &= 0x7fff_ffffL;
-                    }
-                }
-                if (t.narrow()) {
-                    t.compare &= 0xffff_ffffL;
-                }
-                t.config &= ~T_SET_VALUE;
-                if (running() && t.enabled()) {
-                    arm(t);
-                }
-            }
-            case 0x10 -> t.fsb = half(t.fsb, high, value);
-            default -> {
-                // Reserved.
-            }
-        }
-    }
-
-    private void writeTimerConfig(T t, long value) {
-        if (t.level && ((t.config ^ value) & (T_LEVEL | T_ENABLE | 0x3e00)) != 0) {
-            drive(t, false);
-        }
-        boolean was = t.enabled();
-        t.config = t.config & ~T_WRITABLE | value & T_WRITABLE;
-        if (t.narrow()) {
-            t.compare &= 0xffff_ffffL;
-            t.period &= 0xffff_ffffL;
-        }
-        if (running() && t.enabled() && !was) {
-            arm(t);
-        } else if (!t.enabled() && was) {
-            t.alarm.cancel();
-        }
+    public void write(long address, int size, long value) {
+        chip.write((int) address, value);
     }
 
     @Override
@@ -392,52 +143,11 @@ public final class Hpet implements IoHandler, StateSection {
 
     @Override
     public void describe(StateCodec c) throws StateException {
-        config = c.u64("config", config) & (ENABLE | LEGACY);
-        status = c.u64("isr", status);
-        counter = c.u64("hpet_counter", ticks(c));
-        int count = c.u8("num_timers", TIMERS);
-        if (count != TIMERS) {
-            throw c.invalid("Input validation failed: hpet/num_timers must match version_id: 2");
-        }
-        c.structs("timer", "hpet_timer", 1, TIMERS, (s, i) -> describeTimer(s, timers[i]));
-        if (c.loading()) {
-            rtcLevel = 0;
-        }
-        c.subsection(
-                "hpet/rtc_irq_level",
-                1,
-                rtcLevel != 0,
-                s -> rtcLevel = s.u8("rtc_irq_level", rtcLevel) & 1);
-        boolean known =
-                c.subsection(
-                        "hpet/offset", 1, running(), s -> offset = s.u64("hpet_offset", offset));
-        if (c.loading() && !known) {
-            offset = counter * TICK - now();
-        }
-    }
-
-    private long ticks(StateCodec c) {
-        return c.loading() ? counter : ticks();
-    }
-
-    private static void describeTimer(StateCodec c, T t) throws StateException {
-        c.u8("tn", t.number);
-        t.config = c.u64("config", t.config);
-        t.compare = c.u64("cmp", t.compare);
-        t.fsb = c.u64("fsb", t.fsb);
-        t.period = c.u64("period", t.period);
-        t.wrap = c.u8("wrap_flag", t.wrap ? 1 : 0) != 0;
-        long deadline = c.timer("qemu_timer", t.alarm.deadline());
-        if (c.loading()) {
-            t.alarm.arm(deadline);
-        }
+        chip.describe(c);
     }
 
     @Override
     public void afterLoad(int version) {
-        for (T t : timers) {
-            t.level = (status >> t.number & 1) != 0;
-        }
-        // The interval timer's section says itself whether it is cut off.
+        chip.loaded();
     }
 }

@@ -1,16 +1,36 @@
 package lockstep.devices.i440fx;
 
+import lockstep.api.PciDeviceOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+
 /** The host bridge, function 00.0. QEMU: vmstate "I440FX" v3. */
 public final class HostBridge extends PciFunction {
+    /** The type. */
+    public static final DeviceType<PciDeviceOptions> TYPE =
+            PciDevice.type(
+                            "i440FX",
+                            PciDeviceOptions::read,
+                            PciDeviceOptions::write,
+                            PciDeviceOptions.builder().build(),
+                            HostBridge::create)
+                    .builtIn();
+
     private static final int DEVICE = 0x1237;
 
     /** PAM0 of 82441FX section 3.2.17; the others follow. */
@@ -33,9 +53,16 @@ public final class HostBridge extends PciFunction {
     private final AddressSpace.@Nullable Region[] shadow = new AddressSpace.Region[13];
     private AddressSpace.@Nullable Region smram;
 
-    /** The bridge; it finds RAM through the bus. */
-    public HostBridge() {
+    private HostBridge() {
         super("I440FX", PciSpec.VENDOR_INTEL, DEVICE, 2, 0x0600);
+    }
+
+    private static Device create(DeviceRequest<PciDeviceOptions> request, DeviceScope scope)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        HostBridge function = new HostBridge();
+        PciDevice.attach(board.pci(), function, request, scope);
+        return new PciDevice(function, List.of());
     }
 
     @Override
@@ -45,16 +72,15 @@ public final class HostBridge extends PciFunction {
         for (int i = 0; i < shadow.length; i++) {
             long base = base(i);
             long size = i == 0 ? 0x10000 : 0x4000;
-            AddressSpace.Region r =
-                    memory.mapRam("pam-ram", base, size, ram, base, SHADOW_PRIORITY);
-            r.enabled(false);
-            shadow[i] = r;
+            shadow[i] = own(memory.mapRam("pam-ram", base, size, ram, base, SHADOW_PRIORITY));
         }
-        AddressSpace.Region r =
-                memory.mapRam("smram-low", 0xa0000, 0x20000, ram, 0xa0000, SHADOW_PRIORITY);
-        r.enabled(false);
-        smram = r;
+        smram = own(memory.mapRam("smram-low", 0xa0000, 0x20000, ram, 0xa0000, SHADOW_PRIORITY));
         config[RAM_SIZE] = (byte) Math.min(machine().ramSize() >>> 23, 255);
+    }
+
+    private AddressSpace.Region own(AddressSpace.Region region) {
+        region.enabled(false);
+        return scope().own(region);
     }
 
     /** Segment 0 is the upper half of PAM0, then the lower and upper halves of PAM1 to PAM6. */

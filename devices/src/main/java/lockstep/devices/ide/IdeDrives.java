@@ -8,13 +8,11 @@ import lockstep.api.IdeHdOptions;
 import lockstep.api.OnOffAuto;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockLayer;
-import lockstep.block.DriveInfo;
 import lockstep.block.ErrorAction;
 import lockstep.block.node.BlockException;
 import lockstep.devices.board.BootOrder;
 import lockstep.devices.board.PcBoard;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
@@ -39,7 +37,7 @@ public final class IdeDrives {
                     "IDE",
                     false,
                     m -> {
-                        Piix3Ide ide = m.service(Piix3Ide.class);
+                        Piix3Ide ide = Piix3Ide.of(PcBoard.of(m));
                         return ide.free(1, 0) || ide.free(1, 1) ? "ide.1" : "ide.0";
                     });
 
@@ -109,62 +107,18 @@ public final class IdeDrives {
         }
     }
 
-    /** Makes the drive of a {@code -drive if=ide} option, with its default properties. */
-    public static void addOnBoard(PcBoard board, Piix3Ide ide, DriveInfo drive, ObjectTree tree)
-            throws DeviceException {
-        if (drive.cdrom()) {
-            addOnBoard(board, ide, drive, tree, CD, IdeDeviceOptions.builder().build());
-        } else {
-            addOnBoard(board, ide, drive, tree, DISK, IdeHdOptions.builder().build());
-        }
-    }
-
-    private static <O extends Record & IdeDeviceOptionsMembers> void addOnBoard(
-            PcBoard board,
-            Piix3Ide ide,
-            DriveInfo drive,
-            ObjectTree tree,
-            DeviceType<O> type,
-            O options)
-            throws DeviceException {
-        Place place = new Place(drive.bus(), drive.unit());
-        if (place.bus() > 1 || place.unit() > 1) {
-            throw new DeviceException(
-                    "Can't create IDE unit " + drive.unit() + ", bus supports only 2 units");
-        }
-        DeviceRequest<O> request =
-                new DeviceRequest<>(
-                        type,
-                        null,
-                        tree.nextUnattached(),
-                        "ide." + place.bus(),
-                        false,
-                        type.complete(options));
-        IdeDevice device =
-                plug(
-                        ide,
-                        place,
-                        drive.cdrom(),
-                        drive.backend(),
-                        request.name(),
-                        settings(request.options(), place, drive.serial()),
-                        new DeviceScope(board.pci().machine()));
-        QomProperty order = board.bootOrder().property(firmwarePath(ide, place));
-        tree.addUnattached(type.name(), type.properties(request, device.with(order)));
-    }
-
     private static Device create(
             DeviceRequest<? extends IdeDeviceOptionsMembers> request,
             DeviceScope scope,
             boolean cdrom)
             throws DeviceException {
         Machine machine = scope.machine();
-        PcBoard board = machine.service(PcBoard.class);
-        Piix3Ide ide = machine.service(Piix3Ide.class);
+        PcBoard board = PcBoard.of(machine);
+        Piix3Ide ide = Piix3Ide.of(board);
         BlockLayer blocks = machine.service(BlockLayer.class);
         IdeDeviceOptionsMembers options = request.options();
         Place place = place(request, ide);
-        Settings settings = settings(options, place, "");
+        Settings settings = settings(options, place);
         if (!ide.free(place.bus(), place.unit())) {
             throw new DeviceException("IDE unit " + place.unit() + " is in use");
         }
@@ -289,10 +243,10 @@ public final class IdeDrives {
         }
     }
 
-    private static Settings settings(IdeDeviceOptionsMembers o, Place place, String driveSerial)
+    private static Settings settings(IdeDeviceOptionsMembers o, Place place)
             throws DeviceException {
-        String serial = o.serial() == null ? driveSerial : o.serial();
-        if (serial.isEmpty()) {
+        String serial = o.serial();
+        if (serial == null || serial.isEmpty()) {
             serial = "QM%05d".formatted(2 * place.bus() + place.unit() + 1);
         }
         Settings settings =

@@ -1,10 +1,18 @@
 package lockstep.devices.ide;
 
+import lockstep.api.PciDeviceOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
@@ -15,6 +23,16 @@ import java.util.Optional;
 
 /** The IDE function of the PIIX3 (82371SB, section 2.4): two channels at the legacy addresses, BAR4. */
 public final class Piix3Ide extends PciFunction {
+    /** The type. */
+    public static final DeviceType<PciDeviceOptions> TYPE =
+            PciDevice.type(
+                            "piix3-ide",
+                            PciDeviceOptions::read,
+                            PciDeviceOptions::write,
+                            PciDeviceOptions.builder().build(),
+                            Piix3Ide::create)
+                    .builtIn();
+
     private static final int DEVICE = 0x7010;
     private static final int CLASS_IDE = 0x0101;
     private static final int[] COMMAND_BLOCK = {0x1f0, 0x170};
@@ -26,12 +44,33 @@ public final class Piix3Ide extends PciFunction {
     private @Nullable Channel secondary;
     private @Nullable Timer resume;
 
-    /** The function, to be put at 00:01.1; drives are plugged afterwards. */
-    public Piix3Ide() {
+    private Piix3Ide() {
         super("ide", PciSpec.VENDOR_INTEL, DEVICE, 0, CLASS_IDE);
         // A bus master whose channels are fixed at the legacy addresses.
         programmingInterface(0x80);
         put16(config, PciSpec.STATUS, PciSpec.STATUS_FAST_BACK | PciSpec.STATUS_DEVSEL_MEDIUM);
+    }
+
+    /** The function of a board. */
+    static Piix3Ide of(PcBoard board) {
+        for (PciFunction function : board.pci().functions()) {
+            if (function instanceof Piix3Ide ide) {
+                return ide;
+            }
+        }
+        throw new IllegalStateException("the board has no IDE function");
+    }
+
+    private static Device create(DeviceRequest<PciDeviceOptions> request, DeviceScope scope)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        Piix3Ide function = new Piix3Ide();
+        PciDevice.attach(board.pci(), function, request, scope);
+        return new PciDevice(function, List.of(), List.of(bus(0), bus(1)));
+    }
+
+    private static Device.Bus bus(int channel) {
+        return new Device.Bus("ide." + channel, "IDE");
     }
 
     @Override

@@ -1,9 +1,12 @@
 package lockstep.devices.isa;
 
+import lockstep.devices.aml.Aml;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.chardev.Chardevs;
+import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -13,7 +16,9 @@ import lockstep.runtime.spi.DeviceType;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The board's ISA bus, which hands out the customary places of serial and parallel ports. Used under the
@@ -23,8 +28,11 @@ public final class IsaBus {
     /** The name under which users know the bus. */
     public static final String NAME = "isa.0";
 
+    /** The type of the bus. */
+    public static final String TYPE = "ISA";
+
     /** Where ISA devices go; once the machine is complete, none does. */
-    public static final DeviceType.Home HOME = new DeviceType.Home("ISA", false, m -> NAME);
+    public static final DeviceType.Home HOME = new DeviceType.Home(TYPE, false, m -> NAME);
 
     /** Ports that one serial or parallel port answers at. */
     public static final int PORT_SIZE = 8;
@@ -67,6 +75,22 @@ public final class IsaBus {
      * @param ordinal how many of its kind were there before it; its section's instance
      */
     public record Place(Kind kind, int index, int base, int irq, int ordinal) {
+        /**
+         * The port as the tables tell of it.
+         *
+         * @param name the first three characters of its name
+         * @param alignment the port numbers that would do are multiples of that; 0 for this one alone
+         */
+        public byte[] aml(String name, String id, int alignment) {
+            int number = index + 1;
+            return IsaBus.aml(
+                    name + number,
+                    id,
+                    Aml.name("_UID", Aml.integer(number)),
+                    Aml.ports(base, base, alignment, PORT_SIZE),
+                    Aml.isaIrq(irq));
+        }
+
         /** The properties that show it. */
         public List<QomProperty> properties() {
             return List.of(
@@ -76,11 +100,25 @@ public final class IsaBus {
         }
     }
 
+    private final Machine machine;
+    private final Map<Integer, Irq> intercepted = new HashMap<>();
     private final List<Place> places = new ArrayList<>();
 
-    /** Takes the customary place of the port of that number. */
-    public Place place(Kind kind, int index, DeviceScope scope) throws DeviceException {
-        return held(take(kind, index, -1, -1, kind.name()), scope);
+    /** A bus with nothing on it. */
+    public IsaBus(Machine machine) {
+        this.machine = machine;
+    }
+
+    /** The wire of an interrupt, 0 to 15. */
+    public Irq irq(int n) {
+        Irq by = intercepted.get(n);
+        return by == null ? machine.gsi(n) : by;
+    }
+
+    /** Leads an interrupt of devices to come through another chip, until the scope is closed. */
+    public void intercept(int n, Irq by, DeviceScope scope) {
+        intercepted.put(n, by);
+        scope.onClose(() -> intercepted.remove(n));
     }
 
     /**
@@ -106,10 +144,7 @@ public final class IsaBus {
         if (line >= IRQS) {
             throw DeviceRequest.refused(driver, "irq", line);
         }
-        return held(take(kind, number, base, line, driver), scope);
-    }
-
-    private Place held(Place place, DeviceScope scope) {
+        Place place = take(kind, number, base, line, driver);
         scope.onClose(() -> places.remove(place));
         return place;
     }
@@ -147,9 +182,28 @@ public final class IsaBus {
         return place;
     }
 
-    /** All places taken, in the order of their devices. */
-    public List<Place> places() {
-        return List.copyOf(places);
+    /**
+     * A device as the tables tell of it; terms that start with a name operator go before the resources.
+     *
+     * @param name four characters or fewer
+     * @param id such as {@code PNP0501}
+     */
+    public static byte[] aml(String name, String id, byte[]... parts) {
+        byte[] terms = new byte[0];
+        List<byte[]> resources = new ArrayList<>();
+        for (byte[] p : parts) {
+            if (p[0] == Aml.NAME) {
+                terms = Aml.all(terms, p);
+            } else {
+                resources.add(p);
+            }
+        }
+        return Aml.device(
+                name,
+                Aml.name("_HID", Aml.eisaId(id)),
+                Aml.name("_STA", Aml.integer(0x0f)),
+                terms,
+                Aml.name("_CRS", Aml.resources(resources.toArray(byte[][]::new))));
     }
 
     /** Whether a serial or parallel port begins at an I/O port. */

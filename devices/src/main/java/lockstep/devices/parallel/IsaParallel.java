@@ -67,18 +67,14 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
     private IsaParallel(DeviceScope scope, IsaBus.Place place, Chardev chardev)
             throws DeviceException {
         this.place = place;
-        irq = scope.machine().gsi(place.irq());
+        PcBoard board = PcBoard.of(scope);
+        irq = board.isa().irq(place.irq());
         host = IsaBus.attach(chardev, this, scope, DRIVER);
         scope.ports("parallel", place.base(), IsaBus.PORT_SIZE, this);
         scope.onReset(this::reset);
         scope.section(this);
+        board.acpi().addIsa(place.aml("LPT", "PNP0400", 8), scope);
         properties = place.properties();
-    }
-
-    /** The port of {@code -parallel}, at a customary place. */
-    public static IsaParallel onBoard(DeviceScope scope, IsaBus bus, int index, Chardev chardev)
-            throws DeviceException {
-        return new IsaParallel(scope, bus.place(IsaBus.Kind.PARALLEL, index, scope), chardev);
     }
 
     private static Device create(DeviceRequest<IsaParallelOptions> request, DeviceScope scope)
@@ -89,8 +85,7 @@ public final class IsaParallel implements IoHandler, ChardevFrontend, StateSecti
             throw new DeviceException("Can't create parallel device, empty char device");
         }
         IsaBus.Place place =
-                scope.machine()
-                        .service(PcBoard.class)
+                PcBoard.of(scope)
                         .isa()
                         .place(IsaBus.Kind.PARALLEL, DRIVER, o.index(), o.iobase(), o.irq(), scope);
         return new IsaParallel(scope, place, chardev);

@@ -20,9 +20,11 @@ final class FirmwareItems {
      * @param ramSize bytes of RAM
      * @param below4G bytes of it below 4 GiB
      * @param above4G the rest
-     * @param hpet whether there is one
+     * @param hpetBlock what the HPET says of itself, or 0 without one
+     * @param sleepS4 the sleep type of suspend to disk, or -1 if there is none
      */
-    record Layout(String type, long ramSize, long below4G, long above4G, boolean hpet) {}
+    record Layout(
+            String type, long ramSize, long below4G, long above4G, int hpetBlock, int sleepS4) {}
 
     private static final long FOUR_GIB = 1L << 32;
 
@@ -60,17 +62,18 @@ final class FirmwareItems {
         fwCfg.item(FwCfg.ACPI_TABLES, new byte[2]);
         fwCfg.item(FwCfg.SMBIOS_ENTRIES, new byte[2]);
         ByteBuffer timers = ByteBuffer.allocate(121).order(ByteOrder.LITTLE_ENDIAN);
-        timers.put((byte) (layout.hpet() ? 1 : 0));
-        if (layout.hpet()) {
-            timers.putInt(Hpet.BLOCK_ID).putLong(Hpet.BASE);
+        timers.put((byte) (layout.hpetBlock() == 0 ? 0 : 1));
+        if (layout.hpetBlock() != 0) {
+            timers.putInt(layout.hpetBlock()).putLong(Hpet.BASE);
         }
         fwCfg.item(FwCfg.HPET, timers.array());
         fwCfg.file("etc/e820", memoryMap(layout));
         addBootOrder(fwCfg, config, bootPaths);
         fwCfg.file("bios-geometry", new byte[0]);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
+        int disk = layout.sleepS4() < 0 ? 0 : 0x80 | layout.sleepS4();
         fwCfg.file(
-                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) 0x82, (byte) 0x80});
+                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) disk, (byte) 0x80});
         int failWait = number(config, "reboot-timeout");
         fwCfg.file("etc/boot-fail-wait", little(4).putInt(failWait).array());
         int menuWait = number(config, "splash-time");

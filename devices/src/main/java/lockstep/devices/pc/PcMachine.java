@@ -2,20 +2,28 @@ package lockstep.devices.pc;
 
 import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
+import lockstep.block.BlockLayer;
+import lockstep.block.DriveInfo;
+import lockstep.block.node.BlockException;
 import lockstep.devices.acpi.AcpiTables;
+import lockstep.devices.board.AcpiTerms;
 import lockstep.devices.board.BootOrder;
 import lockstep.devices.board.Firmware;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
+import lockstep.devices.fdc.FloppyDrive;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
+import lockstep.devices.i440fx.PciHost;
+import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.isa.IsaBus;
 import lockstep.devices.parallel.IsaParallel;
+import lockstep.devices.pc.Parts.Part;
+import lockstep.devices.pc.Parts.Place;
 import lockstep.devices.pci.PciBus;
-import lockstep.devices.pci.PciHost;
 import lockstep.devices.pcspk.Speaker;
 import lockstep.devices.piix3.IsaBridge;
 import lockstep.devices.piix4.PowerManagement;
@@ -26,12 +34,11 @@ import lockstep.devices.serial.IsaSerial;
 import lockstep.devices.smbus.SmbusController;
 import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.usb.UsbBuses;
-import lockstep.devices.vga.StdVga;
+import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.runtime.accelerator.CoreMachine;
-import lockstep.runtime.accelerator.IntervalTimer;
 import lockstep.runtime.chardev.Chardev;
-import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Irq;
@@ -42,27 +49,25 @@ import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
-import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import org.jspecify.annotations.Nullable;
 
-import java.time.DateTimeException;
-import java.time.LocalDateTime;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /**
- * A PC with i440FX and PIIX, assembled around the accelerator's machine. Sections are registered in the
- * order in which QEMU 10.2 writes them. Used under the machine lock.
+ * A PC with i440FX and PIIX around the accelerator's machine: its RAM, its firmware and the table of its parts. Used
+ * under the machine lock.
  */
 public final class PcMachine implements Machine, PcBoard {
     private static final long GIB = 1L << 30;
@@ -82,26 +87,19 @@ public final class PcMachine implements Machine, PcBoard {
     private static final long OPTION_ROMS = 0xc_0000;
     private static final int OPTION_ROMS_SIZE = 128 << 10;
     private static final String DEFAULT_BIOS = "bios-256k.bin";
-    private static final String VGA_ROM = "vgabios-stdvga.bin";
-
-    private static final int SPEAKER_CHANNEL = 2;
+    private static final Device.Bus SYSTEM_BUS = new Device.Bus("sysbus", "System");
 
     private final CoreMachine core;
     private final Vmm vmm;
     private final MachineConfig config;
     private final Firmware firmware;
     private final PciBus pci;
-    private final FwCfg fwCfg;
-    private final Rtc rtc;
-    private final Piix3Ide ide;
-    private final PowerManagement power;
-    private final Controller input;
+    private final IsaBus isa;
+    private final Parts parts;
     private final long below4G;
     private final long above4G;
-    private final boolean hpet;
-    private final IsaBus isa = new IsaBus();
-    private final List<Device> ports = new ArrayList<>();
     private final BootOrder bootOrder = new BootOrder();
+    private final AcpiTerms acpi = new AcpiTerms();
     private boolean complete;
 
     /**
@@ -124,7 +122,6 @@ public final class PcMachine implements Machine, PcBoard {
         below4G = ram >= LOW_MEMORY_MAX ? LOW_MEMORY_SPLIT : ram;
         above4G = ram - below4G;
         checkAddresses(core.physicalBits());
-        hpet = !Boolean.FALSE.equals(options.hpet());
 
         core.memory().begin();
         mapRam();
@@ -132,57 +129,155 @@ public final class PcMachine implements Machine, PcBoard {
         core.memory().commit();
 
         pci = new PciBus(core);
-        pci.attach(new HostBridge(), 0, new DeviceScope(core));
-        IsaBridge bridge = new IsaBridge(this::requestReset);
-        new PciHost(pci, bridge::resetControl, bridge::resetControl);
-        core.state().register(pci.section());
-        fwCfg = new FwCfg(core);
-        new DmaController(core, 0);
-        new DmaController(core, 1);
-        Hpet timer = hpet ? new Hpet(core, core.intervalTimer()::replaced) : null;
-        rtc = newRtc(timer == null ? core.gsi(8) : timer.rtcInput());
-        ide = new Piix3Ide();
-        pci.attach(ide, 1 << 3 | 1, new DeviceScope(core));
-        List<SpdEeprom> memoryModules = new ArrayList<>();
-        for (int i = 0; i < 8; i++) {
-            memoryModules.add(new SpdEeprom(i));
-        }
-        core.state().register(SmbusController.busSection());
-        power =
-                new PowerManagement(
-                        core,
-                        new SmbusController(memoryModules),
-                        this::requestPowerOff,
-                        isa::usedAt,
-                        config.cpus(),
-                        version.acpiIndex());
-        pci.attach(power, 1 << 3 | 3, new DeviceScope(core));
-        pci.attach(bridge, 1 << 3, new DeviceScope(core));
-        core.registerInterruptControllers();
-        boolean addVga = addVga();
-        if (timer != null) {
-            core.state().register(timer);
-        }
-        core.registerIntervalTimer();
-        new Speaker(core, counter2());
-        addPorts();
-        new FloppyController(core);
-        input = new Controller(core, this::requestReset);
-        new VmMouse(core);
-        new Port92(core, this::requestReset);
-        Port92.mapInertPorts(core);
-        memoryModules.forEach(core.state()::register);
+        isa = new IsaBus(core);
         vmm.publish(PcBoard.class, this);
-        vmm.publish(Piix3Ide.class, ide);
-        vmm.run().onPowerButton(power::powerButton);
+        vmm.publish(SmbusController.class, new SmbusController());
+        ObjectTree tree = vmm.objects();
+        parts = new Parts(core, tree, config.globals());
+        tree.add("/machine/unattached/sysbus", "System", SYSTEM_BUS.properties(() -> ""));
+        showProcessors(tree);
+        parts.make(table(options));
+        Port92.mapInertPorts(core);
+        vmm.run().onPowerButton(parts.get(PowerManagement.class)::powerButton);
         setBootOrder(true);
-        vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc::date));
-        new BoardTree(this, vmm, config, core)
-                .build(new BoardTree.Parts(below4G, addVga, hpet, rtc::date, ports));
-        if (Boolean.TRUE.equals(options.usb())) {
-            vmm.service(UsbBuses.class).addOnBoard(this, "01.2", vmm.objects());
-        }
+        vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc()::date));
         PcMonitor.install(vmm.hmp(), this);
+    }
+
+    /** The parts in the order in which QEMU 7.2 numbers them. */
+    private List<Part> table(PcMachineOptions options) throws DeviceException {
+        List<Part> all = new ArrayList<>();
+        all.add(Part.of(FwCfg.TYPE).in(Place.FIRMWARE).at("/machine/fw_cfg"));
+        all.add(Part.of(PciHost.TYPE).in(Place.HOST).at("/machine/i440fx"));
+        all.add(Part.of(BoardTypes.IOAPIC).at("/machine/i440fx/ioapic"));
+        all.add(Part.of(BoardTypes.KVMVAPIC));
+        all.add(Part.of(BoardTypes.KVMCLOCK));
+        all.add(Part.of(HostBridge.TYPE, "addr=0").in(Place.BRIDGE));
+        all.add(Part.of(IsaBridge.TYPE, "addr=1", "multifunction=on").in(Place.SOUTH_BRIDGE));
+        all.add(Part.of(DmaController.TYPE, "pageh-base=-1").in(Place.SOUTH));
+        all.add(
+                Part.of(
+                                DmaController.TYPE,
+                                "base=0xc0",
+                                "dshift=1",
+                                "page-base=0x88",
+                                "pageh-base=-1")
+                        .in(Place.SOUTH));
+        all.add(
+                Part.of(
+                        BoardTypes.PIC,
+                        "elcr_addr=0x4d0",
+                        "elcr_mask=0xf8",
+                        "iobase=0x20",
+                        "master=on"));
+        all.add(Part.of(BoardTypes.PIC, "elcr_addr=0x4d1", "elcr_mask=0xde", "iobase=0xa0"));
+        if (hasVga()) {
+            all.add(Part.of(VgaDevices.TYPE, "addr=2"));
+        }
+        if (!Boolean.FALSE.equals(options.hpet())) {
+            all.add(Part.of(Hpet.TYPE, "hpet-intcap=4"));
+        }
+        all.add(Part.of(Rtc.TYPE, "base_year=0").in(Place.SOUTH));
+        all.add(Part.of(BoardTypes.PIT, "iobase=0x40"));
+        all.add(Part.of(Speaker.TYPE));
+        addPorts(all, IsaSerial.TYPE, config.serials(), IsaBus.Kind.SERIAL.most());
+        addPorts(all, IsaParallel.TYPE, config.parallels(), Integer.MAX_VALUE);
+        all.add(Part.of(FloppyController.TYPE));
+        if (config.byDefault("floppy", "isa-fdc")) {
+            all.add(
+                    Part.of(
+                            FloppyDrive.TYPE,
+                            "drive=floppy0",
+                            "drive-type=288",
+                            "unit=0",
+                            "logical_block_size=512",
+                            "physical_block_size=512"));
+        }
+        all.add(Part.of(Controller.TYPE));
+        all.add(Part.of(BoardTypes.VMPORT));
+        all.add(Part.of(VmMouse.TYPE));
+        all.add(Part.of(Port92.TYPE));
+        all.add(Part.of(Piix3Ide.TYPE, "addr=1.1").in(Place.SOUTH));
+        addDrives(all);
+        all.add(Part.of(PowerManagement.TYPE, "addr=1.3", "smb_io_base=0xb100").in(Place.SOUTH));
+        for (int i = 0; i < 8; i++) {
+            all.add(Part.of(SpdEeprom.TYPE, "address=" + (SpdEeprom.BASE_ADDRESS + i)));
+        }
+        if (Boolean.TRUE.equals(options.usb())) {
+            all.add(Part.of(UsbBuses.CONTROLLER, "addr=1.2"));
+        }
+        return all;
+    }
+
+    private boolean hasVga() throws DeviceException {
+        String kind = config.vga();
+        if (kind == null) {
+            return config.byDefault("VGA");
+        }
+        return switch (kind) {
+            case "none" -> false;
+            case "std" -> true;
+            case "cirrus", "vmware", "qxl", "virtio" ->
+                    throw new DeviceException("VGA '" + kind + "' is not available: use std");
+            default -> throw new DeviceException("unknown vga type: " + kind);
+        };
+    }
+
+    private static void addPorts(
+            List<Part> all, DeviceType<?> type, List<? extends @Nullable Chardev> hosts, int most) {
+        for (int i = 0; i < Math.min(hosts.size(), most); i++) {
+            Chardev host = hosts.get(i);
+            if (host != null) {
+                all.add(Part.of(type, "index=" + i, "chardev=" + host.id()));
+            }
+        }
+    }
+
+    /** The drives of {@code -drive if=ide}, and the CD-ROM drive for media to come. */
+    private void addDrives(List<Part> all) throws DeviceException {
+        BlockLayer blocks = core.find(BlockLayer.class).orElse(null);
+        for (int place = 0; blocks != null && place < 4; place++) {
+            DriveInfo drive = blocks.claim("ide", place >> 1, place & 1);
+            if (drive == null && place == 2 && config.byDefault("ide-cd", "ide-hd")) {
+                drive = emptyCdrom(blocks);
+            }
+            if (drive != null) {
+                all.add(
+                        Part.of(
+                                drive.cdrom() ? IdeDrives.CD : IdeDrives.DISK,
+                                "bus=ide." + (place >> 1),
+                                "unit=" + (place & 1),
+                                "drive=" + drive.backend().name(),
+                                "serial=" + drive.serial()));
+            }
+        }
+    }
+
+    /** Unless the user has made a drive of that name. */
+    private static @Nullable DriveInfo emptyCdrom(BlockLayer blocks) throws DeviceException {
+        String name = "ide1-cd0";
+        if (blocks.backends().find(name) != null) {
+            return null;
+        }
+        try {
+            return new DriveInfo("ide", 1, 0, true, "", blocks.backends().add(name));
+        } catch (BlockException e) {
+            throw new DeviceException(message(e), e);
+        }
+    }
+
+    private void showProcessors(ObjectTree tree) {
+        String type = CpuModel.typeName(config.cpuModel());
+        for (int i = 0; i < config.cpus(); i++) {
+            int number = i;
+            List<QomProperty> shown = new ArrayList<>(DeviceType.state(false, false));
+            shown.add(tree.busLink(""));
+            shown.add(QomProperty.of("apic-id", "uint32", () -> (long) number));
+            shown.add(
+                    QomProperty.of(
+                            "thread-id", "int32", () -> (long) core.vcpus().threads().get(number)));
+            tree.addUnattached(type, shown);
+        }
     }
 
     /** The RAM and the window for 64-bit BARs behind it must have addresses. */
@@ -226,120 +321,66 @@ public final class PcMachine implements Machine, PcBoard {
         memory.mapRam("pc.rom", OPTION_ROMS, OPTION_ROMS_SIZE, roms, 0, 1).readOnly(true);
     }
 
-    private Rtc newRtc(Irq irq) throws DeviceException {
-        Map<String, String> options = config.rtc();
-        String clock = options.getOrDefault("clock", "host");
-        ClockType type =
-                switch (clock) {
-                    case "host" -> ClockType.HOST;
-                    case "rt" -> ClockType.REALTIME;
-                    case "vm" -> ClockType.VIRTUAL;
-                    default -> throw new DeviceException("invalid option value '" + clock + "'");
-                };
-        long now = Math.floorDiv(vmm.clocks().now(ClockType.HOST), 1_000_000_000L);
-        String base = options.getOrDefault("base", "utc");
-        long start =
-                switch (base) {
-                    case "utc" -> now;
-                    case "localtime" ->
-                            now
-                                    + ZoneId.systemDefault()
-                                            .getRules()
-                                            .getOffset(java.time.Instant.ofEpochSecond(now))
-                                            .getTotalSeconds();
-                    default -> parseDate(base);
-                };
-        return new Rtc(core, irq, type, start);
-    }
-
-    private static long parseDate(String text) throws DeviceException {
-        try {
-            String full = text.contains("T") ? text : text + "T00:00:00";
-            return LocalDateTime.parse(full).toEpochSecond(ZoneOffset.UTC);
-        } catch (DateTimeException e) {
-            throw new DeviceException("invalid datetime format", e);
-        }
-    }
-
-    /** Whether there is one. */
-    private boolean addVga() throws DeviceException {
-        String kind = config.vga();
-        if (kind == null) {
-            kind = config.byDefault("VGA") ? "std" : "none";
-        }
-        switch (kind) {
-            case "none" -> {
-                return false;
-            }
-            case "std" -> {
-                byte[] rom = firmware.load(VGA_ROM);
-                pci.attach(
-                        new StdVga(StdVga.DEFAULT_VRAM, rom, true), 2 << 3, new DeviceScope(core));
-                return true;
-            }
-            case "cirrus", "vmware", "qxl", "virtio" ->
-                    throw new DeviceException("VGA '" + kind + "' is not available: use std");
-            default -> throw new DeviceException("unknown vga type: " + kind);
-        }
-    }
-
-    private void addPorts() throws DeviceException {
-        List<@Nullable Chardev> serials = config.serials();
-        for (int i = 0; i < Math.min(serials.size(), IsaBus.Kind.SERIAL.most()); i++) {
-            Chardev chardev = serials.get(i);
-            if (chardev != null) {
-                ports.add(IsaSerial.onBoard(new DeviceScope(core), isa, i, chardev));
-            }
-        }
-        for (int i = 0; i < config.parallels().size(); i++) {
-            ports.add(
-                    IsaParallel.onBoard(new DeviceScope(core), isa, i, config.parallels().get(i)));
-        }
-    }
-
     private static String message(Exception e) {
         String m = e.getMessage();
         return m == null ? e.toString() : m;
     }
 
-    private void requestReset() {
+    @Override
+    public void requestReset() {
         vmm.run().requestReset(ShutdownCause.GUEST_RESET);
     }
 
-    private void requestPowerOff() {
+    @Override
+    public void requestPowerOff() {
         vmm.run().requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
     }
 
     /** Everything that depends on devices from the command line; once, before the first reset. */
     private void complete() {
         complete = true;
+        Rtc rtc = rtc();
         Cmos.fill(rtc, below4G, above4G, config.cpus(), true);
         for (int unit = 0; unit < 2; unit++) {
             int n = unit;
-            ide.geometry(0, unit)
+            parts.get(Piix3Ide.class)
+                    .geometry(0, unit)
                     .ifPresent(g -> Cmos.disk(rtc, n, g.cylinders(), g.heads(), g.sectors()));
         }
+        Hpet hpet = parts.find(Hpet.class);
+        int hpetBlock = hpet == null ? 0 : hpet.blockId();
+        int sleepS4 = parts.get(PowerManagement.class).sleepS4();
+        FwCfg fwCfg = fwCfg();
         FirmwareItems.add(
                 fwCfg,
                 config,
-                new FirmwareItems.Layout(core.type(), core.ramSize(), below4G, above4G, hpet),
+                new FirmwareItems.Layout(
+                        core.type(), core.ramSize(), below4G, above4G, hpetBlock, sleepS4),
                 bootOrder.paths());
         bootOrder.takeChanged();
         new AcpiTables(
                 core,
                 fwCfg,
                 new AcpiTables.Board(
-                        config.cpus(), below4G, isa.places(), true, hpet, pci::ejectable));
+                        config.cpus(), below4G, acpi, hpetBlock, sleepS4, pci::ejectable));
         fwCfg.publish();
+    }
+
+    private Rtc rtc() {
+        return parts.get(Rtc.class);
+    }
+
+    private FwCfg fwCfg() {
+        return parts.get(FwCfg.class);
     }
 
     private void laterReset() {
         if (bootOrder.takeChanged()) {
-            FirmwareItems.addBootOrder(fwCfg, config, bootOrder.paths());
-            fwCfg.publish();
+            FirmwareItems.addBootOrder(fwCfg(), config, bootOrder.paths());
+            fwCfg().publish();
         }
         if (config.boot().containsKey("once")) {
-            Cmos.bootOrder(rtc, config.boot().getOrDefault("order", "cad"));
+            Cmos.bootOrder(rtc(), config.boot().getOrDefault("order", "cad"));
         }
     }
 
@@ -350,9 +391,9 @@ public final class PcMachine implements Machine, PcBoard {
         String once = boot.get("once");
         try {
             // A wrong later order is refused now, not at the first reset.
-            Cmos.bootOrder(rtc, order);
+            Cmos.bootOrder(rtc(), order);
             if (first && once != null) {
-                Cmos.bootOrder(rtc, once);
+                Cmos.bootOrder(rtc(), once);
             }
         } catch (IllegalArgumentException e) {
             throw new DeviceException(message(e), e);
@@ -379,35 +420,29 @@ public final class PcMachine implements Machine, PcBoard {
         return firmware;
     }
 
-    /** Keyboard and mouse. */
-    public Controller input() {
-        return input;
+    @Override
+    public CoreMachine core() {
+        return core;
     }
 
-    /** What firmware is told. */
-    public FwCfg fwCfg() {
-        return fwCfg;
+    @Override
+    public MachineConfig config() {
+        return config;
     }
 
-    /** What the speaker and port 0x61 have of the interval timer: its channel 2. */
-    private Speaker.Counter counter2() {
-        IntervalTimer timer = core.intervalTimer();
-        return new Speaker.Counter() {
-            @Override
-            public boolean gate() {
-                return timer.gate(SPEAKER_CHANNEL);
-            }
+    @Override
+    public long below4G() {
+        return below4G;
+    }
 
-            @Override
-            public void gate(boolean level) {
-                timer.gate(SPEAKER_CHANNEL, level);
-            }
+    @Override
+    public AcpiTerms acpi() {
+        return acpi;
+    }
 
-            @Override
-            public boolean output() {
-                return timer.output(SPEAKER_CHANNEL);
-            }
-        };
+    @Override
+    public String pathOf(String type) {
+        return parts.pathOf(type);
     }
 
     @Override

@@ -6,16 +6,15 @@ import java.util.List;
  * What differs between the versions of the board.
  *
  * @param name the machine type
- * @param acpiIndex whether the power management section carries the ACPI index
  * @param isDefault whether {@code -machine} may be left out
  */
-record PcVersion(String name, boolean acpiIndex, boolean isDefault) {
+record PcVersion(String name, boolean isDefault) {
     private static final String PREFIX = "pc-i440fx-";
 
     /** All versions, the newest first. */
     static List<PcVersion> all() {
         return List.of(
-                new PcVersion(PREFIX + "10.2", true, true),
+                new PcVersion(PREFIX + "10.2", true),
                 older("10.1"),
                 older("10.0"),
                 older("9.2"),
@@ -28,6 +27,6 @@ record PcVersion(String name, boolean acpiIndex, boolean isDefault) {
     }
 
     private static PcVersion older(String number) {
-        return new PcVersion(PREFIX + number, true, false);
+        return new PcVersion(PREFIX + number, false);
     }
 }

@@ -22,11 +22,16 @@ public final class PciBus {
     /** Registers in PCI space lie below RAM, as the north bridge decodes RAM first. */
     public static final int PRIORITY = -1;
 
-    /** Takes the level of one PIRQ wire; the south bridge routes it on. */
-    @FunctionalInterface
-    public interface PirqSink {
+    /** What the bus and its host need of the south bridge. */
+    public interface SouthBridge {
         /** Wire 0 (PIRQA) to 3 changed to {@code level}. */
         void pirq(int wire, boolean level);
+
+        /** The reset control register, port 0xcf9. */
+        int resetControl();
+
+        /** A write to the reset control register. */
+        void resetControl(int value);
     }
 
     /** Tells the guest of functions that come and go while it runs. */
@@ -37,6 +42,20 @@ public final class PciBus {
         /** The guest is asked to eject what sits in a slot. */
         void removalAsked(int slot);
     }
+
+    private static final SouthBridge NONE =
+            new SouthBridge() {
+                @Override
+                public void pirq(int wire, boolean level) {}
+
+                @Override
+                public int resetControl() {
+                    return 0xff;
+                }
+
+                @Override
+                public void resetControl(int value) {}
+            };
 
     private static final SlotEvents NOBODY =
             new SlotEvents() {
@@ -50,7 +69,7 @@ public final class PciBus {
     private final Machine machine;
     private final @Nullable PciFunction[] functions = new PciFunction[256];
     private final int[] irqCount = new int[4];
-    private PirqSink sink = (wire, level) -> {};
+    private SouthBridge southBridge = NONE;
     private SlotEvents events = NOBODY;
 
     /** A bus with nothing on it. */
@@ -63,9 +82,14 @@ public final class PciBus {
         return machine;
     }
 
-    /** Connects the interrupt wires. */
-    public void pirqSink(PirqSink to) {
-        sink = to;
+    /** Connects the interrupt wires and the reset control register. */
+    public void southBridge(SouthBridge to) {
+        southBridge = to;
+    }
+
+    /** What {@link #southBridge(SouthBridge)} connected. */
+    public SouthBridge southBridge() {
+        return southBridge;
     }
 
     /** Connects what tells the guest of functions that come and go. */
@@ -191,7 +215,7 @@ public final class PciBus {
     void intx(PciFunction function, int pin, int change) {
         int wire = wire(function.devfn(), pin);
         irqCount[wire] += change;
-        sink.pirq(wire, irqCount[wire] != 0);
+        southBridge.pirq(wire, irqCount[wire] != 0);
     }
 
     /** Whether wire 0 to 3 is asserted. */
@@ -200,7 +224,7 @@ public final class PciBus {
     }
 
     /** A guest's read at {@code address}: bus, device, function and register as in CONFIG_ADDRESS. */
-    int configRead(int address, int size) {
+    public int configRead(int address, int size) {
         PciFunction f = target(address);
         int offset = address & 0xff;
         if (f == null) {
@@ -210,7 +234,7 @@ public final class PciBus {
     }
 
     /** A guest's write likewise. */
-    void configWrite(int address, int size, int value) {
+    public void configWrite(int address, int size, int value) {
         PciFunction f = target(address);
         if (f != null) {
             f.write(address & 0xff, size, value);
@@ -255,7 +279,7 @@ public final class PciBus {
     /** Takes the wires to the levels that the loaded counts mean. */
     public void refreshWires() {
         for (int wire = 0; wire < irqCount.length; wire++) {
-            sink.pirq(wire, irqCount[wire] != 0);
+            southBridge.pirq(wire, irqCount[wire] != 0);
         }
     }
 }

@@ -23,6 +23,12 @@ import java.util.regex.Pattern;
 /** A PCI function as a device that users see, and the options that every PCI device has. */
 public record PciDevice(PciFunction function, List<QomProperty> properties, List<Bus> buses)
         implements Device {
+    /** The name of the bus. */
+    public static final String BUS = "pci.0";
+
+    /** The type of the bus. */
+    public static final String BUS_TYPE = "PCI";
+
     private static final long UINT32 = 0xffff_ffffL;
 
     /** What all PCI devices are usually told. */
@@ -36,7 +42,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
                     .xPcieExtcapInit(true)
                     .build();
 
-    private static final DeviceType.Home HOME = new DeviceType.Home("PCI", true, m -> "pci.0");
+    private static final DeviceType.Home HOME = new DeviceType.Home(BUS_TYPE, true, m -> BUS);
 
     /** How long a guest may think about an ejection, in nanoseconds of its time. */
     private static final long PATIENCE = 5_000_000_000L;

@@ -1,13 +1,34 @@
 package lockstep.devices.piix3;
 
+import lockstep.api.PciDeviceOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
+import java.util.List;
+
 /** PCI to ISA bridge, function 01.0. QEMU: vmstate "PIIX3" v3. */
-public final class IsaBridge extends PciFunction implements PciBus.PirqSink {
+public final class IsaBridge extends PciFunction implements PciBus.SouthBridge {
+    /** The type. */
+    public static final DeviceType<PciDeviceOptions> TYPE =
+            PciDevice.type(
+                            "PIIX3",
+                            PciDeviceOptions::read,
+                            PciDeviceOptions::write,
+                            PciDeviceOptions.builder().build(),
+                            IsaBridge::create)
+                    .builtIn();
+
     private static final int DEVICE = 0x7000;
 
     /** PIRQRCA, 82371SB section 2.2.5; bit 7 disables, the low nibble names the ISA interrupt. */
@@ -28,17 +49,25 @@ public final class IsaBridge extends PciFunction implements PciBus.PirqSink {
     private int isaLevels;
     private int resetControl;
 
-    /** A bridge that asks {@code resetRequest} for a system reset. */
-    public IsaBridge(Runnable resetRequest) {
+    private IsaBridge(Runnable resetRequest) {
         super("PIIX3", PciSpec.VENDOR_INTEL, DEVICE, 0, 0x0601);
         this.resetRequest = resetRequest;
         config[PciSpec.HEADER_TYPE] = (byte) PciSpec.HEADER_MULTI_FUNCTION;
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM);
     }
 
+    private static Device create(DeviceRequest<PciDeviceOptions> request, DeviceScope scope)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        IsaBridge function = new IsaBridge(board::requestReset);
+        PciDevice.attach(board.pci(), function, request, scope);
+        return new PciDevice(
+                function, List.of(), List.of(new Device.Bus(IsaBus.NAME, IsaBus.TYPE)));
+    }
+
     @Override
     protected void realize() {
-        bus().pirqSink(this);
+        bus().southBridge(this);
     }
 
     @Override
@@ -65,12 +94,12 @@ public final class IsaBridge extends PciFunction implements PciBus.PirqSink {
         }
     }
 
-    /** The reset control register, port 0xcf9. */
+    @Override
     public int resetControl() {
         return resetControl;
     }
 
-    /** A write to the reset control register. */
+    @Override
     public void resetControl(int value) {
         if ((value & (RESET_TYPE | RESET_CPU)) == (RESET_TYPE | RESET_CPU)) {
             resetRequest.run();

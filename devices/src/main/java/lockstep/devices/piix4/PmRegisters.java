@@ -36,16 +36,22 @@ public final class PmRegisters {
 
     private final LongSupplier clock;
     private final Power power;
+    private final int sleepS4;
 
     private int status;
     private int enable;
     private int control;
     private long overflowTime;
 
-    /** Registers on the given clock in nanoseconds. */
-    public PmRegisters(LongSupplier clock, Power power) {
+    /**
+     * Registers on the given clock in nanoseconds.
+     *
+     * @param sleepS4 the sleep type of suspend to disk; -1: there is none
+     */
+    public PmRegisters(LongSupplier clock, Power power, int sleepS4) {
         this.clock = clock;
         this.power = power;
+        this.sleepS4 = sleepS4;
     }
 
     void reset() {
@@ -144,8 +150,9 @@ public final class PmRegisters {
         control = value & ~SLEEP_ENABLE;
         if ((value & SLEEP_ENABLE) != 0) {
             int type = value >> 10 & 7;
-            // The tables name type 0 for soft off and 2 for suspend to disk, which ends in off too.
-            if (type == 0 || type == 2) {
+            // The tables name type 0 for soft off and another for suspend to disk, which ends in
+            // off too.
+            if (type == 0 || type == sleepS4) {
                 power.off();
             }
         }

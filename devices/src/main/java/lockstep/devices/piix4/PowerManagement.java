@@ -1,5 +1,8 @@
 package lockstep.devices.piix4;
 
+import lockstep.api.Piix4PmOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.devices.smbus.SmbusController;
@@ -8,15 +11,47 @@ import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.function.IntPredicate;
+import java.util.List;
+import java.util.Objects;
 
 /** Function 01.3. QEMU: vmstate "piix4_pm" v3. */
 public final class PowerManagement extends PciFunction {
+    /** The type. */
+    public static final DeviceType<Piix4PmOptions> TYPE =
+            PciDevice.type(
+                            "PIIX4_PM",
+                            Piix4PmOptions::read,
+                            Piix4PmOptions::write,
+                            Piix4PmOptions.builder()
+                                    .acpiPciHotplugWithBridgeSupport(true)
+                                    .acpiRootPciHotplug(true)
+                                    .disableS3(0)
+                                    .disableS4(0)
+                                    .memoryHotplugSupport(true)
+                                    .s4Val(2)
+                                    .smbIoBase(0L)
+                                    .smmCompat(false)
+                                    .smmEnabled(false)
+                                    .xNotMigrateAcpiIndex(false)
+                                    .build(),
+                            PowerManagement::create)
+                    .builtIn(
+                            "disable_s3",
+                            "disable_s4",
+                            "s4_val",
+                            "memory-hotplug-support",
+                            "x-not-migrate-acpi-index");
+
     /** ACPI's interrupt. */
     public static final int SCI = 9;
 
@@ -41,10 +76,10 @@ public final class PowerManagement extends PciFunction {
     /** The general purpose event of PCI hot plug. */
     private static final int GPE_HOTPLUG = 0x02;
 
+    private final Piix4PmOptions options;
+    private final int smbusBase;
     private final SmbusController smbus;
-    private final IntPredicate portUsed;
-    private final int cpus;
-    private final boolean acpiIndex;
+    private final PcBoard board;
     private final PmRegisters pm;
 
     private AddressSpace.@Nullable Region pmRegion;
@@ -58,35 +93,34 @@ public final class PowerManagement extends PciFunction {
     private int apmStatus;
     private int memorySelector;
 
-    /**
-     * The function.
-     *
-     * @param portUsed tells whether a serial or parallel port answers at a base address
-     * @param cpus number of vCPUs
-     * @param acpiIndex whether the section carries the ACPI index selector (machines after 6.2)
-     */
-    public PowerManagement(
-            Machine machine,
-            SmbusController smbus,
-            PmRegisters.Power power,
-            IntPredicate portUsed,
-            int cpus,
-            boolean acpiIndex) {
+    private PowerManagement(Piix4PmOptions options, PcBoard board) {
         super("piix4_pm", PciSpec.VENDOR_INTEL, DEVICE, 3, 0x0680);
-        this.smbus = smbus;
-        this.portUsed = portUsed;
-        this.cpus = cpus;
-        this.acpiIndex = acpiIndex;
-        this.pm = new PmRegisters(() -> machine.clocks().virtual(), power);
+        this.options = options;
+        this.board = board;
+        Machine machine = board.core();
+        smbus = machine.service(SmbusController.class);
+        smbusBase = Math.toIntExact(Objects.requireNonNullElse(options.smbIoBase(), 0L)) & 0xffc0;
+        pm = new PmRegisters(() -> machine.clocks().virtual(), board::requestPowerOff, sleepS4());
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
         interruptPin(1);
         config[SMBUS_ENABLE] = 0x09;
-        put32(config, SMBUS_BASE, 0xb100 | 1);
+        put32(config, SMBUS_BASE, smbusBase | 1);
     }
 
-    /** The PM1a registers, for the power button. */
-    public PmRegisters registers() {
-        return pm;
+    private static Device create(DeviceRequest<Piix4PmOptions> request, DeviceScope scope)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        PowerManagement function = new PowerManagement(request.options(), board);
+        PciDevice.attach(board.pci(), function, request, scope);
+        Device.Bus bus = new Device.Bus(SmbusController.BUS, SmbusController.BUS_TYPE);
+        return new PciDevice(function, List.of(), List.of(bus));
+    }
+
+    /** The sleep type of suspend to disk, or -1 if the guest is not told of it. */
+    public int sleepS4() {
+        return Objects.requireNonNullElse(options.disableS4(), 0) == 0
+                ? Objects.requireNonNullElse(options.s4Val(), 2)
+                : -1;
     }
 
     /** Presses the power button: a guest with ACPI is asked to shut down. */
@@ -101,7 +135,7 @@ public final class PowerManagement extends PciFunction {
         AddressSpace.Region r = scope().ports("piix4-pm", 0, 64, pmPorts());
         r.enabled(false);
         pmRegion = r;
-        AddressSpace.Region s = scope().ports("pm-smbus", 0xb100, 64, smbus);
+        AddressSpace.Region s = scope().ports("pm-smbus", smbusBase, 64, smbus);
         smbusRegion = s;
         scope().ports("apm-io", 0xb2, 2, apmPorts());
         scope().ports("acpi-gpe0", GPE_BASE, GPE_LENGTH, gpePorts());
@@ -109,6 +143,7 @@ public final class PowerManagement extends PciFunction {
         PciHotplug h = new PciHotplug(bus(), this::hotplugEvent);
         hotplug = h;
         bus().slotEvents(h);
+        scope().section(SmbusController.busSection());
         scope().ports("acpi-pci-hotplug", HOTPLUG_BASE, PciHotplug.LENGTH, h);
     }
 
@@ -201,7 +236,7 @@ public final class PowerManagement extends PciFunction {
 
             @Override
             public long read(long offset, int size) {
-                int here = Math.clamp(cpus - 8L * offset, 0, 8);
+                int here = Math.clamp(board.config().cpus() - 8L * offset, 0, 8);
                 return (1 << here) - 1;
             }
 
@@ -215,7 +250,7 @@ public final class PowerManagement extends PciFunction {
     /** Drives the SCI and arms the timer overflow alarm from the registers. */
     private void update() {
         boolean level = pm.pending() || (gpeStatus & gpeEnable) != 0;
-        machine().gsi(SCI).set(level);
+        board.isa().irq(SCI).set(level);
         Timer t = overflow;
         if (t != null) {
             t.arm(pm.overflowAlarm());
@@ -247,10 +282,12 @@ public final class PowerManagement extends PciFunction {
         config[0x5b] = 0x02;
         put32(config, PM_BASE, 1);
         config[PM_ENABLE] = 0;
-        config[0x5f] = (byte) (0x10 | (portUsed.test(0x378) ? 0x80 : 0));
+        config[0x5f] = (byte) (0x10 | (board.isa().usedAt(0x378) ? 0x80 : 0));
         config[0x63] = 0x60;
         config[0x67] =
-                (byte) ((portUsed.test(0x3f8) ? 0x08 : 0) | (portUsed.test(0x2f8) ? 0x90 : 0));
+                (byte)
+                        ((board.isa().usedAt(0x3f8) ? 0x08 : 0)
+                                | (board.isa().usedAt(0x2f8) ? 0x90 : 0));
         gpeStatus = 0;
         gpeEnable = 0;
         apmControl = 0;
@@ -304,11 +341,11 @@ public final class PowerManagement extends PciFunction {
                     gpeStatus = g.u16("sts", gpeStatus);
                     gpeEnable = g.u16("en", gpeEnable);
                 });
-        hotplug().describe(c, acpiIndex);
+        hotplug().describe(c, !Boolean.TRUE.equals(options.xNotMigrateAcpiIndex()));
         c.subsection(
                 "piix4_pm/memhp",
                 1,
-                true,
+                !Boolean.FALSE.equals(options.memoryHotplugSupport()),
                 s ->
                         s.struct(
                                 "acpi_memory_hotplug",

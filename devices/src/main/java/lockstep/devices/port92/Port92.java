@@ -1,28 +1,44 @@
 package lockstep.devices.port92;
 
+import lockstep.api.NoDeviceOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
 /** Port 0x92. QEMU: vmstate "port92" v1. Used under the machine lock. */
-public final class Port92 implements IoHandler, StateSection {
+public final class Port92 implements IoHandler, StateSection, Device {
+    /** The type. */
+    public static final DeviceType<NoDeviceOptions> TYPE =
+            DeviceType.of(
+                            "port92",
+                            NoDeviceOptions::read,
+                            NoDeviceOptions::write,
+                            new NoDeviceOptions(),
+                            IsaBus.HOME,
+                            (request, scope) -> new Port92(scope))
+                    .builtIn();
+
     private static final int FAST_RESET = 0x01;
 
     /** The coprocessor error interrupt, which port 0xf0 clears. */
     private static final int FERR = 13;
 
-    private final Runnable resetRequest;
+    private final PcBoard board;
     private int output;
 
-    /** Maps the port; {@code resetRequest} resets the machine. */
-    public Port92(Machine machine, Runnable resetRequest) {
-        this.resetRequest = resetRequest;
-        machine.ports().mapIo("port92", 0x92, 1, 0, this);
-        machine.onReset(() -> output = 0);
-        machine.state().register(this);
+    private Port92(DeviceScope scope) {
+        board = PcBoard.of(scope);
+        scope.ports("port92", 0x92, 1, this);
+        scope.onReset(() -> output = 0);
+        scope.section(this);
     }
 
     /** Maps ports 0x80 and 0xf0. */
@@ -70,7 +86,7 @@ public final class Port92 implements IoHandler, StateSection {
         int was = output;
         output = (int) value & 0xff;
         if ((was & FAST_RESET) == 0 && (output & FAST_RESET) != 0) {
-            resetRequest.run();
+            board.requestReset();
         }
     }
 

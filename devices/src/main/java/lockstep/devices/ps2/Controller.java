@@ -1,14 +1,44 @@
 package lockstep.devices.ps2;
 
+import static lockstep.devices.aml.Aml.isaIrq;
+import static lockstep.devices.aml.Aml.ports;
+
+import lockstep.api.I8042Options;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
 /** The controller at ports 0x60 and 0x64. QEMU: vmstate "pckbd" v3. Used under the machine lock. */
-public final class Controller implements StateSection {
+public final class Controller implements StateSection, Device {
+    private static final int DATA = 0x60;
+    private static final int COMMAND = 0x64;
+    private static final int KEYBOARD_IRQ = 1;
+    private static final int MOUSE_IRQ = 12;
+
+    /** The type. */
+    public static final DeviceType<I8042Options> TYPE =
+            DeviceType.of(
+                            "i8042",
+                            I8042Options::read,
+                            I8042Options::write,
+                            I8042Options.builder()
+                                    .extendedState(true)
+                                    .kbdIrq(KEYBOARD_IRQ)
+                                    .kbdThrottle(false)
+                                    .mouseIrq(MOUSE_IRQ)
+                                    .build(),
+                            IsaBus.HOME,
+                            Controller::new)
+                    .builtIn("extended-state");
+
     private static final int STATUS_FULL = 0x01;
     private static final int STATUS_SELF_TEST = 0x04;
     private static final int STATUS_COMMAND = 0x08;
@@ -39,7 +69,8 @@ public final class Controller implements StateSection {
     // Wiring.
     private final Irq keyboardIrq;
     private final Irq mouseIrq;
-    private final Runnable resetRequest;
+    private final PcBoard board;
+    private final boolean extendedState;
     private final Keyboard keyboard = new Keyboard();
     private final Mouse mouse = new Mouse();
 
@@ -53,19 +84,28 @@ public final class Controller implements StateSection {
     private int outputData;
     private int controllerData;
 
-    /** Maps the ports; {@code resetRequest} resets the machine. */
-    public Controller(Machine machine, Runnable resetRequest) {
-        this.resetRequest = resetRequest;
-        keyboardIrq = machine.gsi(1);
-        mouseIrq = machine.gsi(12);
-        machine.ports().mapIo("i8042-data", 0x60, 1, 0, dataPort());
-        machine.ports().mapIo("i8042-cmd", 0x64, 1, 0, commandPort());
+    private Controller(DeviceRequest<I8042Options> request, DeviceScope scope) {
+        board = PcBoard.of(scope);
+        extendedState = !Boolean.FALSE.equals(request.options().extendedState());
+        keyboardIrq = board.isa().irq(KEYBOARD_IRQ);
+        mouseIrq = board.isa().irq(MOUSE_IRQ);
+        scope.ports("i8042-data", DATA, 1, dataPort());
+        scope.ports("i8042-cmd", COMMAND, 1, commandPort());
         keyboard.connect(() -> deviceChanged(PENDING_KEYBOARD, keyboard.hasData()));
         mouse.connect(() -> deviceChanged(PENDING_MOUSE, mouse.hasData()));
-        machine.onReset(this::reset);
-        machine.state().register(keyboard);
-        machine.state().register(mouse);
-        machine.state().register(this);
+        scope.onReset(this::reset);
+        scope.section(keyboard);
+        scope.section(mouse);
+        scope.section(this);
+        byte[] terms =
+                IsaBus.aml(
+                        "KBD",
+                        "PNP0303",
+                        ports(DATA, DATA, 1, 1),
+                        ports(COMMAND, COMMAND, 1, 1),
+                        isaIrq(KEYBOARD_IRQ));
+        board.acpi().addIsa(terms, scope);
+        board.acpi().addIsa(IsaBus.aml("MOU", "PNP0F13", isaIrq(MOUSE_IRQ)), scope);
     }
 
     /** The keyboard. */
@@ -225,7 +265,7 @@ public final class Controller implements StateSection {
             case 0xd0 -> reply(output, false);
             case 0xdd -> output &= ~OUT_A20;
             case 0xdf -> output |= OUT_A20;
-            case 0xfe -> resetRequest.run();
+            case 0xfe -> board.requestReset();
             default -> {
                 // Unknown commands and the pulse of nothing.
             }
@@ -245,7 +285,7 @@ public final class Controller implements StateSection {
             case 0xd1 -> {
                 output = value;
                 if ((value & OUT_RESET) == 0) {
-                    resetRequest.run();
+                    board.requestReset();
                 }
             }
             case 0xd2 -> reply(value, false);
@@ -303,7 +343,7 @@ public final class Controller implements StateSection {
                 c.subsection(
                         "pckbd/extended_state",
                         0,
-                        true,
+                        extendedState,
                         s -> {
                             s.u32("migration_flags", 0);
                             source = s.u32("obsrc", source);

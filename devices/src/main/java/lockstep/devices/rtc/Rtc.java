@@ -1,108 +1,156 @@
 package lockstep.devices.rtc;
 
+import static lockstep.devices.aml.Aml.isaIrq;
+import static lockstep.devices.aml.Aml.ports;
+
+import lockstep.api.LostTickPolicy;
+import lockstep.api.Mc146818rtcOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceException;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import java.time.DateTimeException;
+import java.time.Instant;
 import java.time.LocalDateTime;
+import java.time.ZoneId;
 import java.time.ZoneOffset;
+import java.util.List;
 import java.util.Map;
 
-/** The clock at ports 0x70 and 0x71. QEMU: vmstate "mc146818rtc" v3. Used under the machine lock. */
-public final class Rtc implements IoHandler, StateSection {
-    /** Cells, as the data sheet's figure 9 and the PC's BIOS lay them out. */
-    private static final int SECONDS = 0;
+/** The clock as the part {@code mc146818rtc}, at ports 0x70 and 0x71. Used under the machine lock. */
+public final class Rtc implements IoHandler, StateSection, Device {
+    private static final int BASE = 0x70;
+    private static final int IRQ = 8;
 
-    private static final int SECONDS_ALARM = 1;
-    private static final int MINUTES = 2;
-    private static final int MINUTES_ALARM = 3;
-    private static final int HOURS = 4;
-    private static final int HOURS_ALARM = 5;
-    private static final int DAY_OF_WEEK = 6;
-    private static final int DAY = 7;
-    private static final int MONTH = 8;
-    private static final int YEAR = 9;
-    private static final int A = 10;
-    private static final int B = 11;
-    private static final int C = 12;
-    private static final int D = 13;
-    private static final int CENTURY = 0x32;
+    /** The type. */
+    public static final DeviceType<Mc146818rtcOptions> TYPE =
+            DeviceType.of(
+                            "mc146818rtc",
+                            Mc146818rtcOptions::read,
+                            Mc146818rtcOptions::write,
+                            Mc146818rtcOptions.builder()
+                                    .baseYear(1980)
+                                    .iobase(BASE)
+                                    .irq(IRQ)
+                                    .lostTickPolicy(LostTickPolicy.DISCARD)
+                                    .build(),
+                            IsaBus.HOME,
+                            Rtc::new)
+                    .builtIn("lost_tick_policy")
+                    .checked(Rtc::check);
 
-    /** Where the PS/2 has its century; the same cell here. */
-    private static final int CENTURY_PS2 = 0x37;
+    private final RtcChip chip;
 
-    private static final int A_UIP = 0x80;
-    private static final int A_DIVIDER = 0x70;
-    private static final int A_DIVIDER_SLOWEST = 0x20;
-    private static final int A_RATE = 0x0f;
-    private static final int B_SET = 0x80;
-    private static final int B_PIE = 0x40;
-    private static final int B_AIE = 0x20;
-    private static final int B_UIE = 0x10;
-    private static final int B_SQWE = 0x08;
-    private static final int B_BINARY = 0x04;
-    private static final int B_24H = 0x02;
-    private static final int C_IRQF = 0x80;
-    private static final int C_PF = 0x40;
-    private static final int C_AF = 0x20;
-    private static final int C_UF = 0x10;
-    private static final int ALARM_ANY = 0xc0;
+    private Rtc(DeviceRequest<Mc146818rtcOptions> request, DeviceScope scope)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        Map<String, String> told = board.config().rtc();
+        Clocks clocks = scope.machine().clocks();
+        chip =
+                new RtcChip(
+                        new Wires(scope, clock(told), board.isa().irq(IRQ)),
+                        start(told, Math.floorDiv(clocks.now(ClockType.HOST), 1_000_000_000L)),
+                        request.options().lostTickPolicy() == LostTickPolicy.SLEW);
+        scope.ports("rtc", BASE, 2, this);
+        scope.onReset(chip::reset);
+        scope.section(this);
+        board.acpi()
+                .addIsa(IsaBus.aml("RTC", "PNP0B00", ports(BASE, BASE, 1, 8), isaIrq(IRQ)), scope);
+    }
 
-    private static final long NS = 1_000_000_000L;
-    private static final int CRYSTAL_HZ = 32_768;
-    private static final int DAY_SECONDS = 86_400;
+    /** As the sentence of the type that takes it says, there are two policies for this clock. */
+    private static void check(Mc146818rtcOptions given) throws DeviceException {
+        LostTickPolicy policy = given.lostTickPolicy();
+        if (policy != null && policy != LostTickPolicy.DISCARD && policy != LostTickPolicy.SLEW) {
+            throw new DeviceException("Invalid lost tick policy.");
+        }
+    }
 
-    /** How long before an update UIP is set: 244 us. */
-    private static final long UPDATE_WARNING = 244_000;
+    private static ClockType clock(Map<String, String> told) throws DeviceException {
+        String clock = told.getOrDefault("clock", "host");
+        return switch (clock) {
+            case "host" -> ClockType.HOST;
+            case "rt" -> ClockType.REALTIME;
+            case "vm" -> ClockType.VIRTUAL;
+            default -> throw new DeviceException("invalid option value '" + clock + "'");
+        };
+    }
 
-    // Wiring.
-    private final Machine machine;
-    private final ClockType clock;
-    private final Irq irq;
-    private final Timer periodic;
-    private final Timer update;
+    private static long start(Map<String, String> told, long now) throws DeviceException {
+        String base = told.getOrDefault("base", "utc");
+        return switch (base) {
+            case "utc" -> now;
+            case "localtime" ->
+                    now
+                            + ZoneId.systemDefault()
+                                    .getRules()
+                                    .getOffset(Instant.ofEpochSecond(now))
+                                    .getTotalSeconds();
+            default -> parseDate(base);
+        };
+    }
 
-    // Guest-visible state.
-    private final byte[] cells = new byte[128];
-    private int index;
-    private long nextPeriodic;
-    private int coalesced;
-    private int period;
-    private long baseSeconds;
-    private long lastUpdate;
-    private long offset;
-    private long nextAlarm;
+    private static long parseDate(String text) throws DeviceException {
+        try {
+            String full = text.contains("T") ? text : text + "T00:00:00";
+            return LocalDateTime.parse(full).toEpochSecond(ZoneOffset.UTC);
+        } catch (DateTimeException e) {
+            throw new DeviceException("invalid datetime format", e);
+        }
+    }
 
-    /**
-     * A clock that starts at {@code seconds} since the epoch, as the guest counts them.
-     *
-     * @param clock what it runs on
-     */
-    public Rtc(Machine machine, Irq irq, ClockType clock, long seconds) {
-        this.machine = machine;
-        this.irq = irq;
-        this.clock = clock;
-        this.periodic = machine.loop().timer(clock, this::periodicTick);
-        this.update = machine.loop().timer(clock, this::updateTick);
-        cells[A] = 0x26;
-        cells[B] = B_24H;
-        cells[D] = (byte) 0x80;
-        setTime(seconds, 0);
-        storeTime();
-        machine.ports().mapIo("rtc", 0x70, 2, 0, this);
-        machine.onReset(this::reset);
-        machine.state().register(this);
+    private final class Wires implements RtcChip.Board {
+        private final Clocks clocks;
+        private final ClockType clock;
+        private final Irq irq;
+        private final Timer periodic;
+        private final Timer update;
+
+        Wires(DeviceScope scope, ClockType clock, Irq irq) {
+            this.clocks = scope.machine().clocks();
+            this.clock = clock;
+            this.irq = irq;
+            periodic = scope.timer(clock, () -> chip.periodicTick());
+            update = scope.timer(clock, () -> chip.updateTick());
+        }
+
+        @Override
+        public long now() {
+            return clocks.now(clock);
+        }
+
+        @Override
+        public void interrupt(boolean level) {
+            irq.set(level);
+        }
+
+        @Override
+        public void tickAt(long deadline) {
+            periodic.arm(deadline);
+        }
+
+        @Override
+        public void updateAt(long deadline) {
+            update.arm(deadline);
+        }
     }
 
     /** Its date and time as C has them: years from 1900, months from 0. */
     public Map<String, Object> date() {
-        LocalDateTime now =
-                LocalDateTime.ofEpochSecond(Math.floorDiv(nanos(), NS), 0, ZoneOffset.UTC);
+        LocalDateTime now = LocalDateTime.ofEpochSecond(chip.seconds(), 0, ZoneOffset.UTC);
         return Map.of(
                 "tm_year", now.getYear() - 1900,
                 "tm_mon", now.getMonthValue() - 1,
@@ -112,187 +160,19 @@ public final class Rtc implements IoHandler, StateSection {
                 "tm_sec", now.getSecond());
     }
 
+    @Override
+    public List<QomProperty> properties() {
+        return List.of(QomProperty.of("date", "struct tm", this::date));
+    }
+
     /** Sets a CMOS cell that firmware reads. */
     public void cmos(int cell, int value) {
-        cells[cell] = (byte) value;
+        chip.cell(cell, value);
     }
 
     /** A CMOS cell. */
     public int cmos(int cell) {
-        return cells[cell] & 0xff;
-    }
-
-    private void reset() {
-        cells[B] &= (byte) ~(B_PIE | B_AIE | B_SQWE);
-        cells[C] &= (byte) ~(C_UF | C_IRQF | C_PF | C_AF);
-        irq.set(false);
-        armPeriodic();
-        armUpdate();
-    }
-
-    private long now() {
-        return machine.clocks().now(clock);
-    }
-
-    private boolean halted() {
-        // Divider settings beyond the three time bases count nothing or hold the chain in reset.
-        return (cells[B] & B_SET) != 0 || (cells[A] & A_DIVIDER) > A_DIVIDER_SLOWEST;
-    }
-
-    private long nanos() {
-        // Sums and differences wrap alike, so a wild offset only shows a wild date.
-        return baseSeconds * NS + now() - lastUpdate + offset;
-    }
-
-    /** What the divider chain has counted of the present second. */
-    private long fraction() {
-        return Math.floorMod(nanos(), NS);
-    }
-
-    private void setTime(long seconds, long fraction) {
-        baseSeconds = seconds;
-        lastUpdate = now();
-        offset = fraction;
-    }
-
-    private int encode(int value) {
-        return (cells[B] & B_BINARY) != 0 ? value : value / 10 << 4 | value % 10;
-    }
-
-    private int decode(int cell) {
-        int v = cells[cell] & 0xff;
-        return (cells[B] & B_BINARY) != 0 ? v : (v >> 4) * 10 + (v & 0x0f);
-    }
-
-    private void storeTime() {
-        LocalDateTime t =
-                LocalDateTime.ofEpochSecond(Math.floorDiv(nanos(), NS), 0, ZoneOffset.UTC);
-        cells[SECONDS] = (byte) encode(t.getSecond());
-        cells[MINUTES] = (byte) encode(t.getMinute());
-        cells[HOURS] = (byte) encodeHour(t.getHour());
-        cells[DAY_OF_WEEK] = (byte) encode(t.getDayOfWeek().getValue() % 7 + 1);
-        cells[DAY] = (byte) encode(t.getDayOfMonth());
-        cells[MONTH] = (byte) encode(t.getMonthValue());
-        cells[YEAR] = (byte) encode(Math.floorMod(t.getYear(), 100));
-        cells[CENTURY] = (byte) encode(Math.floorMod(t.getYear(), 10_000) / 100);
-    }
-
-    private int encodeHour(int hour) {
-        if ((cells[B] & B_24H) != 0) {
-            return encode(hour);
-        }
-        return encode(hour % 12 == 0 ? 12 : hour % 12) | (hour >= 12 ? 0x80 : 0);
-    }
-
-    private int decodedHour() {
-        int raw = cells[HOURS] & 0xff;
-        if ((cells[B] & B_24H) != 0) {
-            return decode(HOURS);
-        }
-        int h = (cells[B] & B_BINARY) != 0 ? raw & 0x7f : (raw >> 4 & 7) * 10 + (raw & 0x0f);
-        return h % 12 + ((raw & 0x80) != 0 ? 12 : 0);
-    }
-
-    private void loadTime(long fraction) {
-        // A guest may write any bits; out-of-range fields carry over as they would in mktime.
-        long year = decode(CENTURY) * 100L + decode(YEAR);
-        LocalDateTime t =
-                LocalDateTime.of(Math.clamp(year, 0, 9999), 1, 1, 0, 0, 0)
-                        .plusMonths(Math.max(decode(MONTH), 1) - 1L)
-                        .plusDays(Math.max(decode(DAY), 1) - 1L)
-                        .plusHours(decodedHour())
-                        .plusMinutes(decode(MINUTES))
-                        .plusSeconds(decode(SECONDS));
-        setTime(t.toEpochSecond(ZoneOffset.UTC), fraction);
-    }
-
-    private void armPeriodic() {
-        int rate = cells[A] & A_RATE;
-        boolean on = rate != 0 && (cells[B] & (B_PIE | B_SQWE)) != 0;
-        if (!on) {
-            period = 0;
-            periodic.cancel();
-            return;
-        }
-        int was = period;
-        period = 1 << (rate <= 2 ? rate + 6 : rate - 1);
-        if (was != period || !periodic.armed()) {
-            nextPeriodic = now() + periodNanos();
-            periodic.arm(nextPeriodic);
-        }
-    }
-
-    private long periodNanos() {
-        return period * NS / CRYSTAL_HZ;
-    }
-
-    private void periodicTick() {
-        long late = now() - nextPeriodic;
-        // Ticks that nobody could see are skipped, not delivered in a burst.
-        nextPeriodic += periodNanos() * (1 + Math.max(late, 0) / periodNanos());
-        periodic.arm(nextPeriodic);
-        raise(C_PF, (cells[B] & B_PIE) != 0);
-    }
-
-    private void raise(int flag, boolean enabled) {
-        cells[C] |= (byte) flag;
-        if (enabled) {
-            cells[C] |= (byte) C_IRQF;
-            irq.set(true);
-        }
-    }
-
-    /** The update timer runs to the next update that could set a flag. */
-    private void armUpdate() {
-        if (halted()) {
-            update.cancel();
-            return;
-        }
-        long next = now() + NS - fraction();
-        long wait = secondsToAlarm(Math.floorDiv(nanos(), NS));
-        nextAlarm = wait > DAY_SECONDS ? Timer.NEVER : next + (wait - 1) * NS;
-        if ((cells[C] & C_UF) == 0) {
-            update.arm(next);
-        } else if ((cells[C] & C_AF) == 0) {
-            update.arm(nextAlarm);
-        } else {
-            update.cancel();
-        }
-    }
-
-    private void updateTick() {
-        if (halted()) {
-            return;
-        }
-        storeTime();
-        raise(C_UF, (cells[B] & B_UIE) != 0);
-        // Compared with the time and not with the cells, as this may run a few updates late.
-        if (Long.compareUnsigned(now(), nextAlarm) >= 0) {
-            raise(C_AF, (cells[B] & B_AIE) != 0);
-        }
-        armUpdate();
-    }
-
-    /** Seconds from {@code present} to the alarm, from 1; more than a day when it never comes. */
-    private long secondsToAlarm(long present) {
-        long t = present + 1;
-        while (t - present <= DAY_SECONDS) {
-            int second = (int) Math.floorMod(t, (long) DAY_SECONDS);
-            if (!matches(HOURS_ALARM, encodeHour(second / 3600))) {
-                t += 3600 - second % 3600;
-            } else if (!matches(MINUTES_ALARM, encode(second / 60 % 60))) {
-                t += 60 - second % 60;
-            } else if (!matches(SECONDS_ALARM, encode(second % 60))) {
-                t++;
-            } else {
-                break;
-            }
-        }
-        return t - present;
-    }
-
-    private boolean matches(int alarm, int value) {
-        return (cells[alarm] & ALARM_ANY) == ALARM_ANY || (cells[alarm] & 0xff) == value;
+        return chip.cell(cell);
     }
 
     @Override
@@ -302,99 +182,16 @@ public final class Rtc implements IoHandler, StateSection {
 
     @Override
     public long read(long port, int size) {
-        if (port == 0) {
-            return 0xff;
-        }
-        int cell = index == CENTURY_PS2 ? CENTURY : index;
-        switch (cell) {
-            case SECONDS, MINUTES, HOURS, DAY_OF_WEEK, DAY, MONTH, YEAR, CENTURY:
-                if (!halted()) {
-                    storeTime();
-                }
-                return cells[cell] & 0xff;
-            case A:
-                boolean updating = !halted() && fraction() >= NS - UPDATE_WARNING;
-                return cells[A] & 0x7f | (updating ? A_UIP : 0);
-            case C:
-                int flags = cells[C] & 0xff;
-                cells[C] = 0;
-                irq.set(false);
-                armUpdate();
-                return flags;
-            default:
-                return cells[cell] & 0xff;
-        }
+        return port == 0 ? 0xff : chip.read();
     }
 
     @Override
-    public void write(long port, int size, long data) {
-        int value = (int) data & 0xff;
+    public void write(long port, int size, long value) {
         if (port == 0) {
-            index = value & 0x7f;
-            return;
-        }
-        int cell = index == CENTURY_PS2 ? CENTURY : index;
-        switch (cell) {
-            case SECONDS, MINUTES, HOURS, DAY_OF_WEEK, DAY, MONTH, YEAR, CENTURY -> {
-                if (!halted()) {
-                    storeTime();
-                }
-                cells[cell] = (byte) value;
-                if (!halted()) {
-                    loadTime(fraction());
-                    armUpdate();
-                }
-            }
-            case SECONDS_ALARM, MINUTES_ALARM, HOURS_ALARM -> {
-                cells[cell] = (byte) value;
-                armUpdate();
-            }
-            case A -> writeA(value);
-            case B -> writeB(value);
-            case C, D -> {
-                // Read only.
-            }
-            default -> cells[cell] = (byte) value;
-        }
-    }
-
-    private void writeA(int value) {
-        boolean was = halted();
-        if (!was) {
-            storeTime();
-        }
-        cells[A] = (byte) (value & 0x7f);
-        if (was && !halted()) {
-            // Leaving divider reset, the first update comes half a second later.
-            loadTime(NS / 2);
-        }
-        armPeriodic();
-        armUpdate();
-    }
-
-    private void writeB(int value) {
-        boolean was = halted();
-        if (!was && (value & B_SET) != 0) {
-            storeTime();
-        }
-        int v = (value & B_SET) != 0 ? value & ~B_UIE : value;
-        boolean formatChanged = ((cells[B] ^ v) & (B_BINARY | B_24H)) != 0;
-        cells[B] = (byte) v;
-        if (was && !halted()) {
-            // SET holds back the updates but not the divider chain.
-            loadTime(fraction());
-        } else if (formatChanged && !halted()) {
-            storeTime();
-        }
-        boolean pending = (cells[B] & cells[C] & (C_PF | C_AF | C_UF)) != 0;
-        if (pending) {
-            cells[C] |= (byte) C_IRQF;
+            chip.select((int) value);
         } else {
-            cells[C] &= (byte) ~C_IRQF;
+            chip.write((int) value & 0xff);
         }
-        irq.set(pending);
-        armPeriodic();
-        armUpdate();
     }
 
     @Override
@@ -409,55 +206,16 @@ public final class Rtc implements IoHandler, StateSection {
 
     @Override
     public void beforeSave() {
-        if (!halted()) {
-            storeTime();
-        }
+        chip.beforeSave();
     }
 
     @Override
     public void describe(StateCodec c) throws StateException {
-        c.bytes("cmos_data", cells);
-        index = c.u8("cmos_index", index) & 0x7f;
-        c.pad("unused[0]", 28);
-        long periodicAt = c.timer("periodic_timer", periodic.deadline());
-        nextPeriodic = c.i64("next_periodic_time", nextPeriodic);
-        c.pad("unused[1]", 24);
-        coalesced = c.u32("irq_coalesced", coalesced);
-        period = c.u32("period", period);
-        baseSeconds = c.u64("base_rtc", baseSeconds);
-        lastUpdate = c.u64("last_update", lastUpdate);
-        offset = c.i64("offset", offset);
-        long updateAt = c.timer("update_timer", update.deadline());
-        nextAlarm = c.u64("next_alarm_time", nextAlarm);
-        c.subsection(
-                "mc146818rtc/irq_reinject_on_ack_count",
-                1,
-                false,
-                s -> s.u16("irq_reinject_on_ack_count", 0));
-        if (c.loading()) {
-            // A year that no calendar knows would stop the guest's clock.
-            if (baseSeconds < -62_167_219_200L || baseSeconds > 253_402_300_799L) {
-                throw c.invalid("mc146818rtc: base_rtc " + baseSeconds + " is out of range");
-            }
-            periodic.arm(periodicAt);
-            update.arm(updateAt);
-        }
+        chip.describe(c);
     }
 
     @Override
     public void afterLoad(int version) {
-        int rate = cells[A] & A_RATE;
-        period = rate == 0 ? 0 : 1 << (rate <= 2 ? rate + 6 : rate - 1);
-        // Deadlines that this clock does not give, of another host's clock or of none, start
-        // afresh.
-        long ahead = nextPeriodic - now();
-        if (ahead > periodNanos() || ahead < -NS || periodic.deadline() != nextPeriodic) {
-            periodic.cancel();
-        }
-        armPeriodic();
-        if (!update.armed() || update.deadline() - now() > (DAY_SECONDS + 1) * NS) {
-            armUpdate();
-        }
-        irq.set((cells[C] & C_IRQF) != 0);
+        chip.loaded();
     }
 }

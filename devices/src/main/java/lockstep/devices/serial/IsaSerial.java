@@ -74,7 +74,8 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
             DeviceScope scope, IsaBus.Place place, @Nullable Chardev chardev, long baudBase)
             throws DeviceException {
         this.place = place;
-        this.irq = scope.machine().gsi(place.irq());
+        PcBoard board = PcBoard.of(scope);
+        this.irq = board.isa().irq(place.irq());
         this.clocks = scope.machine().clocks();
         this.timeout = scope.timer(ClockType.VIRTUAL, this::timedOut);
         this.uart = new Uart(new Wire(), baudBase);
@@ -84,14 +85,8 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
         scope.ports("serial", place.base(), IsaBus.PORT_SIZE, this);
         scope.onReset(this::reset);
         scope.section(this);
+        board.acpi().addIsa(place.aml("COM", "PNP0501", 0), scope);
         properties = place.properties();
-    }
-
-    /** The port of {@code -serial}, at a customary place. */
-    public static IsaSerial onBoard(DeviceScope scope, IsaBus bus, int index, Chardev chardev)
-            throws DeviceException {
-        IsaBus.Place place = bus.place(IsaBus.Kind.SERIAL, index, scope);
-        return new IsaSerial(scope, place, chardev, BAUD_BASE);
     }
 
     private static Device create(DeviceRequest<IsaSerialOptions> request, DeviceScope scope)
@@ -99,8 +94,7 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
         IsaSerialOptions o = request.options();
         Chardev chardev = IsaBus.chardev(o.chardev(), scope, OWNER);
         IsaBus.Place place =
-                scope.machine()
-                        .service(PcBoard.class)
+                PcBoard.of(scope)
                         .isa()
                         .place(
                                 IsaBus.Kind.SERIAL,

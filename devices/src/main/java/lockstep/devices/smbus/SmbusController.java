@@ -1,12 +1,14 @@
 package lockstep.devices.smbus;
 
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -14,6 +16,12 @@ import java.util.List;
  * has seen the controller busy once, as firmware waits for that; with interrupts, at once.
  */
 public final class SmbusController implements IoHandler {
+    /** The name of the bus that the controller has. */
+    public static final String BUS = "i2c";
+
+    /** The type of the bus. */
+    public static final String BUS_TYPE = "i2c-bus";
+
     private static final int STATUS = 0x00;
     private static final int CONTROL = 0x02;
     private static final int COMMAND = 0x03;
@@ -33,7 +41,7 @@ public final class SmbusController implements IoHandler {
     private static final int AUX_BLOCK_BUFFER = 0x02;
     private static final int BLOCK_MAX = 32;
 
-    private final List<SpdEeprom> slaves;
+    private final List<SpdEeprom> slaves = new ArrayList<>();
 
     private int status;
     private int control;
@@ -50,9 +58,13 @@ public final class SmbusController implements IoHandler {
     private boolean inBlockRead;
     private boolean startOnStatusRead;
 
-    /** A controller with the given devices on its bus. */
-    public SmbusController(List<SpdEeprom> slaves) {
-        this.slaves = List.copyOf(slaves);
+    /** A controller with nothing on its bus. */
+    public SmbusController() {}
+
+    /** Puts a device on the bus, until the scope is closed. */
+    void attach(SpdEeprom slave, DeviceScope scope) {
+        slaves.add(slave);
+        scope.onClose(() -> slaves.remove(slave));
     }
 
     /** System reset. */

@@ -1,15 +1,36 @@
 package lockstep.devices.smbus;
 
+import lockstep.api.SmbusEepromOptions;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceRequest;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import java.util.Objects;
+
 /** A 256-byte EEPROM at SMBus address 0x50 to 0x57. QEMU: vmstate "smbus-eeprom" v1. */
-public final class SpdEeprom implements StateSection {
-    private static final int BASE_ADDRESS = 0x50;
+public final class SpdEeprom implements StateSection, Device {
+    /** The type. */
+    public static final DeviceType<SmbusEepromOptions> TYPE =
+            DeviceType.of(
+                            "smbus-eeprom",
+                            SmbusEepromOptions::read,
+                            SmbusEepromOptions::write,
+                            SmbusEepromOptions.builder().address(0).build(),
+                            new DeviceType.Home(
+                                    SmbusController.BUS_TYPE, false, m -> SmbusController.BUS),
+                            SpdEeprom::new)
+                    .builtIn();
+
+    /** The address of the first memory socket's. */
+    public static final int BASE_ADDRESS = 0x50;
+
     private static final int SIZE = 256;
 
-    private final int index;
+    private final int address;
     private final byte[] data = new byte[SIZE];
 
     /** The transfer buffer of the bus layer; always idle between accesses. */
@@ -20,14 +41,16 @@ public final class SpdEeprom implements StateSection {
     private int offset;
     private boolean accessed;
 
-    /** EEPROM number {@code index}, 0 to 7, of an empty memory socket. */
-    public SpdEeprom(int index) {
-        this.index = index;
+    /** Of an empty memory socket. */
+    private SpdEeprom(DeviceRequest<SmbusEepromOptions> request, DeviceScope scope) {
+        address = Objects.requireNonNullElse(request.options().address(), BASE_ADDRESS);
+        scope.machine().service(SmbusController.class).attach(this, scope);
+        scope.section(this);
     }
 
     /** The 7-bit bus address. */
-    public int address() {
-        return BASE_ADDRESS + index;
+    int address() {
+        return address;
     }
 
     /** Sets the cell that the next byte comes from. */
@@ -52,7 +75,7 @@ public final class SpdEeprom implements StateSection {
     }
 
     /** Forgets what a guest stored. */
-    public void reset() {
+    void reset() {
         java.util.Arrays.fill(data, (byte) 0);
         offset = 0;
     }
@@ -64,7 +87,7 @@ public final class SpdEeprom implements StateSection {
 
     @Override
     public int instance() {
-        return index;
+        return address - BASE_ADDRESS;
     }
 
     @Override

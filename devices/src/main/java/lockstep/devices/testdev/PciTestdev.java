@@ -59,7 +59,7 @@ public final class PciTestdev extends PciFunction {
             throw new DeviceException("membar must be a power of two, of 16 bytes at least");
         }
         PciTestdev card = new PciTestdev(size);
-        PciDevice.attach(scope.machine().service(PcBoard.class).pci(), card, request, scope);
+        PciDevice.attach(PcBoard.of(scope).pci(), card, request, scope);
         return new PciDevice(card, List.of());
     }
 

@@ -10,7 +10,6 @@ import lockstep.devices.pci.PciDevice;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
@@ -139,31 +138,12 @@ public final class UsbBuses {
             throws DeviceException {
         String id = request.id();
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses++ : id + ".0");
-        PcBoard board = scope.machine().service(PcBoard.class);
+        PcBoard board = PcBoard.of(scope);
         PciDevice.attach(board.pci(), controller, request, scope);
         controllers.add(controller);
         scope.onClose(() -> controllers.remove(controller));
         return new PciDevice(
                 controller, List.of(), List.of(new Device.Bus(controller.busName(), BUS)));
-    }
-
-    /** Adds the controller that is part of the board, with its bus, to the machine and to the object tree. */
-    public void addOnBoard(Machine machine, String addr, ObjectTree tree) throws DeviceException {
-        DeviceRequest<UhciOptions> request =
-                new DeviceRequest<>(
-                        CONTROLLER,
-                        null,
-                        tree.nextUnattached(),
-                        "pci.0",
-                        false,
-                        CONTROLLER.complete(UhciOptions.builder().addr(addr).build()));
-        Device device = CONTROLLER.create(request, new DeviceScope(machine));
-        List<QomProperty> shown = new ArrayList<>(CONTROLLER.properties(request, device));
-        shown.add(tree.busLink("pci.0"));
-        String path = tree.addUnattached(CONTROLLER.name(), shown).path();
-        for (Device.Bus bus : device.buses()) {
-            tree.add(path + "/" + bus.name(), bus.type(), List.of());
-        }
     }
 
     private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)

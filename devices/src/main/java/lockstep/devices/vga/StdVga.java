@@ -35,6 +35,7 @@ public final class StdVga extends PciFunction {
 
     // Wiring.
     private @Nullable VgaChip chip;
+    private long romSize = 0xffff_ffffL;
 
     /**
      * A card.
@@ -64,7 +65,7 @@ public final class StdVga extends PciFunction {
         memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c));
         byte[] image = rom;
         if (image != null) {
-            rom(image);
+            romSize = rom(image).usedLength();
         }
         scope().own(machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c)));
         ports(c, 0x3b4, 2);
@@ -73,6 +74,11 @@ public final class StdVga extends PciFunction {
         ports(c, 0x3d4, 2);
         ports(c, 0x3da, 1);
         scope().ports("vbe", 0x1ce, 3, new VbePorts(c));
+    }
+
+    /** Bytes of the expansion ROM, or 2^32 - 1 without one. */
+    long romSize() {
+        return romSize;
     }
 
     private void ports(VgaChip c, int first, int count) {

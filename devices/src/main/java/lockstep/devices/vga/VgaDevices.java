@@ -42,7 +42,7 @@ public final class VgaDevices {
 
     private static Device create(DeviceRequest<VgaOptions> request, DeviceScope scope)
             throws DeviceException {
-        PcBoard board = scope.machine().service(PcBoard.class);
+        PcBoard board = PcBoard.of(scope);
         VgaOptions options = request.options();
         only("mmio", options.mmio(), true);
         only("qemu-extended-regs", options.qemuExtendedRegs(), true);
@@ -56,8 +56,21 @@ public final class VgaDevices {
         boolean edid = Boolean.TRUE.equals(options.edid());
         StdVga vga = new StdVga((int) (megabytes << 20), rom, edid);
         PciDevice.attach(board.pci(), vga, request, scope);
-        long size = megabytes;
-        return new PciDevice(vga, List.of(QomProperty.of("vgamem_mb", "uint32", () -> size)));
+        return new PciDevice(
+                vga,
+                List.of(
+                        shown("vgamem_mb", megabytes),
+                        shown("romsize", vga.romSize()),
+                        shown("xres", or(options.xres(), edid ? 1280 : 0)),
+                        shown("yres", or(options.yres(), edid ? 800 : 0))));
+    }
+
+    private static QomProperty shown(String name, long value) {
+        return QomProperty.of(name, "uint32", () -> value);
+    }
+
+    private static long or(@Nullable Long value, long usual) {
+        return value == null || value == 0 ? usual : value;
     }
 
     /** Properties that only exist to be like older machines, which are not offered. */

@@ -1,14 +1,32 @@
 package lockstep.devices.vmport;
 
-import lockstep.runtime.machine.Machine;
+import lockstep.api.NoDeviceOptions;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.IsaBus;
+import lockstep.runtime.object.QomProperty;
+import lockstep.runtime.spi.Device;
+import lockstep.runtime.spi.DeviceScope;
+import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
 import java.util.Arrays;
+import java.util.List;
 
 /** The pointer's state. QEMU: vmstate "vmmouse" v0. */
-public final class VmMouse implements StateSection {
+public final class VmMouse implements StateSection, Device {
+    /** The type. */
+    public static final DeviceType<NoDeviceOptions> TYPE =
+            DeviceType.of(
+                            "vmmouse",
+                            NoDeviceOptions::read,
+                            NoDeviceOptions::write,
+                            new NoDeviceOptions(),
+                            IsaBus.HOME,
+                            (request, scope) -> new VmMouse(scope))
+                    .builtIn();
+
     private static final int QUEUE = 1024;
 
     private final int[] queue = new int[QUEUE];
@@ -16,10 +34,17 @@ public final class VmMouse implements StateSection {
     private int status = 0xffff;
     private int absolute;
 
-    /** Registers the section. */
-    public VmMouse(Machine machine) {
-        machine.onReset(this::reset);
-        machine.state().register(this);
+    private final PcBoard board;
+
+    private VmMouse(DeviceScope scope) {
+        board = PcBoard.of(scope);
+        scope.onReset(this::reset);
+        scope.section(this);
+    }
+
+    @Override
+    public List<QomProperty> properties() {
+        return List.of(QomProperty.of("i8042", "link<i8042>", () -> board.pathOf("i8042")));
     }
 
     private void reset() {

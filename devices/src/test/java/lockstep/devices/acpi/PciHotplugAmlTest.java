@@ -3,6 +3,8 @@ package lockstep.devices.acpi;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.devices.aml.Aml;
+
 import org.junit.jupiter.api.Test;
 
 import java.nio.charset.StandardCharsets;

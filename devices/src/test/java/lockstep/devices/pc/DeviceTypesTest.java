@@ -194,9 +194,8 @@ final class DeviceTypesTest {
     void whatWasToldIsShownAndStays(DeviceType<?> type) throws Exception {
         TestMachine core = new TestMachine(16 << 20);
         PcSectionsTest.board(core);
-        UsbBuses usb = new UsbBuses();
-        core.vmm().publish(UsbBuses.class, usb);
-        usb.addOnBoard(core.core(), "01.2", core.vmm().objects());
+        core.vmm().publish(UsbBuses.class, new UsbBuses());
+        shownAndStays(UsbBuses.CONTROLLER, core);
         core.vmm().paper("c0");
         shownAndStays(type, core);
     }

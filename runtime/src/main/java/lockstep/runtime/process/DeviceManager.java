@@ -236,7 +236,8 @@ public final class DeviceManager {
             vmm.objects().add(path, type.name(), properties);
             scope.onClose(() -> vmm.objects().remove(path));
             for (Device.Bus own : device.buses()) {
-                vmm.objects().add(path + "/" + own.name(), own.type(), List.of());
+                String busPath = path + "/" + own.name();
+                vmm.objects().add(busPath, own.type(), own.properties(() -> busPath));
             }
             byPath.put(path, new Made(request, device, scope, properties));
             if (hot) {

@@ -3,6 +3,7 @@ package lockstep.runtime.spi;
 import lockstep.runtime.object.QomProperty;
 
 import java.util.List;
+import java.util.function.Supplier;
 
 /** One device of a machine, made by a {@link DeviceType}. Used under the machine lock. */
 public interface Device {
@@ -12,7 +13,18 @@ public interface Device {
      * @param name what users call it, such as {@code usb-bus.0}; a part of its path in the object tree
      * @param type such as {@code usb-bus}
      */
-    record Bus(String name, String type) {}
+    record Bus(String name, String type) {
+        /**
+         * What qom-list shows of it.
+         *
+         * @param handler gives the path of what plugs and unplugs its devices, or the empty text
+         */
+        public List<QomProperty> properties(Supplier<String> handler) {
+            return List.of(
+                    QomProperty.of("realized", "bool", () -> true),
+                    QomProperty.of("hotplug-handler", "link<hotplug-handler>", handler));
+        }
+    }
 
     /** What qom-list, qom-get and info qtree show, in the order of declaration. */
     default List<QomProperty> properties() {

@@ -18,12 +18,13 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * A type of devices that users can add. The schema says what one can be told; reading, {@code -device
+ * A type of devices, of users' or of parts of the board. The schema says what one can be told; reading, {@code -device
  * X,help}, device-list-properties, qom-list, qom-get and qom-set all derive from that and from the usual
  * values. Immutable.
  *
@@ -80,6 +81,7 @@ public final class DeviceType<O extends Record> {
     private final RecordType<O> record;
     private final Home home;
     private final Plugging plugging;
+    private final Set<String> free;
     private final Factory<O> factory;
     private final Check<O> check;
     private final Map<String, String> shownAs;
@@ -90,6 +92,7 @@ public final class DeviceType<O extends Record> {
             RecordType<O> record,
             Home home,
             Plugging plugging,
+            Set<String> free,
             Factory<O> factory,
             Check<O> check,
             Map<String, String> shownAs,
@@ -98,6 +101,7 @@ public final class DeviceType<O extends Record> {
         this.record = record;
         this.home = home;
         this.plugging = plugging;
+        this.free = free;
         this.factory = factory;
         this.check = check;
         this.shownAs = shownAs;
@@ -124,6 +128,7 @@ public final class DeviceType<O extends Record> {
                 new RecordType<>(reader, writer, usual),
                 home,
                 Plugging.ANY_TIME,
+                Set.of(),
                 factory,
                 given -> {},
                 Map.of(),
@@ -141,6 +146,7 @@ public final class DeviceType<O extends Record> {
                 record.over(base, baseWriter),
                 home,
                 plugging,
+                free,
                 factory,
                 check,
                 shownAs,
@@ -150,12 +156,31 @@ public final class DeviceType<O extends Record> {
     /** The type with a check of single values. */
     public DeviceType<O> checked(Check<O> how) {
         return new DeviceType<>(
-                name, record, home, plugging, factory, how, shownAs, shownInitially);
+                name, record, home, plugging, free, factory, how, shownAs, shownInitially);
     }
 
     /** The type for other times than any. */
     public DeviceType<O> plugged(Plugging when) {
-        return new DeviceType<>(name, record, home, when, factory, check, shownAs, shownInitially);
+        return new DeviceType<>(
+                name, record, home, when, free, factory, check, shownAs, shownInitially);
+    }
+
+    /**
+     * The type for parts of the board alone.
+     *
+     * @param changeable the properties that {@code -global} may set
+     */
+    public DeviceType<O> builtIn(String... changeable) {
+        return new DeviceType<>(
+                name,
+                record,
+                home,
+                Plugging.BUILT_IN,
+                Set.of(changeable),
+                factory,
+                check,
+                shownAs,
+                shownInitially);
     }
 
     /** The type with another name for what values a text has than the schema's, and what it shows of none. */
@@ -165,6 +190,7 @@ public final class DeviceType<O extends Record> {
                 record,
                 home,
                 plugging,
+                free,
                 factory,
                 check,
                 Map.of(property, type),
@@ -237,6 +263,31 @@ public final class DeviceType<O extends Record> {
         } catch (QmpException e) {
             throw new DeviceException(e.description(), e);
         }
+    }
+
+    /**
+     * What a part of the board is to be told.
+     *
+     * @param told the board's own texts, which no {@code -global} overrules
+     * @throws DeviceException in QEMU's words, or that the board does not offer what a global asks for
+     */
+    public O onBoard(JsonObject told, Map<String, String> globals) throws DeviceException {
+        O options = options(told, false, globals);
+        if (plugging != Plugging.BUILT_IN) {
+            return options;
+        }
+        JsonObject here = record.toJson(options);
+        JsonObject usual = record.toJson(options(told, false, Map.of()));
+        for (Map.Entry<String, String> global : globals.entrySet()) {
+            String property = global.getKey();
+            if (!free.contains(property)
+                    && !Objects.equals(here.get(property), usual.get(property))) {
+                throw new DeviceException(
+                        "can't apply global %s.%s=%s: the board does not offer that"
+                                .formatted(name, property, global.getValue()));
+            }
+        }
+        return options;
     }
 
     private O read(JsonObject given, KeyvalInputVisitor.@Nullable Style style)

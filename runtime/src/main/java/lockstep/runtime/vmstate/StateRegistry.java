@@ -5,6 +5,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /** The sections of one machine in the order in which they are written. Used under the machine lock. */
 public final class StateRegistry {
@@ -19,6 +20,12 @@ public final class StateRegistry {
         }
         sections.add(section);
         sections.sort(Comparator.comparingInt(StateSection::priority).reversed());
+    }
+
+    /** Puts the sections in another order within their priority; those of the same place keep theirs. */
+    public void arrange(ToIntFunction<StateSection> place) {
+        sections.sort(
+                Comparator.comparingInt(StateSection::priority).reversed().thenComparingInt(place));
     }
 
     /** Removes a section, of a device that was unplugged. */

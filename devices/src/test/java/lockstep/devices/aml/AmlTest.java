@@ -1,4 +1,4 @@
-package lockstep.devices.acpi;
+package lockstep.devices.aml;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;

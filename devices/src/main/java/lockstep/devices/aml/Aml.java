@@ -1,14 +1,17 @@
-package lockstep.devices.acpi;
+package lockstep.devices.aml;
 
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 
 /** Writes ACPI machine language: ACPI 6.5 chapter 20. Each method gives one complete term. */
-final class Aml {
+public final class Aml {
+    /** The operator with which a name's definition starts. */
+    public static final int NAME = 0x08;
+
     private Aml() {}
 
     /** Terms one after the other. */
-    static byte[] all(byte[]... parts) {
+    public static byte[] all(byte[]... parts) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         for (byte[] p : parts) {
             out.writeBytes(p);
@@ -16,7 +19,7 @@ final class Aml {
         return out.toByteArray();
     }
 
-    static byte[] bytes(int... values) {
+    public static byte[] bytes(int... values) {
         byte[] b = new byte[values.length];
         for (int i = 0; i < values.length; i++) {
             b[i] = (byte) values[i];
@@ -51,7 +54,7 @@ final class Aml {
     }
 
     /** A path such as {@code \_SB.PCI0} or {@code ^LNKA}. Segments shorter than four are padded. */
-    static byte[] path(String text) {
+    public static byte[] path(String text) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         String rest = text;
         while (rest.startsWith("\\") || rest.startsWith("^")) {
@@ -71,7 +74,7 @@ final class Aml {
         return out.toByteArray();
     }
 
-    static byte[] integer(long value) {
+    public static byte[] integer(long value) {
         if (value == 0) {
             return bytes(0x00);
         }
@@ -90,48 +93,48 @@ final class Aml {
         return all(bytes(0x0e), little(value, 8));
     }
 
-    static byte[] string(String text) {
+    public static byte[] string(String text) {
         return all(bytes(0x0d), text.getBytes(StandardCharsets.US_ASCII), bytes(0));
     }
 
     /** A compressed EISA id such as {@code PNP0A03}: section 19.3.4. */
-    static byte[] eisaId(String id) {
+    public static byte[] eisaId(String id) {
         int letters = (id.charAt(0) - '@') << 10 | (id.charAt(1) - '@') << 5 | id.charAt(2) - '@';
         int number = Integer.parseInt(id.substring(3), 16);
         return integer(Integer.reverseBytes(letters << 16 | number) & 0xffff_ffffL);
     }
 
-    static byte[] name(String name, byte[] value) {
+    public static byte[] name(String name, byte[] value) {
         return all(bytes(0x08), path(name), value);
     }
 
-    static byte[] scope(String path, byte[]... body) {
+    public static byte[] scope(String path, byte[]... body) {
         return packaged(bytes(0x10), path(path), all(body));
     }
 
-    static byte[] device(String name, byte[]... body) {
+    public static byte[] device(String name, byte[]... body) {
         return packaged(bytes(0x5b, 0x82), path(name), all(body));
     }
 
-    static byte[] method(String name, int arguments, byte[]... body) {
+    public static byte[] method(String name, int arguments, byte[]... body) {
         return packaged(bytes(0x14), path(name), bytes(arguments), all(body));
     }
 
-    static byte[] list(byte[]... elements) {
+    public static byte[] list(byte[]... elements) {
         return packaged(bytes(0x12), bytes(elements.length), all(elements));
     }
 
-    static byte[] buffer(byte[] content) {
+    public static byte[] buffer(byte[] content) {
         return packaged(bytes(0x11), integer(content.length), content);
     }
 
     /** An operation region; space 1 is ports, 2 is PCI configuration. */
-    static byte[] region(String name, int space, long offset, long size) {
+    public static byte[] region(String name, int space, long offset, long size) {
         return all(bytes(0x5b, 0x80), path(name), bytes(space), integer(offset), integer(size));
     }
 
     /** Byte-wide fields of a region, one after the other. */
-    static byte[] byteFields(String region, String... names) {
+    public static byte[] byteFields(String region, String... names) {
         ByteArrayOutputStream fields = new ByteArrayOutputStream();
         for (String n : names) {
             fields.writeBytes(path(n));
@@ -142,7 +145,7 @@ final class Aml {
     }
 
     /** Fields of four bytes of a region, one after the other; what else is in a unit is written as zero. */
-    static byte[] dwordFields(String region, String... names) {
+    public static byte[] dwordFields(String region, String... names) {
         ByteArrayOutputStream fields = new ByteArrayOutputStream();
         for (String n : names) {
             fields.writeBytes(path(n));
@@ -152,88 +155,88 @@ final class Aml {
         return packaged(bytes(0x5b, 0x81), path(region), bytes(0x43), fields.toByteArray());
     }
 
-    static byte[] mutex(String name) {
+    public static byte[] mutex(String name) {
         return all(bytes(0x5b, 0x01), path(name), bytes(0));
     }
 
     /** Waits for the mutex without end. */
-    static byte[] acquire(byte[] mutex) {
+    public static byte[] acquire(byte[] mutex) {
         return all(bytes(0x5b, 0x23), mutex, bytes(0xff, 0xff));
     }
 
-    static byte[] release(byte[] mutex) {
+    public static byte[] release(byte[] mutex) {
         return all(bytes(0x5b, 0x27), mutex);
     }
 
-    static byte[] tell(byte[] object, byte[] value) {
+    public static byte[] tell(byte[] object, byte[] value) {
         return all(bytes(0x86), object, value);
     }
 
-    static byte[] call(String method, byte[]... arguments) {
+    public static byte[] call(String method, byte[]... arguments) {
         return all(path(method), all(arguments));
     }
 
-    static byte[] shiftLeft(byte[] value, byte[] count, byte[] target) {
+    public static byte[] shiftLeft(byte[] value, byte[] count, byte[] target) {
         return all(bytes(0x79), value, count, target);
     }
 
-    static byte[] returns(byte[] value) {
+    public static byte[] returns(byte[] value) {
         return all(bytes(0xa4), value);
     }
 
-    static byte[] store(byte[] value, byte[] target) {
+    public static byte[] store(byte[] value, byte[] target) {
         return all(bytes(0x70), value, target);
     }
 
-    static byte[] and(byte[] a, byte[] b, byte[] target) {
+    public static byte[] and(byte[] a, byte[] b, byte[] target) {
         return all(bytes(0x7b), a, b, target);
     }
 
-    static byte[] or(byte[] a, byte[] b, byte[] target) {
+    public static byte[] or(byte[] a, byte[] b, byte[] target) {
         return all(bytes(0x7d), a, b, target);
     }
 
-    static byte[] when(byte[] condition, byte[]... body) {
+    public static byte[] when(byte[] condition, byte[]... body) {
         return packaged(bytes(0xa0), condition, all(body));
     }
 
-    static byte[] local0() {
+    public static byte[] local0() {
         return bytes(0x60);
     }
 
-    static byte[] argument0() {
+    public static byte[] argument0() {
         return bytes(0x68);
     }
 
-    static byte[] argument1() {
+    public static byte[] argument1() {
         return bytes(0x69);
     }
 
     /** Names four bytes of a buffer. */
-    static byte[] dwordField(byte[] buffer, int offset, String name) {
+    public static byte[] dwordField(byte[] buffer, int offset, String name) {
         return all(bytes(0x8a), buffer, integer(offset), path(name));
     }
 
     /** Descriptors with the end tag, as a buffer: section 6.4. */
-    static byte[] resources(byte[]... descriptors) {
+    public static byte[] resources(byte[]... descriptors) {
         return buffer(all(all(descriptors), bytes(0x79, 0)));
     }
 
-    static byte[] ports(int first, int last, int alignment, int length) {
+    public static byte[] ports(int first, int last, int alignment, int length) {
         return all(bytes(0x47, 0x01), little(first, 2), little(last, 2), bytes(alignment, length));
     }
 
     /** Edge-triggered ISA interrupt. */
-    static byte[] isaIrq(int irq) {
+    public static byte[] isaIrq(int irq) {
         return all(bytes(0x22), little(1L << irq, 2));
     }
 
-    static byte[] isaDma(int channel) {
+    public static byte[] isaDma(int channel) {
         return bytes(0x2a, 1 << channel, 0x00);
     }
 
     /** Level-triggered, active high, shared interrupts. */
-    static byte[] interrupts(int... irqs) {
+    public static byte[] interrupts(int... irqs) {
         byte[] numbers = new byte[0];
         for (int irq : irqs) {
             numbers = all(numbers, little(irq, 4));
@@ -241,19 +244,19 @@ final class Aml {
         return all(bytes(0x89), little(2 + numbers.length, 2), bytes(0x09, irqs.length), numbers);
     }
 
-    static byte[] fixedMemory(long base, long size) {
+    public static byte[] fixedMemory(long base, long size) {
         return all(bytes(0x86), little(9, 2), bytes(0x00), little(base, 4), little(size, 4));
     }
 
-    static byte[] busNumbers(int first, int last) {
+    public static byte[] busNumbers(int first, int last) {
         return addressSpace(2, 0x0c, 0x00, 2, first, last);
     }
 
-    static byte[] portWindow(int first, int last) {
+    public static byte[] portWindow(int first, int last) {
         return addressSpace(1, 0x0c, 0x03, 2, first, last);
     }
 
-    static byte[] memoryWindow(long first, long last, boolean cacheable) {
+    public static byte[] memoryWindow(long first, long last, boolean cacheable) {
         return addressSpace(0, 0x0c, cacheable ? 0x03 : 0x01, 4, first, last);
     }
 
