@@ -217,10 +217,6 @@ public final class SocketBackends {
                     throw new NetException("localaddr= '" + local + "' is not an IPv4 address");
                 }
                 MemorySegment.copy(own, 0, request, ValueLayout.JAVA_BYTE, 4, 4);
-                int result =
-                        SocketCalls.setsockopt(
-                                fd.number(), IPPROTO_IP, IP_MULTICAST_IF, request.asSlice(4, 4), 4);
-                check(result, "can't set the default network send interface", fd);
             }
             int result =
                     SocketCalls.setsockopt(fd.number(), IPPROTO_IP, IP_ADD_MEMBERSHIP, request, 8);
@@ -228,6 +224,11 @@ public final class SocketBackends {
                     result,
                     "can't add socket to multicast group " + group.getAddress().getHostAddress(),
                     fd);
+            if (local != null) {
+                MemorySegment own = request.asSlice(4, 4);
+                result = SocketCalls.setsockopt(fd.number(), IPPROTO_IP, IP_MULTICAST_IF, own, 4);
+                check(result, "can't set the default network send interface", fd);
+            }
         }
         Sockets.option(fd.number(), IPPROTO_IP, IP_MULTICAST_LOOP, 1);
         String info = "socket: mcast=" + HostPort.text(group);
@@ -358,11 +359,19 @@ public final class SocketBackends {
     public Endpoint dgram(String id, NetdevDgramOptions o) throws NetException {
         SocketAddress remote = o.remote();
         SocketAddress local = o.local();
-        if (remote == null && !(local instanceof SocketAddress.Fd)) {
-            throw new NetException("dgram requires local= parameter");
-        }
         try {
+            if (remote instanceof SocketAddress.Inet
+                    && name(remote) instanceof SocketName.Inet group
+                    && group.address().getAddress().isMulticastAddress()) {
+                return multicast(id, group.address(), multicastInterface(local));
+            }
+            if (local == null) {
+                throw new NetException("dgram requires local= parameter");
+            }
             if (local instanceof SocketAddress.Fd f) {
+                if (remote != null) {
+                    throw new NetException("don't set remote with local.fd");
+                }
                 return new DatagramEndpoint(
                         network,
                         vmm.mainLoop(),
@@ -370,21 +379,16 @@ public final class SocketBackends {
                         "dgram",
                         "fd=" + f.data().str(),
                         inherit(f.data()),
-                        remote == null ? null : name(remote));
+                        null);
             }
             if (remote == null) {
-                throw new NetException("dgram requires remote= parameter");
+                throw new NetException("type=inet or type=unix requires remote parameter");
             }
-            SocketName to = name(remote);
-            if (to instanceof SocketName.Inet i
-                    && i.address().getAddress().isMulticastAddress()
-                    && local == null) {
-                return multicast(id, i.address(), null);
-            }
-            if (local == null) {
-                throw new NetException("dgram requires local= parameter");
+            if (remote.getClass() != local.getClass()) {
+                throw new NetException("remote and local types must be the same");
             }
             SocketName from = name(local);
+            SocketName to = name(remote);
             String info = "udp=" + plain(from) + "/" + plain(to);
             return datagram(id, "dgram", info, from, to);
         } catch (NetException e) {
@@ -392,5 +396,18 @@ public final class SocketBackends {
         } catch (IOException | IllegalArgumentException e) {
             throw new NetException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    /** The address of the interface to a group; a descriptor gives way to a socket that has joined the group. */
+    private @Nullable String multicastInterface(@Nullable SocketAddress local) throws IOException {
+        return switch (local) {
+            case null -> null;
+            case SocketAddress.Inet i -> i.data().host();
+            case SocketAddress.Fd f -> {
+                inherit(f.data()).close();
+                yield null;
+            }
+            default -> throw new NetException("only support inet or fd type for local");
+        };
     }
 }
