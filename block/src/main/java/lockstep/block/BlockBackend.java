@@ -351,12 +351,6 @@ public final class BlockBackend implements RootUser {
                 request(Kind.WRITE, offset, sum(source), done).data(source).durable(writethrough));
     }
 
-    /** Writes a buffer and makes it durable before completing. */
-    public void writeDurably(long offset, MemorySegment source, Completion done) {
-        requests.submit(
-                request(Kind.WRITE, offset, source.byteSize(), done).data(source).durable(true));
-    }
-
     /** Makes a range read as zeroes. */
     public void writeZeroes(long offset, long length, boolean mayUnmap, Completion done) {
         requests.submit(
@@ -498,6 +492,14 @@ public final class BlockBackend implements RootUser {
         for (BackendRequest r = stopped.poll(); r != null; r = stopped.poll()) {
             r.errno(0);
             requests.submit(r);
+        }
+    }
+
+    /** Ends the requests that wait for the machine to run again with ECANCELED. Machine lock held. */
+    public void cancelStopped() {
+        for (BackendRequest r = stopped.poll(); r != null; r = stopped.poll()) {
+            r.errno(Errno.ECANCELED);
+            r.complete();
         }
     }
 

@@ -134,6 +134,21 @@ class BlockBackendTest {
     }
 
     @Test
+    void aRequestThatIsKeptCanBeCancelled() throws Exception {
+        backend.setErrorActions(ErrorAction.AUTO, ErrorAction.STOP);
+        disk.allowWrites(0);
+        backend.write(512, Images.pattern(9, 512), results::add);
+        backend.drain();
+        backend.cancelStopped();
+        assertEquals(List.of(Errno.ECANCELED), results);
+        disk.allowWrites(10);
+        backend.machineResumed();
+        backend.drain();
+        assertEquals(1, results.size());
+        assertEquals(0, Images.byteAt(disk, 512));
+    }
+
+    @Test
     void oneDevicePerDriveAndConflictsHaveNames() throws Exception {
         assertEquals(
                 "Drive 'drive0' is already in use by another block device",

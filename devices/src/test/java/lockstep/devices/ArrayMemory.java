@@ -1,6 +1,9 @@
 package lockstep.devices;
 
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.RamPiece;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -15,6 +18,12 @@ public final class ArrayMemory implements GuestMemory {
     public ArrayMemory(int size) {
         bytes = new byte[size];
         view = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** Without RAM that could be used in place: all is copied. */
+    @Override
+    public @Nullable RamPiece ram(long address, long length, boolean toFill) {
+        return null;
     }
 
     private boolean inside(long address, long length) {

@@ -5,6 +5,8 @@ import static lockstep.devices.ide.AtaSpec.*;
 import lockstep.block.Completion;
 import lockstep.devices.ide.Drive.After;
 
+import java.util.List;
+
 /** The commands of an ATA disk (ATA/ATAPI-7, clause 6; DATA SET MANAGEMENT is ACS-2 7.10). */
 final class AtaCommands {
     /** Sectors moved by one request of a DMA command: what the buffer holds. */
@@ -224,7 +226,7 @@ final class AtaCommands {
                             }
                             channel.interrupt();
                         });
-        d.disk().write(at * SECTOR, d.buffer.asSlice(0, (long) n * SECTOR), false, done);
+        d.disk().write(at * SECTOR, List.of(d.buffer.asSlice(0, (long) n * SECTOR)), done);
     }
 
     // ---- DMA --------------------------------------------------------------------------------
@@ -264,33 +266,28 @@ final class AtaCommands {
         BusMaster master = channel.master;
         long at = d.address();
         int n = Math.min(d.nsector, CHUNK);
-        var part = d.buffer.asSlice(0, (long) n * SECTOR);
-        if (!read && !master.fromGuest(part)) {
-            failDma(d);
-            return;
-        }
-        Completion done =
-                channel.begin(
-                        read ? RETRY_DMA | RETRY_READ : RETRY_DMA,
-                        errno -> {
-                            if (errno != 0 || read && !master.toGuest(part)) {
-                                failDma(d);
-                                return;
-                            }
-                            d.setAddress(at + n);
-                            d.nsector -= n;
-                            if (d.nsector > 0) {
-                                dmaChunk(d, read, stayActive);
-                                return;
-                            }
-                            d.status = READY | SEEK;
-                            channel.interrupt();
-                            master.finish(stayActive);
-                        });
+        DmaTransfer.Read moved =
+                (errno, all) -> {
+                    if (!all) {
+                        failDma(d);
+                        return;
+                    }
+                    d.setAddress(at + n);
+                    d.nsector -= n;
+                    if (d.nsector > 0) {
+                        dmaChunk(d, read, stayActive);
+                        return;
+                    }
+                    d.status = READY | SEEK;
+                    channel.interrupt();
+                    master.finish(stayActive);
+                };
+        long length = (long) n * SECTOR;
         if (read) {
-            d.disk().read(at * SECTOR, part, done);
-        } else {
-            d.disk().write(at * SECTOR, part, false, done);
+            channel.dma.read(d, RETRY_DMA | RETRY_READ, at * SECTOR, length, moved);
+        } else if (!channel.dma.write(
+                d, RETRY_DMA, at * SECTOR, length, errno -> moved.done(errno, errno == 0))) {
+            failDma(d);
         }
     }
 

@@ -3,12 +3,15 @@ package lockstep.devices.ide;
 import static lockstep.devices.ide.AtaSpec.*;
 
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.RamPiece;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * The bus master of one channel: command, status and descriptor table registers, and the walk through the
@@ -161,22 +164,64 @@ final class BusMaster {
         regionLength = 0;
     }
 
+    /** A place in the table, to come back to. */
+    private record Place(int next, boolean last, int regionAddress, int regionLength) {}
+
+    private Place place() {
+        return new Place(next, last, regionAddress, regionLength);
+    }
+
+    private void backTo(Place place) {
+        next = place.next;
+        last = place.last;
+        regionAddress = place.regionAddress;
+        regionLength = place.regionLength;
+    }
+
     /** Bytes that the rest of the table describes, counted up to the first sum beyond {@code enough}. */
     long available(long enough) {
-        int savedNext = next;
-        boolean savedLast = last;
-        int savedAddress = regionAddress;
-        int savedLength = regionLength;
+        Place here = place();
         long sum = 0;
         while (sum <= enough && (regionLength != 0 || load())) {
             sum += regionLength;
             regionLength = 0;
         }
-        next = savedNext;
-        last = savedLast;
-        regionAddress = savedAddress;
-        regionLength = savedLength;
+        backTo(here);
         return sum;
+    }
+
+    /**
+     * Goes on by so many bytes of the regions, which the back end moves by itself.
+     *
+     * @param toFill whether it writes to them
+     * @return them, those in one piece together; none, and the place is the same, where they are too small or not RAM
+     */
+    List<RamPiece> ram(long length, boolean toFill) {
+        Place here = place();
+        List<RamPiece> pieces = new ArrayList<>();
+        long left = length;
+        while (left > 0) {
+            RamPiece piece =
+                    regionLength == 0 && !load()
+                            ? null
+                            : memory.ram(
+                                    Integer.toUnsignedLong(regionAddress),
+                                    Math.min(regionLength, left),
+                                    toFill);
+            if (piece == null) {
+                backTo(here);
+                return List.of();
+            }
+            if (!pieces.isEmpty() && pieces.getLast().goesOnWith(piece)) {
+                pieces.add(pieces.removeLast().with(piece));
+            } else {
+                pieces.add(piece);
+            }
+            regionAddress += (int) piece.length();
+            regionLength -= (int) piece.length();
+            left -= piece.length();
+        }
+        return pieces;
     }
 
     /** Reads the next descriptor; false at the end of the table. */

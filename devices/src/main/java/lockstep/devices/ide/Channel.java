@@ -18,6 +18,7 @@ final class Channel {
     // Wiring.
     final Drive[] drives = {new Drive(), new Drive()};
     final BusMaster master;
+    final DmaTransfer dma = new DmaTransfer(this);
     private final Irq irq;
     private final AtaCommands ata = new AtaCommands(this);
     private final PacketTransport transport = new PacketTransport(this);
@@ -67,17 +68,24 @@ final class Channel {
         irq.set(false);
     }
 
-    /** Waits for requests in flight and makes those that are kept for a retry meaningless. */
+    /** Waits for requests in flight; those that are kept for a retry never run. */
     private void abandon() {
         drain();
-        if (inFlight != 0) {
-            inFlight = 0;
-            for (Drive d : drives) {
-                d.replaceBuffer();
+        cancelKept();
+        master.disarm();
+    }
+
+    /** Makes all requests meaningless, and cancels those that are kept for a retry. False when some are in flight. */
+    boolean cancelKept() {
+        era++;
+        inFlight = 0;
+        boolean idle = true;
+        for (Drive d : drives) {
+            if (d.present() && !d.disk().cancelKept()) {
+                idle = false;
             }
         }
-        era++;
-        master.disarm();
+        return idle;
     }
 
     /** Waits until no request is in flight, but for those kept for a retry. */
@@ -164,9 +172,8 @@ final class Channel {
         return inFlight != 0;
     }
 
-    /** State was loaded: what this machine had in flight has lost its meaning. */
+    /** State was loaded. */
     void loaded() {
-        era++;
         Drive d = active();
         // A command that waited for the bus master: the stream does not say which one, but the
         // guest's

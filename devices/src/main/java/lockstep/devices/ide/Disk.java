@@ -4,6 +4,7 @@ import lockstep.block.BlockBackend;
 import lockstep.block.Completion;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** What a drive needs of its medium. Completions run under the machine lock, never inside the call's caller. */
 interface Disk {
@@ -14,9 +15,15 @@ interface Disk {
     /** Bytes, 0 without medium. */
     long length();
 
-    void read(long offset, MemorySegment target, Completion done);
+    /** Reads into several places, one after the other. */
+    void read(long offset, List<MemorySegment> target, Completion done);
 
-    void write(long offset, MemorySegment source, boolean durable, Completion done);
+    default void read(long offset, MemorySegment target, Completion done) {
+        read(offset, List.of(target), done);
+    }
+
+    /** Writes from several places, one after the other. */
+    void write(long offset, List<MemorySegment> source, Completion done);
 
     void flush(Completion done);
 
@@ -31,6 +38,9 @@ interface Disk {
 
     /** Waits for all requests, running their completions here. */
     void drain();
+
+    /** Cancels the requests that are kept for a retry. False when others are under way. */
+    boolean cancelKept();
 
     /** A backend of the block room. */
     static Disk of(BlockBackend backend) {
@@ -55,17 +65,13 @@ interface Disk {
         }
 
         @Override
-        public void read(long offset, MemorySegment target, Completion done) {
+        public void read(long offset, List<MemorySegment> target, Completion done) {
             backend.read(offset, target, done);
         }
 
         @Override
-        public void write(long offset, MemorySegment source, boolean durable, Completion done) {
-            if (durable) {
-                backend.writeDurably(offset, source, done);
-            } else {
-                backend.write(offset, source, done);
-            }
+        public void write(long offset, List<MemorySegment> source, Completion done) {
+            backend.write(offset, source, done);
         }
 
         @Override
@@ -96,6 +102,12 @@ interface Disk {
         @Override
         public void drain() {
             backend.drain();
+        }
+
+        @Override
+        public boolean cancelKept() {
+            backend.cancelStopped();
+            return backend.underWay() == 0;
         }
     }
 }

@@ -71,7 +71,7 @@ final class Drive {
 
     // PIO transfer.
     int wantedSectors;
-    MemorySegment buffer;
+    final MemorySegment buffer;
     int bufferAt;
     int bufferEnd;
     After after = After.DUMMY_STOP;
@@ -96,7 +96,10 @@ final class Drive {
         this.kind = kind;
         this.identity = identity;
         this.disk = disk;
-        buffer = freshBuffer();
+        buffer =
+                kind == Kind.NONE
+                        ? MemorySegment.NULL
+                        : Arena.ofAuto().allocate(BUFFER_ON_WIRE, 4096);
         reset();
     }
 
@@ -111,19 +114,6 @@ final class Drive {
             throw new IllegalStateException("no drive here");
         }
         return d;
-    }
-
-    private MemorySegment freshBuffer() {
-        return kind == Kind.NONE
-                ? MemorySegment.NULL
-                : Arena.ofAuto().allocate(BUFFER_ON_WIRE, 4096);
-    }
-
-    /** Leaves the old buffer to a request that still uses it. */
-    void replaceBuffer() {
-        buffer = freshBuffer();
-        bufferAt = 0;
-        bufferEnd = 0;
     }
 
     /** The state after power-on. */

@@ -29,12 +29,10 @@ final class IdeState {
             if (ch.unit > 1) {
                 throw c.invalid("ide_bus: unit " + ch.unit + " does not exist");
             }
-            if (ch.inFlight != 0) {
-                for (Drive d : ch.drives) {
-                    d.replaceBuffer();
-                }
+            // Such a request could still write to the new state's memory.
+            if (!ch.cancelKept()) {
+                throw c.invalid("ide_bus: requests of the old state do not end");
             }
-            ch.inFlight = 0;
         }
         c.subsection(
                 "ide_bus/error",

@@ -250,25 +250,22 @@ final class PacketTransport {
     private void readDma(Drive d, long first, long count) {
         d.status = READY | SEEK | DRQ;
         int now = (int) Math.min(count, BUFFER / BLOCK);
-        var part = d.buffer.asSlice(0, (long) now * BLOCK);
-        Completion done =
-                channel.begin(
-                        RETRY_READ,
-                        errno -> {
-                            if (errno != 0) {
-                                failRead(d, errno);
-                                channel.master.finish(false);
-                                return;
-                            }
-                            boolean fits = channel.master.toGuest(part);
-                            if (fits && count > now) {
-                                readDma(d, first + now, count - now);
-                            } else {
-                                d.packetSize = 0;
-                                finishDma(d);
-                            }
-                        });
-        d.disk().read(first * BLOCK, part, done);
+        channel.dma.read(
+                d,
+                RETRY_READ,
+                first * BLOCK,
+                (long) now * BLOCK,
+                (errno, all) -> {
+                    if (errno != 0) {
+                        failRead(d, errno);
+                        channel.master.finish(false);
+                    } else if (all && count > now) {
+                        readDma(d, first + now, count - now);
+                    } else {
+                        d.packetSize = 0;
+                        finishDma(d);
+                    }
+                });
     }
 
     void readRaw(Drive d, long first, long count) {

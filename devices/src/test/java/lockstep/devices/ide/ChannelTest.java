@@ -3,18 +3,14 @@ package lockstep.devices.ide;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.block.Completion;
 import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
+import lockstep.runtime.vmstate.StateException;
 
 import org.junit.jupiter.api.Test;
-
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.ArrayDeque;
-import java.util.Queue;
 
 /** A guest's view of a channel with a disk and a CD drive. */
 class ChannelTest {
@@ -274,6 +270,9 @@ class ChannelTest {
         byte[] bytes = save(channel, other);
         Level line = new Level();
         Channel copy = channel(line);
+        assertThrows(
+                StateException.class, () -> load(bytes, copy, new Channel(new Level(), memory)));
+        disk.keeping = true;
         load(bytes, copy, new Channel(new Level(), memory));
         copy.loaded();
         assertTrue(copy.restartPending());
@@ -391,112 +390,6 @@ class ChannelTest {
         @Override
         public void set(boolean to) {
             level = to;
-        }
-    }
-
-    /** A medium in memory whose requests wait until they are run. */
-    private static final class FakeDisk implements Disk {
-        final byte[] bytes;
-        final Queue<Runnable> waiting = new ArrayDeque<>();
-        final StringBuilder discarded = new StringBuilder();
-        final StringBuilder moves = new StringBuilder();
-        boolean present = true;
-        boolean cache = true;
-
-        FakeDisk(int sectors) {
-            bytes = new byte[sectors * 512];
-            for (int i = 0; i < bytes.length; i++) {
-                bytes[i] = (byte) (i * 31 + i / 512 * 7);
-            }
-        }
-
-        int word(int at) {
-            return MemorySegment.ofArray(bytes).get(ValueLayout.JAVA_INT_UNALIGNED, at);
-        }
-
-        void run() {
-            Runnable next = waiting.poll();
-            if (next != null) {
-                next.run();
-            }
-        }
-
-        @Override
-        public boolean present() {
-            return present;
-        }
-
-        @Override
-        public boolean readOnly() {
-            return false;
-        }
-
-        @Override
-        public long length() {
-            return present ? bytes.length : 0;
-        }
-
-        @Override
-        public void trayMoved(boolean open) {
-            moves.append(open ? "open " : "closed ");
-        }
-
-        @Override
-        public void read(long offset, MemorySegment target, Completion done) {
-            waiting.add(
-                    () -> {
-                        MemorySegment.copy(
-                                bytes,
-                                (int) offset,
-                                target,
-                                ValueLayout.JAVA_BYTE,
-                                0,
-                                (int) target.byteSize());
-                        done.complete(0);
-                    });
-        }
-
-        @Override
-        public void write(long offset, MemorySegment source, boolean durable, Completion done) {
-            waiting.add(
-                    () -> {
-                        MemorySegment.copy(
-                                source,
-                                ValueLayout.JAVA_BYTE,
-                                0,
-                                bytes,
-                                (int) offset,
-                                (int) source.byteSize());
-                        done.complete(0);
-                    });
-        }
-
-        @Override
-        public void flush(Completion done) {
-            waiting.add(() -> done.complete(0));
-        }
-
-        @Override
-        public void discard(long offset, long length, Completion done) {
-            discarded.append(offset / 512 + "*512+" + length / 512 + "*512 ");
-            waiting.add(() -> done.complete(0));
-        }
-
-        @Override
-        public void writeCache(boolean on) {
-            cache = on;
-        }
-
-        @Override
-        public boolean writeCache() {
-            return cache;
-        }
-
-        @Override
-        public void drain() {
-            while (!waiting.isEmpty()) {
-                run();
-            }
         }
     }
 }

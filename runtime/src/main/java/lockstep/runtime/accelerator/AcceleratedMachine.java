@@ -276,8 +276,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
 
     private void freeDropped() {
         if (!dirtyLog.recording()) {
-            dropped.forEach(AnonymousRam::close);
-            dropped.clear();
+            dropped.removeIf(AnonymousRam::tryClose);
         }
     }
 

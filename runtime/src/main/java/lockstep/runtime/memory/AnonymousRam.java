@@ -164,6 +164,16 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
         return fresh;
     }
 
+    /** {@linkplain #close Unmaps} the memory, unless a system call uses it: then false, and all is as it was. */
+    public boolean tryClose() {
+        try {
+            close();
+            return true;
+        } catch (IllegalStateException e) {
+            return false;
+        }
+    }
+
     /** Unmaps the memory; no vCPU may use it any more. */
     @Override
     public void close() {

@@ -1,5 +1,7 @@
 package lockstep.runtime.memory;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -78,6 +80,19 @@ public final class BusMemory implements GuestMemory {
                 done += size;
             }
         }
+    }
+
+    @Override
+    public @Nullable RamPiece ram(long address, long length, boolean toFill) {
+        RegionMap.Range r = map.find(address);
+        AnonymousRam block = r == null ? null : r.region.block;
+        if (r == null || block == null || toFill && r.region.readOnly) {
+            return null;
+        }
+        return new RamPiece(
+                block,
+                r.region.blockOffset + r.offset + (address - r.start),
+                Math.min(length, r.end - address));
     }
 
     /** The widest aligned access of at most 4 bytes. */

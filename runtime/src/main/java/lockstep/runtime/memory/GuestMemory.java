@@ -1,5 +1,7 @@
 package lockstep.runtime.memory;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -19,6 +21,12 @@ public interface GuestMemory {
 
     /** Writes from native or heap memory. */
     void write(long address, MemorySegment source);
+
+    /**
+     * The RAM at an address, to be read or filled without a copy: at most {@code length} bytes, as many as lie in one
+     * piece; null where there is none, and for filling where the guest may only read. Machine lock held.
+     */
+    @Nullable RamPiece ram(long address, long length, boolean toFill);
 
     /** Reads one byte, zero-extended. */
     int readByte(long address);
