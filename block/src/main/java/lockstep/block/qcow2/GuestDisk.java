@@ -393,26 +393,42 @@ final class GuestDisk {
     void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         long end = offset + length;
         long head = Math.min(end, offset + clusterSize - 1 & -clusterSize);
-        zeroPart(offset, head);
+        zeroPart(offset, head, mayUnmap);
         // The last cluster of the disk counts as whole: nothing of it lies beyond.
         long tail = Math.max(head, end == size ? end : end & -clusterSize);
         for (long position = head; position < tail; ) {
             long inTable = Math.min(tail - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, mayUnmap, false)) {
+            if (!zeroClusters(position, inTable, mayUnmap, Zeroing.WRITE)) {
                 writeZeroBytes(position, inTable);
             }
             position += inTable;
         }
-        zeroPart(tail, end);
+        zeroPart(tail, end, mayUnmap);
     }
 
-    private void zeroPart(long offset, long end) throws BlockException {
+    /** Zeroes in one cluster: where it holds no data and its other bytes read as zeroes it is made a zero cluster. */
+    private void zeroPart(long offset, long end, boolean mayUnmap) throws BlockException {
         if (offset < end) {
-            BlockStatus status = status(offset, end - offset);
-            if (status.length() < end - offset || !status.zero()) {
+            long first = offset & -clusterSize;
+            long last = Math.min(first + clusterSize, size);
+            if (!isZero(first, offset)
+                    || !isZero(end, last)
+                    || !zeroClusters(first, last - first, mayUnmap, Zeroing.WRITE_WITHOUT_DATA)) {
                 writeZeroBytes(offset, end - offset);
             }
         }
+    }
+
+    private boolean isZero(long offset, long end) throws BlockException {
+        long position = offset;
+        while (position < end) {
+            BlockStatus status = status(position, end - position);
+            if (!status.zero()) {
+                return false;
+            }
+            position += status.length();
+        }
+        return true;
     }
 
     private void writeZeroBytes(long offset, long length) throws BlockException {
@@ -428,19 +444,25 @@ final class GuestDisk {
         long end = offset + length == size ? size : offset + length & -clusterSize;
         while (position < end) {
             long inTable = Math.min(end - position, map.l2Span() - (position & map.l2Span() - 1));
-            if (!zeroClusters(position, inTable, true, true)) {
+            if (!zeroClusters(position, inTable, true, Zeroing.DISCARD)) {
                 throw new BlockException(Errno.ENOTSUP);
             }
             position += inTable;
         }
     }
 
-    /**
-     * Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so. What is not there
-     * and has no backing stays as it is for a discard; for written zeroes it does not, as the image may be given a
-     * backing later.
-     */
-    private boolean zeroClusters(long offset, long length, boolean mayUnmap, boolean discard)
+    /** Why clusters become zero clusters. */
+    private enum Zeroing {
+        /** They are to read as zeroes, later as well, when the image may have another backing. */
+        WRITE,
+        /** Likewise, but data in them is to stay. */
+        WRITE_WITHOUT_DATA,
+        /** They are not needed. What is not there and has no backing stays as it is. */
+        DISCARD
+    }
+
+    /** Turns whole clusters of one L2 table into zero clusters; false when the format cannot say so, or data is to stay. */
+    private boolean zeroClusters(long offset, long length, boolean mayUnmap, Zeroing why)
             throws BlockException {
         boolean backed = backing.get() != null;
         if (!hasZeroClusters && backed) {
@@ -450,7 +472,11 @@ final class GuestDisk {
         try (InFlight.Flight _ = flights.begin(InFlight.Kind.CHANGE, offset, offset + length)) {
             map.lock().writeLock().lock();
             try {
-                zeroTable(offset, length, mayUnmap, !backed && (discard || !hasZeroClusters));
+                if (why == Zeroing.WRITE_WITHOUT_DATA && map.kind(map.entry(offset)) == 2) {
+                    return false;
+                }
+                boolean leaveHoles = !backed && (why == Zeroing.DISCARD || !hasZeroClusters);
+                zeroTable(offset, length, mayUnmap, leaveHoles);
             } finally {
                 map.lock().writeLock().unlock();
             }
