@@ -79,34 +79,60 @@ public final class NbdServer implements AutoCloseable {
     public static NbdServer start(
             Backends backends, NbdAddress address, int maxConnections, int handshakeSeconds)
             throws BlockException {
-        SocketAddress place = address.resolve();
-        ServerSocketChannel listener = null;
-        try {
-            if (address instanceof NbdAddress.Unix(String path)) {
-                listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-                Files.deleteIfExists(Path.of(path));
-            } else {
-                listener = ServerSocketChannel.open();
-                listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
-            }
-            listener.bind(place);
-        } catch (IOException e) {
-            close(listener);
-            String reason = e.getMessage();
-            throw new BlockException(
-                    98,
-                    address instanceof NbdAddress.Unix
-                            ? "Failed to bind socket to " + address + ": " + reason
-                            : (IN_USE.equals(reason)
-                                            ? "Failed to find an available port: "
-                                            : "Failed to bind socket: ")
-                                    + reason,
-                    e);
-        }
+        ServerSocketChannel listener = listen(address);
         NbdServer server =
                 new NbdServer(backends, address, maxConnections, handshakeSeconds, listener);
         Thread.ofPlatform().daemon().name("nbd-listen").start(server::accept);
         return server;
+    }
+
+    private static ServerSocketChannel listen(NbdAddress address) throws BlockException {
+        SocketAddress place = address.resolve();
+        if (place instanceof InetSocketAddress first && address instanceof NbdAddress.Inet inet) {
+            for (int port = inet.port(); port <= inet.lastPort(); port++) {
+                try {
+                    return bound(new InetSocketAddress(first.getAddress(), port));
+                } catch (IOException e) {
+                    boolean inUse = IN_USE.equals(e.getMessage());
+                    if (!inUse || port == inet.lastPort()) {
+                        throw new BlockException(
+                                Errno.EADDRINUSE,
+                                (inUse
+                                                ? "Failed to find an available port: "
+                                                : "Failed to bind socket: ")
+                                        + e.getMessage(),
+                                e);
+                    }
+                }
+            }
+            throw new BlockException(Errno.EINVAL, "Failed to create a socket");
+        }
+        try {
+            Files.deleteIfExists(Path.of(address.toString()));
+            return bound(place);
+        } catch (IOException e) {
+            throw new BlockException(
+                    Errno.EADDRINUSE,
+                    "Failed to bind socket to " + address + ": " + e.getMessage(),
+                    e);
+        }
+    }
+
+    private static ServerSocketChannel bound(SocketAddress place) throws IOException {
+        boolean inet = place instanceof InetSocketAddress;
+        ServerSocketChannel listener =
+                inet
+                        ? ServerSocketChannel.open()
+                        : ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        try {
+            if (inet) {
+                listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
+            }
+            return listener.bind(place);
+        } catch (IOException e) {
+            close(listener);
+            throw e;
+        }
     }
 
     private static void close(java.nio.channels.@Nullable Channel channel) {

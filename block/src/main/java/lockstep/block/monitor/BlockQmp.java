@@ -131,8 +131,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
     private static NbdAddress address(SocketAddressLegacy address) throws BlockException {
         return switch (address) {
             case SocketAddressLegacy.Unrecognized u -> throw new AssertionError(u);
-            case SocketAddressLegacy.Inet inet ->
-                    NbdAddress.inet(inet.data().data().host(), inet.data().data().port());
+            case SocketAddressLegacy.Inet inet -> NbdAddress.inet(inet.data().data());
             case SocketAddressLegacy.Unix unix -> new NbdAddress.Unix(unix.data().data().path());
             case SocketAddressLegacy.Vsock ignored ->
                     throw new BlockException(

@@ -17,8 +17,22 @@ import java.nio.channels.SocketChannel;
 
 /** Where a server listens. */
 public sealed interface NbdAddress {
-    /** A TCP port. */
-    record Inet(String host, int port) implements NbdAddress {
+    /**
+     * A TCP port.
+     *
+     * @param lastPort a server listens on the first port up to this one that is free
+     * @param family 4 or 6 for addresses of that kind only, 0 for any
+     */
+    record Inet(String host, int port, int lastPort, int family) implements NbdAddress {
+        /** One port, on any kind of address. */
+        public Inet(String host, int port) {
+            this(host, port, port, 0);
+        }
+
+        boolean matches(InetAddress address) {
+            return family == 0 || address.getAddress().length == (family == 4 ? 4 : 16);
+        }
+
         @Override
         public String toString() {
             return host + ":" + port;
@@ -33,8 +47,22 @@ public sealed interface NbdAddress {
         }
     }
 
+    /** An address as users give it. */
+    static NbdAddress inet(lockstep.api.InetSocketAddress address) throws BlockException {
+        Boolean four = address.ipv4();
+        Boolean six = address.ipv6();
+        if (Boolean.FALSE.equals(four) && Boolean.FALSE.equals(six)) {
+            throw new BlockException(Errno.EINVAL, "Cannot disable IPv4 and IPv6 at same time");
+        }
+        boolean noFour = Boolean.FALSE.equals(four) || four == null && Boolean.TRUE.equals(six);
+        boolean noSix = Boolean.FALSE.equals(six) || six == null && Boolean.TRUE.equals(four);
+        int port = inet(address.host(), address.port()).port;
+        Integer to = address.to();
+        return new Inet(address.host(), port, to == null ? port : to, noFour ? 6 : noSix ? 4 : 0);
+    }
+
     /** The port of a host, whose number is given in text. */
-    static NbdAddress inet(String host, String port) throws BlockException {
+    static Inet inet(String host, String port) throws BlockException {
         int number =
                 NumberText.port(port)
                         .orElseThrow(
@@ -53,9 +81,14 @@ public sealed interface NbdAddress {
     /** The address for the JDK's channels. */
     default SocketAddress resolve() throws BlockException {
         switch (this) {
-            case Inet(String host, int port) -> {
+            case Inet inet -> {
                 try {
-                    return new InetSocketAddress(InetAddress.getByName(host), port);
+                    for (InetAddress address : InetAddress.getAllByName(inet.host)) {
+                        if (inet.matches(address)) {
+                            return new InetSocketAddress(address, inet.port);
+                        }
+                    }
+                    throw unresolved(toString(), "Address family for hostname not supported");
                 } catch (UnknownHostException e) {
                     String text = String.valueOf(e.getMessage());
                     throw unresolved(

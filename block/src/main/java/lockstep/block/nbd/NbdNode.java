@@ -264,7 +264,7 @@ public final class NbdNode extends BlockNode {
     public String plainFilename() {
         String export = options.export();
         return switch (options.address()) {
-            case NbdAddress.Inet(String host, int port) ->
+            case NbdAddress.Inet(String host, int port, int _, int _) ->
                     "nbd://" + host + ":" + port + (export.isEmpty() ? "" : "/" + export);
             case NbdAddress.Unix(String path) ->
                     "nbd+unix://" + (export.isEmpty() ? "" : "/" + export) + "?socket=" + path;

@@ -347,7 +347,7 @@ public final class NodeOpener {
     public static NbdAddress address(SocketAddress address) throws BlockException {
         return switch (address) {
             case SocketAddress.Unrecognized u -> throw new AssertionError(u);
-            case SocketAddress.Inet inet -> NbdAddress.inet(inet.data().host(), inet.data().port());
+            case SocketAddress.Inet inet -> NbdAddress.inet(inet.data());
             case SocketAddress.Unix unix -> new NbdAddress.Unix(unix.data().path());
             case SocketAddress.Vsock ignored ->
                     throw new BlockException(Errno.ENOTSUP, "vsock addresses are not supported");

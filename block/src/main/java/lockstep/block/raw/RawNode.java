@@ -89,7 +89,17 @@ public final class RawNode extends BlockNode {
 
     @Override
     protected void read(long position, MemorySegment destination) throws BlockException {
-        file().read(offset + position, destination);
+        long there = destination.byteSize();
+        if (ragged()) {
+            there = Math.clamp(file().length() - offset - position, 0, there);
+            destination.asSlice(there).fill((byte) 0);
+        }
+        file().read(offset + position, destination.asSlice(0, there));
+    }
+
+    /** Whether the last sector is not wholly there: what is missing of it reads as zeroes. */
+    private boolean ragged() {
+        return size < 0 && offset % 512 != 0;
     }
 
     /** What is written to the first sector is looked at together with what stays of it. */
@@ -135,7 +145,10 @@ public final class RawNode extends BlockNode {
 
     @Override
     protected BlockStatus status(long position, long length) throws BlockException {
-        return file().status(offset + position, length);
+        long there = ragged() ? file().length() - offset - position : length;
+        return there > 0
+                ? file().status(offset + position, Math.min(length, there))
+                : new BlockStatus(length, false, true, true);
     }
 
     @Override
