@@ -60,9 +60,14 @@ class NbdTest {
         }
     }
 
-    private NbdServer server(NbdAddress address) throws Exception {
+    private NbdServer listen(NbdAddress address) throws BlockException {
         NbdServer server = NbdServer.start(backends, address, 100, 10);
         opened.add(server);
+        return server;
+    }
+
+    private NbdServer server(NbdAddress address) throws Exception {
+        NbdServer server = listen(address);
         BlockNode disk = Images.qcow2(graph, dir.resolve("disk.qcow2"), SIZE, false);
         server.add(new NbdServer.Request("disk", "disk", "", true, false, false), disk, null);
         graph.release(disk);
@@ -77,6 +82,25 @@ class NbdTest {
                         false,
                         false,
                         new NbdNode.Options(address, export, 0, 0)));
+    }
+
+    @Test
+    void theServerTakesTheFirstFreePortOfARange() throws Exception {
+        NbdServer first = listen(new NbdAddress.Inet("127.0.0.1", 0));
+        int port = first.port();
+        BlockException taken =
+                assertThrows(
+                        BlockException.class,
+                        () -> listen(new NbdAddress.Inet("127.0.0.1", port)));
+        assertEquals(
+                "Failed to find an available port: Address already in use", taken.getMessage());
+        NbdServer next = listen(new NbdAddress.Inet("127.0.0.1", port, 65535, 4));
+        assertTrue(next.port() > port, "port " + next.port());
+        BlockException none =
+                assertThrows(
+                        BlockException.class,
+                        () -> listen(new NbdAddress.Inet("127.0.0.1", port, port - 1, 0)));
+        assertEquals("Failed to create a socket", none.getMessage());
     }
 
     @Test
