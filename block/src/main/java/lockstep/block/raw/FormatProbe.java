@@ -1,13 +1,11 @@
 package lockstep.block.raw;
 
+import lockstep.runtime.memory.BigEndian;
+
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 
 /** Tells an image's format from its first 512 bytes. */
 public final class FormatProbe {
-    private static final ValueLayout.OfInt BE32 =
-            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
     private static final int QCOW2_MAGIC = 0x514649fb;
 
     private FormatProbe() {}
@@ -20,7 +18,7 @@ public final class FormatProbe {
     /** Whether the sector would be taken for something else than raw. */
     static boolean looksLikeFormat(MemorySegment sector) {
         return sector.byteSize() >= 8
-                && sector.get(BE32, 0) == QCOW2_MAGIC
-                && Integer.compareUnsigned(sector.get(BE32, 4), 2) >= 0;
+                && sector.get(BigEndian.INT, 0) == QCOW2_MAGIC
+                && Integer.compareUnsigned(sector.get(BigEndian.INT, 4), 2) >= 0;
     }
 }

@@ -1,5 +1,7 @@
 package lockstep.colo.packet;
 
+import lockstep.runtime.memory.BigEndian;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
@@ -227,21 +229,19 @@ public final class Ipv4Packet {
     }
 
     private int int16(int at) {
-        return (data[at] & 0xff) << 8 | data[at + 1] & 0xff;
+        return BigEndian.get16(data, at);
     }
 
     private int int32(int at) {
-        return int16(at) << 16 | int16(at + 2);
+        return BigEndian.get32(data, at);
     }
 
     private void put16(int at, int value) {
-        data[at] = (byte) (value >>> 8);
-        data[at + 1] = (byte) value;
+        BigEndian.put16(data, at, value);
     }
 
     private void put32(int at, int value) {
-        put16(at, value >>> 16);
-        put16(at + 2, value);
+        BigEndian.put32(data, at, value);
     }
 
     /** An IPv4 address in dotted decimals. */

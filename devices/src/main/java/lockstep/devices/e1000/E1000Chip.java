@@ -3,6 +3,7 @@ package lockstep.devices.e1000;
 import static lockstep.devices.e1000.E1000Spec.*;
 
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.LittleEndian;
 
 import java.util.Arrays;
 
@@ -138,12 +139,8 @@ final class E1000Chip {
         registers[STATUS] = 0x80080783;
         registers[MANC] = 0x00222300;
         registers[VET] = 0x8100;
-        registers[RA] =
-                mac[0] & 0xff
-                        | (mac[1] & 0xff) << 8
-                        | (mac[2] & 0xff) << 16
-                        | (mac[3] & 0xff) << 24;
-        registers[RA + 1] = mac[4] & 0xff | (mac[5] & 0xff) << 8 | RAH_VALID;
+        registers[RA] = LittleEndian.get32(mac, 0);
+        registers[RA + 1] = LittleEndian.get16(mac, 4) | RAH_VALID;
         transmitter.reset();
         receiver.reset();
         board.addressChanged(mac);

@@ -2,6 +2,8 @@ package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
 
+import lockstep.runtime.memory.LittleEndian;
+
 /**
  * The 64-word EEPROM: reads by the MAC itself (EERD) and bit by bit over the Microwire pins in EECD (manual,
  * 5.3 and 13.4.3). Writes are not modelled: the guest cannot change the image.
@@ -30,7 +32,7 @@ final class Eeprom {
     Eeprom(byte[] mac, int deviceId) {
         java.util.Arrays.fill(words, 0xffff);
         for (int i = 0; i < 3; i++) {
-            words[i] = mac[2 * i] & 0xff | (mac[2 * i + 1] & 0xff) << 8;
+            words[i] = LittleEndian.get16(mac, 2 * i);
         }
         // Words from 0x03: compatibility, then board number 0x08, initialization control 1 (0x0a),
         // subsystem and device identity (0x0b to 0x0e), initialization control 2 (0x0f), PHY and

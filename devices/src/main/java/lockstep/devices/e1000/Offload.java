@@ -1,6 +1,8 @@
 package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
+import static lockstep.runtime.memory.BigEndian.get16;
+import static lockstep.runtime.memory.BigEndian.put16;
 
 import lockstep.runtime.memory.GuestMemory;
 
@@ -119,14 +121,5 @@ final class Offload {
             put16(frame, tucso, fold((long) get16(frame, tucso) + length));
         }
         return last;
-    }
-
-    static int get16(byte[] b, int at) {
-        return (b[at] & 0xff) << 8 | b[at + 1] & 0xff;
-    }
-
-    static void put16(byte[] b, int at, int value) {
-        b[at] = (byte) (value >>> 8);
-        b[at + 1] = (byte) value;
     }
 }

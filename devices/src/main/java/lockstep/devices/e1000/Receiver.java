@@ -2,7 +2,9 @@ package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
 
+import lockstep.runtime.memory.BigEndian;
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.LittleEndian;
 
 /** Address filters and the receive ring (manual, 3.2 and 13.4.22). */
 final class Receiver {
@@ -77,7 +79,7 @@ final class Receiver {
             chip.count(ROC);
             return;
         }
-        boolean tagged = Offload.get16(bytes, offset + 12) == (r[VET] & 0xffff) && length >= 18;
+        boolean tagged = BigEndian.get16(bytes, offset + 12) == (r[VET] & 0xffff) && length >= 18;
         if (!wanted(bytes, offset, tagged)) {
             return;
         }
@@ -85,7 +87,7 @@ final class Receiver {
         int status = 0;
         int size;
         if (tagged && (r[CTRL] & CTRL_VME) != 0) {
-            special = Offload.get16(bytes, offset + 14);
+            special = BigEndian.get16(bytes, offset + 14);
             status = RXD_VP;
             System.arraycopy(bytes, offset, frame, 0, 12);
             System.arraycopy(bytes, offset + 16, frame, 12, length - 16);
@@ -152,7 +154,7 @@ final class Receiver {
         int[] r = chip.registers;
         int control = r[RCTL];
         if (tagged && (control & RCTL_VFE) != 0) {
-            int vid = Offload.get16(b, at + 14) & 0xfff;
+            int vid = BigEndian.get16(b, at + 14) & 0xfff;
             if ((r[VFTA + (vid >>> 5)] >>> (vid & 31) & 1) == 0) {
                 return false;
             }
@@ -173,8 +175,8 @@ final class Receiver {
         if (!multicast && (control & RCTL_UPE) != 0) {
             return true;
         }
-        int low = word(b, at);
-        int high = b[at + 4] & 0xff | (b[at + 5] & 0xff) << 8;
+        int low = LittleEndian.get32(b, at);
+        int high = LittleEndian.get16(b, at + 4);
         for (int i = RA; i < RA + RA_COUNT; i += 2) {
             if (r[i + 1] < 0 && r[i] == low && (r[i + 1] & 0xffff) == high) {
                 return true;
@@ -190,12 +192,5 @@ final class Receiver {
         }
         chip.count(MPRC);
         return true;
-    }
-
-    private static int word(byte[] b, int at) {
-        return b[at] & 0xff
-                | (b[at + 1] & 0xff) << 8
-                | (b[at + 2] & 0xff) << 16
-                | (b[at + 3] & 0xff) << 24;
     }
 }

@@ -2,6 +2,7 @@ package lockstep.devices.e1000;
 
 import static lockstep.devices.e1000.E1000Spec.*;
 
+import lockstep.runtime.memory.BigEndian;
 import lockstep.runtime.memory.GuestMemory;
 
 import java.util.Arrays;
@@ -190,8 +191,8 @@ final class Transmitter {
         }
         if (vlanNeeded) {
             System.arraycopy(data, 0, tagged, 0, 12);
-            Offload.put16(tagged, 12, chip.registers[VET]);
-            Offload.put16(tagged, 14, vlanTag);
+            BigEndian.put16(tagged, 12, chip.registers[VET]);
+            BigEndian.put16(tagged, 14, vlanTag);
             System.arraycopy(data, 12, tagged, 16, size - 12);
             send(tagged, size + 4);
         } else {

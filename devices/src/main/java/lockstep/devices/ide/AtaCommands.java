@@ -4,6 +4,7 @@ import static lockstep.devices.ide.AtaSpec.*;
 
 import lockstep.block.Completion;
 import lockstep.devices.ide.Drive.After;
+import lockstep.runtime.memory.LittleEndian;
 
 import java.util.List;
 
@@ -312,8 +313,8 @@ final class AtaCommands {
     private void trimRanges(Drive d, int from) {
         for (int i = from; i < SECTOR / 8; i++) {
             long entry =
-                    d.buffer.get(Drive.INT, 8L * i) & 0xffff_ffffL
-                            | (long) d.buffer.get(Drive.INT, 8L * i + 4) << 32;
+                    d.buffer.get(LittleEndian.INT, 8L * i) & 0xffff_ffffL
+                            | (long) d.buffer.get(LittleEndian.INT, 8L * i + 4) << 32;
             long first = entry & 0xffff_ffff_ffffL;
             long count = entry >>> 48;
             if (count == 0) {

@@ -6,6 +6,7 @@ import lockstep.devices.ide.Drive.After;
 import lockstep.devices.ide.Drive.Kind;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.memory.LittleEndian;
 
 import org.jspecify.annotations.Nullable;
 
@@ -352,8 +353,8 @@ final class Channel {
         int value =
                 switch (size) {
                     case 1 -> d.get(d.bufferAt);
-                    case 2 -> d.buffer.get(Drive.SHORT, d.bufferAt) & 0xffff;
-                    default -> d.buffer.get(Drive.INT, d.bufferAt);
+                    case 2 -> d.buffer.get(LittleEndian.SHORT, d.bufferAt) & 0xffff;
+                    default -> d.buffer.get(LittleEndian.INT, d.bufferAt);
                 };
         d.bufferAt += size;
         moved(d);
@@ -371,8 +372,8 @@ final class Channel {
         }
         switch (size) {
             case 1 -> d.put(d.bufferAt, value);
-            case 2 -> d.buffer.set(Drive.SHORT, d.bufferAt, (short) value);
-            default -> d.buffer.set(Drive.INT, d.bufferAt, value);
+            case 2 -> d.buffer.set(LittleEndian.SHORT, d.bufferAt, (short) value);
+            default -> d.buffer.set(LittleEndian.INT, d.bufferAt, value);
         }
         d.bufferAt += size;
         moved(d);

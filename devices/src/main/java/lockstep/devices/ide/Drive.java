@@ -2,12 +2,14 @@ package lockstep.devices.ide;
 
 import static lockstep.devices.ide.AtaSpec.*;
 
+import lockstep.runtime.memory.BigEndian;
+import lockstep.runtime.memory.LittleEndian;
+
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
@@ -36,11 +38,6 @@ final class Drive {
             return this != SECTOR_WRITE && this != PACKET_COMMAND;
         }
     }
-
-    static final ValueLayout.OfShort SHORT =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    static final ValueLayout.OfInt INT =
-            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     // Configuration.
     final Kind kind;
@@ -286,13 +283,11 @@ final class Drive {
     }
 
     void put16be(int at, int value) {
-        put(at, value >>> 8);
-        put(at + 1, value);
+        buffer.set(BigEndian.SHORT, at, (short) value);
     }
 
     void put32be(int at, long value) {
-        put16be(at, (int) (value >>> 16));
-        put16be(at + 2, (int) value);
+        buffer.set(BigEndian.INT, at, (int) value);
     }
 
     int get(int at) {
@@ -300,11 +295,11 @@ final class Drive {
     }
 
     int get16be(int at) {
-        return get(at) << 8 | get(at + 1);
+        return buffer.get(BigEndian.SHORT, at) & 0xffff;
     }
 
     long get32be(int at) {
-        return (long) get16be(at) << 16 | get16be(at + 2);
+        return buffer.get(BigEndian.INT, at) & 0xffff_ffffL;
     }
 
     void copyIn(byte[] bytes) {
@@ -327,8 +322,7 @@ final class Drive {
     /** Changes one word of the answer to IDENTIFY. */
     void identifyWord(int index, int value) {
         identify();
-        identifyData[2 * index] = (byte) value;
-        identifyData[2 * index + 1] = (byte) (value >>> 8);
+        LittleEndian.put16(identifyData, 2 * index, value);
     }
 
     /** Drops the answer, so that the next IDENTIFY makes it anew. */

@@ -1,5 +1,7 @@
 package lockstep.devices.ide;
 
+import lockstep.runtime.memory.LittleEndian;
+
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -116,8 +118,7 @@ final class IdentifyData {
     }
 
     private void word(int index, int value) {
-        bytes[2 * index] = (byte) value;
-        bytes[2 * index + 1] = (byte) (value >>> 8);
+        LittleEndian.put16(bytes, 2 * index, value);
     }
 
     private void pair(int index, long value) {

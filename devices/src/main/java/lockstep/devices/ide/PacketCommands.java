@@ -4,6 +4,7 @@ import static lockstep.devices.ide.AtaSpec.*;
 import static lockstep.devices.ide.PacketTransport.*;
 
 import lockstep.devices.ide.Drive.After;
+import lockstep.runtime.memory.BigEndian;
 
 import java.nio.charset.StandardCharsets;
 
@@ -179,10 +180,10 @@ final class PacketCommands {
                 d.put32be(4, BLOCK);
                 transport.answer(d, 8, 8);
             }
-            case 0x28 -> transport.read(d, be32(p, 2), be16(p, 7));
-            case 0xa8 -> transport.read(d, be32(p, 2), be32(p, 6));
+            case 0x28 -> transport.read(d, unsigned(p, 2), BigEndian.get16(p, 7));
+            case 0xa8 -> transport.read(d, unsigned(p, 2), unsigned(p, 6));
             case 0x2b -> {
-                if (be32(p, 2) >= blocks(d)) {
+                if (unsigned(p, 2) >= blocks(d)) {
                     transport.fail(d, ILLEGAL_REQUEST, ASC_OUT_OF_RANGE);
                 } else {
                     transport.ok(d);
@@ -196,7 +197,7 @@ final class PacketCommands {
             case 0xad -> dvdStructure(d, p);
             case 0xbb -> transport.ok(d);
             case 0xbd -> {
-                int max = be16(p, 8);
+                int max = BigEndian.get16(p, 8);
                 d.clearBuffer(8);
                 d.put(5, 1);
                 transport.answer(d, 8, max);
@@ -206,18 +207,14 @@ final class PacketCommands {
         }
     }
 
-    private static int be16(byte[] p, int at) {
-        return (p[at] & 0xff) << 8 | p[at + 1] & 0xff;
-    }
-
-    private static long be32(byte[] p, int at) {
-        return (long) be16(p, at) << 16 | be16(p, at + 2);
+    private static long unsigned(byte[] p, int at) {
+        return Integer.toUnsignedLong(BigEndian.get32(p, at));
     }
 
     /** READ CD: user data only, or one raw block at a time. */
     private void readCd(Drive d, byte[] p) {
-        long first = be32(p, 2);
-        long count = (p[6] & 0xff) << 16 | (p[7] & 0xff) << 8 | p[8] & 0xff;
+        long first = unsigned(p, 2);
+        long count = (p[6] & 0xff) << 16 | BigEndian.get16(p, 7);
         int wanted = p[9] & 0xf8;
         if (count == 0 || wanted == 0) {
             transport.ok(d);
@@ -252,7 +249,7 @@ final class PacketCommands {
     }
 
     private void inquiry(Drive d, byte[] p) {
-        int max = be16(p, 3);
+        int max = BigEndian.get16(p, 3);
         if ((p[1] & 1) != 0) {
             vitalProductData(d, p[2] & 0xff, max);
             return;
@@ -319,7 +316,7 @@ final class PacketCommands {
     }
 
     private void readToc(Drive d, byte[] p) {
-        int max = be16(p, 7);
+        int max = BigEndian.get16(p, 7);
         // The format has a place of its own, and an older one in the control byte.
         int format = (p[2] & 0x0f) != 0 ? p[2] & 0x0f : (p[9] & 0xff) >> 6;
         boolean msf = (p[1] & 2) != 0;
@@ -401,8 +398,8 @@ final class PacketCommands {
     }
 
     private void getConfiguration(Drive d, byte[] p) {
-        int max = be16(p, 7);
-        if ((p[1] & 3) == 3 || be16(p, 2) > 0x03) {
+        int max = BigEndian.get16(p, 7);
+        if ((p[1] & 3) == 3 || BigEndian.get16(p, 2) > 0x03) {
             transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
             return;
         }
@@ -433,7 +430,7 @@ final class PacketCommands {
     }
 
     private void eventStatus(Drive d, byte[] p) {
-        int max = be16(p, 7);
+        int max = BigEndian.get16(p, 7);
         if ((p[1] & 1) == 0) {
             // Only polling is offered.
             transport.fail(d, ILLEGAL_REQUEST, ASC_INVALID_FIELD);
@@ -476,11 +473,11 @@ final class PacketCommands {
             d.put(i, 1);
         }
         d.put(7, 0x20);
-        transport.answer(d, 34, be16(p, 7));
+        transport.answer(d, 34, BigEndian.get16(p, 7));
     }
 
     private void modeSense(Drive d, byte[] p) {
-        int max = be16(p, 7);
+        int max = BigEndian.get16(p, 7);
         int control = (p[2] & 0xff) >> 6;
         if (control == 3) {
             transport.fail(d, ILLEGAL_REQUEST, ASC_SAVING_UNSUPPORTED);
@@ -538,7 +535,7 @@ final class PacketCommands {
             return;
         }
         int format = p[7] & 0xff;
-        int max = be16(p, 8);
+        int max = BigEndian.get16(p, 8);
         switch (format) {
             case 0x00 -> {
                 // Physical format: DVD-ROM, one layer of 120 mm at the highest rate.

@@ -4,6 +4,7 @@ import static lockstep.devices.ide.AtaSpec.*;
 
 import lockstep.block.Completion;
 import lockstep.devices.ide.Drive.After;
+import lockstep.runtime.memory.LittleEndian;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -113,7 +114,7 @@ final class PacketTransport {
     void answer(Drive d, int size, long max) {
         d.packetSize = (int) Math.min(size, max);
         d.elementarySize = 0;
-        d.buffer.set(Drive.INT, NEXT_BLOCK, -1);
+        d.buffer.set(LittleEndian.INT, NEXT_BLOCK, -1);
         d.bufferAt = 0;
         d.bufferEnd = 0;
         if (dma(d)) {
@@ -182,7 +183,7 @@ final class PacketTransport {
 
     /** PIO: gets the blocks that the rest of a read needs, as many as the buffer holds. */
     private void fill(Drive d) {
-        int next = d.buffer.get(Drive.INT, NEXT_BLOCK);
+        int next = d.buffer.get(LittleEndian.INT, NEXT_BLOCK);
         if (next <= 0) {
             fail(d, ABORTED_COMMAND, 0);
             return;
@@ -198,7 +199,7 @@ final class PacketTransport {
                                 failRead(d, errno);
                                 return;
                             }
-                            d.buffer.set(Drive.INT, NEXT_BLOCK, next + count);
+                            d.buffer.set(LittleEndian.INT, NEXT_BLOCK, next + count);
                             d.bufferAt = 0;
                             d.bufferEnd = 0;
                             reply(d);
@@ -239,7 +240,7 @@ final class PacketTransport {
                                 failRead(d, errno);
                                 return;
                             }
-                            d.buffer.set(Drive.INT, NEXT_BLOCK, (int) (first + now));
+                            d.buffer.set(LittleEndian.INT, NEXT_BLOCK, (int) (first + now));
                             d.bufferAt = 0;
                             d.bufferEnd = 0;
                             reply(d);

@@ -1,5 +1,7 @@
 package lockstep.devices.ide;
 
+import static lockstep.runtime.memory.LittleEndian.put16;
+
 import lockstep.api.PciDeviceOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;

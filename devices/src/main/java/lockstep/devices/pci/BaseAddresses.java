@@ -2,6 +2,7 @@ package lockstep.devices.pci;
 
 import lockstep.api.PciMemoryRegion;
 import lockstep.runtime.memory.AddressSpace;
+import lockstep.runtime.memory.LittleEndian;
 
 import org.jspecify.annotations.Nullable;
 
@@ -81,16 +82,16 @@ final class BaseAddresses {
         Bar bar = new Bar(type, size, map);
         bars[index] = bar;
         int at = offset(index);
-        PciFunction.put32(config, at, type);
+        LittleEndian.put32(config, at, type);
         long mask = -size;
         if (index == ROM) {
             mask |= 1;
         }
-        PciFunction.put32(writeMask, at, (int) mask);
-        PciFunction.put32(compareMask, at, -1);
+        LittleEndian.put32(writeMask, at, (int) mask);
+        LittleEndian.put32(compareMask, at, -1);
         if (bar.wide()) {
-            PciFunction.put32(writeMask, at + 4, (int) (mask >> 32));
-            PciFunction.put32(compareMask, at + 4, -1);
+            LittleEndian.put32(writeMask, at + 4, (int) (mask >> 32));
+            LittleEndian.put32(compareMask, at + 4, -1);
         }
         return true;
     }
@@ -127,9 +128,9 @@ final class BaseAddresses {
         if ((command & (bar.io() ? PciSpec.COMMAND_IO : PciSpec.COMMAND_MEMORY)) == 0) {
             return -1;
         }
-        long raw = PciFunction.get32(config, offset(index)) & 0xffff_ffffL;
+        long raw = LittleEndian.get32(config, offset(index)) & 0xffff_ffffL;
         if (bar.wide()) {
-            raw |= (long) PciFunction.get32(config, offset(index) + 4) << 32;
+            raw |= (long) LittleEndian.get32(config, offset(index) + 4) << 32;
         }
         if (index == ROM && (raw & 1) == 0) {
             return -1;
@@ -163,9 +164,9 @@ final class BaseAddresses {
         for (int i = 0; i < bars.length; i++) {
             Bar bar = bars[i];
             if (bar != null) {
-                PciFunction.put32(config, offset(i), bar.type);
+                LittleEndian.put32(config, offset(i), bar.type);
                 if (bar.wide()) {
-                    PciFunction.put32(config, offset(i) + 4, 0);
+                    LittleEndian.put32(config, offset(i) + 4, 0);
                 }
             }
         }

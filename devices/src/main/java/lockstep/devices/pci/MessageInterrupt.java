@@ -1,5 +1,7 @@
 package lockstep.devices.pci;
 
+import lockstep.runtime.memory.LittleEndian;
+
 /**
  * A function's message signalled interrupt: PCI Local Bus 3.0 section 6.8.1, one vector, a 64-bit address, no mask.
  * Made in the function's constructor.
@@ -21,33 +23,34 @@ public final class MessageInterrupt {
     public MessageInterrupt(PciFunction function) {
         this.function = function;
         at = function.addCapability(CAPABILITY, LENGTH);
-        PciFunction.put16(function.config, at + CONTROL, WIDE);
-        PciFunction.put16(function.writeMask, at + CONTROL, ENABLE | VECTORS);
-        PciFunction.put32(function.writeMask, at + ADDRESS, 0xffff_fffc);
-        PciFunction.put32(function.writeMask, at + ADDRESS + 4, -1);
-        PciFunction.put16(function.writeMask, at + DATA, 0xffff);
+        LittleEndian.put16(function.config, at + CONTROL, WIDE);
+        LittleEndian.put16(function.writeMask, at + CONTROL, ENABLE | VECTORS);
+        LittleEndian.put32(function.writeMask, at + ADDRESS, 0xffff_fffc);
+        LittleEndian.put32(function.writeMask, at + ADDRESS + 4, -1);
+        LittleEndian.put16(function.writeMask, at + DATA, 0xffff);
     }
 
     /** Whether the guest wants messages instead of the pin. */
     public boolean enabled() {
-        return (PciFunction.get16(function.config, at + CONTROL) & ENABLE) != 0;
+        return (LittleEndian.get16(function.config, at + CONTROL) & ENABLE) != 0;
     }
 
     /** Interrupts the guest, if it lets the function write to memory. */
     public void send() {
         if (function.busMaster()) {
-            long low = PciFunction.get32(function.config, at + ADDRESS) & 0xffff_ffffL;
-            long high = PciFunction.get32(function.config, at + ADDRESS + 4);
+            long low = LittleEndian.get32(function.config, at + ADDRESS) & 0xffff_ffffL;
+            long high = LittleEndian.get32(function.config, at + ADDRESS + 4);
             function.machine()
-                    .signalMessage(high << 32 | low, PciFunction.get16(function.config, at + DATA));
+                    .signalMessage(
+                            high << 32 | low, LittleEndian.get16(function.config, at + DATA));
         }
     }
 
     /** A reset of the function. */
     public void reset() {
-        PciFunction.put16(function.config, at + CONTROL, WIDE);
-        PciFunction.put32(function.config, at + ADDRESS, 0);
-        PciFunction.put32(function.config, at + ADDRESS + 4, 0);
-        PciFunction.put16(function.config, at + DATA, 0);
+        LittleEndian.put16(function.config, at + CONTROL, WIDE);
+        LittleEndian.put32(function.config, at + ADDRESS, 0);
+        LittleEndian.put32(function.config, at + ADDRESS + 4, 0);
+        LittleEndian.put16(function.config, at + DATA, 0);
     }
 }

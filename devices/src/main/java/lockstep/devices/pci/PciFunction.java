@@ -1,5 +1,8 @@
 package lockstep.devices.pci;
 
+import static lockstep.runtime.memory.LittleEndian.get16;
+import static lockstep.runtime.memory.LittleEndian.put16;
+
 import lockstep.api.PciDeviceClass;
 import lockstep.api.PciDeviceId;
 import lockstep.api.PciDeviceInfo;
@@ -487,27 +490,5 @@ public abstract class PciFunction implements StateSection {
         System.arraycopy(levels, 0, irqState, 0, levels.length);
         updateInterruptStatus();
         updateMappings();
-    }
-
-    /** Reads two bytes, little endian, zero-extended. */
-    protected static int get16(byte[] bytes, int at) {
-        return bytes[at] & 0xff | (bytes[at + 1] & 0xff) << 8;
-    }
-
-    /** Reads four bytes, little endian. */
-    protected static int get32(byte[] bytes, int at) {
-        return get16(bytes, at) | get16(bytes, at + 2) << 16;
-    }
-
-    /** Writes two bytes, little endian. */
-    protected static void put16(byte[] bytes, int at, int value) {
-        bytes[at] = (byte) value;
-        bytes[at + 1] = (byte) (value >>> 8);
-    }
-
-    /** Writes four bytes, little endian. */
-    protected static void put32(byte[] bytes, int at, int value) {
-        put16(bytes, at, value);
-        put16(bytes, at + 2, value >>> 16);
     }
 }

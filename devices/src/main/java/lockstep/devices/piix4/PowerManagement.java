@@ -1,5 +1,9 @@
 package lockstep.devices.piix4;
 
+import static lockstep.runtime.memory.LittleEndian.get32;
+import static lockstep.runtime.memory.LittleEndian.put16;
+import static lockstep.runtime.memory.LittleEndian.put32;
+
 import lockstep.api.Piix4PmOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;

@@ -2,6 +2,8 @@ package lockstep.devices.usb;
 
 import static lockstep.devices.usb.UsbSpec.*;
 
+import lockstep.runtime.memory.BigEndian;
+import lockstep.runtime.memory.LittleEndian;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
@@ -105,16 +107,12 @@ abstract class UsbDevice {
         return (setup[0] & TO_HOST) != 0;
     }
 
-    private static int word(byte[] b, int at) {
-        return b[at] & 0xff | (b[at + 1] & 0xff) << 8;
-    }
-
     private int setup(byte[] buffer, int size) {
         if (size != setup.length) {
             return STALL;
         }
         System.arraycopy(buffer, 0, setup, 0, setup.length);
-        setupLength = word(setup, 6);
+        setupLength = LittleEndian.get16(setup, 6);
         setupIndex = 0;
         setupState = IDLE;
         if (setupLength > MAX_CONTROL) {
@@ -191,10 +189,10 @@ abstract class UsbDevice {
     }
 
     private int request() {
-        int request = (setup[0] & 0xff) << 8 | setup[1] & 0xff;
-        int value = word(setup, 2);
-        int index = word(setup, 4);
-        int length = word(setup, 6);
+        int request = BigEndian.get16(setup, 0);
+        int value = LittleEndian.get16(setup, 2);
+        int index = LittleEndian.get16(setup, 4);
+        int length = LittleEndian.get16(setup, 6);
         switch (request) {
             case DEVICE_SET_ADDRESS -> {
                 address = value & 0x7f;

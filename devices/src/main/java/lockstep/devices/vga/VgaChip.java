@@ -2,9 +2,10 @@ package lockstep.devices.vga;
 
 import static lockstep.devices.vga.VgaSpec.*;
 
+import lockstep.runtime.memory.LittleEndian;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
@@ -17,9 +18,6 @@ final class VgaChip {
     interface Changed {
         void changed(long offset, long length);
     }
-
-    private static final ValueLayout.OfInt WORD =
-            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     // Wiring.
     private final MemorySegment vram;
@@ -395,7 +393,7 @@ final class VgaChip {
         if (at >= vramSize) {
             return 0xff;
         }
-        latch = vram.get(WORD, at);
+        latch = vram.get(LittleEndian.INT, at);
         if ((gr[GFX_MODE] & READ_COMPARE) == 0) {
             return latch >>> 8 * (gr[GFX_READ_MAP] & 3) & 0xff;
         }
@@ -427,7 +425,8 @@ final class VgaChip {
         }
         int word = planarWrite(data & 0xff);
         int writable = planes(mapMask);
-        vram.set(WORD, at, vram.get(WORD, at) & ~writable | word & writable);
+        vram.set(
+                LittleEndian.INT, at, vram.get(LittleEndian.INT, at) & ~writable | word & writable);
         changed.changed(at, 4);
     }
 

@@ -10,6 +10,7 @@ import lockstep.runtime.memory.BlockDirtyLog;
 import lockstep.runtime.memory.BusMemory;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.IoHandler;
+import lockstep.runtime.memory.LittleEndian;
 import lockstep.runtime.memory.RamPiece;
 import lockstep.runtime.memory.RegionMap;
 
@@ -142,7 +143,7 @@ class DmaTransferTest {
             channel.plug(1, drive(Drive.Kind.CDROM, disc));
             Random content = new Random(7);
             for (int i = 0; i < SIZE; i += 4) {
-                ram.memory().set(Drive.INT, i, content.nextInt());
+                ram.memory().set(LittleEndian.INT, i, content.nextInt());
             }
             log.start();
         }
@@ -172,7 +173,7 @@ class DmaTransferTest {
 
         void describe(int[] table) {
             for (int i = 0; i < table.length; i++) {
-                ram.memory().set(Drive.INT, TABLE + 4 * i, table[i]);
+                ram.memory().set(LittleEndian.INT, TABLE + 4 * i, table[i]);
             }
             for (int i = 0; i < 4; i++) {
                 channel.writeMaster(4 + i, TABLE >> 8 * i & 0xff);

@@ -4,7 +4,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -21,12 +20,6 @@ public final class RegionMap implements AddressSpace {
     /** End of the port space. */
     public static final long PORT_END = 1L << 16;
 
-    private static final ValueLayout.OfShort SHORT =
-            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfInt INT =
-            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfLong LONG =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final Comparator<Mapped> TOP_FIRST =
             Comparator.<Mapped>comparingInt(m -> m.priority)
                     .thenComparingLong(m -> m.sequence)
@@ -427,9 +420,9 @@ public final class RegionMap implements AddressSpace {
         MemorySegment m = ram.memory();
         return switch (size) {
             case 1 -> m.get(ValueLayout.JAVA_BYTE, offset) & 0xffL;
-            case 2 -> m.get(SHORT, offset) & 0xffffL;
-            case 4 -> m.get(INT, offset) & 0xffffffffL;
-            default -> m.get(LONG, offset);
+            case 2 -> m.get(LittleEndian.SHORT, offset) & 0xffffL;
+            case 4 -> m.get(LittleEndian.INT, offset) & 0xffffffffL;
+            default -> m.get(LittleEndian.LONG, offset);
         };
     }
 
@@ -437,9 +430,9 @@ public final class RegionMap implements AddressSpace {
         MemorySegment m = ram.memory();
         switch (size) {
             case 1 -> m.set(ValueLayout.JAVA_BYTE, offset, (byte) value);
-            case 2 -> m.set(SHORT, offset, (short) value);
-            case 4 -> m.set(INT, offset, (int) value);
-            default -> m.set(LONG, offset, value);
+            case 2 -> m.set(LittleEndian.SHORT, offset, (short) value);
+            case 4 -> m.set(LittleEndian.INT, offset, (int) value);
+            default -> m.set(LittleEndian.LONG, offset, value);
         }
         ram.markDirty(offset, size);
     }

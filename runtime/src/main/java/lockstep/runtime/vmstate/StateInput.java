@@ -1,10 +1,9 @@
 package lockstep.runtime.vmstate;
 
+import lockstep.runtime.memory.BigEndian;
+
 import java.io.IOException;
 import java.io.InputStream;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -12,9 +11,6 @@ import java.nio.charset.StandardCharsets;
  * Not thread-safe.
  */
 public final class StateInput {
-    private static final VarHandle INT =
-            MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
-
     private final InputStream in;
     private final byte[] buffer;
     private int start;
@@ -63,7 +59,7 @@ public final class StateInput {
     /** Four bytes, big endian. */
     public int u32() throws IOException {
         if (end - start >= 4) {
-            int value = (int) INT.get(buffer, start);
+            int value = BigEndian.get32(buffer, start);
             start += 4;
             consumed += 4;
             return value;

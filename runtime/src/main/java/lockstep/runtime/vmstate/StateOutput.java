@@ -1,18 +1,14 @@
 package lockstep.runtime.vmstate;
 
+import lockstep.runtime.memory.BigEndian;
+
 import java.io.IOException;
 import java.io.OutputStream;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /** Bytes of a migration stream under construction, in memory. Not thread-safe. */
 public final class StateOutput {
-    private static final VarHandle INT =
-            MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
-
     private byte[] bytes;
     private int size;
 
@@ -40,14 +36,14 @@ public final class StateOutput {
     /** Two bytes, big endian. */
     public void u16(int value) {
         room(2);
-        bytes[size++] = (byte) (value >>> 8);
-        bytes[size++] = (byte) value;
+        BigEndian.put16(bytes, size, value);
+        size += 2;
     }
 
     /** Four bytes, big endian. */
     public void u32(int value) {
         room(4);
-        INT.set(bytes, size, value);
+        BigEndian.put32(bytes, size, value);
         size += 4;
     }
 
@@ -55,7 +51,7 @@ public final class StateOutput {
     public void u32s(int[] values) {
         room(4 * values.length);
         for (int i = 0; i < values.length; i++) {
-            INT.set(bytes, size + 4 * i, values[i]);
+            BigEndian.put32(bytes, size + 4 * i, values[i]);
         }
         size += 4 * values.length;
     }
