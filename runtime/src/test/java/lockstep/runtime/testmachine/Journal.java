@@ -37,6 +37,11 @@ public final class Journal {
         return lines.removeAll(List.of(line));
     }
 
+    /** Forgets all lines. */
+    public synchronized void clear() {
+        lines.clear();
+    }
+
     /** Waits until the lines are as {@code condition} wants them. */
     public synchronized void await(String what, Predicate<List<String>> condition)
             throws InterruptedException {

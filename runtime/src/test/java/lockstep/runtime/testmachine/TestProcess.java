@@ -22,6 +22,7 @@ import lockstep.runtime.monitor.YankRegistry;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.process.ObjectRegistry;
 import lockstep.runtime.spi.Registration;
+import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -46,6 +47,7 @@ public final class TestProcess implements Vmm {
     private final List<QmpEvent> events = Collections.synchronizedList(new ArrayList<>());
     private final StateRegistry state = new StateRegistry();
     private final NotedRun run = new NotedRun(this);
+    private final CommandTable commands = new CommandTable();
     private final HmpTable hmp = new HmpTable();
     private final YankRegistry yank = new YankRegistry();
     private final ObjectTree objects = new ObjectRegistry(this);
@@ -89,12 +91,24 @@ public final class TestProcess implements Vmm {
         return papers.computeIfAbsent(id, Paper::new);
     }
 
+    /** Puts a room into the process; of what it offers, its commands can be had. */
+    public void install(Room room) {
+        room.install(
+                Fake.of(
+                        Registration.class,
+                        (method, arguments) -> method.equals("commands") ? commands : null),
+                this);
+    }
+
+    /** The commands of the rooms that were installed. */
+    public CommandTable commands() {
+        return commands;
+    }
+
     /** Puts migration into the process, with what is to lead COLO; its section comes after those there are. */
     public MigrationService migration(ColoHandler colo) {
-        CommandTable commands = new CommandTable();
         publish(ColoHandler.class, colo);
-        new MigrationRoom()
-                .install(Fake.of(Registration.class, (method, arguments) -> commands), this);
+        install(new MigrationRoom());
         return service(MigrationService.class);
     }
 
