@@ -2,27 +2,39 @@ package lockstep.net.socket;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import lockstep.net.hub.Hubs;
+import lockstep.net.tap.TapEndpoint;
 import lockstep.net.wire.Endpoint;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
+import lockstep.runtime.linux.TunTap;
 
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntSupplier;
 
-/** The contract, run on every backend that needs no interface of the host. */
+/** The contract, run on every backend. */
 class EndpointContractTest {
     private static final long PATIENCE_NS = 30_000_000_000L;
 
@@ -187,6 +199,104 @@ class EndpointContractTest {
             return new Made(
                     new DatagramEndpoint(network, loop, "n0", "dgram", "", own, at("other")),
                     () -> new Datagrams(other));
+        }
+    }
+
+    /** Bridged to a second interface, which is the far side. What that does not read waits in the kernel. */
+    @Nested
+    @Tag("tun")
+    @Tag("root")
+    class Tap extends EndpointContract {
+        private static final String BRIDGE = "lockstep-br";
+
+        @BeforeAll
+        static void needs() throws Exception {
+            assumeTrue("root".equals(System.getProperty("user.name")), "interfaces need root");
+            assumeTrue(Files.isReadable(Path.of("/dev/net/tun")), "no /dev/net/tun");
+            assumeTrue(ip("link", "add", BRIDGE, "type", "bridge"), "this host makes no bridges");
+            ip("link", "del", BRIDGE);
+        }
+
+        private static boolean ip(String... arguments) throws Exception {
+            return said(arguments) != null;
+        }
+
+        /** What the tool printed, or null when it failed. */
+        private static @Nullable String said(String... arguments) throws Exception {
+            List<String> command = new ArrayList<>(List.of("ip"));
+            command.addAll(List.of(arguments));
+            Process process;
+            try {
+                process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            } catch (IOException e) {
+                return null;
+            }
+            String text = new String(process.getInputStream().readAllBytes(), UTF_8);
+            return process.waitFor() == 0 ? text : null;
+        }
+
+        /** Brings an interface up, about which the kernel has nothing to say by itself. */
+        private static void up(String name) throws Exception {
+            Path talk = Path.of("/proc/sys/net/ipv6/conf", name, "disable_ipv6");
+            if (Files.exists(talk)) {
+                Files.writeString(talk, "1");
+            }
+            assertTrue(ip("link", "set", name, "up"));
+        }
+
+        private static void join(String name) throws Exception {
+            assertTrue(ip("link", "set", name, "master", BRIDGE));
+            up(name);
+            long end = System.nanoTime() + PATIENCE_NS;
+            while (!String.valueOf(said("-d", "link", "show", name)).contains("forwarding")) {
+                assertTrue(System.nanoTime() < end, "the bridge does not forward");
+                Thread.sleep(1);
+            }
+        }
+
+        @Override
+        int patience() {
+            return 100;
+        }
+
+        @Override
+        Made make() throws Exception {
+            assertTrue(ip("link", "add", BRIDGE, "type", "bridge"));
+            up(BRIDGE);
+            TunTap.Interface other = TunTap.open(null);
+            TapEndpoint tap = TapEndpoint.open(network, loop, "n0", null, "no", "no", null);
+            join(tap.info().replaceAll("ifname=(\\w+),.*", "$1"));
+            join(other.name());
+            return new Made(tap, () -> new Bridged(other.fd()));
+        }
+
+        private record Bridged(Fd tap) implements Far {
+            @Override
+            public void send(byte[] frame) throws InterruptedException {
+                int n = until(() -> FileIo.write(tap.number(), frame, 0, frame.length));
+                assertEquals(frame.length, n);
+            }
+
+            @Override
+            public byte[] next() throws Exception {
+                byte[] data = new byte[65536];
+                while (true) {
+                    int n = until(() -> FileIo.read(tap.number(), data, 0, data.length));
+                    if (Arrays.equals(data, 6, 12, SENDER, 0, SENDER.length)) {
+                        return Arrays.copyOf(data, n);
+                    }
+                }
+            }
+
+            @Override
+            public void close() {
+                tap.close();
+                try {
+                    ip("link", "del", BRIDGE);
+                } catch (Exception e) {
+                    throw new IllegalStateException(e);
+                }
+            }
         }
     }
 
