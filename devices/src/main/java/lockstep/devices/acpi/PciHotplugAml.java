@@ -5,13 +5,23 @@ import static lockstep.devices.aml.Aml.all;
 import static lockstep.devices.aml.Aml.and;
 import static lockstep.devices.aml.Aml.argument0;
 import static lockstep.devices.aml.Aml.argument1;
+import static lockstep.devices.aml.Aml.argument2;
+import static lockstep.devices.aml.Aml.argument3;
+import static lockstep.devices.aml.Aml.buffer;
 import static lockstep.devices.aml.Aml.call;
 import static lockstep.devices.aml.Aml.device;
 import static lockstep.devices.aml.Aml.dwordFields;
+import static lockstep.devices.aml.Aml.element;
+import static lockstep.devices.aml.Aml.equal;
 import static lockstep.devices.aml.Aml.integer;
+import static lockstep.devices.aml.Aml.less;
+import static lockstep.devices.aml.Aml.list;
+import static lockstep.devices.aml.Aml.local0;
+import static lockstep.devices.aml.Aml.local1;
 import static lockstep.devices.aml.Aml.method;
 import static lockstep.devices.aml.Aml.mutex;
 import static lockstep.devices.aml.Aml.name;
+import static lockstep.devices.aml.Aml.not;
 import static lockstep.devices.aml.Aml.path;
 import static lockstep.devices.aml.Aml.region;
 import static lockstep.devices.aml.Aml.release;
@@ -21,6 +31,7 @@ import static lockstep.devices.aml.Aml.shiftLeft;
 import static lockstep.devices.aml.Aml.store;
 import static lockstep.devices.aml.Aml.string;
 import static lockstep.devices.aml.Aml.tell;
+import static lockstep.devices.aml.Aml.uuid;
 import static lockstep.devices.aml.Aml.when;
 
 import lockstep.devices.piix4.PowerManagement;
@@ -33,12 +44,24 @@ import java.util.function.IntPredicate;
  */
 final class PciHotplugAml {
     private static final int PORTS = 1;
+
+    /** A method that makes named objects, or waits, must not run twice at a time. */
+    private static final int SERIALIZED = 0x08;
+
     private static final int SLOTS = 32;
     private static final int DEVICE_CHECK = 1;
     private static final int EJECT_REQUEST = 3;
     private static final String LOCK = "\\_SB.PCI0.BLCK";
 
     private PciHotplugAml() {}
+
+    /** Of the functions by which an operating system asks for a device's name: PCI firmware specification 3.3, 4.6.7. */
+    private static final String NAMING = "E5C937D0-3553-4D7A-9117-EA4D19C3434D";
+
+    /** The functions of that set that a device with a number has: asking for them, and the number. */
+    private static final int NAMING_FUNCTIONS = 0x81;
+
+    private static final int NAMING_NUMBER = 7;
 
     private static String slotName(int slot) {
         return "S%02X_".formatted(slot << 3);
@@ -54,7 +77,19 @@ final class PciHotplugAml {
         byte[] told = new byte[0];
         // Slots 0 and 1 have the bridges, which are described elsewhere.
         for (int slot = 2; slot < SLOTS; slot++) {
-            byte[] address = name("_ADR", integer((long) slot << 16));
+            byte[] address =
+                    all(
+                            name("_ADR", integer((long) slot << 16)),
+                            method(
+                                    "_DSM",
+                                    SERIALIZED | 4,
+                                    returns(
+                                            call(
+                                                    "PDSM",
+                                                    argument0(),
+                                                    argument1(),
+                                                    argument2(),
+                                                    integer(slot)))));
             if (!ejectable.test(slot)) {
                 slots = all(slots, device(slotName(slot), address));
                 continue;
@@ -80,7 +115,7 @@ final class PciHotplugAml {
                         name("BSEL", integer(0)),
                         registers("PCST", 0x00, "PCIU", "PCID"),
                         registers("SEJ_", 0x08, "B0EJ"),
-                        registers("BNMR", 0x10, "BNUM"),
+                        registers("BNMR", 0x10, "BNUM", "PIDX"),
                         mutex("BLCK"),
                         method(
                                 "PCEJ",
@@ -90,6 +125,7 @@ final class PciHotplugAml {
                                 shiftLeft(integer(1), argument1(), path("B0EJ")),
                                 release(path("BLCK")),
                                 returns(integer(0))),
+                        naming(),
                         slots,
                         method("DVNT", 2, told),
                         method(
@@ -107,6 +143,31 @@ final class PciHotplugAml {
                                 acquire(path(LOCK)),
                                 call("\\_SB.PCI0.PCNT"),
                                 release(path(LOCK)))));
+    }
+
+    /** What {@code _DSM} of a slot comes to: its UUID, revision, function and the slot. */
+    private static byte[] naming() {
+        byte[] nothing = returns(buffer(new byte[1]));
+        return method(
+                "PDSM",
+                SERIALIZED | 4,
+                when(not(equal(argument0(), uuid(NAMING))), nothing),
+                when(less(argument1(), integer(2)), nothing),
+                acquire(path("BLCK")),
+                store(path("BSEL"), path("BNUM")),
+                shiftLeft(integer(1), argument3(), path("PIDX")),
+                store(path("PIDX"), local0()),
+                release(path("BLCK")),
+                when(equal(local0(), integer(0)), nothing),
+                when(
+                        equal(argument2(), integer(0)),
+                        returns(buffer(new byte[] {(byte) NAMING_FUNCTIONS}))),
+                when(
+                        equal(argument2(), integer(NAMING_NUMBER)),
+                        store(list(integer(0), string("")), local1()),
+                        store(local0(), element(local1(), 0)),
+                        returns(local1())),
+                nothing);
     }
 
     private static byte[] registers(String region, int offset, String... names) {

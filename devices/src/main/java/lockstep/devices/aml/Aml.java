@@ -2,6 +2,7 @@ package lockstep.devices.aml;
 
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 
 /** Writes ACPI machine language: ACPI 6.5 chapter 20. Each method gives one complete term. */
 public final class Aml {
@@ -210,6 +211,45 @@ public final class Aml {
 
     public static byte[] argument1() {
         return bytes(0x69);
+    }
+
+    public static byte[] argument2() {
+        return bytes(0x6a);
+    }
+
+    public static byte[] argument3() {
+        return bytes(0x6b);
+    }
+
+    public static byte[] local1() {
+        return bytes(0x61);
+    }
+
+    public static byte[] not(byte[] value) {
+        return all(bytes(0x92), value);
+    }
+
+    public static byte[] equal(byte[] a, byte[] b) {
+        return all(bytes(0x93), a, b);
+    }
+
+    public static byte[] less(byte[] a, byte[] b) {
+        return all(bytes(0x95), a, b);
+    }
+
+    /** A reference to an element of a list. */
+    public static byte[] element(byte[] list, int index) {
+        return all(bytes(0x88), list, integer(index), bytes(0));
+    }
+
+    /** The sixteen bytes that {@code ToUUID} makes: section 19.6.142. */
+    public static byte[] uuid(String text) {
+        byte[] b = HexFormat.of().parseHex(text.replace("-", ""));
+        return buffer(
+                new byte[] {
+                    b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12],
+                    b[13], b[14], b[15]
+                });
     }
 
     /** Names four bytes of a buffer. */

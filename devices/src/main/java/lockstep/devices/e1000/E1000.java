@@ -13,11 +13,12 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
 /** The 82540EM as a PCI function (8086:100e): registers in BAR0, an inert port range in BAR1, option ROM. */
-public final class E1000 extends PciFunction implements NicClient {
+public final class E1000 extends PciFunction implements StateSection, NicClient {
     private static final int DEVICE = 0x100e;
     private static final int REVISION = 3;
     private static final int CLASS_ETHERNET = 0x0200;

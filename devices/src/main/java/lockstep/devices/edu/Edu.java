@@ -14,8 +14,6 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.vmstate.StateCodec;
-import lockstep.runtime.vmstate.StateException;
 
 import java.util.List;
 import java.util.Objects;
@@ -62,21 +60,6 @@ public final class Edu extends PciFunction {
     @Override
     protected void reset() {
         message.reset();
-    }
-
-    @Override
-    public int version() {
-        return 1;
-    }
-
-    @Override
-    public boolean needed() {
-        return false;
-    }
-
-    @Override
-    public void describe(StateCodec c) throws StateException {
-        throw new StateException("edu has no section");
     }
 
     /** BAR0, and what the chip needs. */

@@ -14,13 +14,14 @@ import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
 /** The host bridge, function 00.0. QEMU: vmstate "I440FX" v3. */
-public final class HostBridge extends PciFunction {
+public final class HostBridge extends PciFunction implements StateSection {
     /** The type. */
     public static final DeviceType<PciDeviceOptions> TYPE =
             PciDevice.type(

@@ -17,6 +17,7 @@ import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
@@ -24,7 +25,7 @@ import java.util.List;
 import java.util.Optional;
 
 /** The IDE function of the PIIX3 (82371SB, section 2.4): two channels at the legacy addresses, BAR4. */
-public final class Piix3Ide extends PciFunction {
+public final class Piix3Ide extends PciFunction implements StateSection {
     /** The type. */
     public static final DeviceType<PciDeviceOptions> TYPE =
             PciDevice.type(

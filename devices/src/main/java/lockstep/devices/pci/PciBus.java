@@ -147,7 +147,9 @@ public final class PciBus {
                 });
         function.realize();
         scope.onReset(function::systemReset);
-        scope.section(function);
+        if (function instanceof StateSection section) {
+            scope.section(section);
+        }
     }
 
     /** Guests look at further functions of a slot only if its first says that there are some. */

@@ -190,7 +190,13 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
             throw new DeviceException("acpi-index should be less or equal to " + MAX_ACPI_INDEX);
         }
         if (index != null && index != 0) {
-            throw new DeviceException("acpi-index is not supported: the tables number no devices");
+            for (PciFunction other : bus.functions()) {
+                if (other.acpiIndex() == index) {
+                    throw new DeviceException(
+                            "a PCI device with acpi-index = " + index + " already exist");
+                }
+            }
+            function.acpiIndex(index.intValue());
         }
         if (Boolean.TRUE.equals(options.multifunction())) {
             function.declareMultifunction();

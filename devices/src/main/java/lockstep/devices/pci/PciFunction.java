@@ -24,10 +24,11 @@ import java.util.function.LongFunction;
  * One function on the PCI bus: configuration space, base address registers, interrupt pin.
  *
  * <p>A subclass declares its registers in {@link #realize}, which runs once the function has its place
- * on the bus, and describes its own state after {@link #describePci}. Everything is called under the
- * machine lock. The section's wire name is {@code 0000:00:SS.F/} and {@link #vmstateName}.
+ * on the bus. One that migrates is a {@link StateSection} and describes its own state after {@link
+ * #describePci}; the section's wire name is {@code 0000:00:SS.F/} and {@link #vmstateName}. Everything is
+ * called under the machine lock.
  */
-public abstract class PciFunction implements StateSection {
+public abstract class PciFunction {
     /** Where capabilities begin. */
     private static final int CAPABILITIES = 0x40;
 
@@ -51,6 +52,7 @@ public abstract class PciFunction implements StateSection {
     private @Nullable DeviceScope scope;
     private boolean hotpluggable;
     private int devfn = -1;
+    private int acpiIndex;
     private int nextCapability = CAPABILITIES;
     private String id = "";
     private String type;
@@ -141,7 +143,7 @@ public abstract class PciFunction implements StateSection {
         return vmstateName;
     }
 
-    @Override
+    /** The name of the section. */
     public final String name() {
         return path() + "/" + vmstateName;
     }
@@ -349,6 +351,15 @@ public abstract class PciFunction implements StateSection {
     /** How much pin {@code pin} adds to its wire's count: 0 or 1. */
     final int asserted(int pin) {
         return (command() & PciSpec.COMMAND_INTX_DISABLE) == 0 ? irqState[pin] : 0;
+    }
+
+    /** The number by which ACPI tells the guest of the function; 0: none. */
+    public final int acpiIndex() {
+        return acpiIndex;
+    }
+
+    final void acpiIndex(int number) {
+        acpiIndex = number;
     }
 
     /** Says in the header that the slot has more than one function. */

@@ -16,11 +16,12 @@ import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import java.util.List;
 
 /** PCI to ISA bridge, function 01.0. QEMU: vmstate "PIIX3" v3. */
-public final class IsaBridge extends PciFunction implements PciBus.SouthBridge {
+public final class IsaBridge extends PciFunction implements PciBus.SouthBridge, StateSection {
     /** The type. */
     public static final DeviceType<PciDeviceOptions> TYPE =
             PciDevice.type(

@@ -1,6 +1,7 @@
 package lockstep.devices.piix4;
 
 import lockstep.devices.pci.PciBus;
+import lockstep.devices.pci.PciFunction;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -120,9 +121,15 @@ final class PciHotplug implements IoHandler, PciBus.SlotEvents {
                 }
             }
             case BUS -> selected = (int) value;
-            case INDEX -> index = 0; // No function has a number.
+            case INDEX -> index = indexOf(Integer.numberOfTrailingZeros((int) value));
             default -> {}
         }
+    }
+
+    /** The number of what sits in a slot of the selected bus; 0 for none. */
+    private int indexOf(int slot) {
+        PciFunction function = selected == 0 && slot < SLOTS ? bus.function(slot << 3) : null;
+        return function == null ? 0 : function.acpiIndex();
     }
 
     /** The part of the function's section. */

@@ -22,6 +22,7 @@ import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
@@ -29,7 +30,7 @@ import java.util.List;
 import java.util.Objects;
 
 /** Function 01.3. QEMU: vmstate "piix4_pm" v3. */
-public final class PowerManagement extends PciFunction {
+public final class PowerManagement extends PciFunction implements StateSection {
     /** The type. */
     public static final DeviceType<Piix4PmOptions> TYPE =
             PciDevice.type(

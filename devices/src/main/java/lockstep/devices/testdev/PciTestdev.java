@@ -10,8 +10,6 @@ import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
-import lockstep.runtime.vmstate.StateCodec;
-import lockstep.runtime.vmstate.StateException;
 
 import org.jspecify.annotations.Nullable;
 
@@ -75,21 +73,6 @@ public final class PciTestdev extends PciFunction {
     @Override
     protected void reset() {
         running = null;
-    }
-
-    @Override
-    public int version() {
-        return 1;
-    }
-
-    @Override
-    public boolean needed() {
-        return false;
-    }
-
-    @Override
-    public void describe(StateCodec c) throws StateException {
-        throw new StateException("pci-testdev has no section");
     }
 
     /**

@@ -14,7 +14,7 @@ import lockstep.runtime.vmstate.StateSection;
 import org.jspecify.annotations.Nullable;
 
 /** The PIIX3's USB function (8086:7020): a UHCI controller with a bus of two ports. */
-public final class Uhci extends PciFunction {
+public final class Uhci extends PciFunction implements StateSection {
     private static final int DEVICE = 0x7020;
     private static final int REVISION = 1;
     private static final int CLASS_USB = 0x0c03;

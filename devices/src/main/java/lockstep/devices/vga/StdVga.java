@@ -6,11 +6,12 @@ import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
 /** The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. */
-public final class StdVga extends PciFunction {
+public final class StdVga extends PciFunction implements StateSection {
     /** Video memory when {@code vgamem_mb} is not given. */
     public static final int DEFAULT_VRAM = 16 << 20;
 

@@ -29,6 +29,7 @@ final class HotplugTest {
     private static final int EJECT = 0xae08;
     private static final int REMOVABLE = 0xae0c;
     private static final int BUS = 0xae10;
+    private static final int NUMBER = 0xae14;
     private static final int GPE_STATUS = 0xafe0;
     private static final int GPE_ENABLE = 0xafe2;
     private static final int SCI = 9;
@@ -118,6 +119,19 @@ final class HotplugTest {
         assertEquals(Set.of(), nics);
         add("e1000,id=n1");
         assertEquals(0x100e8086, identity(3));
+    }
+
+    @Test
+    void aCardCanHaveANumber() throws Exception {
+        add("edu,acpi-index=7");
+        out(BUS, 0);
+        out(NUMBER, 1 << 3);
+        assertEquals(7, in(NUMBER));
+        assertEquals(0, in(NUMBER), "told once");
+        out(NUMBER, 1 << 4);
+        assertEquals(0, in(NUMBER));
+        refused("a PCI device with acpi-index = 7 already exist", "pci-testdev,acpi-index=7");
+        refused("acpi-index should be less or equal to 16383", "edu,acpi-index=16384");
     }
 
     @Test

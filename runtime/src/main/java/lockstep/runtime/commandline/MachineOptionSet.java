@@ -221,6 +221,9 @@ final class MachineOptionSet {
             }
         }
         settings.rtc.putAll(values.values());
+        if ("slew".equals(values.get("driftfix"))) {
+            settings.globals.put("mc146818rtc.lost_tick_policy", "slew");
+        }
     }
 
     private static void oneOf(@Nullable String value, Set<String> known) throws OptionException {
