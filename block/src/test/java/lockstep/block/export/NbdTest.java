@@ -90,8 +90,7 @@ class NbdTest {
         int port = first.port();
         BlockException taken =
                 assertThrows(
-                        BlockException.class,
-                        () -> listen(new NbdAddress.Inet("127.0.0.1", port)));
+                        BlockException.class, () -> listen(new NbdAddress.Inet("127.0.0.1", port)));
         assertEquals(
                 "Failed to find an available port: Address already in use", taken.getMessage());
         NbdServer next = listen(new NbdAddress.Inet("127.0.0.1", port, 65535, 4));
