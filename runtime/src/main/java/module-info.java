@@ -10,6 +10,7 @@ module lockstep.runtime {
 
     exports lockstep.runtime.accelerator;
     exports lockstep.runtime.chardev;
+    exports lockstep.runtime.chip;
     exports lockstep.runtime.cpu;
     exports lockstep.runtime.linux;
     exports lockstep.runtime.loop;
@@ -31,5 +32,6 @@ module lockstep.runtime {
 
     provides lockstep.runtime.spi.Room with
             lockstep.runtime.kvm.KvmRoom,
+            lockstep.runtime.qtest.QtestRoom,
             lockstep.runtime.migration.MigrationRoom;
 }

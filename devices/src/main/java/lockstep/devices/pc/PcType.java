@@ -89,15 +89,14 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     @Override
     public Machine create(MachineConfig config, PcMachineOptions options, Vmm vmm)
             throws DeviceException {
-        AcceleratorType accelerator = accelerator(config, vmm);
-        checkOptions(options);
+        checkOptions(options, config.accelerator().type());
         MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
             CoreMachine core =
                     new AcceleratedMachine(
                             vmm,
-                            accelerator,
+                            config.accelerator(),
                             name(),
                             config.ramSize(),
                             backend,
@@ -109,30 +108,14 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         }
     }
 
-    private static AcceleratorType accelerator(MachineConfig config, Vmm vmm)
-            throws DeviceException {
-        AcceleratorType chosen = null;
-        for (String name : config.accelerators()) {
-            AcceleratorType offered =
-                    vmm.acceleratorTypes().stream()
-                            .filter(t -> t.name().equals(name))
-                            .findFirst()
-                            .orElseThrow(() -> new DeviceException("invalid accelerator " + name));
-            chosen = chosen == null ? offered : chosen;
-        }
-        if (chosen == null) {
-            throw new DeviceException("no accelerator selected");
-        }
-        return chosen;
-    }
-
     private static @Nullable MemoryBackend memoryBackend(PcMachineOptions options, Vmm vmm) {
         String id = options.memoryBackend();
         return id == null || id.isEmpty() ? null : vmm.objects().object(id, MemoryBackend.class);
     }
 
     /** What this board does not have is refused, so that nobody relies on it. */
-    static void checkOptions(PcMachineOptions o) throws DeviceException {
+    static void checkOptions(PcMachineOptions o, AcceleratorType accelerator)
+            throws DeviceException {
         refuse(given(o.kernel()), "kernel", "boot a disk or a network instead");
         refuse(given(o.initrd()), "initrd", "boot a disk or a network instead");
         refuse(given(o.append()), "append", "boot a disk or a network instead");
@@ -165,7 +148,9 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         refuse(!names, "x-oem-id", "the ACPI tables have names of their own");
         OnOffSplit irqchip = o.kernelIrqchip();
         refuse(
-                irqchip != null && irqchip != OnOffSplit.ON,
+                accelerator.properties().contains("kernel-irqchip")
+                        && irqchip != null
+                        && irqchip != OnOffSplit.ON,
                 "kernel-irqchip",
                 "the interrupt controllers are the accelerator's");
     }

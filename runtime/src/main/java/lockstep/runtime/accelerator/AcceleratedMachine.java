@@ -59,18 +59,18 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     /**
      * Makes the core; its vCPUs stand still in their state after reset.
      *
-     * @param kind the accelerator
+     * @param accelerator what runs it; closed with the machine
      * @param type the machine type's versioned name, such as {@code pc-i440fx-10.2}
      * @param ramSize bytes of RAM, whole pages
      * @param backend an object that brings the RAM, or null
      * @param cpus number of vCPUs
      * @param cpuModel text of {@code -cpu}, such as {@code qemu64,kvmclock=on}
-     * @throws AcceleratorException the accelerator is not there or refuses; full sentence
+     * @throws AcceleratorException the accelerator refuses; full sentence
      * @throws IllegalArgumentException for the processor model, in QEMU's words
      */
     public AcceleratedMachine(
             Host host,
-            AcceleratorType kind,
+            Accelerator accelerator,
             String type,
             long ramSize,
             @Nullable MemoryBackend backend,
@@ -80,7 +80,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         this.host = host;
         this.type = type;
         this.ramSize = ramSize;
-        accelerator = kind.open();
+        this.accelerator = accelerator;
         List<CpuidLeaf> supported = accelerator.supportedCpuid();
         List<String> problems = new ArrayList<>();
         model = CpuModel.parse(cpuModel, supported, problems);
@@ -89,6 +89,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         MemoryAccelerator slots = accelerator.memory();
         memory = RegionMap.memory(slots);
         dma = new BusMemory(memory);
+        accelerator.map(memory, ports);
         dirtyLog = new BlockDirtyLog(() -> List.copyOf(blocks), slots);
         ram =
                 backend == null
@@ -103,7 +104,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
                         "Number of SMP cpus requested ("
                                 + cpus
                                 + ") exceeds the maximum cpus supported by "
-                                + kind.title()
+                                + accelerator.type().title()
                                 + " ("
                                 + accelerator.maxVcpus()
                                 + ")");

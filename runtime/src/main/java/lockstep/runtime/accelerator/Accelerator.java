@@ -2,6 +2,7 @@ package lockstep.runtime.accelerator;
 
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.MemoryAccelerator;
 
@@ -10,6 +11,9 @@ import java.util.Optional;
 
 /** What runs one machine. Made, used and closed under the machine lock. */
 public interface Accelerator extends AutoCloseable {
+    /** Its kind. */
+    AcceleratorType type();
+
     /** The CPUID leaves that it can give to a guest. */
     List<CpuidLeaf> supportedCpuid();
 
@@ -21,6 +25,9 @@ public interface Accelerator extends AutoCloseable {
 
     /** The two 8259A and the 82093AA. */
     InterruptControllers interrupts();
+
+    /** Maps what the guest reaches through its address spaces, where the chips are not in the kernel. Once. */
+    default void map(AddressSpace memory, AddressSpace ports) {}
 
     /** Makes the 8254. Once. */
     IntervalTimer newTimer(Clocks clocks);

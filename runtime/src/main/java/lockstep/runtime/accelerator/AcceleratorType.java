@@ -1,13 +1,31 @@
 package lockstep.runtime.accelerator;
 
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 /** A kind of accelerator, offered by a room. Any thread. */
 public interface AcceleratorType {
     /** The name that {@code -accel} knows it by, such as {@code kvm}. */
     String name();
+
+    /** Other names that it goes by. */
+    default List<String> aliases() {
+        return List.of();
+    }
+
+    /** Whether it is tried without being asked for. */
+    default boolean automatic() {
+        return true;
+    }
+
+    /** What {@code -accel} can set on it. */
+    default Set<String> properties() {
+        return Set.of();
+    }
 
     /** What messages call it, such as {@code KVM}. */
     String title();
@@ -22,7 +40,9 @@ public interface AcceleratorType {
     /**
      * Makes an engine for one machine, without vCPUs.
      *
+     * @param given those of {@link #properties} that the user set
+     * @param loop the loop that holds the machine lock
      * @throws AcceleratorException it is not there, or lacks something that is needed
      */
-    Accelerator open() throws AcceleratorException;
+    Accelerator open(Map<String, String> given, EventLoop loop) throws AcceleratorException;
 }

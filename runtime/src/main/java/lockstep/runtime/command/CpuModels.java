@@ -28,6 +28,9 @@ final class CpuModels {
     /** What the first accelerator that is there can give; empty without any. */
     private static List<CpuidLeaf> supported(Vmm vmm) {
         for (AcceleratorType type : vmm.acceleratorTypes()) {
+            if (!type.automatic()) {
+                continue;
+            }
             try {
                 return type.supportedCpuid();
             } catch (AcceleratorException e) {

@@ -31,11 +31,15 @@ import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.process.VmmProcess;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.spi.MachineType;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Objects;
 
 /** machine.json. */
 final class MachineInfoCommands implements MachineCommands {
@@ -81,9 +85,18 @@ final class MachineInfoCommands implements MachineCommands {
     }
 
     static boolean kvmEnabled(VmmProcess vmm) {
-        return vmm.machine() != null
-                || (vmm.settings().accelerators().stream().anyMatch(a -> a.startsWith("kvm"))
-                        && java.nio.file.Files.isWritable(java.nio.file.Path.of("/dev/kvm")));
+        var accelerator = vmm.accelerator();
+        return accelerator != null && accelerator.type().name().equals("kvm");
+    }
+
+    /** What an accelerator is called where the names are a fixed list. */
+    private static @Nullable Accelerator known(AcceleratorType type) {
+        for (Accelerator a : Accelerator.values()) {
+            if (type.name().equals(a.wireName()) || type.aliases().contains(a.wireName())) {
+                return a;
+            }
+        }
+        return null;
     }
 
     @Override
@@ -119,9 +132,14 @@ final class MachineInfoCommands implements MachineCommands {
 
     @Override
     public AcceleratorInfo queryAccelerators() {
-        boolean kvm = kvmEnabled(vmm);
-        return new AcceleratorInfo(
-                kvm ? Accelerator.KVM : Accelerator.QTEST, List.of(Accelerator.KVM));
+        var accelerator = vmm.accelerator();
+        Accelerator enabled = accelerator == null ? null : known(accelerator.type());
+        List<Accelerator> present =
+                vmm.acceleratorTypes().stream()
+                        .map(MachineInfoCommands::known)
+                        .filter(Objects::nonNull)
+                        .toList();
+        return new AcceleratorInfo(enabled == null ? Accelerator.QTEST : enabled, present);
     }
 
     private List<Integer> vcpuThreads() {

@@ -1,39 +1,30 @@
 package lockstep.runtime.commandline;
 
 import lockstep.qmp.NumberText;
+import lockstep.runtime.accelerator.Accelerator;
+import lockstep.runtime.accelerator.AcceleratorException;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.process.VmmProcess;
 
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
-import java.util.Set;
 
-/** The accelerators that the command line asks for, in order. Under the machine lock. */
+/**
+ * The choice of what runs the guest: {@code -accel}, each tried in the order of the command line; or the list of {@code
+ * -machine accel=}; or, when nothing is said, what rooms offer, in their order. The first that opens is it. Under the
+ * machine lock.
+ */
 final class AcceleratorOption {
-    private static final Set<String> ACCELERATORS = Set.of("kvm", "tcg", "qtest");
-
-    /** What QEMU lets users set on an accelerator. */
-    private static final Map<String, Set<String>> ACCELERATOR_PROPERTIES =
-            Map.of(
-                    "kvm",
-                    Set.of(
-                            "device",
-                            "dirty-ring-size",
-                            "kernel-irqchip",
-                            "kvm-shadow-mem",
-                            "notify-vmexit",
-                            "notify-window",
-                            "xen-evtchn-max-pirq",
-                            "xen-gnttab-max-frames",
-                            "xen-version"),
-                    "tcg",
-                    Set.of("one-insn-per-tb", "split-wx", "tb-size", "thread"));
-
-    /** Those with a number, by its type. */
-    private static final Map<String, String> ACCELERATOR_NUMBERS =
+    /** Properties with a number, by its type. */
+    private static final Map<String, String> NUMBERS =
             Map.of(
                     "dirty-ring-size", "uint32",
                     "kvm-shadow-mem", "int64",
@@ -41,35 +32,100 @@ final class AcceleratorOption {
                     "tb-size", "uint32");
 
     private final VmmProcess vmm;
-    private final GivenSettings settings;
+    private boolean given;
+    private @Nullable String list;
+    /** What failed last, not told yet: it is the end of the program when nothing else works. */
+    private @Nullable String failure;
+    private @Nullable Accelerator chosen;
 
-    AcceleratorOption(VmmProcess vmm, GivenSettings settings) {
+    AcceleratorOption(VmmProcess vmm) {
         this.vmm = vmm;
-        this.settings = settings;
     }
 
-    /** {@code -accel}. */
-    void read(String text) throws OptionException {
-        OptionValues values = OptionValues.parse(text, "accel");
-        String name = values.get("accel", "");
-        if (name.equals("help")) {
-            throw new EndOfProgram("Accelerators supported in this binary:\nkvm\n");
+    /** {@code -accel}, when it is read. */
+    void check(String text) throws OptionException {
+        given = true;
+        if (OptionValues.parse(text, "accel").get("accel", "").equals("help")) {
+            StringBuilder out = new StringBuilder("Accelerators supported in this binary:\n");
+            vmm.acceleratorTypes().stream()
+                    .filter(AcceleratorType::automatic)
+                    .forEach(t -> out.append(t.name()).append('\n'));
+            throw new EndOfProgram(out.toString());
         }
-        if (!ACCELERATORS.contains(name)) {
-            throw new OptionException("invalid accelerator " + name);
+    }
+
+    /** {@code -machine accel=}: names with colons between them. */
+    void machine(String names) {
+        list = names;
+    }
+
+    /** {@code -accel}, when it is carried out. */
+    void open(String text) throws OptionException {
+        if (list != null) {
+            throw new OptionException(
+                    "The -accel and \"-machine accel=\" options are incompatible", false);
         }
-        for (String property : values.values().keySet()) {
-            if (!property.equals("accel")
-                    && !ACCELERATOR_PROPERTIES.getOrDefault(name, Set.of()).contains(property)) {
+        if (chosen == null) {
+            OptionValues values = OptionValues.parse(text, "accel");
+            Map<String, String> properties = new HashMap<>(values.values());
+            properties.remove("accel");
+            attempt(values.get("accel", ""), properties);
+        }
+    }
+
+    private @Nullable AcceleratorType find(String name) {
+        for (AcceleratorType type : vmm.acceleratorTypes()) {
+            if (type.name().equals(name) || type.aliases().contains(name)) {
+                return type;
+            }
+        }
+        return null;
+    }
+
+    private void attempt(String name, Map<String, String> properties) throws OptionException {
+        AcceleratorType type = find(name);
+        if (type == null) {
+            failed(located("invalid accelerator " + name));
+            return;
+        }
+        checkProperties(name, type, properties);
+        try {
+            chosen = type.open(properties, vmm.mainLoop());
+        } catch (AcceleratorException e) {
+            String why = e.getMessage();
+            failed(why);
+            String reason = why.substring(why.lastIndexOf(": ") + 1).strip();
+            failed(located("failed to initialize " + name + ": " + reason));
+        }
+    }
+
+    private String located(String message) {
+        String where = vmm.options().location();
+        return where == null ? message : where + ": " + message;
+    }
+
+    private void failed(String message) {
+        String before = failure;
+        if (before != null) {
+            vmm.report(before);
+        }
+        failure = message;
+    }
+
+    private static void checkProperties(
+            String name, AcceleratorType type, Map<String, String> properties)
+            throws OptionException {
+        for (Map.Entry<String, String> e : properties.entrySet()) {
+            String property = e.getKey();
+            if (!type.properties().contains(property)) {
                 throw new OptionException(
                         "Property '" + name + "-accel." + property + "' not found");
             }
-            String type = ACCELERATOR_NUMBERS.get(property);
-            if (type != null) {
-                checkNumber(property, values.get(property, ""), type.equals("int64"));
+            String number = NUMBERS.get(property);
+            if (number != null) {
+                checkNumber(property, e.getValue(), number.equals("int64"));
             }
         }
-        settings.accelerators.add(name);
     }
 
     private static void checkNumber(String name, String text, boolean signed)
@@ -88,17 +144,69 @@ final class AcceleratorOption {
         }
     }
 
-    /** Of a list such as {@code kvm:tcg}, unknown names are told and passed over. */
-    void check() throws OptionException {
-        List<String> given = List.copyOf(settings.accelerators);
-        settings.accelerators.removeIf(name -> !ACCELERATORS.contains(name));
-        for (String name : given) {
-            if (!ACCELERATORS.contains(name)) {
-                if (settings.accelerators.isEmpty()) {
-                    throw new OptionException("invalid accelerator " + name, false);
+    /** What the guest runs on. */
+    Accelerator chosen() throws OptionException {
+        String names = list;
+        if (names != null) {
+            // Unknown names are told of first, even behind one that works.
+            List<String> known = new ArrayList<>();
+            for (String name : names.split(":", -1)) {
+                if (find(name) != null) {
+                    known.add(name);
+                } else {
+                    failed("invalid accelerator " + name);
                 }
-                vmm.report("invalid accelerator " + name);
             }
+            for (String name : known) {
+                if (chosen == null) {
+                    attempt(name, Map.of());
+                }
+            }
+        } else if (!given) {
+            chosen = first();
+        }
+        Accelerator accelerator = chosen;
+        String why = failure;
+        if (accelerator == null) {
+            throw new OptionException(why == null ? "no accelerator found" : why, false);
+        }
+        // A test that drives the devices asks for whatever is there, and reads what is printed.
+        if (why != null && !vmm.options().used("qtest")) {
+            vmm.report(why);
+            vmm.report("falling back to " + accelerator.type().name());
+        }
+        vmm.accelerator(accelerator);
+        return accelerator;
+    }
+
+    /** The first that opens of those that need not be asked for. */
+    private @Nullable Accelerator first() throws OptionException {
+        List<String> failures = new ArrayList<>();
+        for (AcceleratorType type : vmm.acceleratorTypes()) {
+            if (!type.automatic()) {
+                continue;
+            }
+            try {
+                Accelerator opened = type.open(Map.of(), vmm.mainLoop());
+                if (!failures.isEmpty()) {
+                    vmm.report(
+                            String.join("; ", failures) + "; falling back to " + type.name());
+                }
+                return opened;
+            } catch (AcceleratorException e) {
+                failures.add(e.getMessage());
+            }
+        }
+        if (!failures.isEmpty()) {
+            throw new OptionException(String.join("\n", failures), false);
+        }
+        return null;
+    }
+
+    /** Likewise with {@code -machine none}, where nothing runs, and only what was asked for has to be there. */
+    void chosenForNothing() throws OptionException {
+        if (given || list != null) {
+            chosen().close();
         }
     }
 }

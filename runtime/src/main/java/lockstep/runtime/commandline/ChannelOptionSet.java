@@ -16,10 +16,13 @@ import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.option.StartPhase;
 import lockstep.runtime.process.VmmProcess;
+import lockstep.runtime.qtest.QtestLog;
+import lockstep.runtime.qtest.QtestServer;
 import lockstep.runtime.spi.DeviceException;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -46,6 +49,9 @@ final class ChannelOptionSet {
     private final List<String> serials = new ArrayList<>();
     private final List<String> parallels = new ArrayList<>();
     private int monitorsMade;
+    private @Nullable String qtest;
+    private @Nullable String qtestLog;
+    private @Nullable Chardev qtestDevice;
 
     ChannelOptionSet(VmmProcess vmm, GivenSettings settings) {
         this.vmm = vmm;
@@ -96,6 +102,20 @@ final class ChannelOptionSet {
                         .onParse(this::checkObject)
                         .onApply(StartPhase.EARLY_OBJECTS, this::earlyObject)
                         .help("-object type,id=id[,prop=value][,...]  adds an object"));
+        add(
+                SimpleOption.text("qtest")
+                        .onParse(
+                                text -> {
+                                    qtest = text;
+                                    checkCompat(text);
+                                })
+                        .onApply(StartPhase.CHARDEVS, this::openQtest)
+                        .help("-qtest dev  has a test drive the machine over a device"));
+        add(
+                SimpleOption.text("qtest-log")
+                        .onParse(file -> qtestLog = file)
+                        .help("-qtest-log file|none  where the lines of -qtest are written"));
+        add(SimpleOption.step(StartPhase.LAUNCH, none -> startQtest()));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> defaults()));
         add(SimpleOption.step(StartPhase.CHARDEVS, none -> defaultMonitor()));
         add(SimpleOption.step(StartPhase.OBJECTS, none -> lateObjects()));
@@ -355,6 +375,22 @@ final class ChannelOptionSet {
             default ->
                     throw new OptionException(
                             "Parameter 'type' does not accept value '" + kind + "'");
+        }
+    }
+
+    private void openQtest(String text) throws OptionException {
+        qtestDevice = backend("qtest", "qtest", text, "Failed to initialize device for qtest");
+    }
+
+    private void startQtest() throws OptionException {
+        Chardev device = qtestDevice;
+        if (device == null) {
+            return;
+        }
+        try {
+            new QtestServer(vmm, device, QtestLog.open(qtestLog));
+        } catch (IOException e) {
+            throw new OptionException("-qtest " + qtest + ": " + e.getMessage(), false);
         }
     }
 

@@ -28,7 +28,6 @@ final class GivenSettings implements Settings {
     boolean messageNames;
     @Nullable String machineType;
     final Map<String, String> machineProperties = new LinkedHashMap<>();
-    final List<String> accelerators = new ArrayList<>();
     long ramSize;
     @Nullable String memoryPath;
     boolean memoryPreallocated;
@@ -90,11 +89,6 @@ final class GivenSettings implements Settings {
     /** Whether {@code -machine none} was asked for. */
     boolean noMachine() {
         return "none".equals(machineType);
-    }
-
-    @Override
-    public List<String> accelerators() {
-        return List.copyOf(accelerators);
     }
 
     @Override

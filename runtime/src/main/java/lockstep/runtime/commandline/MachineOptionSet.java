@@ -10,6 +10,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
@@ -53,7 +54,7 @@ final class MachineOptionSet {
         this.vmm = vmm;
         this.settings = settings;
         ram = new MachineMemory(vmm, settings);
-        accelerators = new AcceleratorOption(vmm, settings);
+        accelerators = new AcceleratorOption(vmm);
     }
 
     void register() {
@@ -63,12 +64,13 @@ final class MachineOptionSet {
                         .help("-machine [type=]name[,prop[=value][,...]]  selects the machine"));
         add(
                 SimpleOption.text("accel")
-                        .onParse(accelerators::read)
-                        .help("-accel name  selects an accelerator: kvm"));
+                        .onParse(accelerators::check)
+                        .onApply(StartPhase.MACHINE, accelerators::open)
+                        .help("-accel name[,prop=value]  what runs the guest; more are tried in order"));
         add(
                 SimpleOption.flag("enable-kvm")
-                        .onParse(a -> settings.accelerators.add("kvm"))
-                        .help("-enable-kvm  the same as -accel kvm"));
+                        .onParse(a -> accelerators.machine("kvm"))
+                        .help("-enable-kvm  the same as -machine accel=kvm"));
         add(
                 SimpleOption.text("cpu")
                         .onParse(this::processor)
@@ -180,10 +182,7 @@ final class MachineOptionSet {
                     }
                     settings.machineType = e.getValue();
                 }
-                case "accel" -> {
-                    settings.accelerators.clear();
-                    settings.accelerators.addAll(List.of(e.getValue().split(":")));
-                }
+                case "accel" -> accelerators.machine(e.getValue());
                 case "help", "?" -> {}
                 default -> settings.machineProperties.put(e.getKey(), e.getValue());
             }
@@ -393,7 +392,6 @@ final class MachineOptionSet {
         if (vga != null && !VGA_TYPES.contains(vga)) {
             throw new OptionException("unknown vga type: " + vga, false);
         }
-        accelerators.check();
         String name = settings.machineType;
         if ("none".equals(name)) {
             options("none", MachineProperties.COMMON);
@@ -404,9 +402,6 @@ final class MachineOptionSet {
         type = name == null ? defaultType() : find(name);
         if (type == null) {
             throw unsupported(name);
-        }
-        if (settings.accelerators.isEmpty()) {
-            settings.accelerators.add("kvm");
         }
         checkWait("splash-time", "splash-time", 0);
         checkWait("reboot-timeout", "reboot timeout", -1);
@@ -458,9 +453,10 @@ final class MachineOptionSet {
 
     private void create() throws OptionException {
         if (type != null) {
-            create(type);
+            create(type, accelerators.chosen());
             return;
         }
+        accelerators.chosenForNothing();
         MachineOptions options = options("none", MachineProperties.COMMON);
         MachineProperties properties =
                 machineObject(
@@ -481,8 +477,8 @@ final class MachineOptionSet {
         return properties;
     }
 
-    private <O extends Record & MachineOptionsMembers> void create(MachineType<O> chosen)
-            throws OptionException {
+    private <O extends Record & MachineOptionsMembers> void create(
+            MachineType<O> chosen, Accelerator accelerator) throws OptionException {
         O given = options(chosen.name(), chosen.options());
         MachineProperties properties =
                 machineObject(chosen.name(), MachineProperties.of(chosen.options(), given, true));
@@ -494,7 +490,7 @@ final class MachineOptionSet {
                         settings.ramSize,
                         settings.cpus(),
                         settings.cpuModel,
-                        List.copyOf(settings.accelerators),
+                        accelerator,
                         settings.bios,
                         settings.firmwareDirectories(),
                         settings.serials,

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -183,6 +184,14 @@ public final class CpuModel {
             }
         }
         return 0;
+    }
+
+    /** Answers with every feature, for a processor of which nobody asks anything. */
+    public static List<CpuidLeaf> everything() {
+        return Arrays.stream(Word.values())
+                .map(w -> indexed(w.function, w.index, -1, -1, -1, -1))
+                .distinct()
+                .toList();
     }
 
     /** The type of the objects of a model as {@code -cpu} names it, or of the default model. */

@@ -8,8 +8,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * The local APIC of one vCPU as the migration stream carries it (QEMU: vmstate "apic" v3). Register
- * offsets are those of the APIC page, Intel SDM volume 3, section 11.4.1.
+ * The local APIC of one vCPU as the migration stream carries it (QEMU: vmstate "apic" v3): plain data, which a chip
+ * without the kernel's help works on. Register offsets are those of the APIC page, Intel SDM volume 3, section 11.4.1.
  */
 public final class LocalApic {
     private static final int ID = 0x20;
@@ -38,27 +38,51 @@ public final class LocalApic {
     private static final int BOOTSTRAP = 1 << 8;
 
     private final int initialId;
-    private long base;
-    private int id;
-    private int arbitration;
-    private int tpr;
-    private int spurious;
-    private int logicalDestination;
-    private int destinationMode;
-    private final int[] isr = new int[8];
-    private final int[] tmr = new int[8];
-    private final int[] irr = new int[8];
-    private final int[] lvt = new int[6];
-    private int esr;
-    private final int[] icr = new int[2];
-    private int divide;
-    private int countShift;
-    private int initialCount;
-    private long loadTime;
-    private long nextTime;
-    private long expiry;
-    private int sipiVector;
-    private int waitForSipi;
+
+    /** The APIC base register: address, enable and bootstrap bits. */
+    public long base;
+
+    public int id;
+    public int arbitration;
+    public int tpr;
+    public int spurious;
+
+    /** Bits 31 to 24 of the logical destination register. */
+    public int logicalDestination;
+
+    /** Bits 31 to 28 of the destination format register. */
+    public int destinationMode;
+
+    public final int[] isr = new int[8];
+    public final int[] tmr = new int[8];
+    public final int[] irr = new int[8];
+    public final int[] lvt = new int[6];
+    public int esr;
+    public final int[] icr = new int[2];
+    public int divide;
+
+    /** The base-2 logarithm of the divider; one undivided count takes a nanosecond. */
+    public int countShift;
+
+    public int initialCount;
+
+    /** Guest time in nanoseconds at which the timer began to count. */
+    public long loadTime;
+
+    public long nextTime;
+
+    /** Guest time at which the timer goes off, or -1. */
+    public long expiry;
+
+    public int sipiVector;
+
+    /** Not 0 while an application processor waits to be started. */
+    public int waitForSipi;
+
+    /** The number that the processor was given at power-on. */
+    public int initialId() {
+        return initialId;
+    }
 
     /** Of the vCPU with that APIC ID. */
     public LocalApic(int initialId) {
@@ -74,6 +98,15 @@ public final class LocalApic {
     public void reset(boolean bootstrap) {
         base = DEFAULT_BASE | ENABLED | (bootstrap ? BOOTSTRAP : 0);
         id = initialId;
+        init(bootstrap);
+        if (bootstrap) {
+            // As firmware would leave it: the PIC's interrupts reach the first processor.
+            lvt[LVT_LINT0] = EXTERNAL_INTERRUPT;
+        }
+    }
+
+    /** The state after an INIT, which leaves base and ID alone. */
+    public void init(boolean bootstrap) {
         arbitration = 0;
         tpr = 0;
         spurious = 0xff;
@@ -83,10 +116,6 @@ public final class LocalApic {
         Arrays.fill(tmr, 0);
         Arrays.fill(irr, 0);
         Arrays.fill(lvt, MASKED);
-        if (bootstrap) {
-            // As firmware would leave it: the PIC's interrupts reach the first processor.
-            lvt[LVT_LINT0] = EXTERNAL_INTERRUPT;
-        }
         esr = 0;
         Arrays.fill(icr, 0);
         divide = 0;
@@ -97,11 +126,6 @@ public final class LocalApic {
         expiry = -1;
         sipiVector = 0;
         waitForSipi = bootstrap ? 0 : 1;
-    }
-
-    /** The APIC base register: address, enable and bootstrap bits. */
-    public long base() {
-        return base;
     }
 
     private static int get(MemorySegment page, int register) {
@@ -142,8 +166,8 @@ public final class LocalApic {
         timerState(now);
     }
 
-    /** Works out when the timer goes off next. */
-    private void timerState(long now) {
+    /** Works out when the timer goes off next, counted in ticks of the divider since it was loaded. */
+    public void timerState(long now) {
         expiry = -1;
         long period = Integer.toUnsignedLong(initialCount);
         if ((lvt[LVT_TIMER] & MASKED) != 0 || period == 0) {

@@ -3,6 +3,7 @@ package lockstep.runtime.kvm;
 import static lockstep.linux.abi.LinuxAbi.KVM_CAP_MAX_VCPUS;
 
 import lockstep.runtime.accelerator.Accelerator;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.accelerator.GuestClock;
 import lockstep.runtime.accelerator.InterruptControllers;
 import lockstep.runtime.accelerator.IntervalTimer;
@@ -20,6 +21,7 @@ import java.util.Optional;
 
 /** One virtual machine in the kernel, with the kernel's interrupt controllers and timer. */
 final class KvmAccelerator implements Accelerator {
+    private final KvmType type;
     private final Kvm kvm;
     private final List<CpuidLeaf> supported;
     private final KvmVm vm;
@@ -28,12 +30,18 @@ final class KvmAccelerator implements Accelerator {
     private final IrqChips chips;
     private @Nullable KvmTimer timer;
 
-    KvmAccelerator() throws KvmException {
+    KvmAccelerator(KvmType type) throws KvmException {
+        this.type = type;
         kvm = Kvm.open();
         supported = kvm.supportedCpuid();
         vm = new KvmVm(kvm);
         slots = new KvmSlots(vm, gate);
         chips = new IrqChips(vm);
+    }
+
+    @Override
+    public AcceleratorType type() {
+        return type;
     }
 
     @Override

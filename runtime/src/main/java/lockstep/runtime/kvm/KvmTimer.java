@@ -164,7 +164,7 @@ final class KvmTimer implements IntervalTimer {
         return switch (effectiveMode(c)) {
             case 0 -> ticks >= count;
             case 1 -> ticks < count;
-            case 2 -> ticks % count != 0 || ticks == 0;
+            case 2 -> ticks % count == 0 && ticks != 0;
             case 3 -> ticks % count < (count + 1) >> 1;
             default -> ticks == count;
         };

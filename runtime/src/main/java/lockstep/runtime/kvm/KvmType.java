@@ -3,8 +3,11 @@ package lockstep.runtime.kvm;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 
 /** The Linux kernel's KVM. */
 final class KvmType implements AcceleratorType {
@@ -19,6 +22,20 @@ final class KvmType implements AcceleratorType {
     }
 
     @Override
+    public Set<String> properties() {
+        return Set.of(
+                "device",
+                "dirty-ring-size",
+                "kernel-irqchip",
+                "kvm-shadow-mem",
+                "notify-vmexit",
+                "notify-window",
+                "xen-evtchn-max-pirq",
+                "xen-gnttab-max-frames",
+                "xen-version");
+    }
+
+    @Override
     public List<CpuidLeaf> supportedCpuid() throws KvmException {
         try (Kvm kvm = Kvm.open()) {
             return kvm.supportedCpuid();
@@ -26,7 +43,7 @@ final class KvmType implements AcceleratorType {
     }
 
     @Override
-    public Accelerator open() throws KvmException {
-        return new KvmAccelerator();
+    public Accelerator open(Map<String, String> given, EventLoop loop) throws KvmException {
+        return new KvmAccelerator(this);
     }
 }

@@ -297,7 +297,7 @@ final class VcpuTransfer implements AutoCloseable {
         kvm_sregs.cr4(sregs, s.cr4);
         kvm_sregs.cr8(sregs, apic.taskPriorityClass());
         kvm_sregs.efer(sregs, s.efer);
-        kvm_sregs.apic_base(sregs, apic.base());
+        kvm_sregs.apic_base(sregs, apic.base);
         int vector = s.interruptInjected;
         if (vector >= 0 && vector < 256) {
             kvm_sregs.interrupt_bitmap(sregs, vector >> 6, 1L << (vector & 63));

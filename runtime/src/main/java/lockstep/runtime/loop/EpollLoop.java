@@ -275,6 +275,31 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
         }
     }
 
+    /** When the next timer of guest time is due, or {@link Timer#NEVER}; also while that stands still. Any thread. */
+    public long nextVirtual() {
+        synchronized (timerGuard) {
+            TimerHeap.Entry e = timers[ClockType.VIRTUAL.ordinal()].peek();
+            return e == null ? Timer.NEVER : e.when();
+        }
+    }
+
+    /**
+     * Moves guest time, which is stepped, forward to {@code target}; each timer on the way runs at its own time. On the
+     * loop, within a callback. Nothing happens while the guest is stopped.
+     */
+    public void advance(long target) {
+        while (clocks.virtualRunning() && clocks.virtual() < target) {
+            long next = nextVirtual();
+            boolean early = next != Timer.NEVER && next < target;
+            clocks.setVirtual(early ? Math.max(next, clocks.virtual()) : target);
+            Alarm due = takeDue(ClockType.VIRTUAL);
+            while (due != null) {
+                guarded(due.callback);
+                due = takeDue(ClockType.VIRTUAL);
+            }
+        }
+    }
+
     /** Arms the alarm descriptor for the next timer; the wait in milliseconds, 0 when one is due. */
     private int untilNextTimer() {
         long soonest = Long.MAX_VALUE;
@@ -285,6 +310,9 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
                     continue;
                 }
                 long left = Math.max(0, e.when() - clocks.now(clock));
+                if (left > 0 && clock == ClockType.VIRTUAL && !clocks.ticking()) {
+                    continue; // whoever sets the clock wakes the loop
+                }
                 if (clock == ClockType.HOST) {
                     left = Math.min(left, WALL_CLOCK_GRAIN);
                 }

@@ -12,11 +12,12 @@ import java.util.concurrent.CopyOnWriteArrayList;
 public final class VmClocks implements Clocks {
     private static final long SECOND = 1_000_000_000L;
 
-    /** Guest time is {@code offset} while stopped, monotonic host time plus {@code offset} otherwise. */
+    /** Guest time is {@code offset} while stopped or stepped, monotonic host time plus {@code offset} otherwise. */
     private record Guest(boolean running, long offset) {}
 
     private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
     private volatile Guest guest = new Guest(false, 0);
+    private volatile boolean stepped;
 
     @Override
     public long now(ClockType clock) {
@@ -33,7 +34,7 @@ public final class VmClocks implements Clocks {
     @Override
     public long virtual() {
         Guest g = guest;
-        return g.running ? System.nanoTime() + g.offset : g.offset;
+        return g.running && !stepped ? System.nanoTime() + g.offset : g.offset;
     }
 
     /** Whether guest time runs. */
@@ -41,11 +42,28 @@ public final class VmClocks implements Clocks {
         return guest.running;
     }
 
+    /** From now on guest time moves by {@link #setVirtual} alone, whether it runs or not. */
+    public void step() {
+        guest = new Guest(guest.running, virtual());
+        stepped = true;
+        changed();
+    }
+
+    /** Whether guest time only moves when it is set. */
+    public boolean stepped() {
+        return stepped;
+    }
+
+    /** Whether guest time moves by itself. */
+    boolean ticking() {
+        return guest.running && !stepped;
+    }
+
     /** Lets guest time run on from where it stands. No effect when it runs. */
     public void startVirtual() {
         Guest g = guest;
         if (!g.running) {
-            guest = new Guest(true, g.offset - System.nanoTime());
+            guest = new Guest(true, stepped ? g.offset : g.offset - System.nanoTime());
             changed();
         }
     }
@@ -54,7 +72,7 @@ public final class VmClocks implements Clocks {
     public void stopVirtual() {
         Guest g = guest;
         if (g.running) {
-            guest = new Guest(false, g.offset + System.nanoTime());
+            guest = new Guest(false, stepped ? g.offset : g.offset + System.nanoTime());
             changed();
         }
     }
@@ -62,9 +80,9 @@ public final class VmClocks implements Clocks {
     /** Sets guest time in nanoseconds, as loaded from a migration stream. */
     public void setVirtual(long nanoseconds) {
         guest =
-                guest.running
+                ticking()
                         ? new Guest(true, nanoseconds - System.nanoTime())
-                        : new Guest(false, nanoseconds);
+                        : new Guest(guest.running, nanoseconds);
         changed();
     }
 

@@ -5,6 +5,7 @@ import lockstep.qmp.JsonString;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.loop.VmClocks;
 
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +36,7 @@ final class EventThrottle {
     private static final class Source {
         @Nullable JsonObject held;
         @Nullable Timer timer;
+        ClockType clock = ClockType.REALTIME;
     }
 
     private final EventLoop loop;
@@ -68,9 +70,12 @@ final class EventThrottle {
         Source fresh = new Source();
         sources.put(key, fresh);
         output.accept(message);
-        Timer timer = loop.timer(ClockType.REALTIME, () -> expired(key, fresh));
+        // A test that moves guest time by itself wants to see what a second brings.
+        boolean stepped = loop.clocks() instanceof VmClocks clocks && clocks.stepped();
+        fresh.clock = stepped ? ClockType.VIRTUAL : ClockType.REALTIME;
+        Timer timer = loop.timer(fresh.clock, () -> expired(key, fresh));
         fresh.timer = timer;
-        timer.arm(loop.clocks().now(ClockType.REALTIME) + SECOND);
+        timer.arm(loop.clocks().now(fresh.clock) + SECOND);
     }
 
     private synchronized void expired(String key, Source source) {
@@ -82,6 +87,6 @@ final class EventThrottle {
         }
         source.held = null;
         output.accept(held);
-        timer.arm(loop.clocks().now(ClockType.REALTIME) + SECOND);
+        timer.arm(loop.clocks().now(source.clock) + SECOND);
     }
 }

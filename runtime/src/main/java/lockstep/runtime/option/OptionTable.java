@@ -52,6 +52,11 @@ public final class OptionTable {
         return byName.get(name);
     }
 
+    /** Whether the command line has an option. */
+    public boolean used(String name) {
+        return uses.stream().anyMatch(u -> u.handler().names().contains(name));
+    }
+
     /** Reads a command line and has every option check its text. */
     public void read(List<String> arguments) throws Failure {
         for (int i = 0; i < arguments.size(); i++) {

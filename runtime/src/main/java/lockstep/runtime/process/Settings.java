@@ -24,9 +24,6 @@ public interface Settings {
     /** The file for the process number or null. */
     @Nullable String pidFile();
 
-    /** Names of accelerators in order of preference. */
-    List<String> accelerators();
-
     /** Directories with firmware, in order of search. */
     List<String> firmwareDirectories();
 

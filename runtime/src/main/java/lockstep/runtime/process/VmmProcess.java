@@ -7,6 +7,7 @@ import lockstep.api.YankInstanceChardev;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevHost;
@@ -71,6 +72,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final Map<String, Fd> descriptors = new HashMap<>();
     private final Shutdown shutdown = new Shutdown(this);
+    private @Nullable Accelerator accelerator;
     private @Nullable Machine machine;
     private boolean started;
 
@@ -141,6 +143,16 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         return List.copyOf(machineTypes.values());
     }
 
+    /** Says what runs the guest, or would with {@code -machine none}. */
+    public void accelerator(Accelerator chosen) {
+        accelerator = chosen;
+    }
+
+    @Override
+    public @Nullable Accelerator accelerator() {
+        return accelerator;
+    }
+
     /** Puts the board in place. */
     public void machine(Machine board) {
         machine = board;
@@ -175,7 +187,9 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
                                 + " ("
                                 + HostProcess.name(signal.sender()).orElse("<unknown process>")
                                 + ")";
-        report("terminating on signal " + signal.number() + sender);
+        if (!clocks.stepped()) {
+            report("terminating on signal " + signal.number() + sender);
+        }
         run.requestShutdown(ShutdownCause.HOST_SIGNAL);
     }
 

@@ -1,5 +1,6 @@
 package lockstep.runtime.spi;
 
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.chardev.Chardev;
 
 import org.jspecify.annotations.Nullable;
@@ -15,7 +16,7 @@ import java.util.Set;
  * @param ramSize bytes of guest RAM
  * @param cpus number of vCPUs at start
  * @param cpuModel {@code -cpu} text, such as {@code qemu64,kvmclock=on}, or null
- * @param accelerators names in order of preference, such as {@code kvm}
+ * @param accelerator what runs it, which the board closes with itself
  * @param bios the firmware's file name or null
  * @param firmwareDirectories where firmware is looked for, the first match wins ({@code -L} first)
  * @param serials the chardevs of the serial ports in order; null leaves a port out
@@ -36,7 +37,7 @@ public record MachineConfig(
         long ramSize,
         int cpus,
         @Nullable String cpuModel,
-        List<String> accelerators,
+        Accelerator accelerator,
         @Nullable String bios,
         List<String> firmwareDirectories,
         List<@Nullable Chardev> serials,

@@ -1,6 +1,7 @@
 package lockstep.runtime.spi;
 
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardevs;
 import lockstep.runtime.linux.Fd;
@@ -36,6 +37,9 @@ public interface Vmm extends Host {
 
     /** The board, or null with {@code -machine none} and before {@code StartPhase.MACHINE}. */
     @Nullable Machine machine();
+
+    /** What runs the guest, or would with {@code -machine none}; null before {@code StartPhase.MACHINE}. */
+    @Nullable Accelerator accelerator();
 
     /** The accelerators that rooms offer, in order. */
     List<AcceleratorType> acceleratorTypes();
