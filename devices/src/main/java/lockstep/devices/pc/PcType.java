@@ -5,8 +5,8 @@ import lockstep.api.OnOffAuto;
 import lockstep.api.OnOffSplit;
 import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorException;
-import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.Machine;
@@ -89,14 +89,18 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     @Override
     public Machine create(MachineConfig config, PcMachineOptions options, Vmm vmm)
             throws DeviceException {
-        checkOptions(options, config.accelerator().type());
+        Accelerator accelerator = vmm.accelerator();
+        if (accelerator == null) {
+            throw new DeviceException("no accelerator selected");
+        }
+        checkOptions(options, accelerator.type().properties().contains("kernel-irqchip"));
         MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
             CoreMachine core =
                     new AcceleratedMachine(
                             vmm,
-                            config.accelerator(),
+                            accelerator,
                             name(),
                             config.ramSize(),
                             backend,
@@ -114,8 +118,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     }
 
     /** What this board does not have is refused, so that nobody relies on it. */
-    static void checkOptions(PcMachineOptions o, AcceleratorType accelerator)
-            throws DeviceException {
+    static void checkOptions(PcMachineOptions o, boolean kernelChips) throws DeviceException {
         refuse(given(o.kernel()), "kernel", "boot a disk or a network instead");
         refuse(given(o.initrd()), "initrd", "boot a disk or a network instead");
         refuse(given(o.append()), "append", "boot a disk or a network instead");
@@ -148,9 +151,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         refuse(!names, "x-oem-id", "the ACPI tables have names of their own");
         OnOffSplit irqchip = o.kernelIrqchip();
         refuse(
-                accelerator.properties().contains("kernel-irqchip")
-                        && irqchip != null
-                        && irqchip != OnOffSplit.ON,
+                kernelChips && irqchip != null && irqchip != OnOffSplit.ON,
                 "kernel-irqchip",
                 "the interrupt controllers are the accelerator's");
     }

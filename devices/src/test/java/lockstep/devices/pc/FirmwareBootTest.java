@@ -31,7 +31,6 @@ final class FirmwareBootTest {
                         128 << 20,
                         1,
                         null,
-                        List.of("kvm"),
                         null,
                         List.of(),
                         List.of(serial),

@@ -48,7 +48,6 @@ final class PcOptionsTest {
                 16 << 20,
                 1,
                 null,
-                List.of(),
                 bios,
                 List.of(),
                 List.of(),
@@ -124,14 +123,14 @@ final class PcOptionsTest {
     private static String refusedOption(PcMachineOptions given) {
         PcMachineOptions options = PcType.OPTIONS.complete(given);
         return String.valueOf(
-                assertThrows(DeviceException.class, () -> PcType.checkOptions(options))
+                assertThrows(DeviceException.class, () -> PcType.checkOptions(options, true))
                         .getMessage());
     }
 
     /** None of them is taken and then forgotten. */
     @Test
     void whatTheBoardCannotBeToldIsRefused() throws Exception {
-        PcType.checkOptions(PcType.OPTIONS.usual());
+        PcType.checkOptions(PcType.OPTIONS.usual(), true);
         List.of(
                         PcMachineOptions.builder().acpi(OnOffAuto.OFF).build(),
                         PcMachineOptions.builder().pit(OnOffAuto.OFF).build(),

@@ -40,7 +40,6 @@ final class PcSectionsTest {
                 ramSize,
                 1,
                 null,
-                List.of("kvm"),
                 null,
                 List.of(),
                 List.of(),

@@ -1,6 +1,7 @@
 package lockstep.runtime.command;
 
 import lockstep.api.ObjectTypeInfo;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.process.VmmProcess;
@@ -24,7 +25,7 @@ final class ObjectTypes {
     private static final Map<String, String> ABSTRACT =
             parents(
                     """
-                    object: bus chardev device machine
+                    object: accel bus chardev device machine
                     device: apic-common cpu i2c-slave ide-device isa-device pci-device sys-bus-device
                     device: usb-device
                     cpu: x86_64-cpu
@@ -110,6 +111,10 @@ final class ObjectTypes {
             put(all, t.name() + "-machine", false, "generic-pc-machine");
         }
         put(all, "none-machine", false, "machine");
+        for (AcceleratorType t : vmm.acceleratorTypes()) {
+            put(all, t.name() + "-accel", false, "accel");
+            t.aliases().forEach(a -> put(all, a + "-accel", false, "accel"));
+        }
         return all;
     }
 

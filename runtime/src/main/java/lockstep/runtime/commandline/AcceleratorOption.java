@@ -144,8 +144,8 @@ final class AcceleratorOption {
         }
     }
 
-    /** What the guest runs on. */
-    Accelerator chosen() throws OptionException {
+    /** Settles what the guest runs on. */
+    Accelerator choose() throws OptionException {
         String names = list;
         if (names != null) {
             // Unknown names are told of first, even behind one that works.
@@ -204,9 +204,9 @@ final class AcceleratorOption {
     }
 
     /** Likewise with {@code -machine none}, where nothing runs, and only what was asked for has to be there. */
-    void chosenForNothing() throws OptionException {
+    void chooseForNothing() throws OptionException {
         if (given || list != null) {
-            chosen().close();
+            choose().close();
         }
     }
 }

@@ -10,7 +10,6 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
@@ -453,10 +452,11 @@ final class MachineOptionSet {
 
     private void create() throws OptionException {
         if (type != null) {
-            create(type, accelerators.chosen());
+            accelerators.choose();
+            create(type);
             return;
         }
-        accelerators.chosenForNothing();
+        accelerators.chooseForNothing();
         MachineOptions options = options("none", MachineProperties.COMMON);
         MachineProperties properties =
                 machineObject(
@@ -477,8 +477,8 @@ final class MachineOptionSet {
         return properties;
     }
 
-    private <O extends Record & MachineOptionsMembers> void create(
-            MachineType<O> chosen, Accelerator accelerator) throws OptionException {
+    private <O extends Record & MachineOptionsMembers> void create(MachineType<O> chosen)
+            throws OptionException {
         O given = options(chosen.name(), chosen.options());
         MachineProperties properties =
                 machineObject(chosen.name(), MachineProperties.of(chosen.options(), given, true));
@@ -490,7 +490,6 @@ final class MachineOptionSet {
                         settings.ramSize,
                         settings.cpus(),
                         settings.cpuModel,
-                        accelerator,
                         settings.bios,
                         settings.firmwareDirectories(),
                         settings.serials,

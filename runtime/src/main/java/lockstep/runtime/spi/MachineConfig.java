@@ -1,6 +1,5 @@
 package lockstep.runtime.spi;
 
-import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.chardev.Chardev;
 
 import org.jspecify.annotations.Nullable;
@@ -16,7 +15,6 @@ import java.util.Set;
  * @param ramSize bytes of guest RAM
  * @param cpus number of vCPUs at start
  * @param cpuModel {@code -cpu} text, such as {@code qemu64,kvmclock=on}, or null
- * @param accelerator what runs it, which the board closes with itself
  * @param bios the firmware's file name or null
  * @param firmwareDirectories where firmware is looked for, the first match wins ({@code -L} first)
  * @param serials the chardevs of the serial ports in order; null leaves a port out
@@ -37,7 +35,6 @@ public record MachineConfig(
         long ramSize,
         int cpus,
         @Nullable String cpuModel,
-        Accelerator accelerator,
         @Nullable String bios,
         List<String> firmwareDirectories,
         List<@Nullable Chardev> serials,

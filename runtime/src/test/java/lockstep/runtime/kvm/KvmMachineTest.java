@@ -69,7 +69,7 @@ class KvmMachineTest {
             machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmType(),
+                            new KvmAccelerator(new KvmType()),
                             "pc-i440fx-10.2",
                             RAM,
                             null,

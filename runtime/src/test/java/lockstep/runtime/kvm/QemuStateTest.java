@@ -48,7 +48,7 @@ class QemuStateTest {
             AcceleratedMachine machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmType(),
+                            new KvmAccelerator(new KvmType()),
                             "pc-i440fx-7.2",
                             1 << 20,
                             null,
