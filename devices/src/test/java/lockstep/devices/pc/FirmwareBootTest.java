@@ -47,6 +47,7 @@ final class FirmwareBootTest {
         try (LiveVmm live = new LiveVmm()) {
             live.lock.acquire();
             try {
+                live.useKvm();
                 Machine machine =
                         new PcType(PcVersion.all().getFirst())
                                 .create(config, PcType.OPTIONS.usual(), live.vmm);

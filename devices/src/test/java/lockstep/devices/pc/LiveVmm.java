@@ -1,5 +1,11 @@
 package lockstep.devices.pc;
 
+import lockstep.runtime.accelerator.Accelerator;
+import lockstep.runtime.accelerator.AcceleratorException;
+import lockstep.runtime.accelerator.AcceleratorType;
+import lockstep.runtime.kvm.KvmRoom;
+import lockstep.runtime.spi.Registration;
+import lockstep.runtime.testmachine.Fake;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.linux.LinuxException;
@@ -42,6 +48,7 @@ final class LiveVmm implements AutoCloseable {
     private final Map<Class<?>, Object> services = new HashMap<>();
     private final List<Runnable> exits = new ArrayList<>();
     @Nullable Machine machine;
+    @Nullable Accelerator accelerator;
 
     LiveVmm() throws LinuxException {
         loop = new EpollLoop("main", clocks, lock, (what, e) -> e.printStackTrace());
@@ -49,6 +56,21 @@ final class LiveVmm implements AutoCloseable {
         objects = new ObjectRegistry(vmm);
         run = new RunController(vmm, clocks, () -> {});
         loop.start();
+    }
+
+    /** Has KVM run the guest. */
+    void useKvm() throws AcceleratorException {
+        AcceleratorType[] kvm = new AcceleratorType[1];
+        new KvmRoom()
+                .install(
+                        Fake.of(
+                                Registration.class,
+                                (method, arguments) -> {
+                                    kvm[0] = (AcceleratorType) arguments[0];
+                                    return null;
+                                }),
+                        vmm);
+        accelerator = kvm[0].open(Map.of(), loop);
     }
 
     private @Nullable Object answer(String name, Object[] args) {
@@ -61,6 +83,7 @@ final class LiveVmm implements AutoCloseable {
             case "objects" -> objects;
             case "hmp" -> hmp;
             case "machine" -> machine;
+            case "accelerator" -> accelerator;
             case "firmwareDirectories" -> List.of();
             case "publish" -> services.put((Class<?>) args[0], args[1]);
             case "find" -> Optional.ofNullable(services.get((Class<?>) args[0]));

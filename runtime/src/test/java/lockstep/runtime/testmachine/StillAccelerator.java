@@ -9,6 +9,7 @@ import lockstep.runtime.accelerator.Vcpu;
 import lockstep.runtime.accelerator.VcpuModel;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.loop.Clocks;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.memory.AnonymousRam;
 import lockstep.runtime.memory.GuestMemory;
@@ -18,6 +19,7 @@ import lockstep.runtime.vmstate.StateSection;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Semaphore;
 import java.util.stream.IntStream;
@@ -68,7 +70,12 @@ public final class StillAccelerator implements AcceleratorType, Accelerator {
     }
 
     @Override
-    public Accelerator open() {
+    public Accelerator open(Map<String, String> given, EventLoop loop) {
+        return this;
+    }
+
+    @Override
+    public AcceleratorType type() {
         return this;
     }
 

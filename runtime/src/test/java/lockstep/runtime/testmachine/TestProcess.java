@@ -4,6 +4,7 @@ import lockstep.api.ColoExitEvent;
 import lockstep.api.MigrationEvent;
 import lockstep.qmp.CommandTable;
 import lockstep.qmp.QmpEvent;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.Chardevs;
@@ -220,6 +221,11 @@ public final class TestProcess implements Vmm {
     @Override
     public boolean starting() {
         return false;
+    }
+
+    @Override
+    public @Nullable Accelerator accelerator() {
+        return null;
     }
 
     @Override
