@@ -1,0 +1,689 @@
+package lockstep.x86;
+
+import static lockstep.x86.Forms.pick;
+
+import lockstep.x86.Op.Action;
+
+/** MOV and its relatives, LEA, XCHG, PUSH and POP, conversions. */
+final class MoveForms {
+    /** b = a. */
+    private static final Action[] REG_TO_RM = {
+        (c, o) -> c.set8(o.b(), c.get8(o.a())),
+        (c, o) -> c.set16(o.b(), c.get16(o.a())),
+        (c, o) -> c.regs[o.b()] = c.regs[o.a()] & 0xffffffffL,
+        (c, o) -> c.regs[o.b()] = c.regs[o.a()]
+    };
+
+    private static final Action[] REG_TO_MEM = {
+        (c, o) -> c.write8(c.target(o, 1), c.get8(o.a())),
+        (c, o) -> c.write16(c.target(o, 2), (int) c.regs[o.a()]),
+        (c, o) -> c.write32(c.target(o, 4), (int) c.regs[o.a()]),
+        (c, o) -> c.write64(c.target(o, 8), c.regs[o.a()])
+    };
+
+    private static final Action[] RM_TO_REG = {
+        (c, o) -> c.set8(o.a(), c.get8(o.b())),
+        (c, o) -> c.set16(o.a(), c.get16(o.b())),
+        (c, o) -> c.regs[o.a()] = c.regs[o.b()] & 0xffffffffL,
+        (c, o) -> c.regs[o.a()] = c.regs[o.b()]
+    };
+
+    private static final Action[] MEM_TO_REG = {
+        (c, o) -> c.set8(o.a(), c.read8(c.source(o, 1))),
+        (c, o) -> c.set16(o.a(), c.read16(c.source(o, 2))),
+        (c, o) -> c.regs[o.a()] = c.read32(c.source(o, 4)) & 0xffffffffL,
+        (c, o) -> c.regs[o.a()] = c.read64(c.source(o, 8))
+    };
+
+    private static final Action[] IMM_TO_REG = {
+        (c, o) -> c.set8(o.b(), (int) o.imm()),
+        (c, o) -> c.set16(o.b(), (int) o.imm()),
+        (c, o) -> c.regs[o.b()] = o.imm() & 0xffffffffL,
+        (c, o) -> c.regs[o.b()] = o.imm()
+    };
+
+    private static final Action[] IMM_TO_MEM = {
+        (c, o) -> c.write8(c.target(o, 1), (int) o.imm()),
+        (c, o) -> c.write16(c.target(o, 2), (int) o.imm()),
+        (c, o) -> c.write32(c.target(o, 4), (int) o.imm()),
+        (c, o) -> c.write64(c.target(o, 8), o.imm())
+    };
+
+    private static final Action[] LEA = {
+        (c, o) -> {
+            throw c.undefined();
+        },
+        (c, o) -> c.set16(o.a(), (int) c.offset(o)),
+        (c, o) -> c.regs[o.a()] = c.offset(o) & 0xffffffffL,
+        (c, o) -> c.regs[o.a()] = c.offset(o)
+    };
+
+    private MoveForms() {}
+
+    static void install(Decoder.Form[] one, Decoder.Form[] two, Decoder.Form[] three) {
+        one[0x88] = d -> pickStore(d.modrm().bytes());
+        one[0x89] = d -> pickStore(d.modrm());
+        one[0x8a] = d -> pickLoad(d.modrm().bytes());
+        one[0x8b] = d -> pickLoad(d.modrm());
+        one[0xc6] = d -> store(d.modrm().bytes());
+        one[0xc7] = d -> store(d.modrm());
+        one[0x8d] =
+                d -> {
+                    d.modrm();
+                    if (!d.memoryOperand()) {
+                        throw d.none();
+                    }
+                    return d.op(pick(LEA, d));
+                };
+        for (int r = 0; r < 8; r++) {
+            one[0xb0 + r] =
+                    d -> {
+                        d.size = 1;
+                        d.b = d.byteRegister(d.opcodeRegister());
+                        return d.immediate().op(IMM_TO_REG[0]);
+                    };
+            one[0xb8 + r] =
+                    d -> {
+                        d.b = d.opcodeRegister();
+                        d.imm = d.signed(d.size);
+                        return d.op(pick(IMM_TO_REG, d));
+                    };
+            one[0x90 + r] = MoveForms::exchangeAccumulator;
+            one[0x50 + r] =
+                    d -> {
+                        d.size64();
+                        d.b = d.opcodeRegister();
+                        return d.op(d.size == 8 ? PUSH_64 : PUSH_REG);
+                    };
+            one[0x58 + r] =
+                    d -> {
+                        d.size64();
+                        d.b = d.opcodeRegister();
+                        return d.op(d.size == 8 ? POP_64 : POP_REG);
+                    };
+            two[0xc8 + r] =
+                    d -> {
+                        d.b = d.opcodeRegister();
+                        return d.op(BYTE_SWAP);
+                    };
+        }
+        offsets(one);
+        stack(one, two);
+        segments(one, two);
+        extensions(one, two);
+        one[0x86] = d -> exchange(d.modrm().bytes());
+        one[0x87] = d -> exchange(d.modrm());
+        for (int n = 0; n < 16; n++) {
+            int condition = n;
+            two[0x40 + n] =
+                    d -> {
+                        d.modrm();
+                        d.imm = condition;
+                        return d.op(d.memoryOperand() ? CMOV_MEM : CMOV_REG);
+                    };
+            two[0x90 + n] =
+                    d -> {
+                        d.modrm().bytes();
+                        d.imm = condition;
+                        return d.op(d.memoryOperand() ? SET_MEM : SET_REG);
+                    };
+        }
+        one[0xd7] =
+                d -> {
+                    d.segment = d.override >= 0 ? d.override : Cpu.DS;
+                    return d.op(TRANSLATE);
+                };
+        three[0xf0] = d -> bigEndian(d, false);
+        three[0xf1] = d -> bigEndian(d, true);
+        two[0xc3] =
+                d -> {
+                    d.modrm();
+                    if (!d.memoryOperand() || d.operandPrefix) {
+                        throw d.none();
+                    }
+                    return d.op(pick(REG_TO_MEM, d));
+                };
+    }
+
+    private static Op pickStore(Decoder d) {
+        return d.op(pick(d.memoryOperand() ? REG_TO_MEM : REG_TO_RM, d));
+    }
+
+    private static Op pickLoad(Decoder d) {
+        return d.op(pick(d.memoryOperand() ? MEM_TO_REG : RM_TO_REG, d));
+    }
+
+    private static Op store(Decoder d) {
+        if ((d.reg & 7) != 0) {
+            throw d.none();
+        }
+        d.immediate();
+        return d.op(pick(d.memoryOperand() ? IMM_TO_MEM : IMM_TO_REG, d));
+    }
+
+    /** MOV between the accumulator and a plain offset. */
+    private static void offsets(Decoder.Form[] one) {
+        for (int opcode = 0xa0; opcode < 0xa4; opcode++) {
+            boolean bytes = (opcode & 1) == 0;
+            boolean load = opcode < 0xa2;
+            one[opcode] =
+                    d -> {
+                        int width = d.address == Op.A64 ? 8 : d.address == Op.A16 ? 2 : 4;
+                        d.disp = d.unsigned(width);
+                        d.segment = d.override >= 0 ? d.override : Cpu.DS;
+                        if (d.long64() && d.segment < Cpu.FS) {
+                            d.segment = Cpu.NONE;
+                        }
+                        d.mod = 0;
+                        d.a = Cpu.RAX;
+                        d.b = Op.MEMORY;
+                        if (bytes) {
+                            d.size = 1;
+                        }
+                        return d.op(pick(load ? MEM_TO_REG : REG_TO_MEM, d));
+                    };
+        }
+    }
+
+    // ---- stack
+
+    static void push(Cpu c, int size, long v) {
+        int width = c.stackSize;
+        long sp = c.regs[Cpu.RSP] - size;
+        if (width == 8) {
+            c.write(sp, size, v);
+            c.regs[Cpu.RSP] = sp;
+        } else if (width == 4) {
+            sp &= 0xffffffffL;
+            c.write(c.linear(Cpu.SS, sp, size, true), size, v);
+            c.regs[Cpu.RSP] = sp;
+        } else {
+            sp &= 0xffff;
+            c.write(c.linear(Cpu.SS, sp, size, true), size, v);
+            c.set16(Cpu.RSP, (int) sp);
+        }
+    }
+
+    /** What is on top of the stack; {@link #drop} takes it off. */
+    static long top(Cpu c, int size) {
+        return switch (c.stackSize) {
+            case 8 -> c.read(c.regs[Cpu.RSP], size);
+            case 4 -> c.read(c.linear(Cpu.SS, c.regs[Cpu.RSP] & 0xffffffffL, size, false), size);
+            default -> c.read(c.linear(Cpu.SS, c.regs[Cpu.RSP] & 0xffff, size, false), size);
+        };
+    }
+
+    static void drop(Cpu c, int bytes) {
+        long sp = c.regs[Cpu.RSP] + bytes;
+        switch (c.stackSize) {
+            case 8 -> c.regs[Cpu.RSP] = sp;
+            case 4 -> c.regs[Cpu.RSP] = sp & 0xffffffffL;
+            default -> c.set16(Cpu.RSP, (int) sp);
+        }
+    }
+
+    private static final Action PUSH_64 =
+            (c, o) -> {
+                long sp = c.regs[Cpu.RSP] - 8;
+                c.write64(sp, c.regs[o.b()]);
+                c.regs[Cpu.RSP] = sp;
+            };
+
+    private static final Action PUSH_REG = (c, o) -> push(c, o.size(), c.get(o.b(), o.size()));
+
+    private static final Action POP_64 =
+            (c, o) -> {
+                long sp = c.regs[Cpu.RSP];
+                long v = c.read64(sp);
+                c.regs[Cpu.RSP] = sp + 8;
+                c.regs[o.b()] = v;
+            };
+
+    private static final Action POP_REG =
+            (c, o) -> {
+                long v = top(c, o.size());
+                drop(c, o.size());
+                c.set(o.b(), o.size(), v);
+            };
+
+    private static final Action PUSH_IMM =
+            (c, o) -> push(c, o.size(), Alu.zeroExtend(o.imm(), o.size()));
+
+    /** PUSH of a memory operand; reached through the group 0xff. */
+    static final Action PUSH_RM =
+            (c, o) ->
+                    push(
+                            c,
+                            o.size(),
+                            o.inMemory()
+                                    ? c.read(c.source(o, o.size()), o.size())
+                                    : c.get(o.b(), o.size()));
+
+    private static final Action POP_RM =
+            (c, o) -> {
+                int size = o.size();
+                long v = top(c, size);
+                if (o.inMemory()) {
+                    // The address counts with the stack pointer as it is afterwards.
+                    long sp = c.regs[Cpu.RSP];
+                    drop(c, size);
+                    try {
+                        c.write(c.target(o, size), size, v);
+                    } catch (GuestFault f) {
+                        c.regs[Cpu.RSP] = sp;
+                        throw f;
+                    }
+                } else {
+                    drop(c, size);
+                    c.set(o.b(), size, v);
+                }
+            };
+
+    private static void stack(Decoder.Form[] one, Decoder.Form[] two) {
+        one[0x68] =
+                d -> {
+                    d.size64();
+                    return d.immediate().op(PUSH_IMM);
+                };
+        one[0x6a] =
+                d -> {
+                    d.size64();
+                    return d.immediate8().op(PUSH_IMM);
+                };
+        one[0x8f] =
+                d -> {
+                    d.size64();
+                    d.modrm();
+                    if ((d.reg & 7) != 0) {
+                        throw d.none();
+                    }
+                    return d.op(POP_RM);
+                };
+        one[0x60] = d -> ArithmeticForms.legacy(d).op(PUSH_ALL);
+        one[0x61] = d -> ArithmeticForms.legacy(d).op(POP_ALL);
+        one[0xc8] =
+                d -> {
+                    d.size64();
+                    d.imm = d.unsigned(2);
+                    d.a = d.next() & 31;
+                    return d.op(ENTER);
+                };
+        one[0xc9] =
+                d -> {
+                    d.size64();
+                    return d.op(LEAVE);
+                };
+    }
+
+    private static final Action PUSH_ALL =
+            (c, o) -> {
+                Stack s = new Stack(c);
+                for (int r = 0; r < 8; r++) {
+                    s.push(c.get(r, o.size()), o.size());
+                }
+                s.commit();
+            };
+
+    private static final Action POP_ALL =
+            (c, o) -> {
+                Stack s = new Stack(c);
+                long[] v = new long[8];
+                for (int r = 7; r >= 0; r--) {
+                    v[r] = s.pop(o.size());
+                }
+                s.commit();
+                for (int r = 7; r >= 0; r--) {
+                    if (r != Cpu.RSP) {
+                        c.set(r, o.size(), v[r]);
+                    }
+                }
+            };
+
+    private static final Action ENTER =
+            (c, o) -> {
+                int size = o.size();
+                Stack s = new Stack(c);
+                long bp = c.regs[Cpu.RBP];
+                s.push(Alu.zeroExtend(bp, size), size);
+                long frame = s.pointer();
+                int level = o.a();
+                long mask = c.stackSize == 2 ? 0xffff : c.stackSize == 4 ? 0xffffffffL : -1;
+                for (int i = 1; i < level; i++) {
+                    bp -= size;
+                    s.push(c.read(c.linear(Cpu.SS, bp & mask, size, false), size), size);
+                }
+                if (level > 0) {
+                    s.push(Alu.zeroExtend(frame, size), size);
+                }
+                s.move((int) -o.imm());
+                // The new top of the stack must be writable.
+                c.checkWrite(c.linear(Cpu.SS, s.pointer() & mask, size, true), size);
+                s.commit();
+                c.set(Cpu.RBP, size, frame);
+            };
+
+    private static final Action LEAVE =
+            (c, o) -> {
+                int size = o.size();
+                long bp = c.regs[Cpu.RBP];
+                long mask = c.stackSize == 2 ? 0xffff : c.stackSize == 4 ? 0xffffffffL : -1;
+                long v = c.read(c.linear(Cpu.SS, bp & mask, size, false), size);
+                if (c.stackSize == 2) {
+                    c.set16(Cpu.RSP, (int) bp + size);
+                } else {
+                    c.regs[Cpu.RSP] = bp + size & mask;
+                }
+                c.set(Cpu.RBP, size, v);
+            };
+
+    // ---- segment registers
+
+    private static void segments(Decoder.Form[] one, Decoder.Form[] two) {
+        one[0x8c] =
+                d -> {
+                    d.modrm();
+                    if ((d.reg & 7) > Cpu.GS) {
+                        throw d.none();
+                    }
+                    d.a = d.reg & 7;
+                    return d.op(FROM_SEGMENT);
+                };
+        one[0x8e] =
+                d -> {
+                    d.modrm();
+                    int s = d.reg & 7;
+                    if (s > Cpu.GS || s == Cpu.CS) {
+                        throw d.none();
+                    }
+                    d.a = s;
+                    return d.last(TO_SEGMENT);
+                };
+        int[][] pairs = {{0x06, Cpu.ES}, {0x0e, Cpu.CS}, {0x16, Cpu.SS}, {0x1e, Cpu.DS}};
+        for (int[] p : pairs) {
+            one[p[0]] = d -> pushSegment(ArithmeticForms.legacy(d), p[1]);
+            if (p[1] != Cpu.CS) {
+                one[p[0] + 1] = d -> popSegment(ArithmeticForms.legacy(d), p[1]);
+            }
+        }
+        two[0xa0] = d -> pushSegment(d, Cpu.FS);
+        two[0xa1] = d -> popSegment(d, Cpu.FS);
+        two[0xa8] = d -> pushSegment(d, Cpu.GS);
+        two[0xa9] = d -> popSegment(d, Cpu.GS);
+        one[0xc4] = d -> far(ArithmeticForms.legacy(d), Cpu.ES);
+        one[0xc5] = d -> far(ArithmeticForms.legacy(d), Cpu.DS);
+        two[0xb2] = d -> far(d, Cpu.SS);
+        two[0xb4] = d -> far(d, Cpu.FS);
+        two[0xb5] = d -> far(d, Cpu.GS);
+    }
+
+    private static Op pushSegment(Decoder d, int s) {
+        d.size64();
+        d.a = s;
+        return d.op(PUSH_SEGMENT);
+    }
+
+    private static Op popSegment(Decoder d, int s) {
+        d.size64();
+        d.a = s;
+        return d.last(POP_SEGMENT);
+    }
+
+    private static Op far(Decoder d, int s) {
+        d.modrm();
+        if (!d.memoryOperand()) {
+            throw d.none();
+        }
+        d.imm = s;
+        return d.last(LOAD_FAR);
+    }
+
+    private static final Action FROM_SEGMENT =
+            (c, o) -> {
+                if (o.inMemory()) {
+                    c.write16(c.target(o, 2), c.selector[o.a()]);
+                } else {
+                    c.set(o.b(), o.size(), c.selector[o.a()] & 0xffff);
+                }
+            };
+
+    private static final Action TO_SEGMENT =
+            (c, o) -> {
+                int v = o.inMemory() ? c.read16(c.source(o, 2)) : c.get16(o.b());
+                Segments.load(c, o.a(), v);
+                if (o.a() == Cpu.SS) {
+                    c.shadow = true;
+                }
+            };
+
+    private static final Action PUSH_SEGMENT =
+            (c, o) -> push(c, o.size(), c.selector[o.a()] & 0xffff);
+
+    private static final Action POP_SEGMENT =
+            (c, o) -> {
+                int v = (int) top(c, o.size()) & 0xffff;
+                if (o.a() == Cpu.SS) {
+                    // The pointer moves with the width of the stack that was.
+                    int width = c.stackSize;
+                    Segments.load(c, Cpu.SS, v);
+                    int now = c.stackSize;
+                    c.stackSize = width;
+                    drop(c, o.size());
+                    c.stackSize = now;
+                    c.shadow = true;
+                } else {
+                    Segments.load(c, o.a(), v);
+                    drop(c, o.size());
+                }
+            };
+
+    private static final Action LOAD_FAR =
+            (c, o) -> {
+                int size = o.size();
+                long la = c.source(o, size + 2);
+                long offset = c.read(la, size);
+                int selector = c.read16(la + size);
+                Segments.load(c, (int) o.imm(), selector);
+                c.set(o.a(), size, offset);
+            };
+
+    // ---- extensions and conversions
+
+    private static void extensions(Decoder.Form[] one, Decoder.Form[] two) {
+        two[0xb6] = d -> extend(d, 1, false);
+        two[0xb7] = d -> extend(d, 2, false);
+        two[0xbe] = d -> extend(d, 1, true);
+        two[0xbf] = d -> extend(d, 2, true);
+        one[0x63] =
+                d -> {
+                    if (!d.long64()) {
+                        return SystemForms.adjustPrivilege(d);
+                    }
+                    return extend(d, 4, true);
+                };
+        one[0x98] = d -> d.op(WIDEN);
+        one[0x99] = d -> d.op(WIDEN_DOUBLE);
+        one[0x9e] =
+                d ->
+                        d.op(
+                                (c, o) ->
+                                        c.setArithmeticFlags(
+                                                (int) (c.regs[Cpu.RAX] >>> 8) & 0xd5
+                                                        | (c.overflow() ? Cpu.OF : 0)));
+        one[0x9f] =
+                d -> d.op((c, o) -> c.set8(0x20, c.arithmeticFlags() & 0xd5 | 2));
+    }
+
+    private static Op extend(Decoder d, int from, boolean signed) {
+        d.modrm();
+        if (from == 1 && d.mod == 3) {
+            d.b = d.byteRegister(d.rm);
+        }
+        boolean memory = d.memoryOperand();
+        if (signed) {
+            if (memory) {
+                return d.op(from == 1 ? SIGN_MEM8 : from == 2 ? SIGN_MEM16 : SIGN_MEM32);
+            }
+            return d.op(from == 1 ? SIGN_REG8 : from == 2 ? SIGN_REG16 : SIGN_REG32);
+        }
+        if (memory) {
+            return d.op(from == 1 ? ZERO_MEM8 : ZERO_MEM16);
+        }
+        return d.op(from == 1 ? ZERO_REG8 : ZERO_REG16);
+    }
+
+    private static final Action ZERO_REG8 = (c, o) -> c.set(o.a(), o.size(), c.get8(o.b()));
+    private static final Action ZERO_REG16 = (c, o) -> c.set(o.a(), o.size(), c.get16(o.b()));
+    private static final Action ZERO_MEM8 =
+            (c, o) -> c.set(o.a(), o.size(), c.read8(c.source(o, 1)));
+    private static final Action ZERO_MEM16 =
+            (c, o) -> c.set(o.a(), o.size(), c.read16(c.source(o, 2)));
+    private static final Action SIGN_REG8 =
+            (c, o) -> c.set(o.a(), o.size(), (byte) c.get8(o.b()));
+    private static final Action SIGN_REG16 =
+            (c, o) -> c.set(o.a(), o.size(), (short) c.regs[o.b()]);
+    private static final Action SIGN_REG32 = (c, o) -> c.set(o.a(), o.size(), (int) c.regs[o.b()]);
+    private static final Action SIGN_MEM8 =
+            (c, o) -> c.set(o.a(), o.size(), (byte) c.read8(c.source(o, 1)));
+    private static final Action SIGN_MEM16 =
+            (c, o) -> c.set(o.a(), o.size(), (short) c.read16(c.source(o, 2)));
+    private static final Action SIGN_MEM32 =
+            (c, o) -> c.set(o.a(), o.size(), c.read32(c.source(o, 4)));
+
+    /** CBW, CWDE, CDQE. */
+    private static final Action WIDEN =
+            (c, o) -> {
+                switch (o.size()) {
+                    case 2 -> c.set16(Cpu.RAX, (byte) c.regs[Cpu.RAX]);
+                    case 4 -> c.set32(Cpu.RAX, (short) c.regs[Cpu.RAX]);
+                    default -> c.regs[Cpu.RAX] = (int) c.regs[Cpu.RAX];
+                }
+            };
+
+    /** CWD, CDQ, CQO. */
+    private static final Action WIDEN_DOUBLE =
+            (c, o) ->
+                    c.set(
+                            Cpu.RDX,
+                            o.size(),
+                            Alu.signExtend(c.regs[Cpu.RAX], o.size()) >> 63);
+
+    private static final Action BYTE_SWAP =
+            (c, o) -> {
+                switch (o.size()) {
+                    case 2 -> c.set16(o.b(), 0); // undefined; this is what processors do
+                    case 4 -> c.set32(o.b(), Integer.reverseBytes((int) c.regs[o.b()]));
+                    default -> c.regs[o.b()] = Long.reverseBytes(c.regs[o.b()]);
+                }
+            };
+
+    // ---- exchange and conditional moves
+
+    private static Op exchangeAccumulator(Decoder d) {
+        d.b = d.opcodeRegister();
+        d.a = Cpu.RAX;
+        if (d.b == Cpu.RAX) {
+            return d.op(d.repeat == 0xf3 ? PAUSE : NOTHING);
+        }
+        return d.op(EXCHANGE_REG);
+    }
+
+    /** NOP. */
+    static final Action NOTHING = (c, o) -> {};
+
+    private static final Action PAUSE = (c, o) -> c.bus.pause();
+
+    private static Op exchange(Decoder d) {
+        d.lockable = d.memoryOperand();
+        return d.op(d.memoryOperand() ? EXCHANGE_MEM : EXCHANGE_REG);
+    }
+
+    private static final Action EXCHANGE_REG =
+            (c, o) -> {
+                long v = c.get(o.b(), o.size());
+                c.set(o.b(), o.size(), c.get(o.a(), o.size()));
+                c.set(o.a(), o.size(), v);
+            };
+
+    private static final Action EXCHANGE_MEM =
+            (c, o) -> {
+                long la = c.target(o, o.size());
+                c.checkWrite(la, o.size());
+                long v = c.read(la, o.size());
+                c.write(la, o.size(), c.get(o.a(), o.size()));
+                c.set(o.a(), o.size(), v);
+            };
+
+    private static final Action CMOV_REG =
+            (c, o) -> {
+                if (c.condition((int) o.imm())) {
+                    c.set(o.a(), o.size(), c.get(o.b(), o.size()));
+                } else if (o.size() == 4) {
+                    c.regs[o.a()] &= 0xffffffffL;
+                }
+            };
+
+    private static final Action CMOV_MEM =
+            (c, o) -> {
+                long v = c.read(c.source(o, o.size()), o.size());
+                if (c.condition((int) o.imm())) {
+                    c.set(o.a(), o.size(), v);
+                } else if (o.size() == 4) {
+                    c.regs[o.a()] &= 0xffffffffL;
+                }
+            };
+
+    private static final Action SET_REG =
+            (c, o) -> c.set8(o.b(), c.condition((int) o.imm()) ? 1 : 0);
+
+    private static final Action SET_MEM =
+            (c, o) -> c.write8(c.target(o, 1), c.condition((int) o.imm()) ? 1 : 0);
+
+    private static final Action TRANSLATE =
+            (c, o) -> {
+                long at = c.regs[Cpu.RBX] + c.get8(Cpu.RAX);
+                at =
+                        switch (o.address()) {
+                            case Op.A64 -> at;
+                            case Op.A16 -> at & 0xffff;
+                            default -> at & 0xffffffffL;
+                        };
+                c.set8(Cpu.RAX, c.read8(c.linear(o.segment(), at, 1, false)));
+            };
+
+    /** MOVBE, and CRC32 that shares its opcodes. */
+    private static Op bigEndian(Decoder d, boolean store) {
+        if (d.repeat == 0xf2) {
+            return BitForms.crc(d, store);
+        }
+        d.modrm();
+        if (!d.memoryOperand()) {
+            throw d.none();
+        }
+        return d.op(store ? SWAP_STORE : SWAP_LOAD);
+    }
+
+    private static long swap(long v, int size) {
+        return Long.reverseBytes(v) >>> 64 - size * 8;
+    }
+
+    private static void needMovbe(Cpu c) {
+        if (!c.cpuid.ecx1(22)) {
+            throw c.undefined();
+        }
+    }
+
+    private static final Action SWAP_LOAD =
+            (c, o) -> {
+                needMovbe(c);
+                c.set(o.a(), o.size(), swap(c.read(c.source(o, o.size()), o.size()), o.size()));
+            };
+
+    private static final Action SWAP_STORE =
+            (c, o) -> {
+                needMovbe(c);
+                c.write(
+                        c.target(o, o.size()),
+                        o.size(),
+                        swap(c.get(o.a(), o.size()), o.size()));
+            };
+}

@@ -1,0 +1,188 @@
+package lockstep.x86;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Runs single instructions in the interpreter, or translated, on the same states as {@link
+ * NativeRunner}.
+ */
+final class Interpreted {
+    final Cpu cpu;
+    private final MemorySegment data;
+    private final MemorySegment code;
+    private final Decoder decoder;
+    private byte[] decoded = {};
+    private @Nullable Op operation;
+
+    private final boolean translate;
+    private @Nullable Trace trace;
+
+    Interpreted() {
+        this(false);
+    }
+
+    /** {@code translate}: the way of hot code. */
+    Interpreted(boolean translate) {
+        this.translate = translate;
+        Arena arena = Arena.ofAuto();
+        data = arena.allocate(NativeRunner.DATA_SIZE, 4096);
+        code = arena.allocate(4096, 4096);
+        PhysicalMemory memory = new PhysicalMemory();
+        memory.map(
+                List.of(
+                        new PhysicalMemory.Piece(NativeRunner.DATA, data, false),
+                        new PhysicalMemory.Piece(NativeRunner.CODE, code, false)));
+        CpuidTable cpuid =
+                new CpuidTable(
+                        List.of(
+                                new CpuidTable.Leaf(0, 0, false, 0xd, 0, 0, 0),
+                                new CpuidTable.Leaf(1, 0, false, 0, 0, -1, -1),
+                                new CpuidTable.Leaf(7, 0, true, 0, -1, -1, -1),
+                                new CpuidTable.Leaf(0xd, 1, true, 1, 0, 0, 0),
+                                new CpuidTable.Leaf(0x80000001, 0, false, 0, 0, -1, -1)),
+                        48);
+        cpu = new Cpu(new NoBus(), memory, cpuid);
+        cpu.cr0 = Cpu.PE | Cpu.MP | Cpu.ET | Cpu.NE;
+        cpu.cr4 = Cpu.OSFXSR | Cpu.OSXMMEXCPT | Cpu.OSXSAVE | Cpu.FSGSBASE;
+        cpu.efer = Cpu.LME | Cpu.LMA;
+        cpu.attributes[Cpu.CS] = Cpu.L | Cpu.P | Cpu.S | Cpu.TYPE_CODE;
+        cpu.xcr0 = 3;
+        cpu.cpl = 3;
+        cpu.deriveMode();
+        decoder = new Decoder(cpu);
+    }
+
+    /** Runs an instruction on a state, which becomes what it leaves. */
+    void run(byte[] instruction, NativeRunner.State s) {
+        Cpu c = cpu;
+        if (!Arrays.equals(decoded, instruction)) {
+            decoded = instruction.clone();
+            MemorySegment.copy(MemorySegment.ofArray(instruction), 0, code, 0, instruction.length);
+            Block b = decoder.decode(NativeRunner.CODE, code.address(), 2, 1);
+            operation = b.ops[0];
+            try {
+                trace = translate ? Translator.translate(List.of(b)) : null;
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+        load(s);
+        c.regs[Cpu.BLOCK] = NativeRunner.CODE;
+        c.rip = NativeRunner.CODE + instruction.length;
+        s.fault(-1);
+        try {
+            if (trace != null) {
+                c.rip = NativeRunner.CODE;
+                c.blockEnd = 1;
+                trace.run(c);
+            } else {
+                Op o = Objects.requireNonNull(operation);
+                o.action().run(c, o);
+            }
+        } catch (GuestFault f) {
+            s.fault(f.vector);
+        }
+        store(s);
+    }
+
+    private void load(NativeRunner.State s) {
+        Cpu c = cpu;
+        Registers r = new Registers();
+        for (int i = 0; i < 16; i++) {
+            c.regs[i] = s.general(i);
+            c.xmm[2 * i] = s.xmm(2 * i);
+            c.xmm[2 * i + 1] = s.xmm(2 * i + 1);
+        }
+        c.setArithmeticFlags((int) s.flags());
+        c.eflags = (int) s.flags() & ~Cpu.ARITHMETIC | 2;
+        c.mxcsr = s.fx32(24);
+        r.fcw = s.fx16(0);
+        r.fsw = s.fx16(2);
+        r.ftw = s.fx16(4);
+        for (int i = 0; i < 8; i++) {
+            r.mantissa[i] = s.mantissa(i);
+            r.exponent[i] = s.exponent(i);
+        }
+        c.fpu.load(r);
+        for (int i = 0; i < NativeRunner.DATA_SIZE; i += 8) {
+            data.set(ValueLayout.JAVA_LONG, i, s.data(i));
+        }
+    }
+
+    private void store(NativeRunner.State s) {
+        Cpu c = cpu;
+        Registers r = new Registers();
+        for (int i = 0; i < 16; i++) {
+            s.general(i, c.regs[i]);
+            s.xmm(2 * i, c.xmm[2 * i]);
+            s.xmm(2 * i + 1, c.xmm[2 * i + 1]);
+        }
+        s.flags(c.flags());
+        s.fx32(24, c.mxcsr);
+        c.fpu.save(r);
+        s.fx16(0, r.fcw);
+        s.fx16(2, r.fsw);
+        s.fx16(4, r.ftw);
+        for (int i = 0; i < 8; i++) {
+            s.stack(i, r.mantissa[i], r.exponent[i]);
+        }
+        for (int i = 0; i < NativeRunner.DATA_SIZE; i += 8) {
+            s.data(i, data.get(ValueLayout.JAVA_LONG, i));
+        }
+    }
+
+    /** Nothing outside the processor. */
+    private static final class NoBus implements Bus {
+        @Override
+        public long readMemory(long address, int size) {
+            return 0;
+        }
+
+        @Override
+        public void writeMemory(long address, int size, long value) {}
+
+        @Override
+        public int readPort(int port, int size) {
+            return 0;
+        }
+
+        @Override
+        public void writePort(int port, int size, int value) {}
+
+        @Override
+        public int acknowledge() {
+            return -1;
+        }
+
+        @Override
+        public long timestamp() {
+            return 0;
+        }
+
+        @Override
+        public void setTimestamp(long value) {}
+
+        @Override
+        public long readMsr(int number) {
+            return 0;
+        }
+
+        @Override
+        public void writeMsr(int number, long value) {}
+
+        @Override
+        public int taskPriority() {
+            return 0;
+        }
+
+        @Override
+        public void setTaskPriority(int priority) {}
+    }
+}

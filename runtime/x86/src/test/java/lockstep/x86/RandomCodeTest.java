@@ -1,0 +1,230 @@
+package lockstep.x86;
+
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Whatever bytes a guest executes, the processor goes on or stands still in a way that is known, and comes back when it
+ * is asked to. The property {@code lockstep.random.seconds} says how long each mode is tried.
+ */
+final class RandomCodeTest {
+    private static final int SECONDS = Integer.getInteger("lockstep.random.seconds", 2);
+    private static final int RAM = 1 << 20;
+
+    enum Mode {
+        REAL,
+        PROTECTED_16,
+        PROTECTED_32,
+        VIRTUAL_8086,
+        COMPATIBILITY,
+        LONG
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    @Timeout(value = 600, unit = TimeUnit.SECONDS)
+    void noBytesEndTheProcessor(Mode mode) throws InterruptedException {
+        Random random = new Random(mode.ordinal() + 77);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
+        try (Arena arena = Arena.ofShared()) {
+            MemorySegment ram = arena.allocate(RAM, 4096);
+            PhysicalMemory memory = new PhysicalMemory();
+            memory.map(
+                    List.of(
+                            new PhysicalMemory.Piece(0, ram.asSlice(0, RAM / 2), false),
+                            new PhysicalMemory.Piece(RAM / 2, ram.asSlice(RAM / 2), true)));
+            Noise bus = new Noise(random);
+            Processor p = new Processor(bus, memory, everything());
+            bus.processor = p;
+            Thread alarm =
+                    Thread.ofPlatform()
+                            .daemon(true)
+                            .start(
+                                    () -> {
+                                        while (System.nanoTime() < end) {
+                                            pause();
+                                            p.kick();
+                                        }
+                                    });
+            int rounds = 0;
+            while (System.nanoTime() < end) {
+                fill(ram, random, mode);
+                p.load(start(mode, random));
+                for (int i = 0; i < 3; i++) {
+                    Processor.Exit exit = p.run();
+                    assertNotNull(exit);
+                    if (exit != Processor.Exit.KICKED) {
+                        break;
+                    }
+                }
+                p.save(new Registers());
+                rounds++;
+            }
+            alarm.join();
+            assertTrue(rounds > 0);
+        }
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(5);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static void fill(MemorySegment ram, Random random, Mode mode) {
+        for (long at = 0; at < RAM; at += 8) {
+            ram.set(ValueLayout.JAVA_LONG, at, random.nextLong());
+        }
+        // Opcodes of two bytes and prefixes are more frequent than chance has them.
+        for (int i = 0; i < RAM / 24; i++) {
+            ram.set(ValueLayout.JAVA_BYTE, random.nextInt(RAM), (byte) 0x0f);
+            ram.set(ValueLayout.JAVA_BYTE, random.nextInt(RAM), (byte) (0x40 | random.nextInt(16)));
+            ram.set(ValueLayout.JAVA_BYTE, random.nextInt(RAM), (byte) 0x66);
+        }
+        if (mode == Mode.LONG || mode == Mode.COMPATIBILITY) {
+            // The first megabyte where it is, with rights that vary.
+            long tables = 0x10000;
+            ram.set(ValueLayout.JAVA_LONG, tables, tables + 0x1007);
+            ram.set(ValueLayout.JAVA_LONG, tables + 0x1000, tables + 0x2007);
+            ram.set(ValueLayout.JAVA_LONG, tables + 0x2000, tables + 0x3007);
+            for (int i = 0; i < 256; i++) {
+                long bits = random.nextInt(8) == 0 ? random.nextInt(8) : 7;
+                ram.set(ValueLayout.JAVA_LONG, tables + 0x3000 + i * 8L, i * 4096L | bits);
+            }
+        }
+        // Descriptor tables: anything, but for the first few selectors, which are usable.
+        for (int i = 0; i < 16; i++) {
+            long code = (i & 1) == 0 ? 0x00cf9b000000ffffL : 0x00cf93000000ffffL;
+            ram.set(ValueLayout.JAVA_LONG_UNALIGNED, 0x8000 + i * 8L, code | (i & 2L) << 44);
+        }
+    }
+
+    private static Registers start(Mode mode, Random random) {
+        Registers r = new Registers();
+        for (int i = 0; i < 16; i++) {
+            r.general[i] =
+                    random.nextBoolean() ? random.nextInt(RAM) : random.nextLong() >> random.nextInt(64);
+        }
+        r.rip = random.nextInt(0xf000);
+        r.general[Cpu.RSP] = 0x7000;
+        r.rflags = 2 | random.nextInt(0x1000) & 0xed5;
+        boolean real = mode == Mode.REAL;
+        boolean virtual = mode == Mode.VIRTUAL_8086;
+        boolean small = real || virtual || mode == Mode.PROTECTED_16;
+        for (int i = 0; i < 6; i++) {
+            Registers.Segment s = r.segments[i];
+            s.selector = real || virtual ? random.nextInt(0x1000) : 8 * random.nextInt(16);
+            s.base = real || virtual ? (long) s.selector << 4 : 0;
+            s.limit = small ? 0xffff : -1;
+            int size = mode == Mode.LONG && i == Cpu.CS ? Cpu.L : small ? 0 : Cpu.DB;
+            s.attributes =
+                    Cpu.P | Cpu.S | (i == Cpu.CS && !virtual ? 0xb00 : 0x300) | size
+                            | (virtual ? 3 << 13 : 0);
+        }
+        r.segments[Cpu.TR].attributes = Cpu.P | 11 << 8;
+        r.segments[Cpu.TR].limit = 0xffff;
+        r.segments[Cpu.TR].base = 0x20000;
+        r.gdtBase = 0x8000;
+        r.gdtLimit = 0xffff;
+        r.idtBase = 0x30000;
+        r.idtLimit = 0xffff;
+        r.cr0 = real ? 0x10 : 0x11;
+        r.cr4 = 0x600;
+        r.fcw = 0x37f;
+        r.mxcsr = 0x1f80;
+        r.xcr0 = 3;
+        if (virtual) {
+            r.rflags |= Cpu.VM | Cpu.IOPL;
+        }
+        if (mode == Mode.LONG || mode == Mode.COMPATIBILITY) {
+            r.cr0 = 0x80010011L;
+            r.cr3 = 0x10000;
+            r.cr4 |= Cpu.PAE;
+            r.efer = Cpu.LME | Cpu.LMA | Cpu.SCE | Cpu.NXE;
+        }
+        return r;
+    }
+
+    private static CpuidTable everything() {
+        return new CpuidTable(
+                List.of(
+                        new CpuidTable.Leaf(0, 0, false, 0xd, 0, 0, 0),
+                        new CpuidTable.Leaf(1, 0, false, 0, 0, -1, -1),
+                        new CpuidTable.Leaf(7, 0, true, 0, -1, -1, -1),
+                        new CpuidTable.Leaf(0x80000001, 0, false, 0, 0, -1, -1)),
+                40);
+    }
+
+    /** Devices that answer anything. */
+    private static final class Noise implements Bus {
+        private final Random random;
+        private Processor processor;
+
+        Noise(Random random) {
+            this.random = random;
+        }
+
+        @Override
+        public long readMemory(long address, int size) {
+            return random.nextLong() & (size == 8 ? -1 : (1L << size * 8) - 1);
+        }
+
+        @Override
+        public void writeMemory(long address, int size, long value) {}
+
+        @Override
+        public int readPort(int port, int size) {
+            processor.interrupt(random.nextBoolean());
+            return random.nextInt();
+        }
+
+        @Override
+        public void writePort(int port, int size, int value) {
+            if (random.nextInt(16) == 0) {
+                processor.nmi();
+            }
+        }
+
+        @Override
+        public int acknowledge() {
+            return random.nextInt(256);
+        }
+
+        @Override
+        public long timestamp() {
+            return System.nanoTime();
+        }
+
+        @Override
+        public void setTimestamp(long value) {}
+
+        @Override
+        public long readMsr(int number) {
+            return 0;
+        }
+
+        @Override
+        public void writeMsr(int number, long value) {}
+
+        @Override
+        public int taskPriority() {
+            return 0;
+        }
+
+        @Override
+        public void setTaskPriority(int priority) {}
+    }
+}
