@@ -5,6 +5,7 @@ import org.jspecify.annotations.NullMarked;
 @SuppressWarnings("module") // exports to a module that is built later
 module lockstep.runtime {
     requires lockstep.qmp;
+    requires lockstep.x86;
     requires jdk.net;
     requires static org.jspecify;
 
@@ -31,6 +32,7 @@ module lockstep.runtime {
     uses lockstep.runtime.spi.Room;
 
     provides lockstep.runtime.spi.Room with
+            lockstep.runtime.jvm.JvmRoom,
             lockstep.runtime.kvm.KvmRoom,
             lockstep.runtime.qtest.QtestRoom,
             lockstep.runtime.migration.MigrationRoom;

@@ -127,7 +127,7 @@ public abstract class Vcpu {
     // ---- stop and go
 
     /** Whether the caller is the vCPU's thread. */
-    final boolean isCurrentThread() {
+    protected final boolean isCurrentThread() {
         return Thread.currentThread() == thread;
     }
 

@@ -42,7 +42,10 @@ public final class ChipSet implements InterruptControllers {
         first = new Pic(bus, 0, ELCR_MASKS[0], second, bus::picOutput);
         ioapic = new IoApic(bus, first::acknowledge);
         bus.connect(first::acknowledge, ioapic::endOfInterrupt);
-        inputs = IntStream.range(0, IoApic.PINS).<Irq>mapToObj(n -> on -> drive(n, on)).toArray(Irq[]::new);
+        inputs =
+                IntStream.range(0, IoApic.PINS)
+                        .<Irq>mapToObj(n -> on -> drive(n, on))
+                        .toArray(Irq[]::new);
         pit = new Pit(loop, inputs[0]);
     }
 

@@ -156,9 +156,7 @@ final class IoApic implements StateSection, IoHandler {
             long entry =
                     (select & 1) != 0
                             ? old & 0xffffffffL | value << 32
-                            : old & 0xffffffff00000000L
-                                    | value & ~READ_ONLY
-                                    | old & READ_ONLY;
+                            : old & 0xffffffff00000000L | value & ~READ_ONLY | old & READ_ONLY;
             table[n] = (entry & LEVEL) != 0 ? entry : entry & ~REMOTE_IRR;
             service(n);
         }

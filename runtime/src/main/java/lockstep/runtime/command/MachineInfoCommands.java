@@ -27,11 +27,11 @@ import lockstep.api.SysEmuTarget;
 import lockstep.api.UuidInfo;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.CpuRegisters;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.process.VmmProcess;
-import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.spi.MachineType;
 
 import org.jspecify.annotations.Nullable;

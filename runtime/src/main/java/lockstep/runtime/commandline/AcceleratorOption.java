@@ -34,8 +34,10 @@ final class AcceleratorOption {
     private final VmmProcess vmm;
     private boolean given;
     private @Nullable String list;
+
     /** What failed last, not told yet: it is the end of the program when nothing else works. */
     private @Nullable String failure;
+
     private @Nullable Accelerator chosen;
 
     AcceleratorOption(VmmProcess vmm) {
@@ -189,8 +191,7 @@ final class AcceleratorOption {
             try {
                 Accelerator opened = type.open(Map.of(), vmm.mainLoop());
                 if (!failures.isEmpty()) {
-                    vmm.report(
-                            String.join("; ", failures) + "; falling back to " + type.name());
+                    vmm.report(String.join("; ", failures) + "; falling back to " + type.name());
                 }
                 return opened;
             } catch (AcceleratorException e) {

@@ -65,7 +65,9 @@ final class MachineOptionSet {
                 SimpleOption.text("accel")
                         .onParse(accelerators::check)
                         .onApply(StartPhase.MACHINE, accelerators::open)
-                        .help("-accel name[,prop=value]  what runs the guest; more are tried in order"));
+                        .help(
+                                "-accel name[,prop=value]  what runs the guest; more are tried in"
+                                        + " order"));
         add(
                 SimpleOption.flag("enable-kvm")
                         .onParse(a -> accelerators.machine("kvm"))

@@ -48,6 +48,8 @@ public final class CpuModel {
     private static final int HYPERTHREADING = 1 << 28;
     private static final int CMP_LEGACY = 1 << 1;
 
+    private static final int X2APIC = 1 << 21;
+
     private final String name;
     private final Map<Word, Integer> words;
     private final boolean kvmVisible;
@@ -77,7 +79,13 @@ public final class CpuModel {
         for (Word w : Word.values()) {
             words.put(w, passed ? supported(supported, w) : name.equals(BASE) ? 0 : qemu64(w));
         }
-        boolean kvm = true;
+        // Only under KVM do guests find KVM's clocks and its other devices, and x2APIC without
+        // asking for it.
+        boolean kvm = supported.stream().anyMatch(l -> l.function() == SIGNATURE_LEAF + 1);
+        if (!kvm) {
+            words.put(Word.KVM, 0);
+            words.merge(Word.F1_ECX, ~X2APIC, (bits, mask) -> bits & mask);
+        }
         for (int i = 1; i < parts.length; i++) {
             String part = parts[i];
             boolean on = true;
@@ -99,7 +107,7 @@ public final class CpuModel {
                 }
             }
             if (key.equals("kvm")) {
-                kvm = on;
+                kvm &= on;
             } else if (key.equals("hv-passthrough")) {
                 if (on) {
                     problems.add("there are no Hyper-V enlightenments to pass through");
@@ -161,9 +169,9 @@ public final class CpuModel {
         return bits & ~missing;
     }
 
-    /** The emulated APIC and the sign of a hypervisor do not depend on the host's processor. */
+    /** The sign of a hypervisor does not depend on the host's processor. */
     private static int always(Word w) {
-        return w == Word.F1_ECX ? 1 << 31 | 1 << 21 : 0;
+        return w == Word.F1_ECX ? 1 << 31 : 0;
     }
 
     private static int qemu64(Word w) {

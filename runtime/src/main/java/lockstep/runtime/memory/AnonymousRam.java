@@ -25,6 +25,17 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
     private final long maxLength;
     private volatile long usedLength;
     private volatile long @Nullable [] dirty;
+    private volatile Watcher watcher = UNWATCHED;
+
+    /** Is told of what the VMM writes to a block; on any thread. */
+    @FunctionalInterface
+    public interface Watcher {
+        /** Those bytes changed. */
+        void written(long offset, long length);
+    }
+
+    /** Nobody is told. */
+    public static final Watcher UNWATCHED = (offset, length) -> {};
 
     /** Maps {@code maxLength} bytes. Both lengths are multiples of {@link #PAGE}. */
     public AnonymousRam(String name, long usedLength, long maxLength) throws LinuxException {
@@ -96,8 +107,14 @@ public final class AnonymousRam implements RamBlock, AutoCloseable {
         usedLength = length;
     }
 
+    /** Has somebody told of the VMM's writes; replaces who was before. */
+    public void watch(Watcher next) {
+        watcher = next;
+    }
+
     @Override
     public void markDirty(long offset, long length) {
+        watcher.written(offset, length);
         long[] words = dirty;
         if (words == null || length <= 0) {
             return;

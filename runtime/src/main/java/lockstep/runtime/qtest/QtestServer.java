@@ -277,7 +277,12 @@ public final class QtestServer implements ChardevFrontend {
             return "ERR invalid base64 data";
         }
         if (data.length != size) {
-            log.note("b64write: data length mismatch (told " + size + ", found " + data.length + ")");
+            log.note(
+                    "b64write: data length mismatch (told "
+                            + size
+                            + ", found "
+                            + data.length
+                            + ")");
         }
         bytes.write(address, data, 0, Math.min(size, data.length));
         return "OK";

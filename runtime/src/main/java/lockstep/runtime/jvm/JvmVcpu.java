@@ -1,0 +1,293 @@
+package lockstep.runtime.jvm;
+
+import lockstep.runtime.accelerator.Vcpu;
+import lockstep.runtime.accelerator.VcpuModel;
+import lockstep.runtime.chip.Apic;
+import lockstep.runtime.chip.ChipSet;
+import lockstep.runtime.chip.InterruptTarget;
+import lockstep.runtime.loop.Clocks;
+import lockstep.x86.Bus;
+import lockstep.x86.CpuidTable;
+import lockstep.x86.MsrException;
+import lockstep.x86.Processor;
+import lockstep.x86.Registers;
+
+/** A vCPU in software: its thread runs the processor in its turns, and serves what the processor asks of the machine. */
+final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
+    private static final int INDEXED = 1;
+    private static final int NOT_STARTED = 1;
+    private static final int HALTED = 3;
+
+    private final Apic chip;
+    private final Processor processor;
+    private final Turn turn;
+    private final Clocks clocks;
+    private final JvmMsrs msrs;
+    private final Registers registers = new Registers();
+    private final int signature;
+    private final Object work = new Object();
+
+    /** Time stamp counter minus guest time in nanoseconds: it counts at 1 GHz. */
+    private volatile long timestampOffset;
+
+    JvmVcpu(
+            VcpuModel model,
+            ChipSet chips,
+            JvmMemory memory,
+            Turn turn,
+            Clocks clocks,
+            Owner owner) {
+        super(model, "JVM", owner);
+        this.turn = turn;
+        this.clocks = clocks;
+        signature = model.signature();
+        int physicalBits = model.physicalBits();
+        CpuidTable cpuid =
+                new CpuidTable(
+                        model.leaves().stream()
+                                .map(
+                                        l ->
+                                                new CpuidTable.Leaf(
+                                                        l.function(),
+                                                        l.index(),
+                                                        (l.flags() & INDEXED) != 0,
+                                                        l.eax(),
+                                                        l.ebx(),
+                                                        l.ecx(),
+                                                        l.edx()))
+                                .toList(),
+                        physicalBits);
+        processor = new Processor(this, memory.physical(), cpuid);
+        memory.add(processor);
+        chip = chips.newApic(apic, this);
+        msrs = new JvmMsrs(state, chip, physicalBits);
+    }
+
+    // ---- the vCPU's thread
+
+    @Override
+    protected void prepare() {}
+
+    @Override
+    protected boolean enter() {
+        turn.take(this);
+        Processor.Exit exit;
+        try {
+            exit = processor.run();
+        } finally {
+            turn.give();
+        }
+        switch (exit) {
+            case HALTED -> sleep();
+            case TRIPLE_FAULT -> stopSelf(Event.TRIPLE_FAULT, "triple fault");
+            case INIT -> init();
+            case START_UP -> {
+                int vector = chip.start();
+                if (vector >= 0) {
+                    processor.start(vector);
+                }
+            }
+            case KICKED -> {}
+        }
+        return true;
+    }
+
+    private void sleep() {
+        synchronized (work) {
+            while (!stopping() && !processor.awake()) {
+                try {
+                    work.wait();
+                } catch (InterruptedException e) {
+                    Thread.onSpinWait();
+                }
+            }
+        }
+    }
+
+    /** What INIT leaves: like a reset, but for the time stamp counter, floating point, and most model-specific registers. */
+    private void init() {
+        chip.init();
+        processor.save(registers);
+        JvmState.init(registers, state, signature, chip.waiting());
+        processor.load(registers);
+    }
+
+    @Override
+    public void kick() {
+        processor.kick();
+        synchronized (work) {
+            work.notifyAll();
+        }
+    }
+
+    /** Another vCPU waits for its turn. */
+    @Override
+    public void yield() {
+        processor.kick();
+    }
+
+    // ---- the APIC's side
+
+    @Override
+    public void changed() {
+        int requests = chip.requests();
+        processor.interrupt((requests & Apic.INTERRUPT) != 0);
+        if ((requests & Apic.NMI) != 0 && chip.take(Apic.NMI)) {
+            processor.nmi();
+        }
+        if ((requests & Apic.INIT) != 0 && chip.take(Apic.INIT)) {
+            processor.init();
+        }
+        if ((requests & Apic.SIPI) != 0) {
+            processor.startUp(0);
+        }
+        if ((requests & Apic.SMI) != 0) {
+            chip.take(Apic.SMI); // there is no system management mode
+        }
+        synchronized (work) {
+            work.notifyAll();
+        }
+    }
+
+    @Override
+    public boolean current() {
+        return isCurrentThread();
+    }
+
+    @Override
+    public long timeOf(long tsc) {
+        return tsc - timestampOffset;
+    }
+
+    // ---- state
+
+    @Override
+    protected void fetch(long now) {
+        processor.save(registers);
+        JvmState.fetch(registers, state);
+        state.mpState = registers.waitsForStart ? NOT_STARTED : registers.halted ? HALTED : 0;
+        state.tsc = now + timestampOffset;
+        state.tscDeadline = chip.deadline();
+    }
+
+    @Override
+    protected void store(long now) {
+        JvmState.store(state, registers);
+        registers.halted = state.mpState == HALTED;
+        registers.waitsForStart = state.mpState == NOT_STARTED || state.mpState == 2;
+        timestampOffset = state.tsc - now;
+        processor.load(registers);
+        chip.loaded();
+        chip.deadline(state.tscDeadline);
+        if (state.nmiPending != 0) {
+            processor.nmi();
+        }
+    }
+
+    @Override
+    protected void injectNmi() {
+        chip.request(Apic.NMI);
+    }
+
+    @Override
+    protected void tellStopped() {}
+
+    @Override
+    protected void free() {}
+
+    // ---- what the processor asks for, in its turn
+
+    // A device is reached without the turn, with the machine lock.
+
+    private void outside() {
+        turn.give();
+        owner.lock().acquire();
+    }
+
+    private void inside() {
+        owner.lock().release();
+        turn.take(this);
+    }
+
+    @Override
+    public long readMemory(long address, int size) {
+        outside();
+        try {
+            return owner.memory().read(address, size);
+        } finally {
+            inside();
+        }
+    }
+
+    @Override
+    public void writeMemory(long address, int size, long value) {
+        outside();
+        try {
+            owner.memory().write(address, size, value);
+        } finally {
+            inside();
+        }
+    }
+
+    @Override
+    public int readPort(int port, int size) {
+        outside();
+        try {
+            return (int) owner.ports().read(port, size);
+        } finally {
+            inside();
+        }
+    }
+
+    @Override
+    public void writePort(int port, int size, int value) {
+        outside();
+        try {
+            owner.ports().write(port, size, value & 0xffffffffL);
+        } finally {
+            inside();
+        }
+    }
+
+    @Override
+    public int acknowledge() {
+        return chip.acknowledge();
+    }
+
+    @Override
+    public long timestamp() {
+        return clocks.virtual() + timestampOffset;
+    }
+
+    @Override
+    public void setTimestamp(long value) {
+        timestampOffset = value - clocks.virtual();
+    }
+
+    @Override
+    public long readMsr(int number) throws MsrException {
+        return msrs.read(number);
+    }
+
+    @Override
+    public void writeMsr(int number, long value) throws MsrException {
+        msrs.write(number, value);
+    }
+
+    @Override
+    public int taskPriority() {
+        return chip.cr8();
+    }
+
+    @Override
+    public void setTaskPriority(int priority) {
+        chip.cr8(priority);
+    }
+
+    @Override
+    public void pause() {
+        if (turn.wanted()) {
+            processor.kick();
+        }
+    }
+}
