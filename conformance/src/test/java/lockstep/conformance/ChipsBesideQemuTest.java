@@ -73,8 +73,7 @@ final class ChipsBesideQemuTest {
     /** The places of the two PICs in the object tree, the first one first. */
     private static List<String> pics(QtestMachine machine) {
         List<String> paths = new ArrayList<>();
-        JsonObject answer =
-                machine.execute("qom-list", "{\"path\": \"/machine/unattached\"}");
+        JsonObject answer = machine.execute("qom-list", "{\"path\": \"/machine/unattached\"}");
         for (var entry : ((JsonArray) answer.get("return")).elements()) {
             JsonObject property = (JsonObject) entry;
             if (((JsonString) property.get("type")).value().endsWith("i8259>")) {
@@ -105,7 +104,9 @@ final class ChipsBesideQemuTest {
                 default -> {
                     levels.flip(n);
                     String pin = " unnamed-gpio-in " + n % 8 + (levels.get(n) ? " 1" : " 0");
-                    ask("set_irq_in " + theirs.get(chip) + pin, "set_irq_in " + ours.get(chip) + pin);
+                    ask(
+                            "set_irq_in " + theirs.get(chip) + pin,
+                            "set_irq_in " + ours.get(chip) + pin);
                 }
             }
             for (int register : new int[] {0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1}) {
@@ -148,13 +149,24 @@ final class ChipsBesideQemuTest {
                                     + (levels.get(pin) ? " 1" : " 0"));
                 }
                 case 3, 4, 5 -> {
-                    int register = any(0, 1, 2, 0x40, 0x10 + random.nextInt(48), 0x10 + random.nextInt(48));
+                    int register =
+                            any(
+                                    0,
+                                    1,
+                                    2,
+                                    0x40,
+                                    0x10 + random.nextInt(48),
+                                    0x10 + random.nextInt(48));
                     ask("writel " + IOAPIC + " " + register);
                     // Of the low word: vector, fixed or lowest priority, logical, polarity, level,
                     // mask.
                     int low = random.nextInt(256) | random.nextInt(1 << 17) & 0x1a900;
                     int high = random.nextInt(256) << 24;
-                    ask("writel " + WINDOW + " " + ((register & 1) == 0 ? low : high & 0xffffffffL));
+                    ask(
+                            "writel "
+                                    + WINDOW
+                                    + " "
+                                    + ((register & 1) == 0 ? low : high & 0xffffffffL));
                 }
                 case 6 -> ask("writel " + (IOAPIC + 0x40) + " " + random.nextInt(256));
                 default -> ask("writeb " + IOAPIC + " " + random.nextInt(0x50));
