@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Whatever bytes a guest executes, the processor goes on or stands still in a way that is known, and comes back when it
@@ -47,16 +48,8 @@ final class RandomCodeTest {
             Noise bus = new Noise(random);
             Processor p = new Processor(bus, memory, everything());
             bus.processor = p;
-            Thread alarm =
-                    Thread.ofPlatform()
-                            .daemon(true)
-                            .start(
-                                    () -> {
-                                        while (System.nanoTime() < end) {
-                                            pause();
-                                            p.kick();
-                                        }
-                                    });
+            AtomicBoolean over = new AtomicBoolean();
+            Thread alarm = Thread.ofPlatform().daemon(true).start(() -> kick(p, over));
             int rounds = 0;
             while (System.nanoTime() < end) {
                 fill(ram, random, mode);
@@ -71,16 +64,21 @@ final class RandomCodeTest {
                 p.save(new Registers());
                 rounds++;
             }
+            over.set(true);
             alarm.join();
             assertTrue(rounds > 0);
         }
     }
 
-    private static void pause() {
-        try {
-            Thread.sleep(5);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+    /** As long as somebody may be in a loop of the guest's. */
+    private static void kick(Processor p, AtomicBoolean over) {
+        while (!over.get()) {
+            try {
+                Thread.sleep(5);
+            } catch (InterruptedException e) {
+                return;
+            }
+            p.kick();
         }
     }
 
