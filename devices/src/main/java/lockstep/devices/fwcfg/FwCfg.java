@@ -77,7 +77,7 @@ public final class FwCfg implements StateSection, Device {
     /** {@code QEMU CFG}, what a read of the DMA register gives. */
     private static final long DMA_SIGNATURE = 0x51454d5520434647L;
 
-    /** One transfer moves at most this much, which no item comes near. */
+    /** One transfer moves at most this much behind an item's end. */
     private static final int DMA_LIMIT = 64 << 20;
 
     private static final int CHUNK = 64 << 10;
@@ -141,6 +141,11 @@ public final class FwCfg implements StateSection, Device {
         items.put(key, new Item(MemorySegment.ofArray(content.clone()), content.length));
     }
 
+    /** Sets the item of a key to bytes that nobody changes any more. */
+    public void item(int key, MemorySegment content) {
+        items.put(key, new Item(content.asReadOnly(), content.byteSize()));
+    }
+
     /** Sets an item to a little-endian number of {@code bytes} bytes. */
     public void number(int key, int bytes, long value) {
         byte[] content = new byte[bytes];
@@ -153,6 +158,11 @@ public final class FwCfg implements StateSection, Device {
     /** Adds or replaces a file. {@link #publish} makes it visible. */
     public void file(String name, byte[] content) {
         files.put(name, new Item(MemorySegment.ofArray(content.clone()), content.length));
+    }
+
+    /** The same with bytes that nobody changes any more. */
+    public void file(String name, MemorySegment content) {
+        files.put(name, new Item(content.asReadOnly(), content.byteSize()));
     }
 
     /**
@@ -274,13 +284,13 @@ public final class FwCfg implements StateSection, Device {
     }
 
     private int copy(long target, int length) {
-        if (Integer.compareUnsigned(length, DMA_LIMIT) > 0) {
+        Item item = items.get(current);
+        int left = item == null ? 0 : (int) Math.max(0, item.size - (offset & 0xffff_ffffL));
+        if (Integer.compareUnsigned(length, left + DMA_LIMIT) > 0) {
             return DMA_ERROR;
         }
-        Item item = items.get(current);
         int done = 0;
         if (item != null) {
-            int left = (int) Math.max(0, item.size - (offset & 0xffff_ffffL));
             done = Math.min(left, length);
             if (done > 0) {
                 memory.write(target, item.content.asSlice(offset, done));

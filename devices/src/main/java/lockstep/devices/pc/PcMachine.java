@@ -20,6 +20,7 @@ import lockstep.devices.i440fx.PciHost;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.ide.Piix3Ide;
 import lockstep.devices.isa.IsaBus;
+import lockstep.devices.kernel.DirectBoot;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pc.Parts.Part;
 import lockstep.devices.pc.Parts.Place;
@@ -63,6 +64,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -140,6 +142,12 @@ public final class PcMachine implements Machine, PcBoard {
         Port92.mapInertPorts(core);
         vmm.run().onPowerButton(parts.get(PowerManagement.class)::powerButton);
         setBootOrder(true);
+        String kernel = Objects.requireNonNullElse(options.kernel(), "");
+        if (!kernel.isEmpty()) {
+            String initrd = Objects.requireNonNullElse(options.initrd(), "");
+            String append = Objects.requireNonNullElse(options.append(), "");
+            bootOrder.set(new DirectBoot(kernel, initrd, append).offer(fwCfg(), below4G), 0);
+        }
         vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc()::date));
         PcMonitor.install(vmm.hmp(), this);
     }

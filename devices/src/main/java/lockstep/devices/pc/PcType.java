@@ -119,9 +119,6 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
 
     /** What this board does not have is refused, so that nobody relies on it. */
     static void checkOptions(PcMachineOptions o, boolean kernelChips) throws DeviceException {
-        refuse(given(o.kernel()), "kernel", "boot a disk or a network instead");
-        refuse(given(o.initrd()), "initrd", "boot a disk or a network instead");
-        refuse(given(o.append()), "append", "boot a disk or a network instead");
         boolean tree = given(o.dtb()) || given(o.dumpdtb()) || given(o.dtCompatible());
         refuse(tree, "dtb", "a PC has no device tree");
         refuse(o.acpi() == OnOffAuto.OFF, "acpi", "the board always has its ACPI tables");

@@ -136,7 +136,6 @@ final class PcOptionsTest {
                         PcMachineOptions.builder().pit(OnOffAuto.OFF).build(),
                         PcMachineOptions.builder().smm(OnOffAuto.ON).build(),
                         PcMachineOptions.builder().i8042(false).build(),
-                        PcMachineOptions.builder().kernel("vmlinuz").build(),
                         PcMachineOptions.builder().maxRamBelow4g(1L << 30).build(),
                         PcMachineOptions.builder().xOemId("MINE").build(),
                         PcMachineOptions.builder().kernelIrqchip(OnOffSplit.SPLIT).build())

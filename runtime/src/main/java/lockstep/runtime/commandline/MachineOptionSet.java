@@ -92,6 +92,18 @@ final class MachineOptionSet {
                         .help("-mem-prealloc  takes the guest's RAM from the host at the start"));
         add(SimpleOption.text("smp").onParse(this::smp).help("-smp [cpus=]n  the number of vCPUs"));
         add(SimpleOption.text("bios").onParse(a -> settings.bios = a).help("-bios file  firmware"));
+        add(property("kernel", "file", "boots this kernel instead of a disk"));
+        add(property("initrd", "file", "the kernel's initial RAM disk"));
+        add(property("append", "text", "the kernel's command line"));
+        add(property("dtb", "file", "a device tree, which a PC has not"));
+        add(
+                SimpleOption.text("shim")
+                        .onApply(
+                                StartPhase.MACHINE,
+                                a -> {
+                                    throw new OptionException("there is no secure boot");
+                                })
+                        .help("-shim file  a first loader for secure boot, which is not there"));
         add(
                 SimpleOption.text("L")
                         .onParse(settings.firmwareDirectories::add)
@@ -128,6 +140,30 @@ final class MachineOptionSet {
 
     private void add(SimpleOption option) {
         vmm.option(option);
+    }
+
+    /** An option that is another way to say a property of the machine. */
+    private SimpleOption property(String name, String argument, String what) {
+        return SimpleOption.text(name)
+                .onParse(a -> settings.machineProperties.put(name, a))
+                .help("-" + name + " " + argument + "  " + what);
+    }
+
+    /** What belongs to a kernel needs one, and a board that boots it. */
+    private void checkKernel() throws OptionException {
+        if (settings.machineProperties.getOrDefault("kernel", "").isEmpty()) {
+            for (String part : List.of("append", "initrd")) {
+                if (!settings.machineProperties.getOrDefault(part, "").isEmpty()) {
+                    throw new OptionException(
+                            "-" + part + " only allowed with -kernel option", false);
+                }
+            }
+        } else if (settings.noMachine()) {
+            throw new OptionException(
+                    "The -kernel parameter is not supported (use the generic 'loader' device"
+                            + " instead).",
+                    false);
+        }
     }
 
     private void boot(String text) throws OptionException {
@@ -389,6 +425,7 @@ final class MachineOptionSet {
 
     private void check() throws OptionException {
         checkBoot();
+        checkKernel();
         String vga = settings.vga;
         if (vga != null && !VGA_TYPES.contains(vga)) {
             throw new OptionException("unknown vga type: " + vga, false);
