@@ -466,12 +466,15 @@ public final class Apic {
                 case ICR_HIGH -> s.icr[1] = value;
                 case INITIAL_COUNT -> {
                     if ((s.lvt[LVT_TIMER] & TIMER_MODE) != TIMER_DEADLINE) {
+                        settle();
                         s.initialCount = value;
                         s.loadTime = loop.clocks().virtual();
-                        arm();
+                        // Of one moment: a short count may be over when the clock is read again.
+                        arm(s.loadTime);
                     }
                 }
                 case DIVIDE -> {
+                    settle();
                     s.divide = value & 0xb;
                     s.countShift = ((value & 3) | (value >>> 1 & 4)) + 1 & 7;
                     arm();
@@ -502,6 +505,9 @@ public final class Apic {
     }
 
     private void vector(int n, int value) {
+        if (n == LVT_TIMER) {
+            settle();
+        }
         int before = s.lvt[n];
         boolean off = (s.spurious & SOFTWARE_ENABLE) == 0;
         s.lvt[n] = value & LVT_WRITABLE[n] | (off ? LVT_MASKED : 0);
@@ -569,13 +575,24 @@ public final class Apic {
     }
 
     private void arm() {
+        arm(loop.clocks().virtual());
+    }
+
+    private void arm(long now) {
         if ((s.lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE) {
             // The counter's interrupt is lost while masked, so the alarm is needed all the same.
             s.expiry = deadline == 0 ? Timer.NEVER : Math.max(0, target.timeOf(deadline));
         } else {
-            s.timerState(loop.clocks().virtual());
+            s.timerState(now);
         }
         timer.arm(s.expiry);
+    }
+
+    /** Before what it counts is changed: an alarm that is due has gone off, though the loop is late. */
+    private void settle() {
+        if (s.expiry != Timer.NEVER && s.expiry <= loop.clocks().virtual()) {
+            timerExpired();
+        }
     }
 
     private void timerExpired() {
