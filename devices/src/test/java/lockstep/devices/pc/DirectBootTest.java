@@ -66,7 +66,6 @@ final class DirectBootTest {
                         core.core().ramSize(),
                         1,
                         null,
-                        List.of(),
                         null,
                         List.of(),
                         List.of(),

@@ -62,7 +62,6 @@ final class PartsTest {
                                 c.ramSize(),
                                 c.cpus(),
                                 null,
-                                c.accelerators(),
                                 null,
                                 List.of(),
                                 List.of(),
