@@ -7,7 +7,9 @@ import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.edu.Edu;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.parallel.IsaParallel;
+import lockstep.devices.pvpanic.Pvpanic;
 import lockstep.devices.serial.IsaSerial;
+import lockstep.devices.testdev.PcTestdev;
 import lockstep.devices.testdev.PciTestdev;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
@@ -32,6 +34,8 @@ public final class PluggableDevices {
                     VgaDevices.TYPE,
                     Edu.TYPE,
                     PciTestdev.TYPE,
+                    PcTestdev.TYPE,
+                    Pvpanic.TYPE,
                     DebugConsole.TYPE,
                     IsaSerial.TYPE,
                     IsaParallel.TYPE);

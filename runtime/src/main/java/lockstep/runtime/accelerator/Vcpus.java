@@ -238,7 +238,7 @@ final class Vcpus implements VcpuGroup, Vcpu.Owner {
         switch (event) {
             case TRIPLE_FAULT, RESET -> control.requestReset(ShutdownCause.GUEST_RESET);
             case SHUTDOWN -> control.requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
-            case CRASH -> control.requestStop(RunState.GUEST_PANICKED);
+            case CRASH -> control.guestPanicked();
             case INTERNAL_ERROR -> control.requestStop(RunState.INTERNAL_ERROR);
         }
     }

@@ -3,11 +3,9 @@ package lockstep.runtime.command;
 import lockstep.api.CommandInfo;
 import lockstep.api.ControlCommands;
 import lockstep.api.QmpCapabilitiesArguments;
-import lockstep.api.RebootAction;
 import lockstep.api.RunState;
 import lockstep.api.RunStateCommands;
 import lockstep.api.SetActionArguments;
-import lockstep.api.ShutdownAction;
 import lockstep.api.ShutdownCause;
 import lockstep.api.StatusInfo;
 import lockstep.api.VersionInfo;
@@ -84,15 +82,7 @@ final class RunCommands implements ControlCommands, RunStateCommands {
 
     @Override
     public void setAction(SetActionArguments arguments) {
-        RebootAction reboot = arguments.reboot();
-        ShutdownAction shutdown = arguments.shutdown();
-        if (reboot != null) {
-            vmm.run().resetEnds(reboot == RebootAction.SHUTDOWN);
-        }
-        if (shutdown != null) {
-            vmm.run().stayAfterShutdown(shutdown == ShutdownAction.PAUSE);
-        }
-        // No device here reports panics, and none is a watchdog.
+        vmm.run().act(arguments);
     }
 
     @Override

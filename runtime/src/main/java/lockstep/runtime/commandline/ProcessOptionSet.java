@@ -1,5 +1,9 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.SetActionArguments;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.command.LogItems;
 import lockstep.runtime.linux.DescriptorSets;
 import lockstep.runtime.linux.Fd;
@@ -86,6 +90,12 @@ final class ProcessOptionSet {
                         .onParse(this::runWith)
                         .help("-run-with exit-with-parent=on|off"));
         add(
+                SimpleOption.text("action")
+                        .onParse(this::action)
+                        .help(
+                                "-action reboot=reset|shutdown,shutdown=poweroff|pause,"
+                                        + "panic=pause|shutdown|exit-failure|none  what guests' events do"));
+        add(
                 SimpleOption.flag("no-shutdown")
                         .onParse(a -> vmm.run().stayAfterShutdown(true))
                         .help("-no-shutdown  stops instead of ending when the guest powers off"));
@@ -132,6 +142,20 @@ final class ProcessOptionSet {
                         .onParse(this::addFd)
                         .help("-add-fd fd=fd,set=set[,opaque=text]  adds a descriptor to a set"));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
+    }
+
+    private void action(String text) throws OptionException {
+        OptionValues values = OptionValues.parse(text, null);
+        JsonObject given = new JsonObject();
+        values.values().forEach(given::put);
+        try {
+            SetActionArguments actions =
+                    SetActionArguments.read(
+                            new KeyvalInputVisitor(given, KeyvalInputVisitor.Style.OPTIONS), null);
+            vmm.run().act(actions);
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
+        }
     }
 
     private static void checkMemLock(String value) throws OptionException {

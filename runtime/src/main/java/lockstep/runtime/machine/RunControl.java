@@ -57,6 +57,15 @@ public interface RunControl {
     /** Powers off and ends the process soon, from the main loop. Any thread. */
     void requestShutdown(ShutdownCause cause);
 
+    /** The guest says that it crashed: what was set for that is done. Any thread. */
+    void guestPanicked();
+
+    /** The guest says that it runs its crash kernel now. Any thread. */
+    void guestRunsCrashKernel();
+
+    /** The guest says that it powers off. Any thread. */
+    void guestPowersOff();
+
     /** Stops the guest soon, from the main loop, as a vCPU or a disk in trouble asks. Any thread. */
     void requestStop(RunState next);
 

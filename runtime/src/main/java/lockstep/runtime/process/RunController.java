@@ -1,9 +1,17 @@
 package lockstep.runtime.process;
 
+import lockstep.api.GuestCrashloadedEvent;
+import lockstep.api.GuestPanicAction;
+import lockstep.api.GuestPanickedEvent;
+import lockstep.api.GuestPvshutdownEvent;
+import lockstep.api.PanicAction;
 import lockstep.api.PowerdownEvent;
+import lockstep.api.RebootAction;
 import lockstep.api.ResetEvent;
 import lockstep.api.ResumeEvent;
 import lockstep.api.RunState;
+import lockstep.api.SetActionArguments;
+import lockstep.api.ShutdownAction;
 import lockstep.api.ShutdownCause;
 import lockstep.api.ShutdownEvent;
 import lockstep.api.StopEvent;
@@ -32,6 +40,7 @@ public final class RunController implements RunControl {
     private boolean autostart = true;
     private boolean stayAfterShutdown;
     private boolean resetEnds;
+    private PanicAction panicAction = PanicAction.SHUTDOWN;
     private volatile boolean ending;
 
     /** Over the process; {@code exit} ends its main loop. */
@@ -207,8 +216,64 @@ public final class RunController implements RunControl {
             return;
         }
         ending = true;
+        if (cause == ShutdownCause.GUEST_PANIC && panicAction == PanicAction.EXIT_FAILURE) {
+            vmm.leave(1);
+            return;
+        }
         // Posted, so that the reply to the command that asked for it still goes out.
         vmm.mainLoop().execute(exit);
+    }
+
+    /** Changes what is done about events of the guest, as {@code -action} and set-action say. */
+    public void act(SetActionArguments actions) {
+        if (actions.reboot() != null) {
+            resetEnds(actions.reboot() == RebootAction.SHUTDOWN);
+        }
+        if (actions.shutdown() != null) {
+            stayAfterShutdown(actions.shutdown() == ShutdownAction.PAUSE);
+        }
+        if (actions.panic() != null) {
+            panicAction = actions.panic();
+        }
+        // There is no watchdog here.
+    }
+
+    @Override
+    public void guestPanicked() {
+        stopCaller();
+        onLoop(this::panic);
+    }
+
+    private void panic() {
+        boolean stay =
+                panicAction == PanicAction.PAUSE
+                        || panicAction == PanicAction.SHUTDOWN && stayAfterShutdown;
+        if (panicAction == PanicAction.NONE) {
+            vmm.emit(new GuestPanickedEvent(GuestPanicAction.RUN, null));
+            Machine machine = vmm.machine();
+            if (running() && machine != null) {
+                machine.vcpus().resumeAll();
+            }
+            return;
+        }
+        vmm.emit(
+                new GuestPanickedEvent(
+                        stay ? GuestPanicAction.PAUSE : GuestPanicAction.POWEROFF, null));
+        stop(RunState.GUEST_PANICKED);
+        if (!stay) {
+            shutdown(ShutdownCause.GUEST_PANIC);
+        }
+    }
+
+    @Override
+    public void guestRunsCrashKernel() {
+        vmm.emit(new GuestCrashloadedEvent(GuestPanicAction.RUN, null));
+    }
+
+    @Override
+    public void guestPowersOff() {
+        vmm.emit(new GuestPvshutdownEvent());
+        requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
     }
 
     @Override

@@ -22,6 +22,7 @@ import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.monitor.Monitors;
 import lockstep.runtime.monitor.YankRegistry;
@@ -87,6 +88,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         run = new RunController(this, clocks, () -> leave(0));
         devices = new DeviceManager(this);
         publish(Chardevs.class, chardevs);
+        publish(RunControl.class, run);
         commands.onFailure((name, e) -> InternalFailure.log("command '" + name + "'", e));
     }
 

@@ -93,6 +93,21 @@ final class NotedRun implements RunControl {
     }
 
     @Override
+    public void guestPanicked() {
+        process.journal().add("guestPanicked");
+    }
+
+    @Override
+    public void guestRunsCrashKernel() {
+        process.journal().add("guestRunsCrashKernel");
+    }
+
+    @Override
+    public void guestPowersOff() {
+        process.journal().add("guestPowersOff");
+    }
+
+    @Override
     public void requestStop(RunState next) {
         process.journal().add("requestStop");
     }
