@@ -291,11 +291,15 @@ final class Channel {
         for (Drive d : drives) {
             d.diagnose();
         }
+        selectFirst();
+        irq.set(false);
+    }
+
+    private void selectFirst() {
         // The selection falls back to the first drive (ATA/ATAPI-7, volume 2, 11.2).
         unit = 0;
         drives[0].select &= ~DEVICE_SELECT;
         drives[1].select &= ~DEVICE_SELECT;
-        irq.set(false);
     }
 
     private void execute(int command) {
@@ -312,6 +316,7 @@ final class Channel {
             for (Drive each : drives) {
                 each.diagnose();
             }
+            selectFirst();
             interrupt();
             return;
         }

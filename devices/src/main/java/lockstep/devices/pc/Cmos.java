@@ -12,6 +12,7 @@ final class Cmos {
     private static final int EXTENDED_MEMORY_FOUND = 0x30;
     private static final int MEMORY_ABOVE_16M = 0x34;
     private static final int BOOT_THIRD = 0x38;
+    private static final int TRANSLATIONS = 0x39;
     private static final int BOOT_FIRST_TWO = 0x3d;
     private static final int MEMORY_ABOVE_4G = 0x5b;
     private static final int EXTRA_CPUS = 0x5f;
@@ -46,6 +47,15 @@ final class Cmos {
         rtc.cmos(cell + 1, (int) (value >> 8) & 0xff);
     }
 
+    /**
+     * How firmware is to shorten the cylinders of an IDE disk, {@code number} 0 to 3: not at all, or by counting blocks
+     * when there are more than the BIOS has room for.
+     */
+    static void translation(Rtc rtc, int number, int cylinders) {
+        int blocks = cylinders > 1024 ? 1 : 0;
+        rtc.cmos(TRANSLATIONS, rtc.cmos(TRANSLATIONS) | blocks << 2 * number);
+    }
+
     /** The first two disks of the first IDE bus: type 47, with the geometry spelled out. */
     static void disk(Rtc rtc, int number, int cylinders, int heads, int sectors) {
         int shift = number == 0 ? 4 : 0;
@@ -68,7 +78,7 @@ final class Cmos {
      *
      * @throws IllegalArgumentException for another letter or more than three
      */
-    static void bootOrder(Rtc rtc, String order) {
+    static void bootOrder(Rtc rtc, String order, boolean checkFloppies) {
         int[] codes = new int[3];
         if (order.length() > codes.length) {
             throw new IllegalArgumentException("Too many boot devices for PC");
@@ -85,6 +95,6 @@ final class Cmos {
         }
         rtc.cmos(BOOT_FIRST_TWO, codes[1] << 4 | codes[0]);
         // The lowest bit says not to check floppies for a boot signature.
-        rtc.cmos(BOOT_THIRD, codes[2] << 4);
+        rtc.cmos(BOOT_THIRD, codes[2] << 4 | (checkFloppies ? 0 : 1));
     }
 }

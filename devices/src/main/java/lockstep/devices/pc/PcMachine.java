@@ -102,6 +102,7 @@ public final class PcMachine implements Machine, PcBoard {
     private final long above4G;
     private final BootOrder bootOrder = new BootOrder();
     private final AcpiTerms acpi = new AcpiTerms();
+    private final boolean checkFloppies;
     private boolean complete;
 
     /**
@@ -117,6 +118,7 @@ public final class PcMachine implements Machine, PcBoard {
             PcMachineOptions options)
             throws DeviceException {
         this.core = core;
+        checkFloppies = !Boolean.FALSE.equals(options.fdBootchk());
         this.vmm = vmm;
         this.config = config;
         firmware = new Firmware(config.firmwareDirectories());
@@ -250,13 +252,19 @@ public final class PcMachine implements Machine, PcBoard {
                 drive = emptyCdrom(blocks);
             }
             if (drive != null) {
+                List<String> told =
+                        new ArrayList<>(
+                                List.of(
+                                        "bus=ide." + (place >> 1),
+                                        "unit=" + (place & 1),
+                                        "drive=" + drive.backend().name()));
+                if (!drive.serial().isEmpty()) {
+                    told.add("serial=" + drive.serial());
+                }
                 all.add(
                         Part.of(
                                 drive.cdrom() ? IdeDrives.CD : IdeDrives.DISK,
-                                "bus=ide." + (place >> 1),
-                                "unit=" + (place & 1),
-                                "drive=" + drive.backend().name(),
-                                "serial=" + drive.serial()));
+                                told.toArray(String[]::new)));
             }
         }
     }
@@ -355,6 +363,12 @@ public final class PcMachine implements Machine, PcBoard {
                     .geometry(0, unit)
                     .ifPresent(g -> Cmos.disk(rtc, n, g.cylinders(), g.heads(), g.sectors()));
         }
+        for (int place = 0; place < 4; place++) {
+            int n = place;
+            parts.get(Piix3Ide.class)
+                    .geometry(place >> 1, place & 1)
+                    .ifPresent(g -> Cmos.translation(rtc, n, g.cylinders()));
+        }
         Hpet hpet = parts.find(Hpet.class);
         int hpetBlock = hpet == null ? 0 : hpet.blockId();
         int sleepS4 = parts.get(PowerManagement.class).sleepS4();
@@ -388,7 +402,7 @@ public final class PcMachine implements Machine, PcBoard {
             fwCfg().publish();
         }
         if (config.boot().containsKey("once")) {
-            Cmos.bootOrder(rtc(), config.boot().getOrDefault("order", "cad"));
+            Cmos.bootOrder(rtc(), config.boot().getOrDefault("order", "cad"), checkFloppies);
         }
     }
 
@@ -399,9 +413,9 @@ public final class PcMachine implements Machine, PcBoard {
         String once = boot.get("once");
         try {
             // A wrong later order is refused now, not at the first reset.
-            Cmos.bootOrder(rtc(), order);
+            Cmos.bootOrder(rtc(), order, checkFloppies);
             if (first && once != null) {
-                Cmos.bootOrder(rtc(), once);
+                Cmos.bootOrder(rtc(), once, checkFloppies);
             }
         } catch (IllegalArgumentException e) {
             throw new DeviceException(message(e), e);

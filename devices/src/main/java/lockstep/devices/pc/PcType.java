@@ -128,7 +128,6 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         refuse(o.vmport() == OnOffAuto.ON, "vmport", "there is no VMware backdoor port");
         refuse(isOff(o.i8042()), "i8042", "the board always has its keyboard controller");
         refuse(isOff(o.smbus()), "smbus", "the board always has its SMBus");
-        refuse(isOff(o.fdBootchk()), "fd-bootchk", "the firmware always looks at floppy disks");
         refuse(
                 Boolean.TRUE.equals(o.suppressVmdesc()),
                 "suppress-vmdesc",

@@ -66,8 +66,8 @@ final class RtcChip {
     private static final int CRYSTAL_HZ = 32_768;
     private static final int DAY_SECONDS = 86_400;
 
-    /** How long before an update UIP is set: 244 us. */
-    private static final long UPDATE_WARNING = 244_000;
+    /** How long before an update UIP is set: eight cycles, 244 us. */
+    private static final long UPDATE_WARNING = 8 * NS / CRYSTAL_HZ;
 
     /** How many lost interrupts may follow one tick; the next tick brings more. */
     private static final int MAX_REPEATS = 20;

@@ -9,7 +9,7 @@ import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
 
 /**
- * The device {@code pc-testdev}: ports that keep what is written (0xe0 to 0xe3), ports that drive the ISA interrupts
+ * The device {@code pc-testdev}: ports that keep what is written (0xe0 to 0xe3, and the same byte by byte from 0xe8), ports that drive the ISA interrupts
  * (0x2000 to 0x2017), and memory that keeps what is written (64 KiB at 0xff000000). Used under the machine lock.
  */
 public final class PcTestdev implements Device {
@@ -24,13 +24,16 @@ public final class PcTestdev implements Device {
                     PcTestdev::new);
 
     private static final int KEPT_PORT = 0xe0;
+    private static final int BYTE_PORT = 0xe8;
     private static final int IRQ_PORT = 0x2000;
     private static final int IRQS = 24;
     private static final long MEMORY = 0xff000000L;
     private static final int MEMORY_SIZE = 0x10000;
 
     private PcTestdev(DeviceRequest<NoDeviceOptions> request, DeviceScope scope) {
-        scope.ports("pc-testdev-ioport", KEPT_PORT, 4, new Kept(4));
+        byte[] kept = new byte[4];
+        scope.ports("pc-testdev-ioport", KEPT_PORT, 4, new Kept(kept, 4));
+        scope.ports("pc-testdev-ioport-byte", BYTE_PORT, 4, new Kept(kept, 1));
         scope.ports(
                 "pc-testdev-irq-line",
                 IRQ_PORT,
@@ -54,15 +57,23 @@ public final class PcTestdev implements Device {
         scope.own(
                 scope.machine()
                         .memory()
-                        .mapIo("pc-testdev-iomem", MEMORY, MEMORY_SIZE, 2, new Kept(MEMORY_SIZE)));
+                        .mapIo("pc-testdev-iomem", MEMORY, MEMORY_SIZE, 2, new Kept(new byte[MEMORY_SIZE], 4)));
     }
 
     /** Bytes that stay. */
     private static final class Kept implements IoHandler {
         private final byte[] bytes;
 
-        Kept(int size) {
-            bytes = new byte[size];
+        private final int width;
+
+        Kept(byte[] bytes, int width) {
+            this.bytes = bytes;
+            this.width = width;
+        }
+
+        @Override
+        public int maxAccess() {
+            return width;
         }
 
         @Override

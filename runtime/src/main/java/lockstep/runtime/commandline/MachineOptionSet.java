@@ -132,6 +132,9 @@ final class MachineOptionSet {
                 SimpleOption.flag("no-hpet")
                         .onParse(a -> settings.machineProperties.put("hpet", "off")));
         add(
+                SimpleOption.flag("no-fd-bootchk")
+                        .onParse(a -> settings.machineProperties.put("fd-bootchk", "off")));
+        add(
                 SimpleOption.flag("no-acpi")
                         .onParse(a -> settings.machineProperties.put("acpi", "off")));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> check()));
