@@ -79,9 +79,18 @@ final class QtestTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "readb", "readb x", "inb 0x10000", "read 0 0", "read 0 -1", "outb 1", "write 0",
-                "set_irq_in ioapic nothing 1 1", "set_irq_in ioapic unnamed-gpio-in 99 1",
-                "clock_step x", "memset 0 99999999999 0", "b64write 0 1"
+                "readb",
+                "readb x",
+                "inb 0x10000",
+                "read 0 0",
+                "read 0 -1",
+                "outb 1",
+                "write 0",
+                "set_irq_in ioapic nothing 1 1",
+                "set_irq_in ioapic unnamed-gpio-in 99 1",
+                "clock_step x",
+                "memset 0 99999999999 0",
+                "b64write 0 1"
             })
     void aCommandThatMakesNoSenseFails(String command) {
         start("-machine", "none");
@@ -235,8 +244,12 @@ final class QtestTest {
             file.setLength(1 << 20);
         }
         start(
-                "-drive", "file=" + image + ",if=ide,format=raw",
-                "-global", "ide-hd.serial=testdisk", "-global", "ide-hd.ver=version");
+                "-drive",
+                "file=" + image + ",if=ide,format=raw",
+                "-global",
+                "ide-hd.serial=testdisk",
+                "-global",
+                "ide-hd.ver=version");
         machine.tell("irq_intercept_in ioapic");
         machine.outb(0x1f6, 0);
         machine.outb(0x1f7, 0xec);
@@ -293,7 +306,9 @@ final class QtestTest {
     void aNetworkCardAndAHostControllerArePlugged() {
         start("-device", "piix3-usb-uhci,id=uhci,addr=1d.0");
         assertEquals(0x70208086L, machine.config(0x1d << 3, 0));
-        String added = machine.execute("device_add", "{\"driver\":\"e1000\",\"id\":\"n\",\"addr\":\"6\"}").toString();
+        String added =
+                machine.execute("device_add", "{\"driver\":\"e1000\",\"id\":\"n\",\"addr\":\"6\"}")
+                        .toString();
         assertFalse(added.contains("error"), added);
         assertEquals(0x100e8086L, machine.config(6 << 3, 0));
         machine.execute("device_del", "{\"id\":\"n\"}");
@@ -307,7 +322,10 @@ final class QtestTest {
     @Test
     void theHumanMonitorShowsThePC() {
         start();
-        for (String command : new String[] {"info registers", "info mtree", "info qtree", "info pci", "info irq"}) {
+        for (String command :
+                new String[] {
+                    "info registers", "info mtree", "info qtree", "info pci", "info irq"
+                }) {
             String answer = machine.human(command);
             assertFalse(answer.contains("error"), command + ": " + answer);
         }

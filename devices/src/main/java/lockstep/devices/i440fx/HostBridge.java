@@ -102,7 +102,8 @@ public final class HostBridge extends PciFunction implements StateSection {
             if (r != null) {
                 int a = attributes(i);
                 r.readOnly((a & WRITE) == 0);
-                // Written but not read is taken for both, as by QEMU: what is written has to be there.
+                // Written but not read is taken for both, as by QEMU: what is written has to be
+                // there.
                 r.enabled(a != 0);
             }
         }

@@ -57,7 +57,12 @@ public final class PcTestdev implements Device {
         scope.own(
                 scope.machine()
                         .memory()
-                        .mapIo("pc-testdev-iomem", MEMORY, MEMORY_SIZE, 2, new Kept(new byte[MEMORY_SIZE], 4)));
+                        .mapIo(
+                                "pc-testdev-iomem",
+                                MEMORY,
+                                MEMORY_SIZE,
+                                2,
+                                new Kept(new byte[MEMORY_SIZE], 4)));
     }
 
     /** Bytes that stay. */

@@ -93,8 +93,9 @@ final class ProcessOptionSet {
                 SimpleOption.text("action")
                         .onParse(this::action)
                         .help(
-                                "-action reboot=reset|shutdown,shutdown=poweroff|pause,"
-                                        + "panic=pause|shutdown|exit-failure|none  what guests' events do"));
+                                "-action"
+                                    + " reboot=reset|shutdown,shutdown=poweroff|pause,panic=pause|shutdown|exit-failure|none"
+                                    + "  what guests' events do"));
         add(
                 SimpleOption.flag("no-shutdown")
                         .onParse(a -> vmm.run().stayAfterShutdown(true))
