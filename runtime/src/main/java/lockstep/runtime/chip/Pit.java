@@ -168,8 +168,9 @@ final class Pit implements IntervalTimer, IoHandler {
             // It changed more than once meanwhile.
             drive(!level);
         }
-        // In mode 2 the pulse itself is short; its end may come with the time it has.
-        update(now, level ? now : now + SHORTEST_PERIOD);
+        drive(channels[0].output(now));
+        // The pulse of mode 2 is as short as it is; what is bounded is how soon the next one begins.
+        arm(now, level ? now : now + SHORTEST_PERIOD);
     }
 
     private void drive(boolean on) {
@@ -179,16 +180,10 @@ final class Pit implements IntervalTimer, IoHandler {
 
     /** Brings interrupt 0 up to date. */
     private void update(long now) {
-        update(now, now);
-    }
-
-    private void update(long now, long soonest) {
-        Channel c = channels[0];
-        if (irqDisabled != 0) {
-            return;
+        if (irqDisabled == 0) {
+            drive(channels[0].output(now));
+            arm(now, now);
         }
-        drive(c.output(now));
-        arm(now, soonest);
     }
 
     private void arm(long now, long soonest) {
