@@ -112,7 +112,7 @@ final class FpuNativeTest {
         for (int done = 0; done < sets; done += together) {
             byte[] code = HexFormat.of().parseHex(form.substring(2));
             if (form.charAt(0) == 'r') {
-                code[1] |= random.below(8);
+                code[1] = (byte) (code[1] | random.below(8));
             }
             List<NativeRunner.State> before = new ArrayList<>();
             List<NativeRunner.State> expected = new ArrayList<>();
