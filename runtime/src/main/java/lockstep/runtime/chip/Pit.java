@@ -169,7 +169,8 @@ final class Pit implements IntervalTimer, IoHandler {
             drive(!level);
         }
         drive(channels[0].output(now));
-        // The pulse of mode 2 is as short as it is; what is bounded is how soon the next one begins.
+        // The pulse of mode 2 is as short as it is; what is bounded is how soon the next one
+        // begins.
         arm(now, level ? now : now + SHORTEST_PERIOD);
     }
 

@@ -3,6 +3,7 @@ package lockstep.x86;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -169,7 +170,7 @@ final class RandomCodeTest {
     /** Devices that answer anything. */
     private static final class Noise implements Bus {
         private final Random random;
-        private Processor processor;
+        private @Nullable Processor processor;
 
         Noise(Random random) {
             this.random = random;
@@ -185,14 +186,18 @@ final class RandomCodeTest {
 
         @Override
         public int readPort(int port, int size) {
-            processor.interrupt(random.nextBoolean());
+            Processor p = processor;
+            if (p != null) {
+                p.interrupt(random.nextBoolean());
+            }
             return random.nextInt();
         }
 
         @Override
         public void writePort(int port, int size, int value) {
-            if (random.nextInt(16) == 0) {
-                processor.nmi();
+            Processor p = processor;
+            if (p != null && random.nextInt(16) == 0) {
+                p.nmi();
             }
         }
 
