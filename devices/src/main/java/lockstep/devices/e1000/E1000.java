@@ -26,7 +26,6 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
     private static final int PORT_BAR = 64;
 
     // Configuration.
-    private final byte @Nullable [] rom;
     private final Attachment attachment;
 
     // Wiring.
@@ -42,15 +41,9 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
         NicPort attach(Nics nics, NicClient client) throws NetException;
     }
 
-    /**
-     * A card.
-     *
-     * @param rom the option ROM's image, or null for none
-     */
-    E1000(Attachment attachment, byte @Nullable [] rom) {
+    E1000(Attachment attachment) {
         super("e1000", PciSpec.VENDOR_INTEL, DEVICE, REVISION, CLASS_ETHERNET);
         this.attachment = attachment;
-        this.rom = rom;
         interruptPin(1);
     }
 
@@ -70,10 +63,6 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
         transmission = scope().timer(ClockType.VIRTUAL, c.transmitter::run);
         memoryBar(0, "e1000-mmio", REGISTER_BAR, false, new Registers(c));
         portBar(1, "e1000-io", PORT_BAR, new Ports());
-        byte[] image = rom;
-        if (image != null) {
-            rom(image);
-        }
     }
 
     private NicPort port() {

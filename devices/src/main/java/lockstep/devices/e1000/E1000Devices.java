@@ -51,11 +51,13 @@ public final class E1000Devices {
         Machine machine = scope.machine();
         PcBoard board = PcBoard.of(machine);
         E1000Options options = request.options();
-        always("autonegotiation", options.autonegotiation());
-        always("mitigation", options.mitigation());
-        always("extra_mac_registers", options.extraMacRegisters());
-        always("migrate_tso_props", options.migrateTsoProps());
-        always("init-vet", options.initVet());
+        // They only exist to be like older machines.
+        request.requireUsual(
+                "autonegotiation",
+                "mitigation",
+                "extra_mac_registers",
+                "migrate_tso_props",
+                "init-vet");
         BootOrder order = board.bootOrder();
         int index = Objects.requireNonNullElse(options.bootindex(), -1);
         order.check(index);
@@ -63,9 +65,7 @@ public final class E1000Devices {
         String netdev = options.netdev();
         MacAddress mac = mac(options.mac());
         E1000 card =
-                new E1000(
-                        (nics, client) -> nics.attach("e1000", id, netdev, mac, client),
-                        PciDevice.rom(request, board.firmware()::load));
+                new E1000((nics, client) -> nics.attach("e1000", id, netdev, mac, client));
         try {
             card.connect(machine.service(Nics.class), scope);
         } catch (NetException e) {
@@ -79,13 +79,6 @@ public final class E1000Devices {
                 List.of(
                         QomProperty.of("mac", "str", () -> card.mac().toString()),
                         order.property(path)));
-    }
-
-    /** Properties that only exist to be like older machines, which are not offered. */
-    private static void always(String name, @Nullable Boolean value) throws DeviceException {
-        if (Boolean.FALSE.equals(value)) {
-            throw new DeviceException("Property 'e1000." + name + "' cannot be switched off");
-        }
     }
 
     private static @Nullable MacAddress mac(@Nullable String text) throws DeviceException {

@@ -5,6 +5,7 @@ import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.MessageInterrupt;
 import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
+import lockstep.qmp.JsonNumber;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.memory.IoHandler;
@@ -48,7 +49,11 @@ public final class Edu extends PciFunction {
         Edu edu = new Edu(Objects.requireNonNullElse(request.options().dmaMask(), DEFAULT_MASK));
         PcBoard board = PcBoard.of(scope);
         PciDevice.attach(board.pci(), edu, request, scope);
-        return new PciDevice(edu, List.of(QomProperty.of("dma_mask", "uint64", () -> edu.mask)));
+        return new PciDevice(
+                edu,
+                List.of(
+                        QomProperty.of(
+                                "dma_mask", "uint64", () -> JsonNumber.ofUnsigned(edu.mask))));
     }
 
     @Override

@@ -132,7 +132,7 @@ public final class PcMachine implements Machine, PcBoard {
         mapFirmware();
         core.memory().commit();
 
-        pci = new PciBus(core);
+        pci = new PciBus(core, firmware::load);
         isa = new IsaBus(core);
         vmm.publish(PcBoard.class, this);
         vmm.publish(SmbusController.class, new SmbusController());

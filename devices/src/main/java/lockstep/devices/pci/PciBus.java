@@ -67,14 +67,24 @@ public final class PciBus {
             };
 
     private final Machine machine;
+    private final PciDevice.RomLoader roms;
     private final @Nullable PciFunction[] functions = new PciFunction[256];
     private final int[] irqCount = new int[4];
     private SouthBridge southBridge = NONE;
     private SlotEvents events = NOBODY;
 
-    /** A bus with nothing on it. */
-    public PciBus(Machine machine) {
+    /**
+     * A bus with nothing on it.
+     *
+     * @param roms finds the option ROMs of its cards
+     */
+    public PciBus(Machine machine, PciDevice.RomLoader roms) {
         this.machine = machine;
+        this.roms = roms;
+    }
+
+    PciDevice.RomLoader roms() {
+        return roms;
     }
 
     /** The machine. */
@@ -146,6 +156,7 @@ public final class PciBus {
                     functions[place] = null;
                 });
         function.realize();
+        function.declareRom();
         scope.onReset(function::systemReset);
         if (function instanceof StateSection section) {
             scope.section(section);

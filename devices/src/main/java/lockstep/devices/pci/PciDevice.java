@@ -85,6 +85,9 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
     @Override
     public List<QomProperty> properties() {
         List<QomProperty> all = new ArrayList<>(properties);
+        if (function.romSize() != 0) {
+            all.add(QomProperty.of("romsize", "uint32", function::romSize));
+        }
         all.add(QomProperty.of("addr", "int32", () -> (long) function.devfn()));
         all.add(QomProperty.of("legacy-addr", "str", () -> address(function.devfn())));
         return all;
@@ -138,7 +141,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
      *
      * @return the image, filled up to the size that was asked for, or null for a device without one
      */
-    public static byte @Nullable [] rom(
+    private static byte @Nullable [] rom(
             DeviceRequest<? extends PciDeviceOptionsMembers> request, RomLoader loader)
             throws DeviceException {
         PciDeviceOptionsMembers options = request.options();
@@ -182,6 +185,7 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
             DeviceScope scope)
             throws DeviceException {
         PciDeviceOptionsMembers options = request.options();
+        function.rom(rom(request, bus.roms()));
         if (options.failoverPairId() != null) {
             throw new DeviceException("failover primary device must be on PCIExpress bus");
         }

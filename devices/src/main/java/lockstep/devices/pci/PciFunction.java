@@ -50,6 +50,8 @@ public abstract class PciFunction {
     private final int[] irqState = new int[4];
     private @Nullable PciBus bus;
     private @Nullable DeviceScope scope;
+    private byte @Nullable [] rom;
+    private long romSize;
     private boolean hotpluggable;
     private int devfn = -1;
     private int acpiIndex;
@@ -227,12 +229,26 @@ public abstract class PciFunction {
                                 .mapRam(block.name(), base, size, block, 0, PciBus.PRIORITY));
     }
 
+    /** Gives it the image of its expansion ROM, or null for none; before it goes onto the bus. */
+    final void rom(byte @Nullable [] image) {
+        rom = image;
+    }
+
+    /** Bytes of the expansion ROM, or 0 without one. */
+    final long romSize() {
+        return romSize;
+    }
+
     /**
      * Declares the expansion ROM: a migrated block {@code <path>/<vmstateName>.rom} whose size is the
      * image's, rounded up to a power of two. Vendor and device in the image's PCI data structure are
      * left alone, so the image must be the device's own.
      */
-    protected final RamBlock rom(byte[] image) {
+    final void declareRom() {
+        byte[] image = rom;
+        if (image == null) {
+            return;
+        }
         long size = Math.max(RamBlock.PAGE, Long.highestOneBit(image.length));
         if (size < image.length) {
             size <<= 1;
@@ -241,6 +257,7 @@ public abstract class PciFunction {
         java.lang.foreign.MemorySegment.copy(
                 image, 0, block.memory(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, image.length);
         long length = size;
+        romSize = size;
         register(
                 BaseAddresses.ROM,
                 0,
@@ -253,7 +270,6 @@ public abstract class PciFunction {
                     r.readOnly(true);
                     return r;
                 });
-        return block;
     }
 
     private void register(

@@ -137,6 +137,7 @@ public final class UsbBuses {
     private Device createController(DeviceRequest<UhciOptions> request, DeviceScope scope)
             throws DeviceException {
         String id = request.id();
+        request.requireUsual("bandwidth", "maxframes");
         Uhci controller = new Uhci(id == null ? "usb-bus." + anonymousBuses++ : id + ".0");
         PcBoard board = PcBoard.of(scope);
         PciDevice.attach(board.pci(), controller, request, scope);
@@ -149,6 +150,7 @@ public final class UsbBuses {
     private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)
             throws DeviceException {
         Pointer tablet = new Pointer(true);
+        request.requireUsual("display", "head");
         return plug(request, tablet, "usb-ptr", tablet::describe, scope);
     }
 
@@ -161,6 +163,7 @@ public final class UsbBuses {
     private Device createKeyboard(DeviceRequest<UsbKeyboardOptions> request, DeviceScope scope)
             throws DeviceException {
         Keyboard board = new Keyboard();
+        request.requireUsual("display");
         return plug(request, board, "usb-kbd", board::describe, scope);
     }
 
@@ -171,6 +174,7 @@ public final class UsbBuses {
             StateCodec.Body body,
             DeviceScope scope)
             throws DeviceException {
+        request.requireUsual("pcap");
         UsbHidOptionsMembers options = request.options();
         Long version = options.usbVersion();
         if (version != null && version != 1 && version != 2) {

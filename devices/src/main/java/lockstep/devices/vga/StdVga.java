@@ -31,28 +31,24 @@ public final class StdVga extends PciFunction implements StateSection {
 
     // Configuration.
     private final int vramSize;
-    private final byte @Nullable [] rom;
     private final byte[] edid;
 
     // Wiring.
     private @Nullable VgaChip chip;
-    private long romSize = 0xffff_ffffL;
 
     /**
      * A card.
      *
      * @param vramSize bytes of video memory, a power of two from 1 to 512 MiB
-     * @param rom the VGA BIOS image, or null for a card without one
      * @param edid whether BAR2 shows a monitor description
      */
-    public StdVga(int vramSize, byte @Nullable [] rom, boolean edid) {
+    public StdVga(int vramSize, boolean edid) {
         super("vga", VENDOR, DEVICE, REVISION, CLASS_VGA);
         if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > MAX_VRAM) {
             throw new IllegalArgumentException(
                     "video memory must be a power of two from 1 to 512 MiB");
         }
         this.vramSize = vramSize;
-        this.rom = rom;
         this.edid = edid ? Edid.block() : new byte[0];
     }
 
@@ -64,10 +60,6 @@ public final class StdVga extends PciFunction implements StateSection {
         chip = c;
         ramBar(0, true, vram);
         memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c));
-        byte[] image = rom;
-        if (image != null) {
-            romSize = rom(image).usedLength();
-        }
         scope().own(machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c)));
         ports(c, 0x3b4, 2);
         ports(c, 0x3ba, 1);
@@ -75,11 +67,6 @@ public final class StdVga extends PciFunction implements StateSection {
         ports(c, 0x3d4, 2);
         ports(c, 0x3da, 1);
         scope().ports("vbe", 0x1ce, 3, new VbePorts(c));
-    }
-
-    /** Bytes of the expansion ROM, or 2^32 - 1 without one. */
-    long romSize() {
-        return romSize;
     }
 
     private void ports(VgaChip c, int first, int count) {

@@ -44,23 +44,20 @@ public final class VgaDevices {
             throws DeviceException {
         PcBoard board = PcBoard.of(scope);
         VgaOptions options = request.options();
-        only("mmio", options.mmio(), true);
-        only("qemu-extended-regs", options.qemuExtendedRegs(), true);
-        only("global-vmstate", options.globalVmstate(), false);
+        request.requireUsual(
+                "mmio", "qemu-extended-regs", "global-vmstate", "xmax", "ymax", "refresh_rate");
         Long wanted = options.vgamemMb();
         long megabytes = Math.clamp(wanted == null ? 0 : wanted, 1, StdVga.MAX_VRAM >> 20);
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
-        byte[] rom = PciDevice.rom(request, board.firmware()::load);
         boolean edid = Boolean.TRUE.equals(options.edid());
-        StdVga vga = new StdVga((int) (megabytes << 20), rom, edid);
+        StdVga vga = new StdVga((int) (megabytes << 20), edid);
         PciDevice.attach(board.pci(), vga, request, scope);
         return new PciDevice(
                 vga,
                 List.of(
                         shown("vgamem_mb", megabytes),
-                        shown("romsize", vga.romSize()),
                         shown("xres", or(options.xres(), edid ? 1280 : 0)),
                         shown("yres", or(options.yres(), edid ? 800 : 0))));
     }
@@ -71,15 +68,5 @@ public final class VgaDevices {
 
     private static long or(@Nullable Long value, long usual) {
         return value == null || value == 0 ? usual : value;
-    }
-
-    /** Properties that only exist to be like older machines, which are not offered. */
-    private static void only(String name, @Nullable Boolean value, boolean offered)
-            throws DeviceException {
-        if (value != null && value != offered) {
-            throw new DeviceException(
-                    "Property 'VGA.%s' cannot be switched %s"
-                            .formatted(name, offered ? "off" : "on"));
-        }
     }
 }

@@ -63,7 +63,7 @@ final class DeviceTypesTest {
                         case "OnOffAuto" -> "on";
                         case "BlockdevOnError" -> "stop";
                         case "BiosAtaTranslation" -> "lba";
-                        case "uint16", "uint32", "uint64", "int32" -> "3";
+                        case "uint8", "uint16", "uint32", "uint64", "int32" -> "3";
                         default -> fail(p.toString());
                     };
         };
@@ -75,6 +75,7 @@ final class DeviceTypesTest {
             case "str" -> Map.of();
             case "bool" -> Map.of("maybe", "expects 'on' or 'off'", "1", "expects 'on' or 'off'");
             case "size" -> Map.of("x", "expects size", "-1", "expects size", "16E", "expects size");
+            case "uint8" -> Map.of("x", "expects integer", "256", "expects uint8_t");
             case "uint16" -> Map.of("x", "expects integer", "65536", "expects uint16_t");
             case "uint32" ->
                     Map.of(
@@ -274,11 +275,67 @@ final class DeviceTypesTest {
     }
 
     private interface Refused {
-        void make() throws DeviceException;
+        void make() throws Exception;
     }
 
     private static void refused(String message, Refused refused) {
         assertEquals(message, assertThrows(DeviceException.class, refused::make).getMessage());
+    }
+
+    /** Each of the cards on a bus of its own. */
+    private static void made(DeviceType<?> type, String property, JsonValue value)
+            throws Exception {
+        TestMachine core = new TestMachine(16 << 20);
+        PcSectionsTest.board(core);
+        core.vmm().publish(UsbBuses.class, new UsbBuses());
+        shownAndStays(UsbBuses.CONTROLLER, core);
+        makeOne(type, core, one(property, value));
+    }
+
+    private static <O extends Record> void makeOne(
+            DeviceType<O> type, TestMachine core, JsonObject given) throws DeviceException {
+        String bus = Objects.requireNonNull(type.home().placement().bus(core.core()));
+        O options = read(type, given, true);
+        type.create(
+                new DeviceRequest<>(type, "e", "/e", bus, false, options),
+                new DeviceScope(core.core()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("simple")
+    void everyCardCanHaveAnOptionRom(DeviceType<?> type) {
+        if (type.home().type().equals("PCI")) {
+            JsonValue none = new JsonString("none.rom");
+            refused("failed to find romfile \"none.rom\"", () -> made(type, "romfile", none));
+            refused(
+                    "ROM size 3 is not a power of two",
+                    () -> made(type, "romsize", JsonNumber.of(3)));
+        }
+    }
+
+    @Test
+    void whatIsOnlyThereForOthersIsRefused() {
+        String why = "' cannot be changed: that is not offered";
+        Map.of(
+                        "piix3-usb-uhci.bandwidth", JsonNumber.of(5),
+                        "piix3-usb-uhci.maxframes", JsonNumber.of(5),
+                        "usb-mouse.pcap", new JsonString("x"),
+                        "usb-kbd.display", new JsonString("x"),
+                        "usb-tablet.head", JsonNumber.of(1),
+                        "VGA.xmax", JsonNumber.of(640),
+                        "VGA.refresh_rate", JsonNumber.of(1))
+                .forEach(
+                        (property, value) -> {
+                            String[] words = property.split("\\.", 2);
+                            DeviceType<?> type =
+                                    types().stream()
+                                            .filter(t -> t.name().equals(words[0]))
+                                            .findFirst()
+                                            .orElseThrow();
+                            refused(
+                                    "Property '" + property + why,
+                                    () -> made(type, words[1], value));
+                        });
     }
 
     @Test

@@ -30,6 +30,15 @@ public record DeviceRequest<O extends Record>(
         return id == null ? path : id;
     }
 
+    /**
+     * Refuses what only exists because others have it, with another value than the usual.
+     *
+     * @throws DeviceException names the first such property
+     */
+    public void requireUsual(String... properties) throws DeviceException {
+        type.requireUsual(options, properties);
+    }
+
     /** The error for a value of the right type which cannot be. */
     public DeviceException refused(String property, Object value) {
         return refused(driver(), property, value);

@@ -1,6 +1,7 @@
 package lockstep.runtime.spi;
 
 import lockstep.api.ObjectPropertyInfo;
+import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
@@ -288,6 +289,21 @@ public final class DeviceType<O extends Record> {
             }
         }
         return options;
+    }
+
+    void requireUsual(O options, String... properties) throws DeviceException {
+        JsonObject here = record.toJson(options);
+        JsonObject usual = record.toJson(record.usual());
+        for (String property : properties) {
+            JsonValue value = here.get(property);
+            if (!Objects.equals(value, usual.get(property))) {
+                String what =
+                        value instanceof JsonBoolean(boolean on)
+                                ? "cannot be switched " + (on ? "on" : "off")
+                                : "cannot be changed: that is not offered";
+                throw new DeviceException("Property '" + name + "." + property + "' " + what);
+            }
+        }
     }
 
     private O read(JsonObject given, KeyvalInputVisitor.@Nullable Style style)

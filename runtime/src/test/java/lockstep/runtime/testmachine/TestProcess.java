@@ -71,6 +71,7 @@ public final class TestProcess implements Vmm {
     TestProcess() {
         loop.set(ClockType.HOST, TODAY);
         publish(Chardevs.class, chardevs);
+        publish(RunControl.class, run);
     }
 
     void machine(Machine made) {
