@@ -582,7 +582,8 @@ final class MoveForms {
         d.b = d.opcodeRegister();
         d.a = Cpu.RAX;
         if (d.b == Cpu.RAX) {
-            return d.op(d.repeat == 0xf3 ? PAUSE : NOTHING);
+            // A block ends with PAUSE: others get their turn before what a waiting loop does next.
+            return d.repeat == 0xf3 ? d.last(PAUSE) : d.op(NOTHING);
         }
         return d.op(EXCHANGE_REG);
     }
