@@ -231,7 +231,10 @@ public final class Apic {
     /** Follows the vCPU's reset by INIT. An application processor waits for a start-up message then. */
     public void init() {
         synchronized (bus) {
+            // A start-up message may have followed INIT before the vCPU came here.
+            int vector = s.sipiVector;
             s.init(bootstrap());
+            s.sipiVector = vector;
             errors = 0;
             deadline = 0;
             requests &= NMI | SMI | SIPI;
