@@ -1,0 +1,133 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Random;
+
+/** A Linux guest serves its disk by TCP through its e1000, and moves to another process while it does. */
+@Tag("tun")
+@Tag("root")
+@Timeout(1800)
+class LinuxNetworkTest {
+    private static final String ADDRESS = "10.77.1.50";
+
+    @TempDir Path directory;
+
+    private final String namespace = "linux-" + ProcessHandle.current().pid();
+
+    @BeforeEach
+    void network() {
+        LinuxTest.assumeAskedFor();
+        Host.assumeNetworkRoot();
+        Host.assumeProgram("nc");
+        Host.run("ip", "netns", "add", namespace);
+        inside("ip", "link", "add", "br0", "address", "52:54:00:00:00:01", "type", "bridge");
+        inside("ip", "addr", "add", "10.77.1.1/24", "dev", "br0");
+        inside("ip", "link", "set", "br0", "up");
+        for (String tap : List.of("tap0", "tap1")) {
+            inside("ip", "tuntap", "add", tap, "mode", "tap");
+            inside("ip", "link", "set", tap, "up", "master", "br0");
+        }
+    }
+
+    @AfterEach
+    void removeNetwork() {
+        if (Files.exists(Path.of("/run/netns", namespace))) {
+            Host.run("ip", "netns", "del", namespace);
+        }
+    }
+
+    private List<String> prefix() {
+        return List.of("ip", "netns", "exec", namespace);
+    }
+
+    private List<String> command(String... words) {
+        List<String> all = new ArrayList<>(prefix());
+        all.addAll(List.of(words));
+        return all;
+    }
+
+    private void inside(String... words) {
+        Host.run(command(words));
+    }
+
+    private LinuxMachine machine(int number, LinuxGuest guest, String... more) throws IOException {
+        Path initrd = directory.resolve("initrd");
+        if (!Files.exists(initrd)) {
+            guest.writeInitrd(initrd, "sd_mod", "ata_piix", "e1000");
+        }
+        List<String> all = new ArrayList<>(List.of("-m", "256", "-kernel"));
+        all.addAll(List.of(guest.kernel().toString(), "-initrd", initrd.toString()));
+        all.addAll(List.of("-append", "console=ttyS0 panic=-1 guest.ip=" + ADDRESS + "/24"));
+        all.addAll(
+                List.of(
+                        "-drive",
+                        "if=ide,format=raw,file.locking=off,file.driver=file,file.filename="
+                                + directory.resolve("disk"),
+                        "-netdev",
+                        "tap,id=n0,ifname=tap" + number + ",script=no,downscript=no",
+                        "-device",
+                        "e1000,netdev=n0,romfile="));
+        all.addAll(List.of(more));
+        return new LinuxMachine(directory, "machine" + number, prefix(), all);
+    }
+
+    @Test
+    void aTransferGoesOnWhileTheGuestMoves() throws Exception {
+        LinuxGuest guest = LinuxGuest.usual();
+        byte[] content = new byte[16 << 20];
+        new Random(2).nextBytes(content);
+        Files.write(directory.resolve("disk"), content);
+        MessageDigest received = MessageDigest.getInstance("SHA-256");
+        try (LinuxMachine here = machine(0, guest)) {
+            here.up();
+            here.run("(nc -l -p 9000 < /dev/sda) & true");
+            Process client =
+                    new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000")).start();
+            try (InputStream in = new DigestInputStream(client.getInputStream(), received)) {
+                in.readNBytes(1 << 20);
+                Path door = directory.resolve("door");
+                try (LinuxMachine there = machine(1, guest, "-incoming", "unix:" + door);
+                        Monitor source = here.monitor();
+                        Monitor target = there.monitor()) {
+                    Host.await(
+                            "the door is open", Duration.ofSeconds(60), () -> Host.listens(door));
+                    source.execute(
+                            "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"unix:"
+                                    + door
+                                    + "\"}}");
+                    // The guest sends on; reading goes on only when it has arrived, so that some is
+                    // sent there.
+                    LinuxTest.awaitMigration(source);
+                    source.send("{\"execute\": \"quit\"}");
+                    assertEquals(0, here.awaitEnd());
+                    target.await(l -> l.contains("\"RESUME\""), LinuxMachine.LONG);
+                    long rest = in.transferTo(java.io.OutputStream.nullOutputStream());
+                    assertEquals(content.length - (1 << 20), rest);
+                }
+            } finally {
+                client.destroyForcibly();
+            }
+        }
+        assertEquals(
+                HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content)),
+                HexFormat.of().formatHex(received.digest()));
+    }
+}
