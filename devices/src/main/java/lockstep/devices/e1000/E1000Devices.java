@@ -64,8 +64,7 @@ public final class E1000Devices {
         String id = request.id();
         String netdev = options.netdev();
         MacAddress mac = mac(options.mac());
-        E1000 card =
-                new E1000((nics, client) -> nics.attach("e1000", id, netdev, mac, client));
+        E1000 card = new E1000((nics, client) -> nics.attach("e1000", id, netdev, mac, client));
         try {
             card.connect(machine.service(Nics.class), scope);
         } catch (NetException e) {
