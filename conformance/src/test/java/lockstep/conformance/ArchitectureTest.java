@@ -94,6 +94,7 @@ class ArchitectureTest {
                         "block",
                         "net",
                         "devices",
+                        "x86",
                         "colo")
                 .map(room -> DynamicTest.dynamicTest(room, () -> inNoCircle(room)))
                 .toList();

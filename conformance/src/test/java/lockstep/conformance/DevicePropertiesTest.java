@@ -40,6 +40,9 @@ class DevicePropertiesTest {
                     "pci-hole64-start",
                     "pci-hole64-end");
 
+    /** What newer releases of QEMU have than the installed one. */
+    private static final Map<String, String> NEWER = Map.of("pvpanic.events", "uint8 7");
+
     private static String described(JsonObject p) {
         JsonValue initial = p.get("default-value");
         return ProbedMonitor.text(p, "type") + (initial == null ? "" : " " + initial);
@@ -75,7 +78,9 @@ class DevicePropertiesTest {
             for (JsonObject device : devices) {
                 String type = ProbedMonitor.text(device, "name");
                 if (!type.endsWith("-cpu")) {
-                    expected.put(type, options(theirs, type));
+                    Map<String, String> options = options(theirs, type);
+                    options.replaceAll((p, d) -> NEWER.getOrDefault(type + "." + p, d));
+                    expected.put(type, options);
                     actual.put(type, options(ours, type));
                 }
             }

@@ -52,7 +52,7 @@ final class ObjectTypes {
                     ioapic-common: kvm-ioapic
                     isa-device: i8042 i8257 isa-debugcon isa-fdc isa-parallel isa-pcspk isa-serial
                     isa-device: mc146818rtc port92 vmmouse vmport
-                    pci-device: PIIX4_PM edu i440FX pci-testdev
+                    pci-device: PIIX4_PM i440FX
                     pci-host-bridge: i440FX-pcihost
                     pci-ide: piix3-ide
                     pci-piix: PIIX3
@@ -64,6 +64,14 @@ final class ObjectTypes {
                     sys-bus-device: hpet kvmclock kvmvapic
                     usb-hid: usb-kbd usb-mouse usb-tablet
                     """);
+
+    /** What devices of users specialise that are not named above, by the type of bus they go to. */
+    private static final Map<String, String> ON_BUS =
+            Map.of(
+                    "IDE", "ide-device",
+                    "ISA", "isa-device",
+                    "PCI", "pci-device",
+                    "usb-bus", "usb-device");
 
     private static Map<String, String> parents(String lines) {
         Map<String, String> parents = new LinkedHashMap<>();
@@ -105,7 +113,10 @@ final class ObjectTypes {
         }
         ABSTRACT.forEach((type, parent) -> put(all, type, true, parent));
         PARTS.forEach((type, parent) -> put(all, type, false, parent));
-        vmm.devices().drivers().forEach(t -> put(all, t, false, "device"));
+        for (String driver : vmm.devices().drivers()) {
+            String bus = vmm.devices().busType(driver);
+            put(all, driver, false, ON_BUS.getOrDefault(bus, "device"));
+        }
         CpuModel.NAMES.forEach(n -> put(all, CpuModel.typeName(n), false, "x86_64-cpu"));
         for (MachineType<?> t : vmm.machineTypes()) {
             put(all, t.name() + "-machine", false, "generic-pc-machine");

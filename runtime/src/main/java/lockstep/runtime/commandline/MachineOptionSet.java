@@ -349,6 +349,13 @@ final class MachineOptionSet {
             property = text.substring(dot + 1, equals);
             value = text.substring(equals + 1);
         }
+        if (!vmm.devices().offers(driver)) {
+            if (vmm.devices().exists(driver)) {
+                throw new OptionException(
+                        "'" + driver + "' takes no defaults: name the type of the devices");
+            }
+            vmm.warn("global %s.%s has invalid class name".formatted(driver, property));
+        }
         settings.drivers.add(driver);
         settings.globals.put(driver + "." + property, value);
         vmm.devices().global(driver, property, value);

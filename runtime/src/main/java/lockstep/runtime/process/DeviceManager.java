@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 
@@ -102,12 +103,27 @@ public final class DeviceManager {
         refusal = why;
     }
 
+    /** Whether there is a driver of that name, for users' devices or for parts of the board. */
+    public boolean offers(String driver) {
+        return types.containsKey(driver);
+    }
+
+    /** Whether there is a type of devices of that name, also one without a driver. */
+    public boolean exists(String type) {
+        return offers(type) || refusal.apply(type) != null;
+    }
+
     /** The names of all drivers of devices that users can add. */
     public List<String> drivers() {
         return types.values().stream()
                 .filter(t -> t.plugging() != DeviceType.Plugging.BUILT_IN)
                 .map(DeviceType::name)
                 .toList();
+    }
+
+    /** The type of the buses that devices of a driver go to; the driver must be there. */
+    public String busType(String driver) {
+        return Objects.requireNonNull(types.get(driver)).home().type();
     }
 
     /** What a user may set on a device of that type, or could if it were not built in. */
