@@ -2,11 +2,13 @@ package lockstep.devices.pc;
 
 import lockstep.api.ApicOptions;
 import lockstep.api.IoapicOptions;
+import lockstep.api.IsaPitOptions;
 import lockstep.api.KvmclockOptions;
 import lockstep.api.LostTickPolicy;
 import lockstep.api.NoDeviceOptions;
 import lockstep.api.PicOptions;
 import lockstep.api.PitOptions;
+import lockstep.api.VersionedIoapicOptions;
 import lockstep.api.VmportOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
@@ -28,10 +30,16 @@ import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.vmport.VmMouse;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
+import lockstep.runtime.accelerator.ChipNames;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceType;
 
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The types of the parts that users can look at and cannot add; here those that the accelerator brings, or nobody. */
 final class BoardTypes {
@@ -42,58 +50,118 @@ final class BoardTypes {
             new DeviceType.Home("System", false, m -> "sysbus");
     private static final DeviceType.Home ICC = new DeviceType.Home("ICC", false, m -> null);
 
+    /** The types of the chips that an accelerator brings. */
+    record Chips(
+            DeviceType<PicOptions> pic,
+            DeviceType<?> timer,
+            DeviceType<?> ioapic,
+            DeviceType<ApicOptions> localApic,
+            @Nullable DeviceType<KvmclockOptions> clock) {
+        List<DeviceType<?>> all() {
+            List<DeviceType<?>> all = new ArrayList<>(List.of(pic, timer, ioapic, localApic));
+            if (clock != null) {
+                all.add(clock);
+            }
+            return all;
+        }
+    }
+
+    private static final Map<ChipNames, Chips> CHIPS = new ConcurrentHashMap<>();
+
+    /** Those with such names. */
+    static Chips chips(ChipNames names) {
+        return CHIPS.computeIfAbsent(names, BoardTypes::make);
+    }
+
+    private static Chips make(ChipNames n) {
+        boolean ours = n.equals(ChipNames.SOFTWARE);
+        return new Chips(
+                pic(n.pic()),
+                ours ? isaTimer(n.timer()) : timer(n.timer()),
+                ours ? versionedIoapic(n.ioapic()) : ioapic(n.ioapic()),
+                localApic(n.localApic()),
+                clock(n.clock()));
+    }
+
+    private static DeviceType<IsaPitOptions> isaTimer(String name) {
+        return DeviceType.of(
+                        name,
+                        IsaPitOptions::read,
+                        IsaPitOptions::write,
+                        IsaPitOptions.builder().iobase(0xffff_ffffL).build(),
+                        IsaBus.HOME,
+                        (request, scope) -> {
+                            PcBoard.of(scope).core().registerIntervalTimer();
+                            return SHOWN;
+                        })
+                .builtIn();
+    }
+
+    private static DeviceType<VersionedIoapicOptions> versionedIoapic(String name) {
+        return shown(
+                name,
+                SYSTEM,
+                VersionedIoapicOptions::read,
+                VersionedIoapicOptions::write,
+                VersionedIoapicOptions.builder().version(32).build());
+    }
+
     /** The first of the two has the sections of both, and of the IOAPIC. */
-    static final DeviceType<PicOptions> PIC =
-            DeviceType.of(
-                            "kvm-i8259",
-                            PicOptions::read,
-                            PicOptions::write,
-                            PicOptions.builder()
-                                    .elcrAddr(0xffff_ffffL)
-                                    .elcrMask(255)
-                                    .iobase(0xffff_ffffL)
-                                    .master(false)
-                                    .build(),
-                            IsaBus.HOME,
-                            (request, scope) -> {
-                                if (Boolean.TRUE.equals(request.options().master())) {
-                                    PcBoard.of(scope).core().registerInterruptControllers();
-                                }
-                                return SHOWN;
-                            })
-                    .builtIn();
+    private static DeviceType<PicOptions> pic(String name) {
+        return DeviceType.of(
+                        name,
+                        PicOptions::read,
+                        PicOptions::write,
+                        PicOptions.builder()
+                                .elcrAddr(0xffff_ffffL)
+                                .elcrMask(255)
+                                .iobase(0xffff_ffffL)
+                                .master(false)
+                                .build(),
+                        IsaBus.HOME,
+                        (request, scope) -> {
+                            if (Boolean.TRUE.equals(request.options().master())) {
+                                PcBoard.of(scope).core().registerInterruptControllers();
+                            }
+                            return SHOWN;
+                        })
+                .builtIn();
+    }
 
-    static final DeviceType<PitOptions> PIT =
-            DeviceType.of(
-                            "kvm-pit",
-                            PitOptions::read,
-                            PitOptions::write,
-                            PitOptions.builder()
-                                    .iobase(0xffff_ffffL)
-                                    .lostTickPolicy(LostTickPolicy.DELAY)
-                                    .build(),
-                            IsaBus.HOME,
-                            (request, scope) -> {
-                                PcBoard.of(scope).core().registerIntervalTimer();
-                                return SHOWN;
-                            })
-                    .builtIn();
+    private static DeviceType<PitOptions> timer(String name) {
+        return DeviceType.of(
+                        name,
+                        PitOptions::read,
+                        PitOptions::write,
+                        PitOptions.builder()
+                                .iobase(0xffff_ffffL)
+                                .lostTickPolicy(LostTickPolicy.DELAY)
+                                .build(),
+                        IsaBus.HOME,
+                        (request, scope) -> {
+                            PcBoard.of(scope).core().registerIntervalTimer();
+                            return SHOWN;
+                        })
+                .builtIn();
+    }
 
-    static final DeviceType<IoapicOptions> IOAPIC =
-            shown(
-                    "kvm-ioapic",
-                    SYSTEM,
-                    IoapicOptions::read,
-                    IoapicOptions::write,
-                    IoapicOptions.builder().gsiBase(0L).build());
+    private static DeviceType<IoapicOptions> ioapic(String name) {
+        return shown(
+                name,
+                SYSTEM,
+                IoapicOptions::read,
+                IoapicOptions::write,
+                IoapicOptions.builder().gsiBase(0L).build());
+    }
 
-    static final DeviceType<ApicOptions> APIC =
-            shown(
-                    "kvm-apic",
-                    ICC,
-                    ApicOptions::read,
-                    ApicOptions::write,
-                    ApicOptions.builder().vapic(true).version(20).build());
+    private static DeviceType<ApicOptions> localApic(String name) {
+        return shown(
+                name,
+                ICC,
+                ApicOptions::read,
+                ApicOptions::write,
+                ApicOptions.builder().vapic(true).version(20).build());
+    }
 
     static final DeviceType<VmportOptions> VMPORT =
             shown(
@@ -110,13 +178,16 @@ final class BoardTypes {
                             .xSignalUnsupportedCmd(true)
                             .build());
 
-    static final DeviceType<KvmclockOptions> KVMCLOCK =
-            shown(
-                    "kvmclock",
-                    SYSTEM,
-                    KvmclockOptions::read,
-                    KvmclockOptions::write,
-                    KvmclockOptions.builder().xMachUseReliableGetClock(true).build());
+    private static @Nullable DeviceType<KvmclockOptions> clock(@Nullable String name) {
+        return name == null
+                ? null
+                : shown(
+                        name,
+                        SYSTEM,
+                        KvmclockOptions::read,
+                        KvmclockOptions::write,
+                        KvmclockOptions.builder().xMachUseReliableGetClock(true).build());
+    }
 
     static final DeviceType<NoDeviceOptions> KVMVAPIC =
             shown(
@@ -126,24 +197,19 @@ final class BoardTypes {
                     NoDeviceOptions::write,
                     new NoDeviceOptions());
 
-    /** All of them. */
+    /** All of them but for {@link #chips}. */
     static final List<DeviceType<?>> ALL =
             List.of(
                     FloppyController.TYPE,
                     PowerManagement.TYPE,
                     PciHost.TYPE,
                     Rtc.TYPE,
-                    PIC,
-                    PIT,
-                    IOAPIC,
-                    APIC,
                     Hpet.TYPE,
                     DmaController.TYPE,
                     Controller.TYPE,
                     Speaker.TYPE,
                     VMPORT,
                     FwCfg.TYPE,
-                    KVMCLOCK,
                     SpdEeprom.TYPE,
                     VmMouse.TYPE,
                     Port92.TYPE,

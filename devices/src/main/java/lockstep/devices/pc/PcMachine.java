@@ -157,11 +157,14 @@ public final class PcMachine implements Machine, PcBoard {
     /** The parts in the order in which QEMU 7.2 numbers them. */
     private List<Part> table(PcMachineOptions options) throws DeviceException {
         List<Part> all = new ArrayList<>();
+        BoardTypes.Chips chips = BoardTypes.chips(core.chipNames());
         all.add(Part.of(FwCfg.TYPE).in(Place.FIRMWARE).at("/machine/fw_cfg"));
         all.add(Part.of(PciHost.TYPE).in(Place.HOST).at("/machine/i440fx"));
-        all.add(Part.of(BoardTypes.IOAPIC).at("/machine/i440fx/ioapic"));
+        all.add(Part.of(chips.ioapic()).at("/machine/i440fx/ioapic"));
         all.add(Part.of(BoardTypes.KVMVAPIC));
-        all.add(Part.of(BoardTypes.KVMCLOCK));
+        if (chips.clock() != null) {
+            all.add(Part.of(chips.clock()));
+        }
         all.add(Part.of(HostBridge.TYPE, "addr=0").in(Place.BRIDGE));
         all.add(Part.of(IsaBridge.TYPE, "addr=1", "multifunction=on").in(Place.SOUTH_BRIDGE));
         all.add(Part.of(DmaController.TYPE, "pageh-base=-1").in(Place.SOUTH));
@@ -175,12 +178,12 @@ public final class PcMachine implements Machine, PcBoard {
                         .in(Place.SOUTH));
         all.add(
                 Part.of(
-                        BoardTypes.PIC,
+                        chips.pic(),
                         "elcr_addr=0x4d0",
                         "elcr_mask=0xf8",
                         "iobase=0x20",
                         "master=on"));
-        all.add(Part.of(BoardTypes.PIC, "elcr_addr=0x4d1", "elcr_mask=0xde", "iobase=0xa0"));
+        all.add(Part.of(chips.pic(), "elcr_addr=0x4d1", "elcr_mask=0xde", "iobase=0xa0"));
         if (hasVga()) {
             all.add(Part.of(VgaDevices.TYPE, "addr=2"));
         }
@@ -188,7 +191,7 @@ public final class PcMachine implements Machine, PcBoard {
             all.add(Part.of(Hpet.TYPE, "hpet-intcap=4"));
         }
         all.add(Part.of(Rtc.TYPE, "base_year=0").in(Place.SOUTH));
-        all.add(Part.of(BoardTypes.PIT, "iobase=0x40"));
+        all.add(Part.of(chips.timer(), "iobase=0x40"));
         all.add(Part.of(Speaker.TYPE));
         addPorts(all, IsaSerial.TYPE, config.serials(), IsaBus.Kind.SERIAL.most());
         addPorts(all, IsaParallel.TYPE, config.parallels(), Integer.MAX_VALUE);

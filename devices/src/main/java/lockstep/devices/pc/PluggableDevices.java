@@ -13,11 +13,14 @@ import lockstep.devices.testdev.PcTestdev;
 import lockstep.devices.testdev.PciTestdev;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
+import lockstep.runtime.accelerator.AcceleratorType;
+import lockstep.runtime.accelerator.ChipNames;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 /** Offers the drivers that {@code -device} can add to a PC. */
 public final class PluggableDevices {
@@ -46,6 +49,12 @@ public final class PluggableDevices {
     public static void install(Registration offer, Vmm vmm) {
         TYPES.forEach(offer::deviceType);
         BoardTypes.ALL.forEach(offer::deviceType);
+        Stream.concat(
+                        Stream.of(ChipNames.SOFTWARE),
+                        vmm.acceleratorTypes().stream().map(AcceleratorType::chipNames))
+                .distinct()
+                .flatMap(names -> BoardTypes.chips(names).all().stream())
+                .forEach(offer::deviceType);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
         BoardCommands commands = new BoardCommands(vmm, usb);

@@ -54,7 +54,11 @@ public final class Speaker implements IoHandler, StateSection, Device {
 
     @Override
     public List<QomProperty> properties() {
-        return List.of(QomProperty.of("pit", "link<pit-common>", () -> board.pathOf("kvm-pit")));
+        return List.of(
+                QomProperty.of(
+                        "pit",
+                        "link<pit-common>",
+                        () -> board.pathOf(board.core().chipNames().timer())));
     }
 
     @Override

@@ -8,6 +8,7 @@ import lockstep.net.NicPort;
 import lockstep.net.Nics;
 import lockstep.qmp.JsonBoolean;
 import lockstep.qmp.JsonObject;
+import lockstep.runtime.accelerator.ChipNames;
 import lockstep.runtime.process.DeviceManager;
 import lockstep.runtime.testmachine.Fake;
 import lockstep.runtime.testmachine.TestMachine;
@@ -69,6 +70,7 @@ final class FullBoard {
         DeviceManager devices = new DeviceManager(core.vmm());
         PluggableDevices.TYPES.forEach(devices::type);
         BoardTypes.ALL.forEach(devices::type);
+        BoardTypes.chips(ChipNames.SOFTWARE).all().forEach(devices::type);
         return devices;
     }
 

@@ -163,6 +163,11 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     @Override
+    public ChipNames chipNames() {
+        return accelerator.type().chipNames();
+    }
+
+    @Override
     public void registerInterruptControllers() {
         accelerator.interrupts().sections().forEach(host.state()::register);
     }

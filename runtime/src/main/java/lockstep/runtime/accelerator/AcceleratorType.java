@@ -27,6 +27,11 @@ public interface AcceleratorType {
         return Set.of();
     }
 
+    /** What the object tree calls its chips. */
+    default ChipNames chipNames() {
+        return ChipNames.SOFTWARE;
+    }
+
     /** What messages call it, such as {@code KVM}. */
     String title();
 

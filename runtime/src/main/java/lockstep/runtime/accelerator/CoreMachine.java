@@ -4,6 +4,9 @@ import lockstep.runtime.machine.Machine;
 
 /** What a PC board needs of the machine that it completes, besides what devices see. Under the machine lock. */
 public interface CoreMachine extends Machine {
+    /** What the object tree calls the chips that the accelerator brings. */
+    ChipNames chipNames();
+
     /** The 8254. */
     IntervalTimer intervalTimer();
 

@@ -45,11 +45,11 @@ final class ObjectTypes {
                     object: container
                     bus: IDE ISA PCI System floppy-bus i2c-bus usb-bus
                     device: floppy
-                    apic-common: kvm-apic
+                    apic-common: apic kvm-apic
                     e1000-base: e1000
                     fw_cfg: fw_cfg_io
                     ide-device: ide-cd ide-hd
-                    ioapic-common: kvm-ioapic
+                    ioapic-common: ioapic kvm-ioapic
                     isa-device: i8042 i8257 isa-debugcon isa-fdc isa-parallel isa-pcspk isa-serial
                     isa-device: mc146818rtc port92 vmmouse vmport
                     pci-device: PIIX4_PM i440FX
@@ -58,8 +58,8 @@ final class ObjectTypes {
                     pci-piix: PIIX3
                     pci-uhci-usb: piix3-usb-uhci
                     pci-vga: VGA
-                    pic-common: kvm-i8259
-                    pit-common: kvm-pit
+                    pic-common: isa-i8259 kvm-i8259
+                    pit-common: isa-pit kvm-pit
                     smbus-device: smbus-eeprom
                     sys-bus-device: hpet kvmclock kvmvapic
                     usb-hid: usb-kbd usb-mouse usb-tablet

@@ -2,6 +2,7 @@ package lockstep.runtime.kvm;
 
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
+import lockstep.runtime.accelerator.ChipNames;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.loop.EventLoop;
 
@@ -14,6 +15,11 @@ final class KvmType implements AcceleratorType {
     @Override
     public String name() {
         return "kvm";
+    }
+
+    @Override
+    public ChipNames chipNames() {
+        return new ChipNames("kvm-i8259", "kvm-pit", "kvm-ioapic", "kvm-apic", "kvmclock");
     }
 
     @Override
