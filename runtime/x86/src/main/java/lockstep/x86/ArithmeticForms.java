@@ -301,13 +301,13 @@ final class ArithmeticForms {
                 return d.op(memory ? NEG_MEM : NEG_REG);
             }
             case 4 -> {
-                return d.op((c, o) -> Alu.multiply(c, o.size(), operand(c, o)));
+                return d.op((c, o) -> Alu.multiply(c, o.size(), c.operand(o)));
             }
             case 5 -> {
                 return d.op((c, o) -> Alu.multiplySigned(c, o.size(), signed(c, o)));
             }
             case 6 -> {
-                return d.op((c, o) -> Alu.divide(c, o.size(), operand(c, o)));
+                return d.op((c, o) -> Alu.divide(c, o.size(), c.operand(o)));
             }
             default -> {
                 return d.op((c, o) -> Alu.divideSigned(c, o.size(), signed(c, o)));
@@ -315,13 +315,8 @@ final class ArithmeticForms {
         }
     }
 
-    /** The rm operand, zero-extended; for instructions that are slow anyway. */
-    private static long operand(Cpu c, Op o) {
-        return o.inMemory() ? c.read(c.source(o, o.size()), o.size()) : c.get(o.b(), o.size());
-    }
-
     private static long signed(Cpu c, Op o) {
-        return Alu.signExtend(operand(c, o), o.size());
+        return Alu.signExtend(c.operand(o), o.size());
     }
 
     private static final Action NOT_REG =

@@ -121,13 +121,9 @@ final class BitForms {
                 c.setCarry((v & bit) != 0);
             };
 
-    private static long operand(Cpu c, Op o) {
-        return o.inMemory() ? c.read(c.source(o, o.size()), o.size()) : c.get(o.b(), o.size());
-    }
-
     private static final Action SCAN_FORWARD =
             (c, o) -> {
-                long v = operand(c, o);
+                long v = c.operand(o);
                 if (v != 0) {
                     c.set(o.a(), o.size(), Long.numberOfTrailingZeros(v));
                 }
@@ -136,7 +132,7 @@ final class BitForms {
 
     private static final Action SCAN_REVERSE =
             (c, o) -> {
-                long v = operand(c, o);
+                long v = c.operand(o);
                 if (v != 0) {
                     c.set(o.a(), o.size(), 63 - Long.numberOfLeadingZeros(v));
                 }
@@ -149,7 +145,7 @@ final class BitForms {
                     SCAN_FORWARD.run(c, o);
                     return;
                 }
-                long v = operand(c, o);
+                long v = c.operand(o);
                 counted(c, o, v, v == 0 ? o.size() * 8 : Long.numberOfTrailingZeros(v));
             };
 
@@ -159,7 +155,7 @@ final class BitForms {
                     SCAN_REVERSE.run(c, o);
                     return;
                 }
-                long v = operand(c, o);
+                long v = c.operand(o);
                 counted(c, o, v, Long.numberOfLeadingZeros(v) - (64 - o.size() * 8));
             };
 
@@ -174,7 +170,7 @@ final class BitForms {
                 if (!c.cpuid.ecx1(23)) {
                     throw c.undefined();
                 }
-                long v = operand(c, o);
+                long v = c.operand(o);
                 c.set(o.a(), o.size(), Long.bitCount(v));
                 c.setArithmeticFlags(v == 0 ? Cpu.ZF : 0);
             };
@@ -197,7 +193,7 @@ final class BitForms {
                 if (!c.cpuid.ecx1(20)) {
                     throw c.undefined();
                 }
-                long v = operand(c, o);
+                long v = c.operand(o);
                 int crc = (int) c.regs[o.a()];
                 for (int i = 0; i < o.size(); i++) {
                     crc ^= (int) (v >>> i * 8) & 0xff;

@@ -262,12 +262,8 @@ final class BranchForms {
         }
     }
 
-    private static long operand(Cpu c, Op o) {
-        return o.inMemory() ? c.read(c.source(o, o.size()), o.size()) : c.get(o.b(), o.size());
-    }
-
-    private static final Action CALL_RM = (c, o) -> call(c, operand(c, o), o.size());
-    private static final Action JMP_RM = (c, o) -> go(c, operand(c, o), o.size());
+    private static final Action CALL_RM = (c, o) -> call(c, c.operand(o), o.size());
+    private static final Action JMP_RM = (c, o) -> go(c, c.operand(o), o.size());
 
     private static final Action FAR_MEM =
             (c, o) -> {

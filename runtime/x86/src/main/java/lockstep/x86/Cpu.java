@@ -2,6 +2,8 @@ package lockstep.x86;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 
 /**
@@ -179,6 +181,17 @@ final class Cpu {
     /** The running instruction loaded RF, which holds for the next one. */
     boolean resumed;
 
+    /** Access to {@link #pending} from any thread. */
+    static final VarHandle PENDING;
+
+    static {
+        try {
+            PENDING = MethodHandles.lookup().findVarHandle(Cpu.class, "pending", int.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+
     /** Why the loop must look up: {@link Processor} knows the bits. */
     volatile int pending;
 
@@ -270,11 +283,6 @@ final class Cpu {
             cpl = 0;
         }
         tlb = cpl == 3 ? userTlb : kernelTlb;
-    }
-
-    void setCpl(int level) {
-        cpl = level;
-        tlb = level == 3 ? userTlb : kernelTlb;
     }
 
     /** After a change of a segment register. */
@@ -578,6 +586,12 @@ final class Cpu {
             case 4 -> write32(la, (int) v);
             default -> write64(la, v);
         }
+    }
+
+    /** The rm operand, in a register or in memory, zero-extended; for instructions that are slow anyway. */
+    long operand(Op o) {
+        int size = o.size();
+        return o.inMemory() ? read(source(o, size), size) : get(o.b(), size);
     }
 
     /** Fails as a write to these bytes would, without one: what is read, changed and written back begins with it. */

@@ -57,20 +57,11 @@ final class Paging {
             writable = true;
             return la & 0xffffffffL;
         }
-        long at = walk(la, access, user, false);
+        long at = walk(la, access, user);
         if (at < 0) {
             throw pageFault(la, (int) ~at);
         }
         return at;
-    }
-
-    /** The physical address as a debugger asks for it, without a trace in the tables; -1 for none. */
-    long peek(long la) {
-        if ((cpu.cr0 & Cpu.PG) == 0) {
-            return la & 0xffffffffL;
-        }
-        long at = walk(la, READ, false, true);
-        return at < 0 ? -1 : at;
     }
 
     private GuestFault pageFault(long la, int error) {
@@ -79,7 +70,7 @@ final class Paging {
     }
 
     /** The physical address, or the complement of the error code. */
-    private long walk(long la, int access, boolean user, boolean peek) {
+    private long walk(long la, int access, boolean user) {
         boolean wide = (cpu.cr4 & Cpu.PAE) != 0;
         boolean nx = (cpu.efer & Cpu.NXE) != 0;
         int error =
@@ -125,7 +116,7 @@ final class Paging {
             rights &= entry;
             noExecute |= wide && nx && entry < 0;
             if (level > 0 && !large) {
-                if ((entry & ACCESSED) == 0 && !peek) {
+                if ((entry & ACCESSED) == 0) {
                     memory.or(at, ACCESSED);
                 }
                 table = wide ? entry & FRAME : entry & 0xfffff000L;
@@ -142,11 +133,11 @@ final class Paging {
                                             || !user
                                                     && (rights & USER) != 0
                                                     && (cpu.cr4 & Cpu.SMEP) != 0);
-            if (forbidden && !peek) {
+            if (forbidden) {
                 return ~(long) (error | ERROR_PRESENT);
             }
             int wanted = access == WRITE ? ACCESSED | DIRTY : ACCESSED;
-            if ((entry & wanted) != wanted && !peek) {
+            if ((entry & wanted) != wanted) {
                 memory.or(at, wanted);
             }
             writable = mayWrite && ((entry & DIRTY) != 0 || access == WRITE);

@@ -1,7 +1,5 @@
 package lockstep.x86;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
 /**
@@ -28,19 +26,8 @@ public final class Processor {
     private static final int INIT = 8;
     private static final int START_UP = 16;
     private static final int CODE = 32;
-    private static final int FLUSH = 64;
     private static final int WRITES = 128;
     private static final int TRIPLE = 256;
-
-    private static final VarHandle PENDING;
-
-    static {
-        try {
-            PENDING = MethodHandles.lookup().findVarHandle(Cpu.class, "pending", int.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
 
     private final Cpu cpu;
     private final CodeCache code;
@@ -88,11 +75,11 @@ public final class Processor {
     // ---- requests, from any thread
 
     private void request(int bits) {
-        PENDING.getAndBitwiseOr(cpu, bits);
+        Cpu.PENDING.getAndBitwiseOr(cpu, bits);
     }
 
     private void done(int bits) {
-        PENDING.getAndBitwiseAnd(cpu, ~bits);
+        Cpu.PENDING.getAndBitwiseAnd(cpu, ~bits);
     }
 
     /** Has the present or next {@link #run} return soon. */
@@ -123,16 +110,6 @@ public final class Processor {
     public void startUp(int vector) {
         startVector = vector;
         request(START_UP);
-    }
-
-    /** Has all translations looked up anew: the memory's map changed. */
-    public void flush() {
-        request(FLUSH);
-    }
-
-    /** Has writes looked up anew: the log of written pages began, or was taken. */
-    public void flushWrites() {
-        request(WRITES);
     }
 
     /** Whether the processor would go on if it were run: an interrupt that it takes, or another request. */
@@ -251,7 +228,7 @@ public final class Processor {
         c.cpl = (r.segments[Cpu.SS].attributes >> 13) & 3;
         c.deriveMode();
         changedPages.clear();
-        done(CODE | FLUSH | WRITES);
+        done(CODE | WRITES);
         code.forgetAll();
         c.flushAll();
         if (r.injectedVector >= 0) {
@@ -273,12 +250,12 @@ public final class Processor {
         cpu.deriveMode();
     }
 
-    /** At once, while nobody runs the processor: what {@link #flush} asks for. */
+    /** Has all translations looked up anew: the memory's map changed. While nobody runs the processor. */
     public void flushNow() {
         cpu.flushAll();
     }
 
-    /** At once, while nobody runs the processor: what {@link #flushWrites} asks for. */
+    /** Has writes looked up anew: the log of written pages began, or was taken. While nobody runs the processor. */
     public void flushWritesNow() {
         cpu.flushWrites();
     }
@@ -303,14 +280,12 @@ public final class Processor {
 
     private @org.jspecify.annotations.Nullable Exit serve() {
         int p = cpu.pending;
-        if ((p & (CODE | FLUSH | WRITES)) != 0) {
-            done(CODE | FLUSH | WRITES);
+        if ((p & (CODE | WRITES)) != 0) {
+            done(CODE | WRITES);
             for (Long page = changedPages.poll(); page != null; page = changedPages.poll()) {
                 code.forget(page);
             }
-            if ((p & FLUSH) != 0) {
-                cpu.flushAll();
-            } else if ((p & WRITES) != 0) {
+            if ((p & WRITES) != 0) {
                 cpu.flushWrites();
             }
         }

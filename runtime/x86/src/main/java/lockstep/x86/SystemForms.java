@@ -68,9 +68,6 @@ final class SystemForms {
                 d ->
                         d.op(
                                 (c, o) -> {
-                                    if (c.cpl != 0 && (c.cr4 & Cpu.PCE) == 0) {
-                                        throw c.gp(0);
-                                    }
                                     throw c.gp(0); // there are no counters
                                 });
         two[0x34] = d -> d.last(SYSENTER);

@@ -1,20 +1,7 @@
 package lockstep.x86;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-
 /** Blocks of one page, translated to bytecode: run from the first until the way leads out of them. */
 abstract class Trace {
-    private static final VarHandle PENDING;
-
-    static {
-        try {
-            PENDING = MethodHandles.lookup().findVarHandle(Cpu.class, "pending", int.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
-
     /** Runs from {@link Cpu#rip}; a fault leaves {@link Cpu#faultOffset}. */
     abstract void run(Cpu c);
 
@@ -36,7 +23,7 @@ abstract class Trace {
 
     /** Whether the loop must look up, or the code changed. */
     static boolean stop(Cpu c) {
-        return (int) PENDING.getOpaque(c) != 0 || c.blockEnd == 0;
+        return (int) Cpu.PENDING.getOpaque(c) != 0 || c.blockEnd == 0;
     }
 
     /** Where a block led to, from its start. */
