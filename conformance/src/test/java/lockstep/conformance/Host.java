@@ -122,8 +122,17 @@ final class Host {
      * let in.
      */
     static boolean listens(Path socket) {
+        return listens("self", socket);
+    }
+
+    /** The same for a process that may have a network namespace of its own: each sees no more than its own sockets. */
+    static boolean listens(Process process, Path socket) {
+        return listens(Long.toString(process.pid()), socket);
+    }
+
+    private static boolean listens(String process, Path socket) {
         // The fourth field of a line of this table holds the flags; 10000 is __SO_ACCEPTCON.
-        return Stream.of(text(Path.of("/proc/net/unix")).split("\n"))
+        return Stream.of(text(Path.of("/proc", process, "net/unix")).split("\n"))
                 .anyMatch(line -> line.endsWith(" " + socket) && line.contains(" 00010000 "));
     }
 

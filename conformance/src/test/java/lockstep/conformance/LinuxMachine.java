@@ -72,8 +72,16 @@ final class LinuxMachine implements AutoCloseable {
 
     /** A new connection to the monitor. */
     Monitor monitor() {
-        Host.await("the monitor listens", Duration.ofSeconds(60), () -> Host.listens(socket));
+        awaitDoor(socket);
         return new Monitor(List.of("nc", "-U", socket.toString()));
+    }
+
+    /** Waits until it listens at a unix socket. */
+    void awaitDoor(Path door) {
+        Host.await(
+                "it listens at " + door,
+                Duration.ofSeconds(60),
+                () -> Host.listens(process, door) || !process.isAlive());
     }
 
     /** All that the console has shown. */

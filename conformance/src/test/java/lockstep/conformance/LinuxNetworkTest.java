@@ -15,7 +15,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -98,17 +97,20 @@ class LinuxNetworkTest {
         MessageDigest received = MessageDigest.getInstance("SHA-256");
         try (LinuxMachine here = machine(0, guest)) {
             here.up();
-            here.run("(nc -l -p 9000 < /dev/sda) & true");
+            here.run(
+                    "(nc -l -p 9000 < /dev/sda) & while ! netstat -ltn | grep -q :9000; do :;"
+                        + " done");
             Process client =
-                    new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000")).start();
+                    new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000"))
+                            .redirectError(ProcessBuilder.Redirect.INHERIT)
+                            .start();
             try (InputStream in = new DigestInputStream(client.getInputStream(), received)) {
-                in.readNBytes(1 << 20);
+                assertEquals(1 << 20, in.readNBytes(1 << 20).length);
                 Path door = directory.resolve("door");
                 try (LinuxMachine there = machine(1, guest, "-incoming", "unix:" + door);
                         Monitor source = here.monitor();
                         Monitor target = there.monitor()) {
-                    Host.await(
-                            "the door is open", Duration.ofSeconds(60), () -> Host.listens(door));
+                    there.awaitDoor(door);
                     source.execute(
                             "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"unix:"
                                     + door
