@@ -87,18 +87,12 @@ final class CodeCache {
                 }
             }
         }
-        Block b = decoder.decode(la, host, mode, (mode & Decoder.SINGLE) != 0 ? 1 : MOST_IN_BLOCK);
-        if (offset + b.length > PhysicalMemory.PAGE) {
-            // The second page may be another one next time.
-            b.dead = true;
-            return b;
-        }
         if (instructions > MOST_INSTRUCTIONS) {
             forgetAll();
             page = null;
         }
         if (page == null) {
-            // A page that changed while it was decoded would not have been told: mark first, decode again.
+            // Marked before it is decoded: a change in between would not be told.
             int chain = (int) number & PAGES - 1;
             page = new Page(number, pages[chain]);
             pages[chain] = page;
@@ -107,7 +101,12 @@ final class CodeCache {
             if (a != null) {
                 cpu.memory.markCode(a, pa);
             }
-            b = decoder.decode(la, host, mode, (mode & Decoder.SINGLE) != 0 ? 1 : MOST_IN_BLOCK);
+        }
+        Block b = decoder.decode(la, host, mode, (mode & Decoder.SINGLE) != 0 ? 1 : MOST_IN_BLOCK);
+        if (offset + b.length > PhysicalMemory.PAGE) {
+            // The second page may be another one next time.
+            b.dead = true;
+            return b;
         }
         instructions += b.ops.length;
         b.hostPage = number;
@@ -118,7 +117,7 @@ final class CodeCache {
 
     // ---- translation
 
-    private static final int HOT = 400;
+    private static final int HOT = 8000;
     private static final int MOST_BLOCKS = 16;
     private static final int MOST_OPERATIONS = 120;
 

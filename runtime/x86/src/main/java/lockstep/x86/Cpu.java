@@ -149,6 +149,9 @@ final class Cpu {
     /** Bytes of the stack pointer that count: 2, 4 or 8. */
     int stackSize = 2;
 
+    /** What decoding depends on: the code size over 32, and {@link Decoder#STACK16}. */
+    int mode = Decoder.STACK16;
+
     // ---- model-specific registers
     int sysenterCs;
     long sysenterEsp;
@@ -277,6 +280,7 @@ final class Cpu {
         int cs = attributes[CS];
         codeSize = longMode() && (cs & L) != 0 ? 64 : (cs & DB) != 0 ? 32 : 16;
         stackSize = codeSize == 64 ? 8 : (attributes[SS] & DB) != 0 ? 4 : 2;
+        mode = codeSize >> 5 | (stackSize == 2 ? Decoder.STACK16 : 0);
         if (virtual8086()) {
             cpl = 3;
         } else if (!protectedMode()) {

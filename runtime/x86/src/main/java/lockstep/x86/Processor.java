@@ -271,7 +271,11 @@ public final class Processor {
                 if (exit != null) {
                     return exit;
                 }
-                step();
+                if (alone()) {
+                    one();
+                } else {
+                    many();
+                }
             }
         } finally {
             runner = null;
@@ -327,62 +331,86 @@ public final class Processor {
         return cpu.halted ? Exit.HALTED : null;
     }
 
-    /** Runs one block, or the one instruction behind which an interrupt or a trap may come. */
-    private void step() {
+    /** Whether an interrupt or a trap may come right behind the next instruction. RF holds for one instruction as well. */
+    private boolean alone() {
         Cpu c = cpu;
-        long start = c.rip;
-        int mode = (c.codeSize >> 5) | (c.stackSize == 2 ? Decoder.STACK16 : 0);
-        boolean trap = (c.eflags & Cpu.TF) != 0;
-        boolean shadow = c.shadow;
-        // RF holds for one instruction as well.
-        boolean watched = c.breakpoints.armed() || (c.eflags & Cpu.RF) != 0;
-        if (trap | shadow | watched) {
-            mode |= Decoder.SINGLE;
+        return (c.eflags & (Cpu.TF | Cpu.RF)) != 0 | c.shadow | c.breakpoints.armed();
+    }
+
+    /** Where the next instruction is fetched. */
+    private static long fetchAddress(Cpu c) {
+        if (c.codeSize == 64) {
+            return c.rip;
         }
-        int i = 0;
-        Op[] ops = NO_OPS;
+        if (c.rip > c.limit[Cpu.CS]) {
+            throw c.gp(0);
+        }
+        return c.base[Cpu.CS] + c.rip & 0xffffffffL;
+    }
+
+    /** Runs blocks one after the other, as long as there is nothing else to look at. */
+    private void many() {
+        Cpu c = cpu;
         Trace trace = null;
+        Op[] ops = NO_OPS;
+        long start = 0;
+        int i = 0;
         try {
-            long la = c.codeSize == 64 ? start : c.base[Cpu.CS] + start & 0xffffffffL;
-            if (c.codeSize != 64 && start > c.limit[Cpu.CS]) {
-                throw c.gp(0);
-            }
-            if (watched) {
-                c.resumed = false;
-                c.breakpoints.fetching(la);
-            }
-            Block b = code.find(la, mode);
-            trace = b.trace;
-            if (trace != null) {
-                c.blockEnd = 1;
-                trace.run(c);
-                return;
-            }
-            ops = b.ops;
-            c.blockEnd = ops.length;
-            c.regs[Cpu.BLOCK] = start;
-            c.rip = c.codeSize == 64 ? start + b.length : start + b.length & 0xffffffffL;
-            for (; i < c.blockEnd; i++) {
-                Op o = ops[i];
-                o.action().run(c, o);
-            }
-            if (i < ops.length) {
-                c.rip = start + ops[i - 1].end();
-            }
-            if (trap | shadow | watched) {
-                afterOne(shadow, trap);
-            } else {
+            do {
+                start = c.rip;
+                ops = NO_OPS;
+                i = 0;
+                Block b = code.find(fetchAddress(c), c.mode);
+                trace = b.trace;
+                if (trace != null) {
+                    c.blockEnd = 1;
+                    trace.run(c);
+                    continue;
+                }
+                ops = b.ops;
+                c.blockEnd = ops.length;
+                c.regs[Cpu.BLOCK] = start;
+                c.rip = c.codeSize == 64 ? start + b.length : start + b.length & 0xffffffffL;
+                for (; i < c.blockEnd; i++) {
+                    Op o = ops[i];
+                    o.action().run(c, o);
+                }
+                if (i < ops.length) {
+                    c.rip = start + ops[i - 1].end();
+                }
                 code.ran(b);
-            }
+            } while (c.pending == 0 && !c.halted && !alone());
         } catch (GuestFault f) {
             long at =
                     trace != null
                             ? c.regs[Cpu.BLOCK] + c.faultOffset
                             : i < ops.length ? start + ops[i].offset() : start;
+            deliver(f.vector, f.error, Interrupts.FAULT, at);
+        }
+    }
+
+    /** Runs one instruction, and what comes of it: a trap, the end of what kept interrupts away. */
+    private void one() {
+        Cpu c = cpu;
+        long start = c.rip;
+        boolean trap = (c.eflags & Cpu.TF) != 0;
+        boolean shadow = c.shadow;
+        try {
+            c.resumed = false;
+            long la = fetchAddress(c);
+            c.breakpoints.fetching(la);
+            Block b = code.find(la, c.mode | Decoder.SINGLE);
+            c.blockEnd = 1;
+            c.regs[Cpu.BLOCK] = start;
+            c.rip = c.codeSize == 64 ? start + b.length : start + b.length & 0xffffffffL;
+            Op o = b.ops[0];
+            o.action().run(c, o);
+            afterOne(shadow, trap);
+        } catch (GuestFault f) {
             if (shadow) {
                 c.shadow = false;
             }
-            deliver(f.vector, f.error, Interrupts.FAULT, at);
+            deliver(f.vector, f.error, Interrupts.FAULT, start);
         }
     }
 
