@@ -99,7 +99,7 @@ class LinuxNetworkTest {
             here.up();
             here.run(
                     "(nc -l -p 9000 < /dev/sda) & while ! netstat -ltn | grep -q :9000; do :;"
-                        + " done");
+                            + " done");
             Process client =
                     new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000"))
                             .redirectError(ProcessBuilder.Redirect.INHERIT)

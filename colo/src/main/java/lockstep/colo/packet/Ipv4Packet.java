@@ -37,6 +37,9 @@ public final class Ipv4Packet {
     private static final int VLAN_TAG = 4;
     private static final int LONGEST_VNET_HEADER = 20;
     private static final int TCP_HEADER = 20;
+    private static final int NO_OPERATION = 1;
+    private static final int SELECTIVE = 5;
+    private static final int TIMESTAMPS = 8;
 
     private final byte[] data;
     private final int length;
@@ -193,6 +196,68 @@ public final class Ipv4Packet {
         change(transport + 8, value);
     }
 
+    /** Whether the segment has TCP timestamps (RFC 7323). */
+    public boolean hasTimestamps() {
+        return option(TIMESTAMPS, 10) >= 0;
+    }
+
+    /** The sender's timestamp, where {@link #hasTimestamps}. */
+    public int timestamp() {
+        return int32(option(TIMESTAMPS, 10) + 2);
+    }
+
+    /** The receiver's timestamp that the sender returns, where {@link #hasTimestamps}. */
+    public int timestampEcho() {
+        return int32(option(TIMESTAMPS, 10) + 6);
+    }
+
+    /** Adds to the sender's timestamp, where there is one, and changes the checksum. */
+    public void shiftTimestamp(int by) {
+        shift(option(TIMESTAMPS, 10), 2, by);
+    }
+
+    /** Adds to the timestamp that is returned, where there is one, and changes the checksum. */
+    public void shiftTimestampEcho(int by) {
+        shift(option(TIMESTAMPS, 10), 6, by);
+    }
+
+    /** Adds to the sequence numbers of selective acknowledgements (RFC 2018), and changes the checksum. */
+    public void shiftSelective(int by) {
+        int at = option(SELECTIVE, 2);
+        if (at >= 0) {
+            for (int edge = 2; edge + 4 <= data[at + 1]; edge += 4) {
+                shift(at, edge, by);
+            }
+        }
+    }
+
+    private void shift(int option, int within, int by) {
+        if (option >= 0 && by != 0) {
+            change(option + within, int32(option + within) + by);
+        }
+    }
+
+    /** Where the first TCP option of a kind begins, if it is at least so long; -1 where there is none. */
+    private int option(int kind, int least) {
+        int end = tcpPayloadOffset();
+        int at = transport + TCP_HEADER;
+        while (at + 1 < end && data[at] != 0) {
+            if (data[at] == NO_OPERATION) {
+                at++;
+                continue;
+            }
+            int size = data[at + 1];
+            if (size < 2 || size > end - at) {
+                return -1;
+            }
+            if (data[at] == kind) {
+                return size >= least ? at : -1;
+            }
+            at += size;
+        }
+        return -1;
+    }
+
     private void change(int offset, int value) {
         int old = int32(offset);
         put32(offset, value);
@@ -202,9 +267,12 @@ public final class Ipv4Packet {
         if (moreFragments() || segment < TCP_HEADER || datagram > length - ip) {
             // Not all of the segment is here: change the sum by the difference (RFC 1624, equation
             // 3).
-            long sum = ~int16(checksum) & 0xffff;
-            sum += (~old >>> 16) + (~old & 0xffff) + (value >>> 16) + (value & 0xffff);
-            put16(checksum, ~fold(sum));
+            long sum = (~old >>> 16) + (~old & 0xffff) + (value >>> 16) + (value & 0xffff);
+            int difference = fold(sum);
+            if ((offset - transport & 1) != 0) {
+                difference = difference << 8 & 0xff00 | difference >>> 8;
+            }
+            put16(checksum, ~fold((~int16(checksum) & 0xffff) + difference));
             return;
         }
         put16(checksum, 0);

@@ -9,8 +9,9 @@ import lockstep.runtime.trace.TraceEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Follows TCP connections of the secondary guest and shifts sequence and acknowledgement numbers by
- * the difference between its initial sequence number and the primary's. Under the machine lock.
+ * Follows TCP connections of the secondary guest and shifts what its kernel counts from a number of its own choice: the
+ * sequence numbers, by the difference between its initial one and the primary's, and the timestamps. The primary's are in
+ * the first segment with which the client acknowledges the opening. Under the machine lock.
  */
 final class RewriteEngine {
     /** What the engine does with a packet. */
@@ -37,7 +38,34 @@ final class RewriteEngine {
         /** Secondary's minus primary's sequence number. */
         int offset;
 
+        /** Secondary's minus primary's timestamp. */
+        int timeOffset;
+
+        /** The secondary's opening segment, of which the client has yet to acknowledge the primary's. */
+        @Nullable Opening opening;
+
+        /** The sequence number of the guest's FIN, as the guest counts. */
         int finSequence;
+
+        void opens(State next, Opening with) {
+            state = next;
+            equal();
+            opening = with;
+        }
+
+        /** The guests count alike. */
+        void equal() {
+            offset = 0;
+            timeOffset = 0;
+            opening = null;
+        }
+    }
+
+    private record Opening(int sequence, boolean hasTimestamps, int timestamp) {
+        static Opening of(Ipv4Packet p) {
+            boolean stamped = p.hasTimestamps();
+            return new Opening(p.sequence(), stamped, stamped ? p.timestamp() : 0);
+        }
     }
 
     private static final TraceEvent INFO = Trace.event("colo_filter_rewriter_pkt_info");
@@ -88,27 +116,15 @@ final class RewriteEngine {
 
     private void toGuest(Connection c, ConnectionKey key, Ipv4Packet p) {
         int flags = p.flags();
-        switch (flags & (Ipv4Packet.SYN | Ipv4Packet.ACK)) {
-            case Ipv4Packet.SYN | Ipv4Packet.ACK -> {
-                if (c.state == State.SYN_SENT) {
-                    c.state = State.ESTABLISHED;
-                }
+        if ((flags & Ipv4Packet.ACK) != 0) {
+            acknowledges(c, p);
+            if (c.state == State.LAST_ACK && p.acknowledgement() == c.finSequence + 1) {
+                connections.remove(key);
             }
-            case Ipv4Packet.SYN -> c.state = State.SYN_RECEIVED;
-            case Ipv4Packet.ACK -> {
-                if (c.state == State.SYN_RECEIVED) {
-                    // The client acknowledges the primary's initial sequence number plus one.
-                    c.offset -= p.acknowledgement() - 1;
-                    c.state = State.ESTABLISHED;
-                }
-                if (c.offset != 0) {
-                    p.setAcknowledgement(p.acknowledgement() + c.offset);
-                }
-                if (c.state == State.LAST_ACK && p.acknowledgement() == c.finSequence + 1) {
-                    connections.remove(key);
-                }
-            }
-            default -> {}
+        } else if ((flags & Ipv4Packet.SYN) != 0) {
+            // What is known stays until the guest answers: it may be a stray copy.
+            c.state = State.SYN_RECEIVED;
+            c.opening = null;
         }
         if ((flags & Ipv4Packet.FIN) != 0) {
             if (c.state == State.ESTABLISHED) {
@@ -119,47 +135,56 @@ final class RewriteEngine {
         }
     }
 
+    private static void acknowledges(Connection c, Ipv4Packet p) {
+        Opening own = c.opening;
+        if (own != null) {
+            // The client acknowledges the primary's initial sequence number plus one.
+            c.offset = own.sequence - (p.acknowledgement() - 1);
+            c.timeOffset =
+                    own.hasTimestamps && p.hasTimestamps() ? own.timestamp - p.timestampEcho() : 0;
+            c.opening = null;
+        }
+        if (c.state == State.SYN_RECEIVED || c.state == State.SYN_SENT) {
+            c.state = State.ESTABLISHED;
+        }
+        if (c.offset != 0) {
+            p.setAcknowledgement(p.acknowledgement() + c.offset);
+            p.shiftSelective(c.offset);
+        }
+        p.shiftTimestampEcho(c.timeOffset);
+    }
+
     private static void fromGuest(Connection c, Ipv4Packet p) {
         int flags = p.flags();
+        boolean finishes = (flags & Ipv4Packet.FIN) != 0;
         switch (flags & (Ipv4Packet.SYN | Ipv4Packet.ACK)) {
             case Ipv4Packet.SYN | Ipv4Packet.ACK -> {
                 if (c.state == State.SYN_RECEIVED) {
-                    c.offset = p.sequence();
+                    c.opens(State.SYN_RECEIVED, Opening.of(p));
                 }
             }
-            case Ipv4Packet.SYN -> {
-                if (c.state == State.CLOSED) {
-                    c.state = State.SYN_SENT;
-                }
-            }
+            case Ipv4Packet.SYN -> c.opens(State.SYN_SENT, Opening.of(p));
             case Ipv4Packet.ACK -> {
-                if (c.offset != 0) {
-                    p.setSequence(p.sequence() - c.offset);
-                }
-            }
-            default -> {}
-        }
-        switch (flags & (Ipv4Packet.FIN | Ipv4Packet.ACK)) {
-            case Ipv4Packet.FIN | Ipv4Packet.ACK -> {
-                if (c.state == State.CLOSE_WAIT) {
+                if (finishes && c.state == State.CLOSE_WAIT) {
                     c.finSequence = p.sequence();
                     c.state = State.LAST_ACK;
                 }
+                if (c.offset != 0) {
+                    p.setSequence(p.sequence() - c.offset);
+                }
+                p.shiftTimestamp(-c.timeOffset);
             }
-            case Ipv4Packet.FIN -> {
-                if (c.state == State.ESTABLISHED) {
+            default -> {
+                if (finishes && c.state == State.ESTABLISHED) {
                     c.state = State.FIN_WAIT_1;
                 }
             }
-            default -> {}
         }
     }
 
-    /** Both guests are equal now, so their sequence numbers are. */
+    /** Both guests are equal now, so their numbers are; of connections that are being opened, too. */
     void checkpoint() {
-        for (Connection c : connections.all()) {
-            c.offset = 0;
-        }
+        connections.all().forEach(Connection::equal);
     }
 
     /**
@@ -168,7 +193,7 @@ final class RewriteEngine {
      */
     void failover() {
         for (Connection c : connections.all()) {
-            if (c.offset != 0) {
+            if (c.offset != 0 || c.timeOffset != 0 || c.opening != null) {
                 return;
             }
         }

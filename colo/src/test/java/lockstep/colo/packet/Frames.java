@@ -46,10 +46,33 @@ public final class Frames {
             int ack,
             int flags,
             byte[] payload) {
-        ByteBuffer t = ByteBuffer.allocate(20 + payload.length);
+        return tcp(
+                source,
+                sourcePort,
+                destination,
+                destinationPort,
+                seq,
+                ack,
+                flags,
+                payload,
+                new byte[0]);
+    }
+
+    /** With options, whose length is a multiple of four. */
+    private static byte[] tcp(
+            int source,
+            int sourcePort,
+            int destination,
+            int destinationPort,
+            int seq,
+            int ack,
+            int flags,
+            byte[] payload,
+            byte[] options) {
+        ByteBuffer t = ByteBuffer.allocate(20 + options.length + payload.length);
         t.putShort((short) sourcePort).putShort((short) destinationPort).putInt(seq).putInt(ack);
-        t.put((byte) 0x50).put((byte) flags).putShort((short) 8192);
-        t.putInt(0).put(payload);
+        t.put((byte) (20 + options.length << 2)).put((byte) flags).putShort((short) 8192);
+        t.putInt(0).put(options).put(payload);
         t.putShort(16, (short) tcpChecksum(source, destination, t.array()));
         return ip(source, destination, 6, 7, t.array());
     }
@@ -62,6 +85,16 @@ public final class Frames {
     /** Client to guest. */
     public static byte[] down(int seq, int ack, int flags, String payload) {
         return tcp(CLIENT, 4000, GUEST, 80, seq, ack, flags, ascii(payload));
+    }
+
+    /** {@link #up} with options. */
+    public static byte[] up(int seq, int ack, int flags, String payload, byte[] options) {
+        return tcp(GUEST, 80, CLIENT, 4000, seq, ack, flags, ascii(payload), options);
+    }
+
+    /** {@link #down} with options. */
+    public static byte[] down(int seq, int ack, int flags, String payload, byte[] options) {
+        return tcp(CLIENT, 4000, GUEST, 80, seq, ack, flags, ascii(payload), options);
     }
 
     public static byte[] udp(int id, String payload) {

@@ -56,6 +56,79 @@ class RewriteEngineTest {
         assertEquals("1004/2010", down(1004, 2010, Frames.ACK, ""));
     }
 
+    /** Timestamps, and one range of selective acknowledgements, which begins at {@code selective}. */
+    private static byte[] options(int time, int echo, int selective) {
+        ByteBuffer b = ByteBuffer.allocate(24);
+        b.put((byte) 8).put((byte) 10).putInt(time).putInt(echo); // not aligned, as it may be
+        b.put((byte) 1).put((byte) 5).put((byte) 10).putInt(selective).putInt(selective + 100);
+        return b.array();
+    }
+
+    /** What became of the options. */
+    private String options(byte[] frame, boolean down) {
+        String numbers = pass(frame, down);
+        ByteBuffer b = ByteBuffer.wrap(frame);
+        return numbers
+                + " time "
+                + Integer.toUnsignedString(b.getInt(56))
+                + "/"
+                + Integer.toUnsignedString(b.getInt(60))
+                + " selective "
+                + Integer.toUnsignedString(b.getInt(67))
+                + "-"
+                + Integer.toUnsignedString(b.getInt(71));
+    }
+
+    @Test
+    void eachGuestsClockBeginsWhereItLikes() {
+        int both = Frames.SYN | Frames.ACK;
+        pass(Frames.down(1000, 0, Frames.SYN, "", options(7, 0, 0)), true);
+        assertEquals(
+                "5000/1001 time 90/7 selective 0-100",
+                options(Frames.up(5000, 1001, both, "", options(90, 7, 0)), false));
+        // The primary's clock showed 4294967290.
+        assertEquals(
+                "1001/5001 time 8/90 selective 5301-5401",
+                options(Frames.down(1001, 2001, Frames.ACK, "", options(8, -6, 2301)), true));
+        assertEquals(
+                "2001/1001 time 4/8 selective 1201-1301",
+                options(Frames.up(5001, 1001, Frames.ACK, "x", options(100, 8, 1201)), false));
+        engine.failover();
+        assertEquals(
+                "2002/1001 time 5/8 selective 1201-1301",
+                options(Frames.up(5002, 1001, Frames.ACK, "x", options(101, 8, 1201)), false));
+        engine.checkpoint();
+        assertEquals(
+                "2002/1001 time 5/8 selective 1201-1301",
+                options(Frames.up(2002, 1001, Frames.ACK, "x", options(5, 8, 1201)), false));
+    }
+
+    @Test
+    void aGuestThatBeginsIsFollowedAsWell() {
+        assertEquals("5000/0", up(5000, 0, Frames.SYN, ""));
+        assertEquals("1000/5001", down(1000, 2001, Frames.SYN | Frames.ACK, ""));
+        assertEquals("2001/1001", up(5001, 1001, Frames.ACK, "hello"));
+        assertEquals("1001/5006", down(1001, 2006, Frames.ACK, ""));
+    }
+
+    @Test
+    void aCheckpointInTheMiddleOfAnOpeningMakesItOne() {
+        down(1000, 0, Frames.SYN, "");
+        up(5000, 1001, Frames.SYN | Frames.ACK, "");
+        engine.checkpoint();
+        assertEquals("1001/2001", down(1001, 2001, Frames.ACK, ""));
+        assertEquals("2001/1001", up(2001, 1001, Frames.ACK, "x"));
+    }
+
+    @Test
+    void aConnectionThatWasShiftedIsForgottenTooWhenItEnds() {
+        open();
+        down(1001, 2001, Frames.FIN | Frames.ACK, "");
+        assertEquals("2001/1002", up(5001, 1002, Frames.FIN | Frames.ACK, ""));
+        assertEquals("1002/5002", down(1002, 2002, Frames.ACK, ""));
+        assertEquals(0, engine.size());
+    }
+
     @Test
     void forgetsAConnectionThatTheClientClosed() {
         assertEquals("1000/0", down(1000, 0, Frames.SYN, ""));
@@ -94,7 +167,7 @@ class RewriteEngineTest {
     @Test
     void aPieceOfASegmentKeepsAConsistentChecksum() {
         open();
-        byte[] whole = Frames.down(1001, 2005, Frames.ACK, "abcdefgh");
+        byte[] whole = Frames.down(1001, 2005, Frames.ACK, "abcdefgh", options(1, 2, 3));
         byte[] piece = whole.clone();
         piece[20] = 0x20; // more fragments: the sum covers bytes that are not here
         assertEquals("1001/5005", pass(whole, true));
@@ -108,7 +181,7 @@ class RewriteEngineTest {
         Random r = new Random(2);
         open();
         for (int i = 0; i < 100_000; i++) {
-            byte[] f = Frames.down(1001, 2005, Frames.ACK, "abc");
+            byte[] f = Frames.down(1001, 2005, Frames.ACK, "abc", options(1, 2, 3));
             for (int n = r.nextInt(4); n > 0; n--) {
                 f[r.nextInt(f.length)] = (byte) r.nextInt();
             }
