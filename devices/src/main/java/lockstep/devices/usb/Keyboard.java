@@ -16,8 +16,8 @@ public final class Keyboard extends HidDevice {
     private final int[] pressed = new int[KEYS];
     private int pressedCount;
 
-    Keyboard() {
-        super("QEMU USB Keyboard", 1, 8, Reports.keyboard());
+    Keyboard(Settings settings) {
+        super(Kind.KEYBOARD, settings);
     }
 
     @Override

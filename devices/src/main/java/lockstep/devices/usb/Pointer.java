@@ -3,7 +3,7 @@ package lockstep.devices.usb;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
-/** {@code usb-tablet} with absolute, {@code usb-mouse} with relative coordinates; three buttons and a wheel. */
+/** {@code usb-tablet} with absolute, {@code usb-mouse} with relative coordinates; five buttons and a wheel. */
 public final class Pointer extends HidDevice {
     /** Largest absolute coordinate. */
     public static final int MAX_COORDINATE = 0x7fff;
@@ -18,12 +18,8 @@ public final class Pointer extends HidDevice {
     private final int[] buttons = new int[QUEUE];
 
     /** A tablet, or a mouse. */
-    Pointer(boolean absolute) {
-        super(
-                absolute ? "QEMU USB Tablet" : "QEMU USB Mouse",
-                absolute ? 0 : 2,
-                absolute ? 8 : 4,
-                absolute ? Reports.tablet() : Reports.mouse());
+    Pointer(boolean absolute, Settings settings) {
+        super(absolute ? Kind.TABLET : Kind.MOUSE, settings);
         this.absolute = absolute;
     }
 
@@ -47,7 +43,7 @@ public final class Pointer extends HidDevice {
      * @param px absolute position (0 to {@link #MAX_COORDINATE}), or the movement
      * @param py likewise
      * @param turn notches of the wheel, up is positive
-     * @param held bit 0 left, bit 1 right, bit 2 middle button
+     * @param held bit 0 left, bit 1 right, bit 2 middle, bit 3 side, bit 4 extra button
      */
     public void event(int px, int py, int turn, int held) {
         if (count == QUEUE - 1) {

@@ -149,20 +149,20 @@ public final class UsbBuses {
 
     private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)
             throws DeviceException {
-        Pointer tablet = new Pointer(true);
+        Pointer tablet = new Pointer(true, settings(request));
         request.requireUsual("display", "head");
         return plug(request, tablet, "usb-ptr", tablet::describe, scope);
     }
 
     private Device createMouse(DeviceRequest<UsbHidOptions> request, DeviceScope scope)
             throws DeviceException {
-        Pointer mouse = new Pointer(false);
+        Pointer mouse = new Pointer(false, settings(request));
         return plug(request, mouse, "usb-ptr", mouse::describe, scope);
     }
 
     private Device createKeyboard(DeviceRequest<UsbKeyboardOptions> request, DeviceScope scope)
             throws DeviceException {
-        Keyboard board = new Keyboard();
+        Keyboard board = new Keyboard(settings(request));
         request.requireUsual("display");
         return plug(request, board, "usb-kbd", board::describe, scope);
     }
@@ -175,22 +175,27 @@ public final class UsbBuses {
             DeviceScope scope)
             throws DeviceException {
         request.requireUsual("pcap");
-        UsbHidOptionsMembers options = request.options();
-        Long version = options.usbVersion();
-        if (version != null && version != 1 && version != 2) {
-            throw new DeviceException("Invalid usb version " + version + " for usb hid device");
-        }
-        String serial = options.serial();
-        if (serial != null) {
-            device.serial(serial);
-        }
         Uhci controller = controller(request.bus());
-        int place = controller.takePort(options.port(), request.driver(), scope);
+        int place = controller.takePort(request.options().port(), request.driver(), scope);
+        device.place(controller.path() + '-' + (place + 1));
         controller.plug(place, device, vmstate, body, scope);
         Plugged entry = new Plugged(controller, place, device, request.id());
         plugged.add(entry);
         scope.onClose(() -> plugged.remove(entry));
         return new UsbNode(List.of(QomProperty.of("attached", "bool", () -> true)));
+    }
+
+    private static HidDevice.Settings settings(
+            DeviceRequest<? extends UsbHidOptionsMembers> request) throws DeviceException {
+        UsbHidOptionsMembers options = request.options();
+        Long version = options.usbVersion();
+        if (version != null && version != 1 && version != 2) {
+            throw new DeviceException("Invalid usb version " + version + " for usb hid device");
+        }
+        return new HidDevice.Settings(
+                version == null || version == 2,
+                !Boolean.FALSE.equals(options.msosDesc()),
+                options.serial());
     }
 
     private static UsbBuses of(Machine machine) {

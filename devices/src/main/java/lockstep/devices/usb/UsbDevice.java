@@ -7,8 +7,12 @@ import lockstep.runtime.memory.LittleEndian;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
+import org.jspecify.annotations.Nullable;
+
+import java.nio.charset.StandardCharsets;
+
 /**
- * A full-speed device: the control endpoint with the standard requests (USB 1.1, chapter 9). A subclass adds
+ * A device at full speed: the control endpoint with the standard requests (USB 2.0, chapter 9). A subclass adds
  * its descriptors, class requests and further endpoints. Called under the machine lock.
  */
 abstract class UsbDevice {
@@ -42,14 +46,11 @@ abstract class UsbDevice {
 
     private int configuration;
 
-    /** The 18 bytes of the device descriptor. */
-    abstract byte[] deviceDescriptor();
+    /** A descriptor that is no string, or null where there is no such. */
+    abstract byte @Nullable [] descriptor(int type, int index);
 
-    /** Configuration, interface, class and endpoint descriptors in a row. */
-    abstract byte[] configurationDescriptor();
-
-    /** String number {@code index} from 1 on, or null. */
-    abstract @org.jspecify.annotations.Nullable String string(int index);
+    /** String number {@code index} from 1 on, or null where there is no such. */
+    abstract @Nullable String string(int index);
 
     /**
      * A request that the standard ones do not cover.
@@ -170,9 +171,8 @@ abstract class UsbDevice {
             }
             case DATA -> {
                 if (toHost()) {
-                    // The host has seen enough: this is the status stage.
                     setupState = IDLE;
-                    return size == 0 ? 0 : STALL;
+                    return STALL;
                 }
                 int length = Math.min(setupLength - setupIndex, size);
                 System.arraycopy(buffer, 0, data, setupIndex, length);
@@ -199,22 +199,20 @@ abstract class UsbDevice {
                 return 0;
             }
             case DEVICE_GET_DESCRIPTOR -> {
-                return descriptor(value >> 8, value & 0xff);
+                return describe(value >> 8, value & 0xff);
             }
             case DEVICE_GET_CONFIGURATION -> {
                 data[0] = (byte) configuration;
                 return 1;
             }
             case DEVICE_SET_CONFIGURATION -> {
-                if (value > 1) {
-                    return STALL;
-                }
-                configuration = value;
+                // One that there is not changes nothing.
+                configuration = value <= 1 ? value : configuration;
                 return 0;
             }
             case DEVICE_GET_STATUS -> {
-                // Self-powered, and whether it may wake the host.
-                data[0] = (byte) (1 | remoteWakeup << 1);
+                // Powered by the bus, and whether it may wake the host.
+                data[0] = (byte) (remoteWakeup << 1);
                 data[1] = 0;
                 return 2;
             }
@@ -225,20 +223,12 @@ abstract class UsbDevice {
                 remoteWakeup = request == DEVICE_SET_FEATURE ? 1 : 0;
                 return 0;
             }
-            case INTERFACE_GET_STATUS, ENDPOINT_GET_STATUS -> {
-                data[0] = 0;
-                data[1] = 0;
-                return 2;
-            }
             case INTERFACE_GET_INTERFACE -> {
                 data[0] = 0;
-                return 1;
+                return configuration != 0 && index == 0 ? 1 : STALL;
             }
             case INTERFACE_SET_INTERFACE -> {
-                return value == 0 ? 0 : STALL;
-            }
-            case ENDPOINT_CLEAR_FEATURE, ENDPOINT_SET_FEATURE -> {
-                return 0;
+                return configuration != 0 && index == 0 && value == 0 ? 0 : STALL;
             }
             default -> {
                 return classRequest(request, value, index, length);
@@ -246,35 +236,30 @@ abstract class UsbDevice {
         }
     }
 
-    private int descriptor(int type, int index) {
-        switch (type) {
-            case DESCRIPTOR_DEVICE -> {
-                return answer(deviceDescriptor());
-            }
-            case DESCRIPTOR_CONFIGURATION -> {
-                return index == 0 ? answer(configurationDescriptor()) : STALL;
-            }
-            case DESCRIPTOR_STRING -> {
-                if (index == 0) {
-                    // The only language: English (United States).
-                    return answer(new byte[] {4, DESCRIPTOR_STRING, 0x09, 0x04});
-                }
-                String text = string(index);
-                if (text == null) {
-                    return STALL;
-                }
-                byte[] d = new byte[2 + 2 * text.length()];
-                d[0] = (byte) d.length;
-                d[1] = DESCRIPTOR_STRING;
-                for (int i = 0; i < text.length(); i++) {
-                    d[2 + 2 * i] = (byte) text.charAt(i);
-                }
-                return answer(d);
-            }
-            default -> {
-                return STALL;
-            }
+    private int describe(int type, int index) {
+        if (type != DESCRIPTOR_STRING) {
+            byte[] d = descriptor(type, index);
+            return d == null ? STALL : answer(d);
         }
+        if (index == 0) {
+            // The only language: English (United States).
+            return answer(new byte[] {4, DESCRIPTOR_STRING, 0x09, 0x04});
+        }
+        String string = string(index);
+        if (string == null) {
+            return 0;
+        }
+        // Bytes, not characters, and of a text that is too long what the length says when it is cut
+        // to a byte.
+        byte[] text = string.getBytes(StandardCharsets.UTF_8);
+        int length = 2 + 2 * text.length & 0xff;
+        byte[] d = new byte[Math.max(2, length)];
+        d[0] = (byte) length;
+        d[1] = DESCRIPTOR_STRING;
+        for (int i = 2; i < d.length; i += 2) {
+            d[i] = text[i / 2 - 1];
+        }
+        return answer(d);
     }
 
     /** Makes {@code bytes} the data of the control transfer. */

@@ -1,7 +1,7 @@
 package lockstep.devices.usb;
 
 /**
- * Numbers of USB 1.1 (chapters 8 and 9), HID 1.11 (chapters 6 and 7) and UHCI 1.1 (chapters 2 and 3).
+ * Numbers of USB 2.0 (chapters 8 and 9), HID 1.11 (chapters 6 and 7) and UHCI 1.1 (chapters 2 and 3).
  */
 final class UsbSpec {
     static final int PID_SETUP = 0x2d;
@@ -33,13 +33,11 @@ final class UsbSpec {
     static final int DEVICE_GET_DESCRIPTOR = 0x8006;
     static final int DEVICE_GET_CONFIGURATION = 0x8008;
     static final int DEVICE_SET_CONFIGURATION = 0x0009;
-    static final int INTERFACE_GET_STATUS = 0x8100;
     static final int INTERFACE_GET_DESCRIPTOR = 0x8106;
     static final int INTERFACE_GET_INTERFACE = 0x810a;
     static final int INTERFACE_SET_INTERFACE = 0x010b;
-    static final int ENDPOINT_GET_STATUS = 0x8200;
-    static final int ENDPOINT_CLEAR_FEATURE = 0x0201;
-    static final int ENDPOINT_SET_FEATURE = 0x0203;
+    static final int VENDOR_DEVICE = 0xc000;
+    static final int VENDOR_INTERFACE = 0xc100;
     static final int HID_GET_REPORT = 0xa101;
     static final int HID_GET_IDLE = 0xa102;
     static final int HID_GET_PROTOCOL = 0xa103;
@@ -52,6 +50,9 @@ final class UsbSpec {
     static final int DESCRIPTOR_DEVICE = 1;
     static final int DESCRIPTOR_CONFIGURATION = 2;
     static final int DESCRIPTOR_STRING = 3;
+    static final int DESCRIPTOR_QUALIFIER = 6;
+    static final int DESCRIPTOR_OTHER_SPEED = 7;
+    static final int DESCRIPTOR_BOS = 15;
     static final int DESCRIPTOR_HID = 0x21;
     static final int DESCRIPTOR_REPORT = 0x22;
 

@@ -10,6 +10,8 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.function.IntUnaryOperator;
+
 /** The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. */
 public final class StdVga extends PciFunction implements StateSection {
     /** Video memory when {@code vgamem_mb} is not given. */
@@ -20,36 +22,49 @@ public final class StdVga extends PciFunction implements StateSection {
 
     private static final int VENDOR = 0x1234;
     private static final int DEVICE = 0x1111;
-    private static final int REVISION = 2;
     private static final int CLASS_VGA = 0x0300;
 
     private static final int MMIO_SIZE = 0x1000;
     private static final int MMIO_VGA = 0x400;
     private static final int MMIO_VBE = 0x500;
     private static final int MMIO_EXTENSION = 0x600;
+    private static final int EXTENSION_SIZE = 8;
     private static final int LITTLE_ENDIAN_FRAMEBUFFER = 0x1e1e1e1e;
 
     // Configuration.
     private final int vramSize;
-    private final byte[] edid;
+    private final Registers registers;
 
     // Wiring.
     private @Nullable VgaChip chip;
 
     /**
+     * What BAR2 has.
+     *
+     * @param present whether there is such a BAR
+     * @param extension whether it has the registers that QEMU added to the ports' mirror
+     * @param edid the monitor description; empty: none
+     */
+    record Registers(boolean present, boolean extension, byte[] edid) {
+        /** How drivers learn of the extension. */
+        private int revision() {
+            return present && extension ? 2 : 0;
+        }
+    }
+
+    /**
      * A card.
      *
      * @param vramSize bytes of video memory, a power of two from 1 to 512 MiB
-     * @param edid whether BAR2 shows a monitor description
      */
-    public StdVga(int vramSize, boolean edid) {
-        super("vga", VENDOR, DEVICE, REVISION, CLASS_VGA);
+    StdVga(int vramSize, Registers registers) {
+        super("vga", VENDOR, DEVICE, registers.revision(), CLASS_VGA);
         if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > MAX_VRAM) {
             throw new IllegalArgumentException(
                     "video memory must be a power of two from 1 to 512 MiB");
         }
         this.vramSize = vramSize;
-        this.edid = edid ? Edid.block() : new byte[0];
+        this.registers = registers;
     }
 
     @Override
@@ -59,7 +74,9 @@ public final class StdVga extends PciFunction implements StateSection {
         VgaChip c = new VgaChip(vram.memory(), vramSize, vram::markDirty);
         chip = c;
         ramBar(0, true, vram);
-        memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c));
+        if (registers.present()) {
+            memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c, registers));
+        }
         scope().own(machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c)));
         ports(c, 0x3b4, 2);
         ports(c, 0x3ba, 1);
@@ -159,53 +176,61 @@ public final class StdVga extends PciFunction implements StateSection {
         }
     }
 
-    /** BAR2: monitor description, the ports from 0x3c0, the display extension, frame buffer byte order. */
-    private final class Mmio implements IoHandler {
-        private final VgaChip chip;
-
-        Mmio(VgaChip chip) {
-            this.chip = chip;
-        }
-
+    /** BAR2: monitor description, the ports from 0x3c0, the display extension, QEMU's own. */
+    private record Mmio(VgaChip chip, Registers registers) implements IoHandler {
         @Override
         public long read(long offset, int size) {
             int at = (int) offset;
-            if (at < MMIO_VGA) {
-                long value = 0;
-                for (int i = 0; i < size; i++) {
-                    value |= at + i < edid.length ? (edid[at + i] & 0xffL) << 8 * i : 0;
-                }
-                return value;
+            if (at + size <= registers.edid().length) {
+                return bytes(size, i -> registers.edid()[at + i]);
             }
-            if (at < MMIO_VGA + 0x20) {
-                long value = 0;
-                for (int i = 0; i < size; i++) {
-                    value |= (long) chip.readPort(0x3c0 + at - MMIO_VGA + i) << 8 * i;
-                }
-                return value;
+            if (isPort(at)) {
+                return bytes(size, i -> chip.readPort(0x3c0 + at - MMIO_VGA + i));
             }
-            if (at >= MMIO_VBE && at < MMIO_VBE + 2 * (VgaSpec.VBE_REGISTERS + 1)) {
+            if (isVbe(at)) {
                 int index = chip.readVbeIndex();
                 chip.writeVbeIndex(at - MMIO_VBE >> 1);
                 int value = chip.readVbe();
                 chip.writeVbeIndex(index);
                 return value;
             }
-            return switch (at) {
-                case MMIO_EXTENSION -> 8;
-                case MMIO_EXTENSION + 4 -> LITTLE_ENDIAN_FRAMEBUFFER;
-                default -> 0;
-            };
+            if (registers.extension()
+                    && at >= MMIO_EXTENSION
+                    && at < MMIO_EXTENSION + EXTENSION_SIZE) {
+                return switch (size == 4 ? at : -1) {
+                    case MMIO_EXTENSION -> EXTENSION_SIZE;
+                    case MMIO_EXTENSION + 4 -> LITTLE_ENDIAN_FRAMEBUFFER;
+                    default -> 0;
+                };
+            }
+            // Nobody answers.
+            return -1;
+        }
+
+        private static long bytes(int size, IntUnaryOperator at) {
+            long value = 0;
+            for (int i = 0; i < size; i++) {
+                value |= (at.applyAsInt(i) & 0xffL) << 8 * i;
+            }
+            return value;
+        }
+
+        private static boolean isPort(int at) {
+            return at >= MMIO_VGA && at < MMIO_VGA + 0x20;
+        }
+
+        private static boolean isVbe(int at) {
+            return at >= MMIO_VBE && at < MMIO_VBE + 2 * (VgaSpec.VBE_REGISTERS + 1);
         }
 
         @Override
         public void write(long offset, int size, long value) {
             int at = (int) offset;
-            if (at >= MMIO_VGA && at < MMIO_VGA + 0x20) {
+            if (isPort(at)) {
                 for (int i = 0; i < size; i++) {
                     chip.writePort(0x3c0 + at - MMIO_VGA + i, (int) (value >>> 8 * i) & 0xff);
                 }
-            } else if (at >= MMIO_VBE && at < MMIO_VBE + 2 * VgaSpec.VBE_REGISTERS) {
+            } else if (isVbe(at)) {
                 int index = chip.readVbeIndex();
                 chip.writeVbeIndex(at - MMIO_VBE >> 1);
                 chip.writeVbe((int) value);

@@ -44,29 +44,42 @@ public final class VgaDevices {
             throws DeviceException {
         PcBoard board = PcBoard.of(scope);
         VgaOptions options = request.options();
-        request.requireUsual(
-                "mmio", "qemu-extended-regs", "global-vmstate", "xmax", "ymax", "refresh_rate");
+        request.requireUsual("global-vmstate");
         Long wanted = options.vgamemMb();
         long megabytes = Math.clamp(wanted == null ? 0 : wanted, 1, StdVga.MAX_VRAM >> 20);
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
-        boolean edid = Boolean.TRUE.equals(options.edid());
-        StdVga vga = new StdVga((int) (megabytes << 20), edid);
+        boolean mmio = !Boolean.FALSE.equals(options.mmio());
+        Edid edid =
+                !mmio || Boolean.FALSE.equals(options.edid())
+                        ? null
+                        : new Edid(
+                                given(options.xres()),
+                                given(options.yres()),
+                                given(options.xmax()),
+                                given(options.ymax()),
+                                given(options.refreshRate()));
+        StdVga.Registers registers =
+                new StdVga.Registers(
+                        mmio,
+                        !Boolean.FALSE.equals(options.qemuExtendedRegs()),
+                        edid == null ? new byte[0] : edid.bytes());
+        StdVga vga = new StdVga((int) (megabytes << 20), registers);
         PciDevice.attach(board.pci(), vga, request, scope);
         return new PciDevice(
                 vga,
                 List.of(
                         shown("vgamem_mb", megabytes),
-                        shown("xres", or(options.xres(), edid ? 1280 : 0)),
-                        shown("yres", or(options.yres(), edid ? 800 : 0))));
+                        shown("xres", edid == null ? given(options.xres()) : edid.width()),
+                        shown("yres", edid == null ? given(options.yres()) : edid.height())));
     }
 
     private static QomProperty shown(String name, long value) {
         return QomProperty.of(name, "uint32", () -> value);
     }
 
-    private static long or(@Nullable Long value, long usual) {
-        return value == null || value == 0 ? usual : value;
+    private static long given(@Nullable Long value) {
+        return value == null ? 0 : value;
     }
 }

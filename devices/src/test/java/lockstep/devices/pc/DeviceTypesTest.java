@@ -321,9 +321,7 @@ final class DeviceTypesTest {
                         "piix3-usb-uhci.maxframes", JsonNumber.of(5),
                         "usb-mouse.pcap", new JsonString("x"),
                         "usb-kbd.display", new JsonString("x"),
-                        "usb-tablet.head", JsonNumber.of(1),
-                        "VGA.xmax", JsonNumber.of(640),
-                        "VGA.refresh_rate", JsonNumber.of(1))
+                        "usb-tablet.head", JsonNumber.of(1))
                 .forEach(
                         (property, value) -> {
                             String[] words = property.split("\\.", 2);

@@ -20,7 +20,7 @@ class UhciChipTest {
     private final ArrayMemory memory = new ArrayMemory(1 << 20);
     private final FakeBoard board = new FakeBoard();
     private final UhciChip chip = new UhciChip(board, memory);
-    private final Pointer tablet = new Pointer(true);
+    private final Pointer tablet = new Pointer(true, new HidDevice.Settings(true, true, null));
 
     private void start() {
         chip.attach(0, tablet);
@@ -195,16 +195,16 @@ class UhciChipTest {
         assertEquals(315 - 276 - 12, controller.length);
         byte[] bytes = Sections.save("usb-ptr", tablet::describe);
         assertEquals(298, bytes.length);
-        Pointer copy = new Pointer(true);
+        Pointer copy = new Pointer(true, new HidDevice.Settings(true, true, null));
         Sections.load("usb-ptr", bytes, copy::describe);
         assertArrayEquals(bytes, Sections.save("usb-ptr", copy::describe));
-        Keyboard keyboard = new Keyboard();
+        Keyboard keyboard = new Keyboard(new HidDevice.Settings(true, true, null));
         assertEquals(129, Sections.save("usb-kbd", keyboard::describe).length);
     }
 
     @Test
     void keysBecomeUsages() {
-        Keyboard keyboard = new Keyboard();
+        Keyboard keyboard = new Keyboard(new HidDevice.Settings(true, true, null));
         byte[] report = new byte[8];
         keyboard.scanCode(0x2a);
         keyboard.scanCode(0x1e);

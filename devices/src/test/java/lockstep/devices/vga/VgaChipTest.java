@@ -113,15 +113,6 @@ class VgaChipTest {
     }
 
     @Test
-    void theMonitorDescriptionAddsUp() {
-        int sum = 0;
-        for (byte b : Edid.block()) {
-            sum += b;
-        }
-        assertEquals(0, sum & 0xff);
-    }
-
-    @Test
     void anythingGoes() {
         java.util.Random random = new java.util.Random(3);
         VgaChip small = new VgaChip(Arena.ofAuto().allocate(1 << 20), 1 << 20, (at, n) -> {});

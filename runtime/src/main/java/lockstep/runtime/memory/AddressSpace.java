@@ -51,7 +51,7 @@ public interface AddressSpace {
     /** Whether there is RAM, ROM or a device at every address of a range. */
     boolean mapped(long address, long length);
 
-    /** One access as a vCPU would make it, {@code size} 1, 2, 4 or 8; unmapped reads give all ones. */
+    /** One access as a vCPU would make it, {@code size} 1, 2, 4 or 8; where nothing is mapped, memory reads as zeroes, ports as ones. */
     long read(long address, int size);
 
     /** One access as a vCPU would make it; a write to nothing or to ROM is dropped. */

@@ -36,7 +36,7 @@ public final class BusMemory implements GuestMemory {
             RegionMap.Range r = map.find(at);
             if (r == null) {
                 long n = Math.min(length - done, map.gap(at));
-                target.asSlice(done, n).fill((byte) 0xff);
+                target.asSlice(done, n).fill(map.nothing);
                 done += n;
                 continue;
             }

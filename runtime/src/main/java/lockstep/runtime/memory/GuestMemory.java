@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 /**
  * Guest RAM as a bus-mastering device sees it. Addresses are guest physical. Writes are entered in the
  * dirty bitmap while one is kept. An access outside RAM goes to the device there or nowhere: reads give
- * all ones, writes are dropped; nothing throws for a guest's address.
+ * zeroes, writes are dropped; nothing throws for a guest's address.
  */
 public interface GuestMemory {
     /** Reads {@code length} bytes at {@code address} into {@code target} at {@code offset}. */

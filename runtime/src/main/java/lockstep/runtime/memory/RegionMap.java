@@ -27,6 +27,10 @@ public final class RegionMap implements AddressSpace {
 
     private final long end;
     private final boolean splitUnaligned;
+
+    /** What a byte is at which nothing is mapped: ports float high, the chip set answers memory with zeroes. */
+    final byte nothing;
+
     private final @Nullable MemoryAccelerator accelerator;
     private final List<Mapped> regions = new ArrayList<>();
     private volatile Range[] ranges = new Range[0];
@@ -34,20 +38,25 @@ public final class RegionMap implements AddressSpace {
     private int transactions;
     private boolean stale;
 
-    private RegionMap(long end, boolean splitUnaligned, @Nullable MemoryAccelerator accelerator) {
+    private RegionMap(
+            long end,
+            boolean splitUnaligned,
+            byte nothing,
+            @Nullable MemoryAccelerator accelerator) {
         this.end = end;
         this.splitUnaligned = splitUnaligned;
+        this.nothing = nothing;
         this.accelerator = accelerator;
     }
 
     /** Physical memory; device accesses that are not aligned to their size are split. */
     public static RegionMap memory(@Nullable MemoryAccelerator accelerator) {
-        return new RegionMap(MEMORY_END, true, accelerator);
+        return new RegionMap(MEMORY_END, true, (byte) 0, accelerator);
     }
 
     /** The 64 KiB of I/O ports; a device sees accesses as wide as they are, whatever their alignment. */
     public static RegionMap ports() {
-        return new RegionMap(PORT_END, false, null);
+        return new RegionMap(PORT_END, false, (byte) 0xff, null);
     }
 
     /** One visible stretch: {@code offset} is where it begins within its region. */
@@ -333,7 +342,7 @@ public final class RegionMap implements AddressSpace {
             long at = address + done;
             r = find(at);
             int n = r == null ? 1 : piece(r, at, size - done);
-            long part = r == null ? 0xff : readRange(r, at, n);
+            long part = r == null ? nothing & 0xffL : readRange(r, at, n);
             value |= part << (8 * done);
             done += n;
         }

@@ -154,7 +154,7 @@ class RegionMapTest {
         words.seen.clear();
         memory.read(0x1003, 4);
         assertEquals(List.of("r2@3", "r2@4", "r2@6"), words.seen);
-        assertEquals(-1L, memory.read(0x5000, 8));
+        assertEquals(0, memory.read(0x5000, 8));
         memory.write(0x5000, 8, 1);
     }
 
@@ -172,12 +172,12 @@ class RegionMapTest {
         RegionMap map = RegionMap.memory(null);
         Recorder device = new Recorder(1, 4);
         AddressSpace.Region bar = map.mapIo("bar", 0xffff_ffff_ffff_f000L, 0x2000, 0, device);
-        assertEquals(0xff, map.read(0xffff_ffff_ffff_f000L, 1));
+        assertEquals(0, map.read(0xffff_ffff_ffff_f000L, 1));
         bar.move(RegionMap.MEMORY_END - 0x1000);
         assertEquals(4, map.read(RegionMap.MEMORY_END - 0xffc, 1));
-        assertEquals(0xff, map.read(RegionMap.MEMORY_END, 1));
+        assertEquals(0, map.read(RegionMap.MEMORY_END, 1));
         bar.enabled(false);
-        assertEquals(0xff, map.read(RegionMap.MEMORY_END - 0xffc, 1));
+        assertEquals(0, map.read(RegionMap.MEMORY_END - 0xffc, 1));
     }
 
     @Test
