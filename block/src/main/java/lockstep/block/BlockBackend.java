@@ -57,6 +57,7 @@ public final class BlockBackend implements RootUser {
     private boolean readOnlyWhenEmpty = true;
     private boolean removable;
     private @Nullable Tray tray;
+    private @Nullable Runnable mediumChange;
     private boolean hasDriveInfo;
     private int permissions;
     private int shared = Permission.ALL;
@@ -130,9 +131,22 @@ public final class BlockBackend implements RootUser {
 
     /** Puts a medium in. The backend takes its own reference. */
     public void insert(BlockNode node) throws BlockException {
-        ChildEdge medium = graph.attach(this, "root", Role.ROOT, node, permissions, shared);
+        int wanted = permissions;
+        if (mediumChange != null && !node.readOnly()) {
+            wanted |= Permission.WRITE;
+        }
+        ChildEdge medium = graph.attach(this, "root", Role.ROOT, node, wanted, shared);
+        permissions = wanted;
         medium.limit(throttle);
         edge = medium;
+        mediumChanged();
+    }
+
+    private void mediumChanged() {
+        Runnable listener = mediumChange;
+        if (listener != null) {
+            listener.run();
+        }
     }
 
     /** Takes the medium out; its nodes are closed when nobody else uses them. */
@@ -143,6 +157,10 @@ public final class BlockBackend implements RootUser {
             readOnlyWhenEmpty = old.node().readOnly();
             edge = null;
             graph.detach(old);
+            if (mediumChange != null) {
+                permissions &= ~Permission.WRITE;
+            }
+            mediumChanged();
         }
     }
 
@@ -199,6 +217,7 @@ public final class BlockBackend implements RootUser {
         drain();
         device = null;
         tray = null;
+        mediumChange = null;
         try {
             setPermissions(0, Permission.ALL);
         } catch (BlockException e) {
@@ -222,6 +241,16 @@ public final class BlockBackend implements RootUser {
     /** The device has a tray. */
     public void setTray(Tray tray) {
         this.tray = tray;
+    }
+
+    /** The device has no tray: it takes media at any time, writes to those that let it, and looks at each new one. */
+    public void onMediumChange(Runnable listener) {
+        mediumChange = listener;
+    }
+
+    /** Whether the device can be given another medium. */
+    public boolean takesMedia() {
+        return tray != null || mediumChange != null;
     }
 
     /** The device's tray, null when it has none. */

@@ -185,7 +185,7 @@ public final class MediaChanger {
         if (named.shut()) {
             throw bad("Tray of the device is not open");
         }
-        if (backend.device() != null && backend.tray() == null) {
+        if (backend.device() != null && !backend.takesMedia()) {
             throw named.failure("D", " does not take media");
         }
         if (backend.present()) {

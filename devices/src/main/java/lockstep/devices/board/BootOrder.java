@@ -6,16 +6,22 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceScope;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** Which devices the firmware tries and in what order, by their {@code bootindex}. Under the machine lock. */
+/**
+ * Which devices the firmware tries and in what order, by their {@code bootindex}, and how it shows disks. Under the
+ * machine lock.
+ */
 public final class BootOrder {
     /** The index of a device that is not tried. */
     private static final int NONE = -1;
 
     private final SortedMap<Integer, String> paths = new TreeMap<>();
+    private final Map<String, String> geometries = new LinkedHashMap<>();
     private boolean changed;
 
     /** Of nothing yet. */
@@ -59,8 +65,13 @@ public final class BootOrder {
 
     /** The property {@code bootindex} of a device: what is set counts from the next reset on. */
     public QomProperty property(String path) {
+        return property("bootindex", path);
+    }
+
+    /** The same by another name. */
+    public QomProperty property(String name, String path) {
         return QomProperty.of(
-                "bootindex",
+                name,
                 QomKind.INT32,
                 () -> index(path),
                 index -> {
@@ -83,6 +94,19 @@ public final class BootOrder {
     /** All paths, the first to be tried first. */
     public List<String> paths() {
         return List.copyOf(paths.values());
+    }
+
+    /** Says which geometry the firmware is to show of a disk, until the scope is closed; all zeroes for its own choice. */
+    public void geometry(String path, long cylinders, long heads, long sectors, DeviceScope scope) {
+        if ((cylinders | heads | sectors) != 0) {
+            geometries.put(path, path + ' ' + cylinders + ' ' + heads + ' ' + sectors);
+            scope.onClose(() -> changed |= geometries.remove(path) != null);
+        }
+    }
+
+    /** The geometries, in the order in which their disks were made: path, cylinders, heads and sectors each. */
+    public List<String> geometries() {
+        return List.copyOf(geometries.values());
     }
 
     /** Whether there was a change since the last call. */

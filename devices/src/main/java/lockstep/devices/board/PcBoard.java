@@ -46,6 +46,9 @@ public interface PcBoard {
     /** What its parts tell the guest by ACPI. */
     AcpiTerms acpi();
 
+    /** The part of that class, which every board has. */
+    <D> D part(Class<D> kind);
+
     /** Where the first part of that type is in the object tree; empty if there is none. */
     String pathOf(String type);
 

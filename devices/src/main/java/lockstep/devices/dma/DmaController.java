@@ -1,7 +1,10 @@
 package lockstep.devices.dma;
 
 import lockstep.api.I8257Options;
+import lockstep.devices.board.PcBoard;
+import lockstep.devices.isa.DmaChannel;
 import lockstep.devices.isa.IsaBus;
+import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceRequest;
@@ -10,6 +13,8 @@ import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.Objects;
 
@@ -33,9 +38,15 @@ public final class DmaController implements StateSection, Device {
 
     private static final int CHANNELS = 4;
 
+    /** Bits of the mode register: 8237A, page "mode register". */
+    private static final int MODE_TRANSFER = 0x0c;
+
+    private static final int MODE_DOWN = 0x20;
+
     /** Which channel the page register at each offset from the page base belongs to; -1: none. */
     private static final int[] PAGE_CHANNEL = {-1, 2, 3, 1, -1, -1, -1, 0};
 
+    private final GuestMemory memory;
     private final int instance;
     private final int shift;
     private int command;
@@ -44,7 +55,9 @@ public final class DmaController implements StateSection, Device {
     private int flipFlop;
     private final Channel[] channels = new Channel[CHANNELS];
 
-    private static final class Channel {
+    /** One channel: the guest's registers and the device's end. */
+    private final class Channel implements DmaChannel {
+        final int number;
         final int[] now = new int[2];
         final int[] base = new int[2];
         int mode;
@@ -52,6 +65,96 @@ public final class DmaController implements StateSection, Device {
         int pageHigh;
         int dack;
         int eop;
+        @Nullable User user;
+        boolean granted;
+
+        Channel(int number) {
+            this.number = number;
+        }
+
+        private int bit() {
+            return 1 << number;
+        }
+
+        private int size() {
+            return base[1] + 1 << shift;
+        }
+
+        /** Grants the bus to a device that waits for it. */
+        void run() {
+            User waiting = user;
+            boolean asked = (status & bit() << 4) != 0;
+            if (asked && (mask & bit()) == 0 && !granted && waiting != null) {
+                granted = true;
+                waiting.granted(size());
+            }
+        }
+
+        @Override
+        public void connect(User to) {
+            user = to;
+        }
+
+        @Override
+        public void request() {
+            status |= bit() << 4;
+            run();
+        }
+
+        @Override
+        public void release() {
+            status &= ~(bit() << 4);
+            granted = false;
+        }
+
+        private boolean onlyVerifies() {
+            return (mode & MODE_TRANSFER) == 0;
+        }
+
+        private boolean downwards() {
+            return (mode & MODE_DOWN) != 0;
+        }
+
+        private long address(int position) {
+            int start = (pageHigh & 0x7f) << 24 | page << 16 | now[0];
+            return (downwards() ? start - position : start + position) & 0xffff_ffffL;
+        }
+
+        @Override
+        public void toMemory(int position, byte[] source, int length) {
+            if (onlyVerifies()) {
+                return;
+            }
+            if (downwards()) {
+                for (int i = 0; i < length; i++) {
+                    memory.writeByte(address(position + i), source[i]);
+                }
+            } else {
+                memory.write(address(position), source, 0, length);
+            }
+        }
+
+        @Override
+        public void fromMemory(int position, byte[] target, int length) {
+            if (onlyVerifies()) {
+                return;
+            }
+            if (downwards()) {
+                for (int i = 0; i < length; i++) {
+                    target[i] = (byte) memory.readByte(address(position + i));
+                }
+            } else {
+                memory.read(address(position), target, 0, length);
+            }
+        }
+
+        @Override
+        public void moved(int bytes) {
+            now[1] = bytes;
+            if (bytes == size()) {
+                status |= bit();
+            }
+        }
     }
 
     private DmaController(DeviceRequest<I8257Options> request, DeviceScope scope) {
@@ -59,8 +162,11 @@ public final class DmaController implements StateSection, Device {
         shift = Objects.requireNonNullElse(o.dshift(), 0);
         // The controller of 16-bit channels is the second.
         instance = shift;
+        memory = scope.machine().dma();
+        IsaBus isa = PcBoard.of(scope).isa();
         for (int i = 0; i < CHANNELS; i++) {
-            channels[i] = new Channel();
+            channels[i] = new Channel(i);
+            isa.provide(CHANNELS * instance + i, channels[i]);
         }
         int base = Objects.requireNonNullElse(o.base(), 0);
         int pages = Objects.requireNonNullElse(o.pageBase(), 0x80);
@@ -101,7 +207,7 @@ public final class DmaController implements StateSection, Device {
                 int value =
                         (register & 1) != 0
                                 ? (c.base[1] << shift) - c.now[1] >> shift
-                                : c.now[0] >> shift;
+                                : c.now[0] + (c.downwards() ? -c.now[1] : c.now[1]) >> shift;
                 return value >> (secondByte() ? 8 : 0) & 0xff;
             }
 
@@ -152,16 +258,22 @@ public final class DmaController implements StateSection, Device {
                 int bit = 1 << (v & 3);
                 status = (v & 4) != 0 ? status | bit << 4 : status & ~(bit << 4);
                 status &= ~bit;
+                channels[v & 3].run();
             }
             case 2 -> {
                 int bit = 1 << (v & 3);
                 mask = (v & 4) != 0 ? mask | bit : mask & ~bit;
+                channels[v & 3].run();
             }
             case 3 -> channels[v & 3].mode = v;
             case 4 -> flipFlop = 0;
             case 5 -> reset();
-            case 6 -> mask = 0;
-            default -> mask = v;
+            default -> {
+                mask = register == 6 ? 0 : v;
+                for (Channel c : channels) {
+                    c.run();
+                }
+            }
         }
     }
 
@@ -211,6 +323,7 @@ public final class DmaController implements StateSection, Device {
                 CHANNELS,
                 (s, i) -> {
                     Channel r = channels[i];
+                    r.granted &= !s.loading();
                     s.i32s("now", r.now);
                     s.u16s("base", r.base);
                     r.mode = s.u8("mode", r.mode);

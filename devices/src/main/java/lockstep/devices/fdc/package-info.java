@@ -1,6 +1,7 @@
 /**
- * The floppy controller: Intel 82078 (order number 290468-003) with two drives that never hold a medium.
- * Section spoken: {@code fdc} v2. Commands are accepted and end as they do on an empty drive; transfers
- * are not modelled.
+ * The floppy controller: Intel 82078 (order number 290468-003) with up to two drives, whose diskettes users change.
+ * Section spoken: {@code fdc} v2. Transfers by DMA and by hand, SCAN, VERIFY and FORMAT TRACK work on images of the
+ * usual layouts; deleted sectors and other sector sizes than 512 bytes are not modelled, nor is the time that a
+ * mechanism takes.
  */
 package lockstep.devices.fdc;

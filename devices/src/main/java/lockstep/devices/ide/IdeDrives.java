@@ -22,6 +22,9 @@ import lockstep.runtime.spi.DeviceType;
 
 import org.jspecify.annotations.Nullable;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -132,6 +135,10 @@ public final class IdeDrives {
         IdeDevice device = plug(ide, place, cdrom, backend, request.name(), settings, scope);
         String path = firmwarePath(ide, place);
         order.set(path, index, scope);
+        if (options instanceof IdeHdOptions hd) {
+            order.geometry(
+                    path, orZero(hd.lcyls()), orZero(hd.lheads()), orZero(hd.lsecs()), scope);
+        }
         return device.with(order.property(path));
     }
 
@@ -220,7 +227,7 @@ public final class IdeDrives {
             return policy == null ? ErrorAction.AUTO : ErrorAction.valueOf(policy.name());
         }
 
-        DriveIdentity identity(boolean cdrom, long sectors) {
+        DriveIdentity identity(boolean cdrom, BlockBackend backend) {
             String model = options.model();
             String version = options.ver();
             return new DriveIdentity(
@@ -230,7 +237,10 @@ public final class IdeDrives {
                             : cdrom ? "QEMU DVD-ROM" : "QEMU HARDDISK",
                     version == null ? FIRMWARE : version,
                     orZero(options.wwn()),
-                    geometry == null ? DriveIdentity.Geometry.of(sectors) : geometry,
+                    options instanceof IdeHdOptions hd
+                            ? (geometry == null ? found(backend) : geometry)
+                                    .translated(hd.biosChsTrans())
+                            : DriveIdentity.Geometry.of(0),
                     Long.numberOfTrailingZeros(physical() / AtaSpec.SECTOR),
                     options instanceof IdeHdOptions hd && hd.rotationRate() != null
                             ? hd.rotationRate()
@@ -281,24 +291,34 @@ public final class IdeDrives {
         }
     }
 
+    /** The one that the user says, null for none. */
     private static DriveIdentity.@Nullable Geometry geometry(IdeHdOptions o)
             throws DeviceException {
-        if (orZero(o.lcyls()) != 0 || orZero(o.lheads()) != 0 || orZero(o.lsecs()) != 0) {
-            throw new DeviceException("lcyls, lheads and lsecs are not supported");
-        }
-        if (o.biosChsTrans() != BiosAtaTranslation.AUTO) {
-            throw new DeviceException("bios-chs-trans is not supported: the firmware chooses");
-        }
         long cylinders = orZero(o.cyls());
         long heads = orZero(o.heads());
         long sectors = orZero(o.secs());
         if (cylinders == 0 && heads == 0 && sectors == 0) {
             return null;
         }
-        return new DriveIdentity.Geometry(
+        return DriveIdentity.Geometry.of(
                 range("cyls", cylinders, 65535),
                 range("heads", heads, 16),
                 range("secs", sectors, 255));
+    }
+
+    /** The one that a disk seems to have. */
+    private static DriveIdentity.Geometry found(BlockBackend backend) {
+        long sectors = backend.length() / AtaSpec.SECTOR;
+        if (sectors > 0) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment first = arena.allocate(AtaSpec.SECTOR, AtaSpec.SECTOR);
+                backend.readBlocking(0, first);
+                return DriveIdentity.Geometry.of(first.toArray(ValueLayout.JAVA_BYTE), sectors);
+            } catch (BlockException e) {
+                // Whoever uses the sector finds out.
+            }
+        }
+        return DriveIdentity.Geometry.of(sectors);
     }
 
     private static int range(String name, long value, int max) throws DeviceException {
@@ -338,7 +358,7 @@ public final class IdeDrives {
         if (cache == OnOffAuto.ON || cache == OnOffAuto.OFF) {
             backend.setWritethrough(cache == OnOffAuto.OFF);
         }
-        DriveIdentity identity = s.identity(cdrom, backend.length() / AtaSpec.SECTOR);
+        DriveIdentity identity = s.identity(cdrom, backend);
         Drive plugged =
                 new Drive(cdrom ? Drive.Kind.CDROM : Drive.Kind.DISK, identity, Disk.of(backend));
         ide.plug(place.bus(), place.unit(), plugged);

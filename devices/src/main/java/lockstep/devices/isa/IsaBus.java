@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The board's ISA bus, which hands out the customary places of serial and parallel ports. Used under the
@@ -102,6 +103,7 @@ public final class IsaBus {
 
     private final Machine machine;
     private final Map<Integer, Irq> intercepted = new HashMap<>();
+    private final Map<Integer, DmaChannel> channels = new HashMap<>();
     private final List<Place> places = new ArrayList<>();
 
     /** A bus with nothing on it. */
@@ -113,6 +115,16 @@ public final class IsaBus {
     public Irq irq(int n) {
         Irq by = intercepted.get(n);
         return by == null ? machine.gsi(n) : by;
+    }
+
+    /** A DMA channel, 0 to 7, of a controller that the board has. */
+    public DmaChannel dma(int n) {
+        return Objects.requireNonNull(channels.get(n), "no such DMA channel");
+    }
+
+    /** Offers a DMA channel to devices. */
+    public void provide(int n, DmaChannel channel) {
+        channels.put(n, channel);
     }
 
     /** Leads an interrupt of devices to come through another chip, until the scope is closed. */

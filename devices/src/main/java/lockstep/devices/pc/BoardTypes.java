@@ -13,7 +13,6 @@ import lockstep.api.VmportOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
-import lockstep.devices.fdc.FloppyDrive;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
@@ -216,8 +215,7 @@ final class BoardTypes {
                     KVMVAPIC,
                     HostBridge.TYPE,
                     IsaBridge.TYPE,
-                    Piix3Ide.TYPE,
-                    FloppyDrive.TYPE);
+                    Piix3Ide.TYPE);
 
     private BoardTypes() {}
 

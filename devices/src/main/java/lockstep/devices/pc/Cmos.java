@@ -1,6 +1,11 @@
 package lockstep.devices.pc;
 
+import lockstep.api.BiosAtaTranslation;
+import lockstep.api.FdcDriveType;
+import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.rtc.Rtc;
+
+import java.util.List;
 
 /** What the PC's BIOS finds in CMOS RAM: IBM PC/AT technical reference, with SeaBIOS's additions. */
 final class Cmos {
@@ -17,16 +22,15 @@ final class Cmos {
     private static final int MEMORY_ABOVE_4G = 0x5b;
     private static final int EXTRA_CPUS = 0x5f;
 
-    private static final int FLOPPY_2_88M = 0x50;
     private static final int FPU = 0x02;
     private static final int POINTER = 0x04;
-    private static final int ONE_FLOPPY = 0x01;
+    private static final int ANY_FLOPPY = 0x01;
 
     private static final long MIB = 1 << 20;
 
     private Cmos() {}
 
-    static void fill(Rtc rtc, long below4G, long above4G, int cpus, boolean floppy) {
+    static void fill(Rtc rtc, long below4G, long above4G, int cpus) {
         word(rtc, BASE_MEMORY, Math.min(below4G >> 10, 640));
         long extended = below4G > MIB ? Math.min(below4G - MIB >> 10, 65535) : 0;
         word(rtc, EXTENDED_MEMORY, extended);
@@ -38,8 +42,18 @@ final class Cmos {
         rtc.cmos(MEMORY_ABOVE_4G + 1, (int) (high >> 8));
         rtc.cmos(MEMORY_ABOVE_4G + 2, (int) (high >> 16));
         rtc.cmos(EXTRA_CPUS, cpus - 1);
-        rtc.cmos(FLOPPY_TYPES, floppy ? FLOPPY_2_88M : 0);
-        rtc.cmos(EQUIPMENT, FPU | POINTER | (floppy ? ONE_FLOPPY : 0));
+    }
+
+    /** The floppy drives. */
+    static void floppies(Rtc rtc, List<FdcDriveType> kinds) {
+        int types = 0;
+        int drives = 0;
+        for (FdcDriveType kind : kinds) {
+            types = types << 4 | FloppyController.biosType(kind);
+            drives += kind == FdcDriveType.NONE ? 0 : 1;
+        }
+        rtc.cmos(FLOPPY_TYPES, types);
+        rtc.cmos(EQUIPMENT, FPU | POINTER | (drives == 0 ? 0 : ANY_FLOPPY | drives - 1 << 6));
     }
 
     private static void word(Rtc rtc, int cell, long value) {
@@ -47,13 +61,16 @@ final class Cmos {
         rtc.cmos(cell + 1, (int) (value >> 8) & 0xff);
     }
 
-    /**
-     * How firmware is to shorten the cylinders of an IDE disk, {@code number} 0 to 3: not at all, or by counting blocks
-     * when there are more than the BIOS has room for.
-     */
-    static void translation(Rtc rtc, int number, int cylinders) {
-        int blocks = cylinders > 1024 ? 1 : 0;
-        rtc.cmos(TRANSLATIONS, rtc.cmos(TRANSLATIONS) | blocks << 2 * number);
+    /** How firmware is to shorten the cylinders of an IDE disk, {@code number} 0 to 3. */
+    static void translation(Rtc rtc, int number, BiosAtaTranslation how) {
+        int code =
+                switch (how) {
+                    case LBA -> 1;
+                    case LARGE -> 2;
+                    case RECHS -> 3;
+                    default -> 0;
+                };
+        rtc.cmos(TRANSLATIONS, rtc.cmos(TRANSLATIONS) | code << 2 * number);
     }
 
     /** The first two disks of the first IDE bus: type 47, with the geometry spelled out. */

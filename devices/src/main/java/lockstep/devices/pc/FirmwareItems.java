@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.board.BootOrder;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.smbios.Smbios;
@@ -9,7 +10,8 @@ import lockstep.runtime.spi.MachineConfig;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.util.Collection;
+import java.util.ArrayList;
+import java.util.List;
 
 /** What firmware is told of the machine, besides its ACPI tables. */
 final class FirmwareItems {
@@ -46,10 +48,9 @@ final class FirmwareItems {
     /**
      * Adds everything but the ACPI tables.
      *
-     * @param bootPaths devices with a boot index, in that order
+     * @param order what the firmware tries
      */
-    static void add(
-            FwCfg fwCfg, MachineConfig config, Layout layout, Collection<String> bootPaths) {
+    static void add(FwCfg fwCfg, MachineConfig config, Layout layout, BootOrder order) {
         byte[] uuid = config.uuid();
         fwCfg.item(FwCfg.UUID, uuid == null ? new byte[16] : uuid);
         fwCfg.number(FwCfg.RAM_SIZE, 8, layout.ramSize());
@@ -68,8 +69,7 @@ final class FirmwareItems {
         }
         fwCfg.item(FwCfg.HPET, timers.array());
         fwCfg.file("etc/e820", memoryMap(layout));
-        addBootOrder(fwCfg, config, bootPaths);
-        fwCfg.file("bios-geometry", new byte[0]);
+        addBootOrder(fwCfg, config, order);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
         int disk = layout.sleepS4() < 0 ? 0 : 0x80 | layout.sleepS4();
         fwCfg.file(
@@ -90,9 +90,14 @@ final class FirmwareItems {
                 layout.below4G());
     }
 
-    /** Adds the boot order; again when it has changed. */
-    static void addBootOrder(FwCfg fwCfg, MachineConfig config, Collection<String> paths) {
-        fwCfg.file("bootorder", bootLines(config, paths));
+    /** Adds the boot order and the geometries of disks; again when they have changed. */
+    static void addBootOrder(FwCfg fwCfg, MachineConfig config, BootOrder order) {
+        List<String> paths = new ArrayList<>(order.paths());
+        if (!paths.isEmpty() && "on".equals(config.boot().get("strict"))) {
+            paths.add("HALT");
+        }
+        fwCfg.file("bootorder", lines(paths));
+        fwCfg.file("bios-geometry", lines(order.geometries()));
     }
 
     /** QEMU's qemu64: family 15, model 107, stepping 1, and the usual feature bits. */
@@ -110,16 +115,11 @@ final class FirmwareItems {
         return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** One path a line, with a zero at the end; empty when no device has a boot index. */
-    private static byte[] bootLines(MachineConfig config, Collection<String> paths) {
-        if (paths.isEmpty()) {
-            return new byte[0];
-        }
-        String lines = String.join("\n", paths);
-        if ("on".equals(config.boot().get("strict"))) {
-            lines += "\nHALT";
-        }
-        return (lines + "\0").getBytes(StandardCharsets.US_ASCII);
+    /** With a zero at the end; empty when there are none. */
+    private static byte[] lines(List<String> lines) {
+        return lines.isEmpty()
+                ? new byte[0]
+                : (String.join("\n", lines) + "\0").getBytes(StandardCharsets.US_ASCII);
     }
 
     private static byte[] memoryMap(Layout layout) {

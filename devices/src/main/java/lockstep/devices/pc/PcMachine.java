@@ -196,16 +196,7 @@ public final class PcMachine implements Machine, PcBoard {
         addPorts(all, IsaSerial.TYPE, config.serials(), IsaBus.Kind.SERIAL.most());
         addPorts(all, IsaParallel.TYPE, config.parallels(), Integer.MAX_VALUE);
         all.add(Part.of(FloppyController.TYPE));
-        if (config.byDefault("floppy", "isa-fdc")) {
-            all.add(
-                    Part.of(
-                            FloppyDrive.TYPE,
-                            "drive=floppy0",
-                            "drive-type=288",
-                            "unit=0",
-                            "logical_block_size=512",
-                            "physical_block_size=512"));
-        }
+        addFloppies(all);
         all.add(Part.of(Controller.TYPE));
         all.add(Part.of(BoardTypes.VMPORT));
         all.add(Part.of(VmMouse.TYPE));
@@ -246,13 +237,31 @@ public final class PcMachine implements Machine, PcBoard {
         }
     }
 
+    /** The drives of {@code -drive if=floppy}, and an empty one for media to come. */
+    private void addFloppies(List<Part> all) throws DeviceException {
+        BlockLayer blocks = core.find(BlockLayer.class).orElse(null);
+        for (int unit = 0; blocks != null && unit < FloppyController.DRIVES; unit++) {
+            DriveInfo drive = blocks.claim("floppy", 0, unit);
+            if (drive == null && unit == 0 && config.byDefault("floppy", "isa-fdc")) {
+                drive = empty(blocks, "floppy", 0, "floppy0");
+            }
+            if (drive != null) {
+                all.add(
+                        Part.of(
+                                FloppyDrive.TYPE,
+                                "drive=" + drive.backend().name(),
+                                "unit=" + unit));
+            }
+        }
+    }
+
     /** The drives of {@code -drive if=ide}, and the CD-ROM drive for media to come. */
     private void addDrives(List<Part> all) throws DeviceException {
         BlockLayer blocks = core.find(BlockLayer.class).orElse(null);
         for (int place = 0; blocks != null && place < 4; place++) {
             DriveInfo drive = blocks.claim("ide", place >> 1, place & 1);
             if (drive == null && place == 2 && config.byDefault("ide-cd", "ide-hd")) {
-                drive = emptyCdrom(blocks);
+                drive = empty(blocks, "ide", 1, "ide1-cd0");
             }
             if (drive != null) {
                 List<String> told =
@@ -273,13 +282,14 @@ public final class PcMachine implements Machine, PcBoard {
     }
 
     /** Unless the user has made a drive of that name. */
-    private static @Nullable DriveInfo emptyCdrom(BlockLayer blocks) throws DeviceException {
-        String name = "ide1-cd0";
+    private static @Nullable DriveInfo empty(BlockLayer blocks, String type, int bus, String name)
+            throws DeviceException {
         if (blocks.backends().find(name) != null) {
             return null;
         }
         try {
-            return new DriveInfo("ide", 1, 0, true, "", blocks.backends().add(name));
+            boolean cdrom = type.equals("ide");
+            return new DriveInfo(type, bus, 0, cdrom, "", blocks.backends().add(name));
         } catch (BlockException e) {
             throw new DeviceException(message(e), e);
         }
@@ -359,7 +369,8 @@ public final class PcMachine implements Machine, PcBoard {
     private void complete() {
         complete = true;
         Rtc rtc = rtc();
-        Cmos.fill(rtc, below4G, above4G, config.cpus(), true);
+        Cmos.fill(rtc, below4G, above4G, config.cpus());
+        Cmos.floppies(rtc, parts.get(FloppyController.class).kinds());
         for (int unit = 0; unit < 2; unit++) {
             int n = unit;
             parts.get(Piix3Ide.class)
@@ -370,7 +381,7 @@ public final class PcMachine implements Machine, PcBoard {
             int n = place;
             parts.get(Piix3Ide.class)
                     .geometry(place >> 1, place & 1)
-                    .ifPresent(g -> Cmos.translation(rtc, n, g.cylinders()));
+                    .ifPresent(g -> Cmos.translation(rtc, n, g.translation()));
         }
         Hpet hpet = parts.find(Hpet.class);
         int hpetBlock = hpet == null ? 0 : hpet.blockId();
@@ -381,7 +392,7 @@ public final class PcMachine implements Machine, PcBoard {
                 config,
                 new FirmwareItems.Layout(
                         core.type(), core.ramSize(), below4G, above4G, hpetBlock, sleepS4),
-                bootOrder.paths());
+                bootOrder);
         bootOrder.takeChanged();
         new AcpiTables(
                 core,
@@ -401,7 +412,7 @@ public final class PcMachine implements Machine, PcBoard {
 
     private void laterReset() {
         if (bootOrder.takeChanged()) {
-            FirmwareItems.addBootOrder(fwCfg(), config, bootOrder.paths());
+            FirmwareItems.addBootOrder(fwCfg(), config, bootOrder);
             fwCfg().publish();
         }
         if (config.boot().containsKey("once")) {
@@ -463,6 +474,11 @@ public final class PcMachine implements Machine, PcBoard {
     @Override
     public AcpiTerms acpi() {
         return acpi;
+    }
+
+    @Override
+    public <D> D part(Class<D> kind) {
+        return parts.get(kind);
     }
 
     @Override

@@ -5,6 +5,7 @@ import lockstep.api.UiCommands;
 import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.edu.Edu;
+import lockstep.devices.fdc.FloppyDrive;
 import lockstep.devices.ide.IdeDrives;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.pvpanic.Pvpanic;
@@ -29,6 +30,7 @@ public final class PluggableDevices {
             List.of(
                     IdeDrives.DISK,
                     IdeDrives.CD,
+                    FloppyDrive.TYPE,
                     E1000Devices.TYPE,
                     UsbBuses.CONTROLLER,
                     UsbBuses.TABLET,

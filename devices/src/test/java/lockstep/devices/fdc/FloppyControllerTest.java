@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** The 82077AA and 82078 at ports 0x3f1 to 0x3f7, whose drives have no medium. */
+/** The 82077AA and 82078 at ports 0x3f1 to 0x3f7 with one drive, which is empty. */
 final class FloppyControllerTest {
     private static final int SRB = 0x3f1;
     private static final int DOR = 0x3f2;
@@ -47,7 +47,7 @@ final class FloppyControllerTest {
 
     @BeforeEach
     void powerOn() throws Exception {
-        pc = new Bench();
+        pc = Bench.withDrives();
     }
 
     /** Gives a command and its parameters, and reads the result phase if there is one. */
@@ -179,17 +179,19 @@ final class FloppyControllerTest {
         assertEquals(List.of(0x20, 0), command(SENSE_INTERRUPT), "track 0 is the last");
         command(0xcf, 0, 255);
         command(0xcf, 0, 255);
-        assertEquals(List.of(0x20, 255), command(SENSE_INTERRUPT));
+        assertEquals(List.of(0x20, 254), command(SENSE_INTERRUPT));
     }
 
     @Test
     void aCommandSelectsItsDrive() {
         start();
+        command(0x0f, 0, 3);
+        command(SENSE_INTERRUPT);
         command(0x0f, 1, 3);
         assertEquals(0x1d, pc.in(DOR));
-        assertEquals(List.of(0x21, 3), command(SENSE_INTERRUPT));
+        assertEquals(List.of(0x21, 0), command(SENSE_INTERRUPT), "no drive, no track");
         List<Integer> registers = command(DUMPREG);
-        assertEquals(List.of(0, 3), registers.subList(0, 2), "tracks of both drives");
+        assertEquals(List.of(3, 0), registers.subList(0, 2), "tracks of both drives");
     }
 
     @Test
@@ -249,30 +251,41 @@ final class FloppyControllerTest {
     }
 
     @Test
-    void transfersFindNoAddressMark() {
+    void transfersFindNoTrack() {
         start();
         int[][] commands = {{0xe6, 1}, {0xc5, 1}, {0xec, 1}, {0xc9, 1}, {0x42, 1}, {0xf6, 1}};
         for (int[] c : commands) {
             List<Integer> r = command(c[0], 0, 0, 0, 1, 2, 18, 0x1b, 0xff);
             assertEquals(7, r.size());
             assertEquals(0x40, r.get(0) & 0xc0, "abnormal termination");
-            assertEquals(0x01, r.get(1), "missing address mark");
+            assertEquals(0x00, r.get(1));
             assertEquals(2, r.get(6), "512 bytes in a sector");
         }
         assertEquals(0x40, command(0x4d, 0, 2, 18, 0x54, 0xf6).getFirst() & 0xc0, "FORMAT TRACK");
     }
 
     @Test
-    void readIdFindsNothing() {
+    void readIdTakesAFraction() {
         start();
         pc.out(FIFO, 0x4a, 0x00);
+        assertEquals(BUSY, pc.in(MSR));
         pc.advance(20 * MS);
         assertTrue(pc.irq(6));
         List<Integer> r = result();
         assertFalse(pc.irq(6), "reading the result acknowledges");
-        assertEquals(7, r.size());
-        assertEquals(0x40, r.get(0) & 0xc0);
-        assertEquals(0x01, r.get(1));
+        assertEquals(List.of(0, 0, 0, 0, 0, 2, 2), r, "as QEMU: the rate is that of no medium");
+        pc.out(CCR, 0x02);
+        pc.out(FIFO, 0x4a, 0x00);
+        pc.advance(20 * MS);
+        assertEquals(List.of(0x40, 1), result().subList(0, 2), "another rate finds no mark");
+    }
+
+    @Test
+    void theTablesTellOfTheDrive() {
+        pc.out(0x70, 0x10);
+        assertEquals(0x50, pc.in(0x71), "a 2.88 MB drive, and no second one");
+        pc.out(0x70, 0x14);
+        assertEquals(0x07, pc.in(0x71));
     }
 
     @Test
@@ -284,6 +297,7 @@ final class FloppyControllerTest {
             for (int i = 0; i < 32 && (pc.in(MSR) & (BUSY | TO_HOST)) == BUSY; i++) {
                 pc.out(FIFO, 0);
             }
+            pc.advance(20 * MS);
             if (!result().equals(List.of(0x80))) {
                 known.add(c);
             }

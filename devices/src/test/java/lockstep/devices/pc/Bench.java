@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import lockstep.block.monitor.BlockRoom;
+import lockstep.runtime.spi.Room;
 import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
@@ -27,9 +29,19 @@ public final class Bench implements AutoCloseable {
 
     private final TestMachine core = new TestMachine(16 << 20);
 
-    /** A board that was just switched on. */
+    /** A board that was just switched on, without drives. */
     public Bench() throws Exception {
         PcSectionsTest.board(core);
+    }
+
+    private Bench(Room drives) throws Exception {
+        core.vmm().install(drives);
+        PcSectionsTest.board(core);
+    }
+
+    /** A board with a floppy and a CD-ROM drive, both empty. */
+    public static Bench withDrives() throws Exception {
+        return new Bench(new BlockRoom());
     }
 
     /** Reads a byte from a port. */

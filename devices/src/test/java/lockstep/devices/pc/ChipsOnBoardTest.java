@@ -165,22 +165,6 @@ final class ChipsOnBoardTest {
     }
 
     @Test
-    void emptyFloppyDriveFailsToRead() {
-        out(0x3f2, 0x00);
-        out(0x3f2, 0x1c);
-        assertTrue(core.wire(6));
-        for (int drive = 0; drive < 4; drive++) {
-            out(0x3f5, 0x08);
-            assertEquals(0xc0 | drive, in(0x3f5));
-            in(0x3f5);
-        }
-        out(0x3f5, 0x4a, 0x00);
-        assertTrue(core.wire(6));
-        assertEquals(0x60, in(0x3f5) & 0xe0, "abnormal end");
-        assertEquals(0x01, in(0x3f5), "no address mark");
-    }
-
-    @Test
     void hpetInterruptsPeriodically() {
         long base = 0xfed00000L;
         assertEquals(10_000_000, core.memory().read(base + 4, 4), "10 ns in femtoseconds");
