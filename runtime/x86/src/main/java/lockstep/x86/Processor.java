@@ -358,6 +358,7 @@ public final class Processor {
         try {
             do {
                 start = c.rip;
+                trace = null; // where the next is fetched may be no page
                 ops = NO_OPS;
                 i = 0;
                 Block b = code.find(fetchAddress(c), c.mode);
