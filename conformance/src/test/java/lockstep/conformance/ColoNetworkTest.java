@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** A client has a TCP connection to the protected guest: it outlives either host. */
-@Tag("kvm")
 @Tag("tun")
 @Tag("root")
 class ColoNetworkTest {
@@ -21,7 +20,6 @@ class ColoNetworkTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeKvm();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");

@@ -17,12 +17,12 @@ import java.util.regex.Pattern;
 
 /**
  * Two virtual machines started from the given scripts, in a network namespace of their own, with nothing
- * adapted but image paths, memory size and the tap scripts.
+ * adapted but image paths, memory size, the tap scripts, and the accelerator where there is no KVM.
  */
 final class ColoPair implements AutoCloseable {
     static final int PRIMARY_QMP = 25555;
     static final int SECONDARY_QMP = 55555;
-    static final Duration PATIENCE = Duration.ofSeconds(60);
+    static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final String IMAGES = "/home/lizhijian/images/colo/";
     private static final Pattern TICK = Pattern.compile("tick ([0-9a-f]{8})\r");
 
@@ -46,11 +46,15 @@ final class ColoPair implements AutoCloseable {
                 Files.writeString(
                         adapted,
                         script.replace(IMAGES, directory + "/images/")
+                                .replace("-enable-kvm", "-accel " + accelerator)
                                 .replace("-m 4096", "-m 128")
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
-                                .replace("/etc/qemu-ifdown", "no"));
+                                .replace("/etc/qemu-ifdown", "no")
+                                .replace("exec $cmd", "exec $cmd \"$@\""));
+                List<String> command = inNamespace("sh", adapted.toString());
+                command.addAll(options);
                 process =
-                        new ProcessBuilder(inNamespace("sh", adapted.toString()))
+                        new ProcessBuilder(command)
                                 .directory(directory.toFile())
                                 .redirectInput(Path.of("/dev/null").toFile())
                                 .redirectOutput(output.toFile())
@@ -115,6 +119,8 @@ final class ColoPair implements AutoCloseable {
     final Side primary;
     final Side secondary;
     private final String namespace;
+    private final String accelerator;
+    private final List<String> options;
 
     /** Makes images and network; {@code boot} is the guest's boot sector. */
     ColoPair(Path directory, byte[] boot) throws IOException {
@@ -124,7 +130,21 @@ final class ColoPair implements AutoCloseable {
     /** With a program of its own for either side. */
     ColoPair(Path directory, byte[] boot, Path primaryBinary, Path secondaryBinary)
             throws IOException {
+        this(directory, boot, primaryBinary, secondaryBinary, Host.accelerator(), List.of());
+    }
+
+    /** With an accelerator, and options that both sides have besides. */
+    ColoPair(
+            Path directory,
+            byte[] boot,
+            Path primaryBinary,
+            Path secondaryBinary,
+            String accelerator,
+            List<String> options)
+            throws IOException {
         this.directory = directory;
+        this.accelerator = accelerator;
+        this.options = options;
         this.primary = new Side("primary");
         this.secondary = new Side("secondary");
         this.namespace = "lockstep-" + ProcessHandle.current().pid();

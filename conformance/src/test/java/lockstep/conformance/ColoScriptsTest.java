@@ -10,7 +10,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -18,7 +17,6 @@ import java.util.List;
  * The main job: both virtual machines from the given scripts, COLO by the given JSON through nc, one side
  * killed, the guest goes on counting on the other.
  */
-@Tag("kvm")
 @Tag("tun")
 @Tag("root")
 class ColoScriptsTest {
@@ -37,7 +35,6 @@ class ColoScriptsTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeKvm();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
@@ -119,7 +116,7 @@ class ColoScriptsTest {
         int before = side.ticks().size();
         Host.await(
                 "the guest goes on after the failover; " + side,
-                Duration.ofSeconds(30),
+                ColoPair.PATIENCE,
                 () -> {
                     pair.alive(side);
                     return side.ticks().size() >= before + 20;

@@ -18,6 +18,8 @@ import java.util.stream.Stream;
 
 /** What the machine under the tests can do, and how to run programs on it. */
 final class Host {
+    private static final Path KVM = Path.of("/dev/kvm");
+
     private Host() {}
 
     /** The distribution under test. */
@@ -39,14 +41,22 @@ final class Host {
                 .normalize();
     }
 
-    /** Skips the test on a machine without KVM. Opened, because root may write to any mode. */
-    static void assumeKvm() {
-        Path kvm = Path.of("/dev/kvm");
-        try (var channel = Files.newByteChannel(kvm, READ, WRITE)) {
-            assumeTrue(channel.isOpen());
+    /**
+     * What {@code -accel} is told: KVM where it opens (root may write to any mode), else a processor in software, under the
+     * name that QEMU knows as well.
+     */
+    static String accelerator() {
+        try {
+            Files.newByteChannel(KVM, READ, WRITE).close();
+            return "kvm";
         } catch (IOException e) {
-            assumeTrue(false, "needs " + kvm + ": " + e);
+            return "tcg";
         }
+    }
+
+    /** Skips the test on a machine without KVM. */
+    static void assumeKvm() {
+        assumeTrue(accelerator().equals("kvm"), "needs " + KVM);
     }
 
     /** Skips the test for other users than root. */

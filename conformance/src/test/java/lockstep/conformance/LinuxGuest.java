@@ -24,7 +24,7 @@ final class LinuxGuest {
 
     /**
      * Makes the usual file systems, loads the modules in order, gives the first network card the address of
-     * {@code guest.ip=}, has the power button switch off, runs what {@code guest.run=} names, and ends in a shell.
+     * {@code guest.ip=}, has the power button switch off, runs what a test wants it to, and ends in a shell.
      */
     private static final String INIT =
             """
@@ -53,6 +53,7 @@ final class LinuxGuest {
                 fi
             done
             dmesg -n 1
+            . /services
             echo "%s"
             exec setsid cttyhack sh
             """
@@ -95,8 +96,12 @@ final class LinuxGuest {
         return folder.resolve("vmlinuz");
     }
 
-    /** Writes an initial RAM disk with these modules and those that they need. */
-    void writeInitrd(Path file, String... modules) throws IOException {
+    /**
+     * Writes an initial RAM disk with these modules and those that they need.
+     *
+     * @param services lines for the guest's shell, run when all is set up
+     */
+    void writeInitrd(Path file, String services, String... modules) throws IOException {
         CpioArchive archive = new CpioArchive();
         for (String d : List.of("bin", "dev", "modules", "proc", "sys")) {
             archive.directory(d);
@@ -104,6 +109,7 @@ final class LinuxGuest {
         archive.console();
         archive.program("bin/busybox", Files.readAllBytes(busybox));
         archive.program("init", INIT.getBytes(StandardCharsets.US_ASCII));
+        archive.program("services", services.getBytes(StandardCharsets.US_ASCII));
         Set<String> ordered = new LinkedHashSet<>();
         for (String m : modules) {
             order(m, ordered);

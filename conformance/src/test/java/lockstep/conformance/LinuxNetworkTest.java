@@ -70,7 +70,8 @@ class LinuxNetworkTest {
     private LinuxMachine machine(int number, LinuxGuest guest, String... more) throws IOException {
         Path initrd = directory.resolve("initrd");
         if (!Files.exists(initrd)) {
-            guest.writeInitrd(initrd, "sd_mod", "ata_piix", "e1000");
+            guest.writeInitrd(
+                    initrd, "nc -l -p 9000 < /dev/sda &\n", "sd_mod", "ata_piix", "e1000");
         }
         List<String> all = new ArrayList<>(List.of("-m", "256", "-kernel"));
         all.addAll(List.of(guest.kernel().toString(), "-initrd", initrd.toString()));
@@ -97,9 +98,6 @@ class LinuxNetworkTest {
         MessageDigest received = MessageDigest.getInstance("SHA-256");
         try (LinuxMachine here = machine(0, guest)) {
             here.up();
-            here.run(
-                    "(nc -l -p 9000 < /dev/sda) & while ! netstat -ltn | grep -q :9000; do :;"
-                            + " done");
             Process client =
                     new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000"))
                             .redirectError(ProcessBuilder.Redirect.INHERIT)

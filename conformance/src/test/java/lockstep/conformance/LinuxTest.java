@@ -50,7 +50,7 @@ class LinuxTest {
             throws IOException {
         Path initrd = directory.resolve("initrd");
         if (!Files.exists(initrd)) {
-            guest.writeInitrd(initrd, "sd_mod", "ata_piix", "button", "evdev");
+            guest.writeInitrd(initrd, "", "sd_mod", "ata_piix", "button", "evdev");
         }
         List<String> all = new ArrayList<>(List.of("-m", "256", "-kernel"));
         all.addAll(List.of(guest.kernel().toString(), "-initrd", initrd.toString()));

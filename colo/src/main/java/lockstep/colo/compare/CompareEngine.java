@@ -133,12 +133,18 @@ final class CompareEngine {
                 c.secondary.removeFirst();
             }
             if (!primaryDone && !secondaryDone && !compareSegments(c, p, s, acked)) {
-                output.requestCheckpoint();
                 return;
             }
         }
     }
 
+    private boolean differ(String cause) {
+        CompareTrace.CHECKPOINT.log(cause);
+        output.requestCheckpoint();
+        return false;
+    }
+
+    /** Releases what is equal; otherwise asks for a checkpoint and gives false. */
     private boolean compareSegments(Connection c, Queued p, Queued s, int acked) {
         CompareTrace.ip(p, s);
         if (p.sequence() == s.sequence() && p.end() == s.end() && p.samePayload(s)) {
@@ -156,7 +162,7 @@ final class CompareEngine {
         boolean primaryFirst = p.end() - s.end() <= 0;
         int count = primaryFirst ? p.uncompared() : s.uncompared();
         if (!p.sameNext(s, count)) {
-            return false;
+            return differ("tcp: different payload");
         }
         if (!primaryFirst) {
             p.advance(count);
@@ -166,7 +172,7 @@ final class CompareEngine {
             return true;
         }
         if (p.packet().acknowledgement() - acked > 0) {
-            return false;
+            return differ("tcp: not acknowledged by both");
         }
         s.advance(count);
         CompareTrace.tcp(p, s);
@@ -186,7 +192,7 @@ final class CompareEngine {
             Queued match = find(c.secondary, p, protocol, name, title);
             if (match == null) {
                 CompareTrace.MAIN.log(": packet different");
-                output.requestCheckpoint();
+                differ(name + ": different payload");
                 return;
             }
             CompareTrace.MAIN.log(": packet same and release packet");
@@ -229,7 +235,7 @@ final class CompareEngine {
         long now = millis.getAsLong();
         for (Connection c : connections.all()) {
             if (waited(c.primary, now, timeout) || waited(c.secondary, now, timeout)) {
-                output.requestCheckpoint();
+                differ("one side is late");
                 return;
             }
         }

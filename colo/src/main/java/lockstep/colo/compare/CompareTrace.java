@@ -4,11 +4,15 @@ import lockstep.colo.packet.Ipv4Packet;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
-/** The trace events of the comparison, in QEMU's words. */
+/** The trace events of the comparison, in QEMU's words where it has them. */
 final class CompareTrace {
     static final TraceEvent MAIN = Trace.event("colo_compare_main");
     static final TraceEvent DROP = Trace.event("colo_compare_drop_packet");
     static final TraceEvent OLD = Trace.event("colo_old_packet_check_found");
+
+    /** Ours: why a checkpoint is asked for, at each difference that is met until there was one. */
+    static final TraceEvent CHECKPOINT = Trace.event("colo_compare_checkpoint");
+
     private static final TraceEvent UDP = Trace.event("colo_compare_udp_miscompare");
     private static final TraceEvent ICMP = Trace.event("colo_compare_icmp_miscompare");
     private static final TraceEvent IP = Trace.event("colo_compare_ip_info");

@@ -30,6 +30,7 @@ public final class Trace {
     private static volatile boolean timestamps;
 
     static {
+        TraceNames.OURS.forEach(Trace::event);
         // Registration order as in QEMU, whose lists come out in reverse of it: net before
         // migration.
         TraceNames.MIGRATION.forEach(Trace::event);

@@ -90,5 +90,8 @@ final class TraceNames {
                     "colo_receive_message",
                     "colo_failover_set_state");
 
+    /** What QEMU does not have, but a pattern is to find before it happened for the first time. */
+    static final List<String> OURS = List.of("colo_compare_checkpoint");
+
     private TraceNames() {}
 }
