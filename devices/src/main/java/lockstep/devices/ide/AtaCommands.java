@@ -79,7 +79,8 @@ final class AtaCommands {
                     d.abort();
                     return true;
                 }
-                d.takeCount(true);
+                // As QEMU: the count has one byte, and none means none.
+                d.nsector &= 0xff;
                 armDma(d, () -> trim(d));
                 return false;
             }
