@@ -2,6 +2,8 @@ package lockstep.net;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+
 /**
  * Where NIC models get their port; published as a service of the Vmm. Used under the machine lock.
  */
@@ -25,4 +27,18 @@ public interface Nics {
             @Nullable MacAddress mac,
             NicClient client)
             throws NetException;
+
+    /**
+     * A NIC that the user leaves to the machine to bring.
+     *
+     * @param model the device type, or null for the machine's choice
+     * @param mac its address, or null for the next free one
+     * @param netdev the id of its backend
+     */
+    record Wanted(@Nullable String model, @Nullable String mac, String netdev) {}
+
+    /** The NICs that the machine is to bring, in the order of the command line. */
+    default List<Wanted> wanted() {
+        return List.of();
+    }
 }

@@ -11,6 +11,7 @@ import lockstep.devices.board.BootOrder;
 import lockstep.devices.board.Firmware;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
+import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.fdc.FloppyDrive;
 import lockstep.devices.fwcfg.FwCfg;
@@ -37,6 +38,7 @@ import lockstep.devices.smbus.SpdEeprom;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.devices.vga.VgaDevices;
 import lockstep.devices.vmport.VmMouse;
+import lockstep.net.Nics;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.cpu.CpuModel;
@@ -66,6 +68,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A PC with i440FX and PIIX around the accelerator's machine: its RAM, its firmware and the table of its parts. Used
@@ -89,6 +92,7 @@ public final class PcMachine implements Machine, PcBoard {
     private static final long OPTION_ROMS = 0xc_0000;
     private static final int OPTION_ROMS_SIZE = 128 << 10;
     private static final String DEFAULT_BIOS = "bios-256k.bin";
+    private static final Set<String> NIC_MODELS = Set.of("e1000", "e1000-82540em");
     private static final Device.Bus SYSTEM_BUS = new Device.Bus("sysbus", "System");
 
     private final CoreMachine core;
@@ -201,6 +205,7 @@ public final class PcMachine implements Machine, PcBoard {
         all.add(Part.of(BoardTypes.VMPORT));
         all.add(Part.of(VmMouse.TYPE));
         all.add(Part.of(Port92.TYPE));
+        addNics(all);
         all.add(Part.of(Piix3Ide.TYPE, "addr=1.1").in(Place.SOUTH));
         addDrives(all);
         all.add(Part.of(PowerManagement.TYPE, "addr=1.3", "smb_io_base=0xb100").in(Place.SOUTH));
@@ -234,6 +239,21 @@ public final class PcMachine implements Machine, PcBoard {
             if (host != null) {
                 all.add(Part.of(type, "index=" + i, "chardev=" + host.id()));
             }
+        }
+    }
+
+    /** The network adapters of {@code -nic}. */
+    private void addNics(List<Part> all) throws DeviceException {
+        for (Nics.Wanted nic : core.find(Nics.class).map(Nics::wanted).orElse(List.of())) {
+            String model = nic.model();
+            if (model != null && !NIC_MODELS.contains(model)) {
+                throw new DeviceException("Unsupported NIC model: " + model);
+            }
+            List<String> told = new ArrayList<>(List.of("netdev=" + nic.netdev()));
+            if (nic.mac() != null) {
+                told.add("mac=" + nic.mac());
+            }
+            all.add(Part.of(E1000Devices.TYPE, told.toArray(String[]::new)));
         }
     }
 

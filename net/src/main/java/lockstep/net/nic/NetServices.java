@@ -15,6 +15,7 @@ import lockstep.runtime.spi.NetworkAnnouncer;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -24,6 +25,7 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
 
     private final Network network;
     private final EventLoop loop;
+    private final List<Wanted> wanted = new ArrayList<>();
     private @Nullable Timer announceTimer;
     private long delay;
     private long maxDelay;
@@ -68,6 +70,16 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
             port.connect(backend);
         }
         return port;
+    }
+
+    @Override
+    public List<Wanted> wanted() {
+        return List.copyOf(wanted);
+    }
+
+    /** Has the machine bring a NIC. */
+    public void want(Wanted nic) {
+        wanted.add(nic);
     }
 
     private int count(String model) {

@@ -6,8 +6,13 @@ import lockstep.net.NicPort;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 
+import java.util.Arrays;
+
 /** A NIC's end of the wire. */
 final class NicEndpoint extends Endpoint implements NicPort {
+    /** Bytes of the shortest Ethernet frame without its check sequence (IEEE 802.3). */
+    private static final int SHORTEST = 60;
+
     private final String model;
     private final MacAddress mac;
     private final NicClient client;
@@ -68,7 +73,14 @@ final class NicEndpoint extends Endpoint implements NicPort {
         if (!client.canReceive()) {
             return 0;
         }
-        client.receive(frame, offset, length);
+        if (length < SHORTEST) {
+            // A backend without a minimum may bring less than any wire would.
+            byte[] whole =
+                    Arrays.copyOf(Arrays.copyOfRange(frame, offset, offset + length), SHORTEST);
+            client.receive(whole, 0, SHORTEST);
+        } else {
+            client.receive(frame, offset, length);
+        }
         return length;
     }
 

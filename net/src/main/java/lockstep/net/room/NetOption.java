@@ -7,10 +7,7 @@ import lockstep.runtime.option.StartPhase;
 
 import java.util.List;
 
-/**
- * {@code -net} and {@code -nic}, of which only {@code none} is left; and the last look at all
- * wires.
- */
+/** {@code -net}, of which only {@code none} is left; and the last look at all wires. */
 final class NetOption implements OptionHandler {
     private final Network network;
 
@@ -20,7 +17,7 @@ final class NetOption implements OptionHandler {
 
     @Override
     public List<String> names() {
-        return List.of("net", "nic");
+        return List.of("net");
     }
 
     @Override
@@ -31,7 +28,8 @@ final class NetOption implements OptionHandler {
     @Override
     public void parse(String argument) throws OptionException {
         if (!argument.equals("none")) {
-            throw new OptionException("use -netdev with -device instead; only 'none' is supported");
+            throw new OptionException(
+                    "use -nic, or -netdev with -device, instead; only 'none' is supported");
         }
     }
 
@@ -45,6 +43,6 @@ final class NetOption implements OptionHandler {
 
     @Override
     public String help() {
-        return "-net none, -nic none  no default network (there is none in any case)\n";
+        return "-net none       no default network (there is none in any case)\n";
     }
 }

@@ -52,6 +52,7 @@ public final class NetRoom implements Room {
         vmm.publish(NetFilters.class, services);
         vmm.publish(NetworkAnnouncer.class, services);
         offer.option(new NetdevOption(netdevs));
+        offer.option(new NicOption(netdevs, services));
         offer.option(new NetOption(network));
         NetCommands.register(offer.commands(), monitor);
         monitor.register(vmm.hmp());

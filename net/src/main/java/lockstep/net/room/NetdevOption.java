@@ -5,6 +5,7 @@ import lockstep.qmp.InputVisitor;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
+import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
@@ -69,11 +70,23 @@ final class NetdevOption implements OptionHandler {
             JsonValue value = JsonStreamParser.parse(argument);
             return finish(new JsonInputVisitor(value));
         }
-        JsonObject tree = KeyvalText.parse(argument, "type");
-        boolean strict = argument.startsWith("stream,") || argument.startsWith("dgram,");
-        if (!strict) {
-            tree = OptionText.parse(argument, "type").toTree();
-        }
+        return read(tree(argument));
+    }
+
+    /** The options of a text; the older backends have looser rules. */
+    static JsonObject tree(String argument) throws QmpException {
+        return strict(argument)
+                ? KeyvalText.parse(argument, "type")
+                : OptionText.parse(argument, "type").toTree();
+    }
+
+    private static boolean strict(String type) {
+        return type.matches("(type=)?(stream|dgram)(,.*)?");
+    }
+
+    /** Reads the options of a tree. */
+    static Netdev read(JsonObject tree) throws QmpException {
+        boolean strict = tree.get("type") instanceof JsonString type && strict(type.value());
         return finish(
                 new KeyvalInputVisitor(
                         tree,

@@ -45,6 +45,12 @@ final class Netdevs {
         if (!OptionText.isIdentifier(id)) {
             throw new QmpException("Parameter 'id' expects an identifier");
         }
+        make(netdev, duplicate);
+    }
+
+    /** The same with an identifier that no user can choose. */
+    void make(Netdev netdev, String duplicate) throws QmpException {
+        String id = netdev.id();
         if (network.findBackend(id) != null) {
             throw new QmpException("Duplicate ID '" + id + "'" + duplicate);
         }

@@ -93,7 +93,8 @@ public final class SocketBackends {
                 return StreamEndpoint.client(network, vmm.mainLoop(), id, "socket", LEGACY, to, 0);
             }
             if (o.mcast() != null) {
-                return multicast(id, HostPort.parse(o.mcast()), o.localaddr());
+                return multicast(
+                        id, "socket", "socket: ", HostPort.parse(o.mcast()), o.localaddr());
             }
             if (o.localaddr() == null) {
                 throw new NetException("localaddr= is mandatory with udp=");
@@ -151,12 +152,17 @@ public final class SocketBackends {
                     vmm.mainLoop(),
                     id,
                     "socket",
-                    "socket: fd=" + number,
+                    "socket: fd=" + number + kind(number),
                     new Fd(number),
                     null);
         }
         return StreamEndpoint.connected(
                 network, vmm.mainLoop(), id, "socket", LEGACY, new Fd(number));
+    }
+
+    /** The kind of addresses that a socket has. */
+    private static String kind(int fd) throws IOException {
+        return Sockets.localName(fd) instanceof SocketName.Inet ? " inet" : " unix";
     }
 
     private static Fd listener(SocketName at) throws IOException {
@@ -170,6 +176,15 @@ public final class SocketBackends {
     }
 
     private static Fd bound(Fd fd, SocketName at) throws NetException {
+        if (at instanceof SocketName.Unix u && !u.abstractName()) {
+            // What an earlier process left there.
+            int result = FileIo.unlink(u.path());
+            if (result < 0 && result != -Errno.ENOENT) {
+                fd.close();
+                throw new NetException(
+                        "Failed to unlink socket " + u.path() + ": " + Errno.text(-result));
+            }
+        }
         Sockets.option(fd.number(), SOL_SOCKET, SO_REUSEADDR, 1);
         int result = Sockets.bind(fd, at);
         if (result < 0) {
@@ -195,7 +210,8 @@ public final class SocketBackends {
         return new DatagramEndpoint(network, vmm.mainLoop(), id, type, info, fd, remote);
     }
 
-    private Endpoint multicast(String id, InetSocketAddress group, @Nullable String local)
+    private Endpoint multicast(
+            String id, String type, String before, InetSocketAddress group, @Nullable String local)
             throws IOException {
         if (!group.getAddress().isMulticastAddress()
                 || group.getAddress().getAddress().length != 4) {
@@ -231,8 +247,8 @@ public final class SocketBackends {
             }
         }
         Sockets.option(fd.number(), IPPROTO_IP, IP_MULTICAST_LOOP, 1);
-        String info = "socket: mcast=" + HostPort.text(group);
-        return new DatagramEndpoint(network, vmm.mainLoop(), id, "socket", info, fd, name);
+        String info = before + "mcast=" + HostPort.text(group);
+        return new DatagramEndpoint(network, vmm.mainLoop(), id, type, info, fd, name);
     }
 
     private static void check(int result, String what, Fd fd) throws NetException {
@@ -289,7 +305,12 @@ public final class SocketBackends {
         return switch (address) {
             case SocketAddress.Unrecognized u -> throw new AssertionError(u);
             case SocketAddress.Inet i ->
-                    new SocketName.Inet(HostPort.of(i.data().host(), i.data().port()));
+                    new SocketName.Inet(
+                            HostPort.of(
+                                    i.data().host(),
+                                    i.data().port(),
+                                    i.data().ipv4(),
+                                    i.data().ipv6()));
             case SocketAddress.Unix u -> unix(u.data());
             case SocketAddress.Fd f ->
                     throw new NetException("a descriptor has no address to bind or connect to");
@@ -311,12 +332,19 @@ public final class SocketBackends {
         }
 
         private static String prefixed(SocketName name) {
-            return (name instanceof SocketName.Inet ? "tcp:" : "unix:") + plain(name);
+            return name instanceof SocketName.Inet i
+                    ? "tcp:" + i.host() + ":" + i.address().getPort()
+                    : "unix:" + plain(name);
         }
 
         @Override
         public String listening(SocketName address) {
-            return "listening on " + prefixed(address);
+            return "listening";
+        }
+
+        @Override
+        public String connecting() {
+            return "connecting";
         }
 
         @Override
@@ -345,7 +373,7 @@ public final class SocketBackends {
                 boolean four = host.getAddress().length == 4;
                 return new SocketAddress.Inet(
                         lockstep.api.InetSocketAddress.builder()
-                                .host(host.getHostAddress())
+                                .host(i.host())
                                 .port(Integer.toString(i.address().getPort()))
                                 .ipv4(four ? Boolean.TRUE : null)
                                 .ipv6(four ? null : Boolean.TRUE)
@@ -363,7 +391,7 @@ public final class SocketBackends {
             if (remote instanceof SocketAddress.Inet
                     && name(remote) instanceof SocketName.Inet group
                     && group.address().getAddress().isMulticastAddress()) {
-                return multicast(id, group.address(), multicastInterface(local));
+                return multicast(id, "dgram", "", group.address(), multicastInterface(local));
             }
             if (local == null) {
                 throw new NetException("dgram requires local= parameter");
@@ -372,14 +400,9 @@ public final class SocketBackends {
                 if (remote != null) {
                     throw new NetException("don't set remote with local.fd");
                 }
-                return new DatagramEndpoint(
-                        network,
-                        vmm.mainLoop(),
-                        id,
-                        "dgram",
-                        "fd=" + f.data().str(),
-                        inherit(f.data()),
-                        null);
+                Fd fd = inherit(f.data());
+                String info = "fd=" + fd.number() + kind(fd.number());
+                return new DatagramEndpoint(network, vmm.mainLoop(), id, "dgram", info, fd, null);
             }
             if (remote == null) {
                 throw new NetException("type=inet or type=unix requires remote parameter");
@@ -389,7 +412,8 @@ public final class SocketBackends {
             }
             SocketName from = name(local);
             SocketName to = name(remote);
-            String info = "udp=" + plain(from) + "/" + plain(to);
+            String between = from instanceof SocketName.Inet ? "/" : ":";
+            String info = "udp=" + plain(from) + between + plain(to);
             return datagram(id, "dgram", info, from, to);
         } catch (NetException e) {
             throw e;

@@ -3,13 +3,8 @@ package lockstep.net.socket;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 
-import java.util.Arrays;
-
-/** What the socket backends share: when to read, and padding for a NIC that wants whole frames. */
+/** What the socket backends share: when to read. */
 abstract class SocketEndpoint extends Endpoint {
-    /** Bytes of the shortest Ethernet frame without its check sequence (IEEE 802.3). */
-    private static final int SHORTEST = 60;
-
     private final Runnable sent = this::resume;
     private boolean reading = true;
 
@@ -24,14 +19,7 @@ abstract class SocketEndpoint extends Endpoint {
 
     /** Sends a frame from the host's network on to the guest. */
     final void incoming(byte[] frame, int length) {
-        Endpoint peer = peer();
-        byte[] f = frame;
-        int n = length;
-        if (peer != null && peer.nic() && length < SHORTEST) {
-            f = Arrays.copyOf(Arrays.copyOf(frame, length), SHORTEST);
-            n = SHORTEST;
-        }
-        if (send(f, 0, n, sent) == 0) {
+        if (send(frame, 0, length, sent) == 0) {
             reading = false;
             interest();
         }

@@ -31,6 +31,11 @@ final class StreamEndpoint extends SocketEndpoint {
         /** The text while connected. */
         String connected(SocketName peer, boolean server);
 
+        /** The text while a client looks for its peer. */
+        default String connecting() {
+            return "";
+        }
+
         /** The text after the peer has left a client. */
         String disconnected();
 
@@ -95,7 +100,7 @@ final class StreamEndpoint extends SocketEndpoint {
             throws IOException {
         StreamEndpoint e =
                 new StreamEndpoint(network, loop, id, type, style, null, server, reconnectMs);
-        e.info(style.disconnected());
+        e.info(style.connecting());
         e.connect();
         return e;
     }
@@ -200,6 +205,10 @@ final class StreamEndpoint extends SocketEndpoint {
         SocketName peer;
         try {
             peer = Sockets.peerName(fd.number());
+            if (listener != null && !(peer instanceof SocketName.Inet)) {
+                // The server's name is the one that both know.
+                peer = Sockets.localName(fd.number());
+            }
         } catch (IOException e) {
             peer = new SocketName.Unnamed();
         }
@@ -292,7 +301,7 @@ final class StreamEndpoint extends SocketEndpoint {
             return;
         }
         release();
-        info(style.disconnected());
+        info(reconnectMs > 0 ? style.connecting() : style.disconnected());
         style.closed();
         flushIncoming();
         try {

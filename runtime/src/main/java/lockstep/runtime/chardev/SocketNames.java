@@ -103,40 +103,13 @@ final class SocketNames {
     static String text(SocketName name) {
         return switch (name) {
             case SocketName.Inet i -> {
-                InetAddress a = i.address().getAddress();
-                String host = a.getHostAddress();
-                int scope = host.indexOf('%');
-                if (a instanceof Inet6Address) {
-                    host = "[" + shorten(scope < 0 ? host : host.substring(0, scope)) + "]";
-                }
-                yield host + ":" + i.address().getPort();
+                String host = i.host();
+                yield (host.indexOf(':') < 0 ? host : "[" + host + "]")
+                        + ":"
+                        + i.address().getPort();
             }
             case SocketName.Unix u -> u.path();
             case SocketName.Unnamed n -> "";
         };
-    }
-
-    /** The canonical text of RFC 5952: the longest run of two or more zero groups becomes {@code ::}. */
-    static String shorten(String full) {
-        String[] groups = full.split(":");
-        int best = -1;
-        int bestLength = 1;
-        for (int i = 0; i < groups.length; i++) {
-            int j = i;
-            while (j < groups.length && groups[j].equals("0")) {
-                j++;
-            }
-            if (j - i > bestLength) {
-                best = i;
-                bestLength = j - i;
-            }
-            i = Math.max(i, j - 1);
-        }
-        if (best < 0) {
-            return full;
-        }
-        String head = String.join(":", List.of(groups).subList(0, best));
-        String tail = String.join(":", List.of(groups).subList(best + bestLength, groups.length));
-        return head + "::" + tail;
     }
 }

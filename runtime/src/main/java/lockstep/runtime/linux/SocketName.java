@@ -18,6 +18,7 @@ import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /** An address a socket can be bound or connected to. */
 public sealed interface SocketName {
@@ -25,7 +26,42 @@ public sealed interface SocketName {
     int MAXIMUM = 128;
 
     /** An IPv4 or IPv6 address (with its scope) and port. */
-    record Inet(InetSocketAddress address) implements SocketName {}
+    record Inet(InetSocketAddress address) implements SocketName {
+        /** The host in figures, without a scope. */
+        public String host() {
+            InetAddress a = address.getAddress();
+            String host = a.getHostAddress();
+            int scope = host.indexOf('%');
+            return a instanceof Inet6Address
+                    ? shorten(scope < 0 ? host : host.substring(0, scope))
+                    : host;
+        }
+
+        /** The canonical text of RFC 5952: the longest run of two or more zero groups becomes {@code ::}. */
+        static String shorten(String full) {
+            String[] groups = full.split(":");
+            int best = -1;
+            int bestLength = 1;
+            for (int i = 0; i < groups.length; i++) {
+                int j = i;
+                while (j < groups.length && groups[j].equals("0")) {
+                    j++;
+                }
+                if (j - i > bestLength) {
+                    best = i;
+                    bestLength = j - i;
+                }
+                i = Math.max(i, j - 1);
+            }
+            if (best < 0) {
+                return full;
+            }
+            String head = String.join(":", List.of(groups).subList(0, best));
+            String tail =
+                    String.join(":", List.of(groups).subList(best + bestLength, groups.length));
+            return head + "::" + tail;
+        }
+    }
 
     /**
      * A unix socket's path; with {@code abstractName} a name outside the file system. {@code tight} says

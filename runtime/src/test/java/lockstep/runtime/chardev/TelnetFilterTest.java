@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.linux.SocketName;
+
 import org.junit.jupiter.api.Test;
 
 import java.util.Arrays;
@@ -45,8 +47,8 @@ final class TelnetFilterTest {
 
     @Test
     void addressesAsUsersReadThem() {
-        assertEquals("fe80::1", SocketNames.shorten("fe80:0:0:0:0:0:0:1"));
-        assertEquals("::", SocketNames.shorten("0:0:0:0:0:0:0:0"));
-        assertEquals("1:0:2:3:4:5:6:7", SocketNames.shorten("1:0:2:3:4:5:6:7"));
+        assertEquals("fe80::1", SocketName.Inet.shorten("fe80:0:0:0:0:0:0:1"));
+        assertEquals("::", SocketName.Inet.shorten("0:0:0:0:0:0:0:0"));
+        assertEquals("1:0:2:3:4:5:6:7", SocketName.Inet.shorten("1:0:2:3:4:5:6:7"));
     }
 }
