@@ -224,13 +224,13 @@ public final class IsaBus {
     }
 
     /**
-     * The character device of that identifier, or null for none.
+     * The character device of that identifier, or null for none, which the empty text says too.
      *
      * @param owner the type that has the property
      */
     public static @Nullable Chardev chardev(@Nullable String id, DeviceScope scope, String owner)
             throws DeviceException {
-        if (id == null) {
+        if (id == null || id.isEmpty()) {
             return null;
         }
         Chardev chardev = scope.machine().service(Chardevs.class).find(id);

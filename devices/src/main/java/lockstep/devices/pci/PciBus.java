@@ -19,6 +19,9 @@ public final class PciBus {
     /** Asks for the first free slot. */
     public static final int ANY = -1;
 
+    /** Places on a bus: 32 slots of 8 functions. */
+    public static final int FUNCTIONS = 256;
+
     /** Registers in PCI space lie below RAM, as the north bridge decodes RAM first. */
     public static final int PRIORITY = -1;
 
@@ -68,7 +71,7 @@ public final class PciBus {
 
     private final Machine machine;
     private final PciDevice.RomLoader roms;
-    private final @Nullable PciFunction[] functions = new PciFunction[256];
+    private final @Nullable PciFunction[] functions = new PciFunction[FUNCTIONS];
     private final int[] irqCount = new int[4];
     private SouthBridge southBridge = NONE;
     private SlotEvents events = NOBODY;

@@ -2,7 +2,11 @@ package lockstep.devices.pci;
 
 import lockstep.api.PciDeviceOptions;
 import lockstep.api.PciDeviceOptionsMembers;
+import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.object.QomProperty;
@@ -117,14 +121,39 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
 
     /** Looks at the values that all PCI devices have. */
     public static void check(String driver, PciDeviceOptionsMembers given) throws DeviceException {
-        String addr = given.addr();
-        if (addr != null && place(addr) < 0) {
-            throw DeviceRequest.refused(driver, "addr", addr);
+        JsonValue addr = given.addr();
+        if (addr != null) {
+            place(driver, addr);
         }
     }
 
-    /** The place that {@code slot} or {@code slot.function} in hexadecimal mean, or -1. */
-    private static int place(String addr) {
+    /** The function's number: a text says slot and function, an integer is the number itself. */
+    private static int place(String driver, JsonValue addr) throws DeviceException {
+        if (addr instanceof JsonString(String text)) {
+            int devfn = parse(text);
+            if (devfn < 0) {
+                throw DeviceRequest.refused(driver, "addr", text);
+            }
+            return devfn;
+        }
+        if (!(addr instanceof JsonNumber)) {
+            throw new DeviceException("Invalid parameter type for 'addr', expected int or str");
+        }
+        int devfn;
+        try {
+            devfn = new JsonInputVisitor(addr).int32("addr");
+        } catch (QmpException e) {
+            throw new DeviceException(e.description(), e);
+        }
+        if (devfn < PciBus.ANY || devfn >= PciBus.FUNCTIONS) {
+            throw new DeviceException(
+                    "Parameter 'addr' expects a value between -1 and " + (PciBus.FUNCTIONS - 1));
+        }
+        return devfn;
+    }
+
+    /** The number that {@code slot} or {@code slot.function} in hexadecimal mean, or -1. */
+    private static int parse(String addr) {
         Matcher match = ADDRESS.matcher(addr);
         if (match.matches()) {
             int slot = Integer.parseInt(match.group(1), 16);
@@ -208,8 +237,8 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
         if (request.type().plugging() == DeviceType.Plugging.ANY_TIME) {
             function.declareHotpluggable();
         }
-        String addr = options.addr();
-        int devfn = addr == null ? PciBus.ANY : place(addr);
+        JsonValue addr = options.addr();
+        int devfn = addr == null ? PciBus.ANY : place(request.driver(), addr);
         if (request.hotplugged() && devfn >= 0) {
             visible(bus, devfn, request.driver());
         }

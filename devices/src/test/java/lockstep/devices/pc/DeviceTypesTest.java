@@ -167,8 +167,12 @@ final class DeviceTypesTest {
             refused(
                     unsigned
                             ? "Parameter '" + p.name() + "' expects uint64"
-                            : "Invalid parameter type for '%s', expected: %s"
-                                    .formatted(p.name(), json(kind(p))),
+                            : "Invalid parameter type for '%s', expected%s"
+                                    .formatted(
+                                            p.name(),
+                                            p.name().equals("addr")
+                                                    ? " int or str"
+                                                    : ": " + json(kind(p))),
                     type,
                     one(p.name(), new JsonArray()),
                     true);

@@ -48,7 +48,7 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
             NicClient client)
             throws NetException {
         Endpoint backend = null;
-        if (netdev != null && !netdev.isEmpty()) {
+        if (netdev != null) {
             String property = "Property '" + model + ".netdev' can't ";
             backend = network.findBackend(netdev);
             if (backend == null) {

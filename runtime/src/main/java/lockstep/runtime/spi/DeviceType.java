@@ -76,7 +76,8 @@ public final class DeviceType<O extends Record> {
     }
 
     /** What qom-list shows of each device, and nobody may set. */
-    private static final Set<String> OF_ALL = Set.of("type", "hotplugged", "hotpluggable");
+    private static final Set<String> OF_ALL =
+            Set.of("type", "realized", "hotplugged", "hotpluggable", "parent_bus");
 
     private final String name;
     private final RecordType<O> record;
@@ -184,7 +185,7 @@ public final class DeviceType<O extends Record> {
                 shownInitially);
     }
 
-    /** The type with another name for what values a text has than the schema's, and what it shows of none. */
+    /** The type with another name for the values of an option than the schema's, and what it shows of none. */
     public DeviceType<O> shownAs(String property, String type, JsonValue none) {
         return new DeviceType<>(
                 name,
@@ -215,8 +216,9 @@ public final class DeviceType<O extends Record> {
                                         shown(m),
                                         describe(texts.get(m.name())),
                                         m.type().equals("str")
-                                                ? shownInitially.get(m.name())
-                                                : values.get(m.name())))
+                                                ? null
+                                                : shownInitially.getOrDefault(
+                                                        m.name(), values.get(m.name()))))
                 .toList();
     }
 
