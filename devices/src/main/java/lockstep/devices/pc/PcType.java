@@ -37,6 +37,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
                                     .pic(OnOffAuto.AUTO)
                                     .pit(OnOffAuto.AUTO)
                                     .smm(OnOffAuto.AUTO)
+                                    .firmware("bios-256k.bin")
                                     .vmport(OnOffAuto.AUTO)
                                     .fdBootchk(true)
                                     .hpet(true)

@@ -38,6 +38,8 @@ import lockstep.runtime.spi.MachineType;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /** qom.json and qdev.json. */
 final class ObjectCommands implements QomCommands, QdevCommands {
@@ -194,20 +196,36 @@ final class ObjectCommands implements QomCommands, QdevCommands {
             list.addAll(declared.describe());
         } else if (types.isA(type, "machine")) {
             list.addAll(MachineProperties.describe(machineOptions(type)));
-        } else if (type.endsWith(CpuModel.TYPE_SUFFIX)) {
-            list.addAll(CpuModels.properties());
-        } else {
+        } else if (types.isA(type, "device")) {
             list.addAll(EVERY_DEVICE);
-            list.addAll(vmm.devices().properties(type));
+            list.addAll(types.isA(type, "x86_64-cpu") ? CpuModels.properties() : common(type));
+        } else if (types.isA(type, "bus")) {
+            list.add(property("realized", "bool"));
+            list.add(property("hotplug-handler", "link<hotplug-handler>"));
         }
         return list;
     }
 
-    /** Of a type of machines, or of the type that all boards of a kind have in common. */
+    /** What all devices that are of a type, or of one that specialises it, can be told. */
+    private List<ObjectPropertyInfo> common(String type) {
+        List<ObjectPropertyInfo> common = null;
+        for (ObjectTypeInfo concrete : types.list(type, false)) {
+            List<ObjectPropertyInfo> of = vmm.devices().properties(concrete.name());
+            if (common == null) {
+                common = new ArrayList<>(of);
+            } else {
+                Set<String> names =
+                        of.stream().map(ObjectPropertyInfo::name).collect(Collectors.toSet());
+                common.removeIf(p -> !names.contains(p.name()));
+            }
+        }
+        return common == null ? List.of() : common;
+    }
+
+    /** Of a type of machines, or of one that all boards of a kind specialise. */
     private RecordType<?> machineOptions(String type) {
         for (MachineType<?> board : vmm.machineTypes()) {
-            String name = board.name() + "-machine";
-            if (type.equals(name) || type.equals(types.parent(name))) {
+            if (!type.equals("machine") && types.isA(board.name() + "-machine", type)) {
                 return board.options();
             }
         }

@@ -156,12 +156,6 @@ final class ObjectTypes {
         return at != null || base.equals("object");
     }
 
-    /** What a type specialises, or null. */
-    @Nullable String parent(String type) {
-        ObjectTypeInfo info = all().get(type);
-        return info == null ? null : info.parent();
-    }
-
     /** Whether there is such a type of devices, and objects of it. */
     boolean isDevice(String type) {
         Map<String, ObjectTypeInfo> all = all();

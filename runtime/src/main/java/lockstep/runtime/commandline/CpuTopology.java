@@ -1,5 +1,7 @@
 package lockstep.runtime.commandline;
 
+import lockstep.qmp.JsonNumber;
+import lockstep.qmp.JsonObject;
 import lockstep.qmp.NumberText;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
@@ -73,6 +75,29 @@ record CpuTopology(Map<String, Long> given) {
     /** The processors of the machine at its start; only after {@link #check}. */
     int cpus() {
         return (int) resolve().cpus();
+    }
+
+    /** All numbers; only after {@link #check}. */
+    JsonObject describe() {
+        Whole all = resolve();
+        JsonObject numbers = new JsonObject();
+        for (String level : ABSENT) {
+            numbers.put(level, JsonNumber.of(1));
+        }
+        return numbers.put("cpus", JsonNumber.of(all.cpus()))
+                .put("sockets", JsonNumber.of(all.sockets()))
+                .put("dies", JsonNumber.of(all.dies()))
+                .put("modules", JsonNumber.of(all.modules()))
+                .put("cores", JsonNumber.of(all.cores()))
+                .put("threads", JsonNumber.of(all.threads()))
+                .put("maxcpus", JsonNumber.of(all.maxcpus()));
+    }
+
+    /** The topology with further numbers. */
+    CpuTopology with(CpuTopology more) {
+        Map<String, Long> all = new LinkedHashMap<>(given);
+        all.putAll(more.given);
+        return new CpuTopology(all);
     }
 
     /** All numbers, those that are not given worked out from the others: cores come before sockets. */

@@ -33,7 +33,6 @@ final class GivenSettings implements Settings {
     boolean memoryPreallocated;
     CpuTopology topology = CpuTopology.ONE;
     @Nullable String cpuModel;
-    @Nullable String bios;
     @Nullable String vga;
     @Nullable String incoming;
     @Nullable String pidFile;

@@ -71,6 +71,15 @@ final class MachineMemory {
         }
     }
 
+    /** {@code -machine memory.size}. */
+    void bytes(String text) throws OptionException {
+        OptionalLong bytes = NumberText.size(text).toOptional();
+        if (bytes.isEmpty()) {
+            throw new OptionException("Parameter 'memory.size' expects size", false);
+        }
+        settings.ramSize = wholeUnits(bytes.getAsLong());
+    }
+
     /** RAM comes in units of 8 KiB. */
     private static long wholeUnits(long bytes) throws OptionException {
         long whole = (bytes + RAM_UNIT - 1) & -RAM_UNIT;

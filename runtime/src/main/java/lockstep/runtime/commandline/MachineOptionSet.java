@@ -3,13 +3,17 @@ package lockstep.runtime.commandline;
 import lockstep.api.BootConfiguration;
 import lockstep.api.MachineOptions;
 import lockstep.api.MachineOptionsMembers;
+import lockstep.api.MemorySizeConfiguration;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.MemberOutline;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
@@ -91,7 +95,10 @@ final class MachineOptionSet {
                         .onParse(a -> settings.memoryPreallocated = true)
                         .help("-mem-prealloc  takes the guest's RAM from the host at the start"));
         add(SimpleOption.text("smp").onParse(this::smp).help("-smp [cpus=]n  the number of vCPUs"));
-        add(SimpleOption.text("bios").onParse(a -> settings.bios = a).help("-bios file  firmware"));
+        add(
+                SimpleOption.text("bios")
+                        .onParse(a -> settings.machineProperties.put("firmware", a))
+                        .help("-bios file  firmware"));
         add(property("kernel", "file", "boots this kernel instead of a disk"));
         add(property("initrd", "file", "the kernel's initial RAM disk"));
         add(property("append", "text", "the kernel's command line"));
@@ -185,8 +192,8 @@ final class MachineOptionSet {
         settings.boot.putAll(values.values());
     }
 
-    /** What was said about booting is of the right types. */
-    private void checkBoot() throws OptionException {
+    /** What was said about booting, which is of the right types. */
+    private BootConfiguration bootConfiguration() throws OptionException {
         JsonObject members = new JsonObject();
         settings.boot.forEach(members::put);
         try {
@@ -194,7 +201,7 @@ final class MachineOptionSet {
                     new KeyvalInputVisitor(
                             new JsonObject().put("boot", members), KeyvalInputVisitor.Style.KEYVAL);
             visitor.startStruct(null);
-            BootConfiguration.read(visitor, "boot");
+            return BootConfiguration.read(visitor, "boot");
         } catch (QmpException e) {
             throw new OptionException(e.description(), false);
         }
@@ -224,7 +231,7 @@ final class MachineOptionSet {
                 }
                 case "accel" -> accelerators.machine(e.getValue());
                 case "help", "?" -> {}
-                default -> settings.machineProperties.put(e.getKey(), e.getValue());
+                default -> machineProperty(e.getKey(), e.getValue());
             }
         }
         if (describe) {
@@ -232,15 +239,44 @@ final class MachineOptionSet {
         }
     }
 
+    /** A property, or a member of one that is what another option says. */
+    private void machineProperty(String name, String value) throws OptionException {
+        ValueReader<?> group =
+                name.startsWith("boot.")
+                        ? BootConfiguration::read
+                        : name.startsWith("memory.")
+                                ? MemorySizeConfiguration::read
+                                : name.startsWith("smp.") ? SMPConfiguration::read : null;
+        if (group == null) {
+            settings.machineProperties.put(name, value);
+            return;
+        }
+        String member = name.substring(name.indexOf('.') + 1);
+        if (MemberOutline.of(group).stream().noneMatch(m -> m.name().equals(member))) {
+            throw new OptionException("Parameter '" + name + "' is unexpected", false);
+        }
+        if (name.startsWith("boot.")) {
+            settings.boot.put(member, value);
+        } else if (name.startsWith("smp.")) {
+            settings.topology =
+                    settings.topology.with(
+                            CpuTopology.read(OptionValues.parse(member + '=' + value, null)));
+        } else if (member.equals("size")) {
+            ram.bytes(value);
+        } else {
+            throw new OptionException("memory hot-plug (" + name + ") is not supported", false);
+        }
+    }
+
     private OptionException describeMachine() {
         String name = settings.machineType;
         if ("none".equals(name)) {
-            return new EndOfProgram("There are no options for none-machine.\n");
+            return TypeHelp.machine("none-machine", MachineProperties.COMMON);
         }
         MachineType<?> found = name == null ? defaultType() : find(name);
         return found == null
                 ? unsupported(name)
-                : TypeHelp.machine(found.name() + "-machine", found.options().reader());
+                : TypeHelp.machine(found.name() + "-machine", found.options());
     }
 
     private void wallClock(String text) throws OptionException {
@@ -434,7 +470,7 @@ final class MachineOptionSet {
     }
 
     private void check() throws OptionException {
-        checkBoot();
+        bootConfiguration();
         checkKernel();
         String vga = settings.vga;
         if (vga != null && !VGA_TYPES.contains(vga)) {
@@ -514,10 +550,19 @@ final class MachineOptionSet {
         boolean some =
                 settings.ramSize != 0 || settings.machineProperties.containsKey("memory-backend");
         vmm.publish(EmptyBoard.class, new EmptyBoard(some ? ram.take("ram", options) : null));
-        properties.memory(settings.machineProperties.get("memory-backend"));
+        properties.memory(settings.machineProperties.get("memory-backend"), settings.ramSize);
     }
 
-    private MachineProperties machineObject(String board, MachineProperties properties) {
+    private MachineProperties machineObject(String board, MachineProperties properties)
+            throws OptionException {
+        JsonObject boot =
+                (JsonObject)
+                        JsonOutputVisitor.toJson(bootConfiguration(), BootConfiguration::write);
+        if (!settings.noMachine() && !boot.has("order")) {
+            boot.put("order", "cad");
+        }
+        properties.given("boot", boot);
+        properties.given("smp", settings.topology.describe());
         vmm.publish(MachineProperties.class, properties);
         vmm.objects().add("/machine", board + "-machine", properties.list());
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
@@ -532,14 +577,14 @@ final class MachineOptionSet {
         MachineProperties properties =
                 machineObject(chosen.name(), MachineProperties.of(chosen.options(), given, true));
         ram.take(chosen.memoryId(), given);
-        properties.memory(settings.machineProperties.get("memory-backend"));
+        properties.memory(settings.machineProperties.get("memory-backend"), settings.ramSize);
         MachineConfig config =
                 new MachineConfig(
                         settings.machineType == null ? chosen.name() : settings.machineType,
                         settings.ramSize,
                         settings.cpus(),
                         settings.cpuModel,
-                        settings.bios,
+                        settings.machineProperties.get("firmware"),
                         settings.firmwareDirectories(),
                         settings.serials,
                         settings.parallels,

@@ -5,6 +5,8 @@ import lockstep.api.ObjectPropertyInfo;
 import lockstep.qmp.MemberOutline;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
+import lockstep.runtime.machine.MachineProperties;
+import lockstep.runtime.object.RecordType;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionValues;
 
@@ -12,7 +14,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 
-/** The answers to {@code -device X,help} and {@code -object X,help}, from the same readers as the options. */
+/** The answers to {@code -device X,help} and its like, from the same readers as the options. */
 final class TypeHelp {
     private static final Set<String> NO_OPTIONS = Set.of("qom-type", "id");
 
@@ -41,21 +43,25 @@ final class TypeHelp {
         return new EndOfProgram(out.toString());
     }
 
-    static EndOfProgram machine(String type, ValueReader<?> reader) {
-        return new EndOfProgram(type + " options:\n" + members(reader, Set.of("type", "accel")));
+    static EndOfProgram machine(String type, RecordType<?> options) {
+        StringBuilder out = new StringBuilder(type + " options:\n");
+        MachineProperties.describe(options).stream()
+                .map(p -> "  %s=<%s>\n".formatted(p.name(), p.type()))
+                .sorted()
+                .forEach(out::append);
+        return new EndOfProgram(out.toString());
     }
 
     /** Ends the program with the names of a group of options if the text asks for them. */
     static void group(String text, String name, ValueReader<?> reader) throws EndOfProgram {
         if (text.equals("help") || text.equals("?")) {
-            throw new EndOfProgram(name + " options:\n" + members(reader, Set.of()));
+            throw new EndOfProgram(name + " options:\n" + members(reader));
         }
     }
 
-    private static String members(ValueReader<?> reader, Set<String> without) {
+    private static String members(ValueReader<?> reader) {
         StringBuilder out = new StringBuilder();
         MemberOutline.of(reader).stream()
-                .filter(m -> !without.contains(m.name()))
                 .sorted(Comparator.comparing(MemberOutline::name))
                 .forEach(m -> out.append("  %s=<%s>\n".formatted(m.name(), m.type())));
         return out.toString();

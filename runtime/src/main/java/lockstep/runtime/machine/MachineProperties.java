@@ -1,7 +1,11 @@
 package lockstep.runtime.machine;
 
+import lockstep.api.BootConfiguration;
 import lockstep.api.MachineOptions;
+import lockstep.api.MemorySizeConfiguration;
 import lockstep.api.ObjectPropertyInfo;
+import lockstep.api.SMPConfiguration;
+import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
@@ -42,9 +46,24 @@ public final class MachineProperties {
                             .memMerge(true)
                             .suppressVmdesc(false)
                             .usb(false)
+                            .boot(BootConfiguration.builder().build())
+                            .memory(MemorySizeConfiguration.builder().build())
+                            .smp(SMPConfiguration.builder().build())
                             .build());
 
     private static final String MEMORY = "memory-backend";
+
+    /** What properties are called whose types the reader does not name. */
+    private static final Map<String, String> TYPES =
+            Map.of(
+                    MEMORY,
+                    "link<memory-backend>",
+                    "boot",
+                    "BootConfiguration",
+                    "memory",
+                    "MemorySizeConfiguration",
+                    "smp",
+                    "SMPConfiguration");
 
     /** Options that are no properties. */
     private static final Set<String> OPTIONS_ONLY =
@@ -76,18 +95,24 @@ public final class MachineProperties {
     }
 
     private static String shown(MemberOutline member) {
-        return member.name().equals(MEMORY)
-                ? "link<memory-backend>"
-                : member.type().equals("str") ? "string" : member.type();
+        return member.type().equals("str") && !member.name().equals(MEMORY)
+                ? "string"
+                : TYPES.getOrDefault(member.name(), member.type());
     }
 
     private static @Nullable String description(MemberOutline member) {
         return member.name().equals(MEMORY) ? "Set RAM backend" : null;
     }
 
-    /** Sets the object that is the RAM; null: there is none. */
-    public void memory(@Nullable String id) {
+    /** Sets the object that is the RAM, or null if there is none, and its size in bytes. */
+    public void memory(@Nullable String id, long size) {
         values.put(MEMORY, new JsonString(id == null ? "" : "/objects/" + id));
+        values.put("memory", new JsonObject().put("size", JsonNumber.ofUnsigned(size)));
+    }
+
+    /** Sets what became of other options than {@code -machine}. */
+    public void given(String name, JsonValue value) {
+        values.put(name, value);
     }
 
     /** Sets what tells the guest's date and time. */
