@@ -9,7 +9,7 @@ final class ArithmeticForms {
     // These ignore the repeat prefixes; in its place an Op has which operation it is, Alu.ADD and so on.
 
     /** reg = reg op rm. */
-    private static final Action[] REG_REG = {
+    static final Action[] REG_REG = {
         (c, o) -> c.set8(o.a(), Alu.op8(c, o.repeat(), c.get8(o.a()), c.get8(o.b()))),
         (c, o) -> c.set16(o.a(), Alu.op16(c, o.repeat(), c.get16(o.a()), c.get16(o.b()))),
         (c, o) ->
@@ -19,7 +19,7 @@ final class ArithmeticForms {
         (c, o) -> c.regs[o.a()] = Alu.op64(c, o.repeat(), c.regs[o.a()], c.regs[o.b()])
     };
 
-    private static final Action[] REG_MEM = {
+    static final Action[] REG_MEM = {
         (c, o) -> c.set8(o.a(), Alu.op8(c, o.repeat(), c.get8(o.a()), c.read8(c.source(o, 1)))),
         (c, o) ->
                 c.set16(o.a(), Alu.op16(c, o.repeat(), c.get16(o.a()), c.read16(c.source(o, 2)))),
@@ -33,7 +33,7 @@ final class ArithmeticForms {
     };
 
     // What is read, changed and written back is first checked to be writable, so that flags stay as they were on a fault.
-    private static final Action[] MEM_REG = {
+    static final Action[] MEM_REG = {
         (c, o) -> {
             long la = c.target(o, 1);
             c.checkWrite(la, 1);
@@ -56,7 +56,7 @@ final class ArithmeticForms {
         }
     };
 
-    private static final Action[] REG_IMM = {
+    static final Action[] REG_IMM = {
         (c, o) -> c.set8(o.b(), Alu.op8(c, o.repeat(), c.get8(o.b()), (int) o.imm())),
         (c, o) -> c.set16(o.b(), Alu.op16(c, o.repeat(), c.get16(o.b()), (int) o.imm())),
         (c, o) ->
@@ -65,7 +65,7 @@ final class ArithmeticForms {
         (c, o) -> c.regs[o.b()] = Alu.op64(c, o.repeat(), c.regs[o.b()], o.imm())
     };
 
-    private static final Action[] MEM_IMM = {
+    static final Action[] MEM_IMM = {
         (c, o) -> {
             long la = c.target(o, 1);
             c.checkWrite(la, 1);
@@ -89,59 +89,59 @@ final class ArithmeticForms {
     };
 
     // CMP writes nothing.
-    private static final Action[] CMP_REG_REG = {
+    static final Action[] CMP_REG_REG = {
         (c, o) -> Alu.op8(c, Alu.CMP, c.get8(o.a()), c.get8(o.b())),
         (c, o) -> Alu.op16(c, Alu.CMP, c.get16(o.a()), c.get16(o.b())),
         (c, o) -> Alu.op32(c, Alu.CMP, (int) c.regs[o.a()], (int) c.regs[o.b()]),
         (c, o) -> Alu.op64(c, Alu.CMP, c.regs[o.a()], c.regs[o.b()])
     };
 
-    private static final Action[] CMP_REG_MEM = {
+    static final Action[] CMP_REG_MEM = {
         (c, o) -> Alu.op8(c, Alu.CMP, c.get8(o.a()), c.read8(c.source(o, 1))),
         (c, o) -> Alu.op16(c, Alu.CMP, c.get16(o.a()), c.read16(c.source(o, 2))),
         (c, o) -> Alu.op32(c, Alu.CMP, (int) c.regs[o.a()], c.read32(c.source(o, 4))),
         (c, o) -> Alu.op64(c, Alu.CMP, c.regs[o.a()], c.read64(c.source(o, 8)))
     };
 
-    private static final Action[] CMP_MEM_REG = {
+    static final Action[] CMP_MEM_REG = {
         (c, o) -> Alu.op8(c, Alu.CMP, c.read8(c.source(o, 1)), c.get8(o.a())),
         (c, o) -> Alu.op16(c, Alu.CMP, c.read16(c.source(o, 2)), c.get16(o.a())),
         (c, o) -> Alu.op32(c, Alu.CMP, c.read32(c.source(o, 4)), (int) c.regs[o.a()]),
         (c, o) -> Alu.op64(c, Alu.CMP, c.read64(c.source(o, 8)), c.regs[o.a()])
     };
 
-    private static final Action[] CMP_REG_IMM = {
+    static final Action[] CMP_REG_IMM = {
         (c, o) -> Alu.op8(c, Alu.CMP, c.get8(o.b()), (int) o.imm()),
         (c, o) -> Alu.op16(c, Alu.CMP, c.get16(o.b()), (int) o.imm()),
         (c, o) -> Alu.op32(c, Alu.CMP, (int) c.regs[o.b()], (int) o.imm()),
         (c, o) -> Alu.op64(c, Alu.CMP, c.regs[o.b()], o.imm())
     };
 
-    private static final Action[] CMP_MEM_IMM = {
+    static final Action[] CMP_MEM_IMM = {
         (c, o) -> Alu.op8(c, Alu.CMP, c.read8(c.source(o, 1)), (int) o.imm()),
         (c, o) -> Alu.op16(c, Alu.CMP, c.read16(c.source(o, 2)), (int) o.imm()),
         (c, o) -> Alu.op32(c, Alu.CMP, c.read32(c.source(o, 4)), (int) o.imm()),
         (c, o) -> Alu.op64(c, Alu.CMP, c.read64(c.source(o, 8)), o.imm())
     };
 
-    private static final Action[] TEST_REG_REG = {
+    static final Action[] TEST_REG_REG = {
         (c, o) -> Alu.logic(c, 1, c.get8(o.a()) & c.get8(o.b())),
         (c, o) -> Alu.logic(c, 2, c.regs[o.a()] & c.regs[o.b()]),
         (c, o) -> Alu.logic(c, 4, c.regs[o.a()] & c.regs[o.b()]),
         (c, o) -> Alu.logic(c, 8, c.regs[o.a()] & c.regs[o.b()])
     };
 
-    private static final Action TEST_MEM_REG =
+    static final Action TEST_MEM_REG =
             (c, o) ->
                     Alu.logic(
                             c,
                             o.size(),
                             c.read(c.source(o, o.size()), o.size()) & c.get(o.a(), o.size()));
 
-    private static final Action TEST_REG_IMM =
+    static final Action TEST_REG_IMM =
             (c, o) -> Alu.logic(c, o.size(), c.get(o.b(), o.size()) & o.imm());
 
-    private static final Action TEST_MEM_IMM =
+    static final Action TEST_MEM_IMM =
             (c, o) ->
                     Alu.logic(c, o.size(), c.read(c.source(o, o.size()), o.size()) & o.imm());
 
@@ -275,11 +275,11 @@ final class ArithmeticForms {
         return with(d, kind, d.memoryOperand() ? STEP_MEM : STEP_REG);
     }
 
-    private static final Action STEP_REG =
+    static final Action STEP_REG =
             (c, o) ->
                     c.set(o.b(), o.size(), Alu.step(c, o.repeat(), o.size(), c.get(o.b(), o.size())));
 
-    private static final Action STEP_MEM =
+    static final Action STEP_MEM =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());
@@ -301,53 +301,61 @@ final class ArithmeticForms {
                 return d.op(memory ? NEG_MEM : NEG_REG);
             }
             case 4 -> {
-                return d.op((c, o) -> Alu.multiply(c, o.size(), c.operand(o)));
+                return d.op(MULTIPLY);
             }
             case 5 -> {
-                return d.op((c, o) -> Alu.multiplySigned(c, o.size(), signed(c, o)));
+                return d.op(MULTIPLY_SIGNED);
             }
             case 6 -> {
-                return d.op((c, o) -> Alu.divide(c, o.size(), c.operand(o)));
+                return d.op(DIVIDE);
             }
             default -> {
-                return d.op((c, o) -> Alu.divideSigned(c, o.size(), signed(c, o)));
+                return d.op(DIVIDE_SIGNED);
             }
         }
     }
+
+    static final Action MULTIPLY = (c, o) -> Alu.multiply(c, o.size(), c.operand(o));
+
+    static final Action MULTIPLY_SIGNED = (c, o) -> Alu.multiplySigned(c, o.size(), signed(c, o));
+
+    static final Action DIVIDE = (c, o) -> Alu.divide(c, o.size(), c.operand(o));
+
+    static final Action DIVIDE_SIGNED = (c, o) -> Alu.divideSigned(c, o.size(), signed(c, o));
 
     private static long signed(Cpu c, Op o) {
         return Alu.signExtend(c.operand(o), o.size());
     }
 
-    private static final Action NOT_REG =
+    static final Action NOT_REG =
             (c, o) -> c.set(o.b(), o.size(), ~c.get(o.b(), o.size()));
 
-    private static final Action NOT_MEM =
+    static final Action NOT_MEM =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());
                 c.write(la, o.size(), ~c.read(la, o.size()));
             };
 
-    private static final Action NEG_REG =
+    static final Action NEG_REG =
             (c, o) ->
                     c.set(o.b(), o.size(), Alu.op(c, Alu.SUB, o.size(), 0, c.get(o.b(), o.size())));
 
-    private static final Action NEG_MEM =
+    static final Action NEG_MEM =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());
                 c.write(la, o.size(), Alu.op(c, Alu.SUB, o.size(), 0, c.read(la, o.size())));
             };
 
-    private static final Action MULTIPLY_3 =
+    static final Action MULTIPLY_3 =
             (c, o) ->
                     c.set(
                             o.a(),
                             o.size(),
                             Alu.signedProduct(c, o.size(), signed(c, o), o.imm()));
 
-    private static final Action MULTIPLY_REG =
+    static final Action MULTIPLY_REG =
             (c, o) ->
                     c.set(
                             o.a(),
@@ -358,7 +366,7 @@ final class ArithmeticForms {
                                     Alu.signExtend(c.regs[o.a()], o.size()),
                                     Alu.signExtend(c.regs[o.b()], o.size())));
 
-    private static final Action MULTIPLY_MEM =
+    static final Action MULTIPLY_MEM =
             (c, o) ->
                     c.set(
                             o.a(),
@@ -398,7 +406,7 @@ final class ArithmeticForms {
                                                         : SHIFT_REG);
     }
 
-    private static final Action SHIFT_REG =
+    static final Action SHIFT_REG =
             (c, o) ->
                     c.set(
                             o.b(),
@@ -406,23 +414,23 @@ final class ArithmeticForms {
                             Alu.shift(
                                     c, o.a(), o.size(), c.get(o.b(), o.size()), (int) o.imm()));
 
-    private static final Action SHL_32 =
+    static final Action SHL_32 =
             (c, o) ->
                     c.regs[o.b()] =
                             Alu.shift(c, Alu.SHL, 4, c.regs[o.b()] & 0xffffffffL, (int) o.imm());
 
-    private static final Action SHL_64 =
+    static final Action SHL_64 =
             (c, o) -> c.regs[o.b()] = Alu.shift(c, Alu.SHL, 8, c.regs[o.b()], (int) o.imm());
 
-    private static final Action SHR_32 =
+    static final Action SHR_32 =
             (c, o) ->
                     c.regs[o.b()] =
                             Alu.shift(c, Alu.SHR, 4, c.regs[o.b()] & 0xffffffffL, (int) o.imm());
 
-    private static final Action SHR_64 =
+    static final Action SHR_64 =
             (c, o) -> c.regs[o.b()] = Alu.shift(c, Alu.SHR, 8, c.regs[o.b()], (int) o.imm());
 
-    private static final Action SHIFT_REG_CL =
+    static final Action SHIFT_REG_CL =
             (c, o) ->
                     c.set(
                             o.b(),
@@ -434,7 +442,7 @@ final class ArithmeticForms {
                                     c.get(o.b(), o.size()),
                                     (int) c.regs[Cpu.RCX] & 0xff));
 
-    private static final Action SHIFT_MEM =
+    static final Action SHIFT_MEM =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());
@@ -444,7 +452,7 @@ final class ArithmeticForms {
                         Alu.shift(c, o.a(), o.size(), c.read(la, o.size()), (int) o.imm()));
             };
 
-    private static final Action SHIFT_MEM_CL =
+    static final Action SHIFT_MEM_CL =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());

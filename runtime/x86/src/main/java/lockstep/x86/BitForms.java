@@ -58,7 +58,7 @@ final class BitForms {
         };
     }
 
-    private static final Action TEST_REG =
+    static final Action TEST_REG =
             (c, o) -> {
                 int size = o.size();
                 long v = c.get(o.b(), size);
@@ -69,7 +69,7 @@ final class BitForms {
                 c.setCarry((v & bit) != 0);
             };
 
-    private static final Action TEST_IMM =
+    static final Action TEST_IMM =
             (c, o) -> {
                 int size = o.size();
                 long bit = 1L << o.imm();
@@ -94,7 +94,7 @@ final class BitForms {
             };
 
     /** A bit string in memory: the register's number counts from the operand's address, in both directions. */
-    private static final Action TEST_MEM =
+    static final Action TEST_MEM =
             (c, o) -> {
                 int size = o.size();
                 long number = Alu.signExtend(c.regs[o.a()], size);
@@ -121,7 +121,7 @@ final class BitForms {
                 c.setCarry((v & bit) != 0);
             };
 
-    private static final Action SCAN_FORWARD =
+    static final Action SCAN_FORWARD =
             (c, o) -> {
                 long v = c.operand(o);
                 if (v != 0) {
@@ -130,7 +130,7 @@ final class BitForms {
                 c.setZero(v == 0);
             };
 
-    private static final Action SCAN_REVERSE =
+    static final Action SCAN_REVERSE =
             (c, o) -> {
                 long v = c.operand(o);
                 if (v != 0) {
@@ -139,7 +139,7 @@ final class BitForms {
                 c.setZero(v == 0);
             };
 
-    private static final Action COUNT_TRAILING =
+    static final Action COUNT_TRAILING =
             (c, o) -> {
                 if (!c.cpuid.ebx7(3)) {
                     SCAN_FORWARD.run(c, o);
@@ -149,7 +149,7 @@ final class BitForms {
                 counted(c, o, v, v == 0 ? o.size() * 8 : Long.numberOfTrailingZeros(v));
             };
 
-    private static final Action COUNT_LEADING =
+    static final Action COUNT_LEADING =
             (c, o) -> {
                 if (!c.cpuid.lzcnt()) {
                     SCAN_REVERSE.run(c, o);
@@ -165,7 +165,7 @@ final class BitForms {
         c.setArithmeticFlags(f | (v == 0 ? Cpu.CF : 0) | (n == 0 ? Cpu.ZF : 0));
     }
 
-    private static final Action COUNT_BITS =
+    static final Action COUNT_BITS =
             (c, o) -> {
                 if (!c.cpuid.ecx1(23)) {
                     throw c.undefined();
@@ -188,7 +188,7 @@ final class BitForms {
         return d.op(CRC);
     }
 
-    private static final Action CRC =
+    static final Action CRC =
             (c, o) -> {
                 if (!c.cpuid.ecx1(20)) {
                     throw c.undefined();
@@ -211,7 +211,7 @@ final class BitForms {
         return d.op(d.memoryOperand() ? COMPARE_EXCHANGE_MEM : COMPARE_EXCHANGE_REG);
     }
 
-    private static final Action COMPARE_EXCHANGE_REG =
+    static final Action COMPARE_EXCHANGE_REG =
             (c, o) -> {
                 int size = o.size();
                 long old = c.get(o.b(), size);
@@ -224,7 +224,7 @@ final class BitForms {
                 }
             };
 
-    private static final Action COMPARE_EXCHANGE_MEM =
+    static final Action COMPARE_EXCHANGE_MEM =
             (c, o) -> {
                 int size = o.size();
                 long la = c.target(o, size);
@@ -269,7 +269,7 @@ final class BitForms {
         return d.op(d.memoryOperand() ? ADD_MEM : ADD_REG);
     }
 
-    private static final Action ADD_REG =
+    static final Action ADD_REG =
             (c, o) -> {
                 int size = o.size();
                 long old = c.get(o.b(), size);
@@ -278,7 +278,7 @@ final class BitForms {
                 c.set(o.b(), size, sum);
             };
 
-    private static final Action ADD_MEM =
+    static final Action ADD_MEM =
             (c, o) -> {
                 int size = o.size();
                 long la = c.target(o, size);

@@ -36,15 +36,38 @@ final class Block {
     /** Times it was interpreted. */
     int runs;
 
+    /** Whether the last instruction calls, so that it will be returned to what follows. */
+    final boolean calls;
+
+    /** Whether it has, or will have, a {@link #trace}. */
+    boolean translated;
+
+    /** Its number in {@link #trace}. */
+    int entry;
+
     /** Its translation, together with blocks around it; null as long as there is none. Set by the translator's thread. */
     volatile @Nullable Trace trace;
 
-    Block(Op[] ops, int length, int mode, int offset, int taken, boolean falls) {
+    Block(
+            Op[] ops,
+            int length,
+            int mode,
+            int offset,
+            int taken,
+            boolean falls,
+            boolean calls) {
         this.ops = ops;
         this.length = length;
         this.mode = mode;
         this.offset = offset;
         this.taken = taken;
         this.falls = falls;
+        this.calls = calls;
+    }
+
+    /** Whether another block of its page may run right after it, or after what it calls. */
+    boolean leadsTo(Block b) {
+        return taken != NOWHERE && b.offset == offset + taken
+                || (falls || calls) && b.offset == offset + length;
     }
 }

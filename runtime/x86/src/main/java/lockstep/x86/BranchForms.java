@@ -38,7 +38,7 @@ final class BranchForms {
                 d -> {
                     near(d);
                     d.imm = d.signed(d.size == 2 ? 2 : 4);
-                    return d.branch(d.size == 8 ? CALL_64 : CALL, false);
+                    return d.calling().branch(d.size == 8 ? CALL_64 : CALL, false);
                 };
         one[0xc3] = d -> returnNear(d, false);
         one[0xc2] = d -> returnNear(d, true);
@@ -121,31 +121,31 @@ final class BranchForms {
         return c.regs[Cpu.BLOCK] + o.end() + o.imm();
     }
 
-    private static final Action JB =
+    static final Action JB =
             (c, o) -> {
                 if (c.carries < 0) {
                     go64(c, target(c, o));
                 }
             };
-    private static final Action JAE =
+    static final Action JAE =
             (c, o) -> {
                 if (c.carries >= 0) {
                     go64(c, target(c, o));
                 }
             };
-    private static final Action JE =
+    static final Action JE =
             (c, o) -> {
                 if (c.result == 0) {
                     go64(c, target(c, o));
                 }
             };
-    private static final Action JNE =
+    static final Action JNE =
             (c, o) -> {
                 if (c.result != 0) {
                     go64(c, target(c, o));
                 }
             };
-    private static final Action JCC_64 =
+    static final Action JCC_64 =
             (c, o) -> {
                 if (c.condition(o.a())) {
                     go64(c, target(c, o));
@@ -182,10 +182,10 @@ final class BranchForms {
         return d.branch(d.long64() ? JMP_64 : JMP, false);
     }
 
-    private static final Action JMP_64 = (c, o) -> go64(c, target(c, o));
+    static final Action JMP_64 = (c, o) -> go64(c, target(c, o));
     private static final Action JMP = (c, o) -> go(c, target(c, o), o.size());
 
-    private static final Action CALL_64 =
+    static final Action CALL_64 =
             (c, o) -> {
                 long to = target(c, o);
                 if (!Paging.canonical(to)) {
@@ -219,7 +219,7 @@ final class BranchForms {
         return d.last(d.size == 8 && !drops ? RETURN_64 : RETURN);
     }
 
-    private static final Action RETURN_64 =
+    static final Action RETURN_64 =
             (c, o) -> {
                 long sp = c.regs[Cpu.RSP];
                 go64(c, c.read64(sp));
@@ -241,7 +241,7 @@ final class BranchForms {
             }
             case 2 -> {
                 near(d);
-                return d.last(CALL_RM);
+                return d.calling().last(CALL_RM);
             }
             case 4 -> {
                 near(d);
@@ -262,8 +262,8 @@ final class BranchForms {
         }
     }
 
-    private static final Action CALL_RM = (c, o) -> call(c, c.operand(o), o.size());
-    private static final Action JMP_RM = (c, o) -> go(c, c.operand(o), o.size());
+    static final Action CALL_RM = (c, o) -> call(c, c.operand(o), o.size());
+    static final Action JMP_RM = (c, o) -> go(c, c.operand(o), o.size());
 
     private static final Action FAR_MEM =
             (c, o) -> {

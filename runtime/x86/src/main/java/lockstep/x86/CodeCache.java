@@ -6,6 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * The blocks that a processor has decoded: by page of the host's memory, and, for the short way, by linear address. The
@@ -118,8 +119,8 @@ final class CodeCache {
     // ---- translation
 
     private static final int HOT = 8000;
-    private static final int MOST_BLOCKS = 16;
-    private static final int MOST_OPERATIONS = 120;
+    private static final int MOST_BLOCKS = 32;
+    private static final int MOST_OPERATIONS = 160;
 
     /** Counts a run of a block by the interpreter; one that runs often is translated, together with what is near it. */
     void ran(Block b) {
@@ -128,43 +129,42 @@ final class CodeCache {
         }
         // Not by its linear address: what it did may have changed what is there, or who may fetch it.
         Page page = page(b.hostPage);
-        if (b.dead || page == null || (b.mode & Decoder.SINGLE) != 0) {
+        if (b.dead || b.translated || page == null || (b.mode & Decoder.SINGLE) != 0) {
             return;
         }
-        List<Block> all = new ArrayList<>();
-        all.add(b);
-        int operations = b.ops.length;
-        for (int i = 0; i < all.size() && all.size() < MOST_BLOCKS; i++) {
-            Block at = all.get(i);
-            for (int way = 0; way < 2; way++) {
-                if (way == 0 ? at.taken == Block.NOWHERE : !at.falls) {
-                    continue;
-                }
-                Block next = find(page, at.offset + (way == 0 ? at.taken : at.length), b.mode);
-                if (next != null
-                        && next.runs > HOT / 8
-                        && !all.contains(next)
-                        && operations + next.ops.length <= MOST_OPERATIONS) {
-                    all.add(next);
-                    operations += next.ops.length;
-                }
-            }
-        }
+        List<Block> all = around(b, HOT / 8);
         if (!Translator.shared().offer(all)) {
             b.runs = HOT / 2;
+            return;
+        }
+        for (int i = 0; i < all.size(); i++) {
+            all.get(i).translated = TraceWriter.isEntry(all, i);
         }
     }
 
-    private static @Nullable Block find(Page page, int offset, int mode) {
-        if (offset < 0 || offset >= PhysicalMemory.PAGE) {
-            return null;
-        }
-        for (Block b = page.buckets[bucket(offset)]; b != null; b = b.next) {
-            if (b.offset == offset && b.mode == mode) {
-                return b;
+    /** A block and those of its page that belong to it, forth and back along the ways, ran so often, and are in no trace. */
+    List<Block> around(Block first, int runs) {
+        Page page = Objects.requireNonNull(page(first.hostPage));
+        List<Block> all = new ArrayList<>();
+        all.add(first);
+        int operations = first.ops.length;
+        for (int i = 0; i < all.size() && all.size() < MOST_BLOCKS; i++) {
+            Block at = all.get(i);
+            for (Block chain : page.buckets) {
+                for (Block b = chain; b != null && all.size() < MOST_BLOCKS; b = b.next) {
+                    if (b.mode == first.mode
+                            && !b.translated
+                            && b.runs >= runs
+                            && (at.leadsTo(b) || b.leadsTo(at))
+                            && operations + b.ops.length <= MOST_OPERATIONS
+                            && !all.contains(b)) {
+                        all.add(b);
+                        operations += b.ops.length;
+                    }
+                }
             }
         }
-        return null;
+        return all;
     }
 
     private static int bucket(int offset) {

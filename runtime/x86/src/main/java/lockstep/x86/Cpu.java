@@ -201,8 +201,8 @@ final class Cpu {
     /** How many operations of the running block are to run; zeroed when its code changes. */
     int blockEnd;
 
-    /** Where in its block the instruction is that faulted in a translation. */
-    int faultOffset;
+    /** The instruction that faulted in a translation. */
+    long faultAt;
 
     final Bus bus;
     final PhysicalMemory memory;
@@ -571,6 +571,48 @@ final class Cpu {
         } else {
             paging.writeSlow(la, 8, v, cpl == 3);
         }
+    }
+
+    // Reads of what is about to be changed and written back fail as a write would.
+
+    int readToChange8(long la) {
+        long[] t = tlb;
+        int i = (int) (la >>> 12 & TLB_MASK) << 2;
+        if (t[i + 1] == (la & PAGE_MASK)) {
+            return HOST.get(BYTE, la + t[i + 2]) & 0xff;
+        }
+        paging.checkWrite(la, 1, cpl == 3);
+        return read8(la);
+    }
+
+    int readToChange16(long la) {
+        long[] t = tlb;
+        int i = (int) (la >>> 12 & TLB_MASK) << 2;
+        if (t[i + 1] == (la + 1 & PAGE_MASK)) {
+            return HOST.get(SHORT, la + t[i + 2]) & 0xffff;
+        }
+        paging.checkWrite(la, 2, cpl == 3);
+        return read16(la);
+    }
+
+    int readToChange32(long la) {
+        long[] t = tlb;
+        int i = (int) (la >>> 12 & TLB_MASK) << 2;
+        if (t[i + 1] == (la + 3 & PAGE_MASK)) {
+            return HOST.get(INT, la + t[i + 2]);
+        }
+        paging.checkWrite(la, 4, cpl == 3);
+        return read32(la);
+    }
+
+    long readToChange64(long la) {
+        long[] t = tlb;
+        int i = (int) (la >>> 12 & TLB_MASK) << 2;
+        if (t[i + 1] == (la + 7 & PAGE_MASK)) {
+            return HOST.get(LONG, la + t[i + 2]);
+        }
+        paging.checkWrite(la, 8, cpl == 3);
+        return read64(la);
     }
 
     /** Reads 1, 2, 4 or 8 bytes, zero-extended. */

@@ -80,6 +80,7 @@ final class Decoder {
 
     private int taken;
     private boolean falls;
+    private boolean calls;
 
     // ---- operands
     int mod;
@@ -117,6 +118,7 @@ final class Decoder {
         ends = false;
         taken = Block.NOWHERE;
         falls = true;
+        calls = false;
         while (!ends && ops.size() < most && inPage + pos < PhysicalMemory.PAGE) {
             Op op;
             try {
@@ -130,12 +132,13 @@ final class Decoder {
             if (crossed && !ops.isEmpty()) {
                 taken = Block.NOWHERE;
                 falls = true;
+                calls = false;
                 break;
             }
             ops.add(op);
             length = pos;
         }
-        return new Block(ops.toArray(new Op[0]), length, mode, inPage, taken, falls);
+        return new Block(ops.toArray(new Op[0]), length, mode, inPage, taken, falls, calls);
     }
 
     private Op one() {
@@ -467,6 +470,12 @@ final class Decoder {
         ends = true;
         falls = false;
         return op(action);
+    }
+
+    /** Marks the block as one that ends with a call. */
+    Decoder calling() {
+        calls = true;
+        return this;
     }
 
     /** Likewise, for a jump by {@link #imm} from the instruction's end. */

@@ -7,49 +7,49 @@ import lockstep.x86.Op.Action;
 /** MOV and its relatives, LEA, XCHG, PUSH and POP, conversions. */
 final class MoveForms {
     /** b = a. */
-    private static final Action[] REG_TO_RM = {
+    static final Action[] REG_TO_RM = {
         (c, o) -> c.set8(o.b(), c.get8(o.a())),
         (c, o) -> c.set16(o.b(), c.get16(o.a())),
         (c, o) -> c.regs[o.b()] = c.regs[o.a()] & 0xffffffffL,
         (c, o) -> c.regs[o.b()] = c.regs[o.a()]
     };
 
-    private static final Action[] REG_TO_MEM = {
+    static final Action[] REG_TO_MEM = {
         (c, o) -> c.write8(c.target(o, 1), c.get8(o.a())),
         (c, o) -> c.write16(c.target(o, 2), (int) c.regs[o.a()]),
         (c, o) -> c.write32(c.target(o, 4), (int) c.regs[o.a()]),
         (c, o) -> c.write64(c.target(o, 8), c.regs[o.a()])
     };
 
-    private static final Action[] RM_TO_REG = {
+    static final Action[] RM_TO_REG = {
         (c, o) -> c.set8(o.a(), c.get8(o.b())),
         (c, o) -> c.set16(o.a(), c.get16(o.b())),
         (c, o) -> c.regs[o.a()] = c.regs[o.b()] & 0xffffffffL,
         (c, o) -> c.regs[o.a()] = c.regs[o.b()]
     };
 
-    private static final Action[] MEM_TO_REG = {
+    static final Action[] MEM_TO_REG = {
         (c, o) -> c.set8(o.a(), c.read8(c.source(o, 1))),
         (c, o) -> c.set16(o.a(), c.read16(c.source(o, 2))),
         (c, o) -> c.regs[o.a()] = c.read32(c.source(o, 4)) & 0xffffffffL,
         (c, o) -> c.regs[o.a()] = c.read64(c.source(o, 8))
     };
 
-    private static final Action[] IMM_TO_REG = {
+    static final Action[] IMM_TO_REG = {
         (c, o) -> c.set8(o.b(), (int) o.imm()),
         (c, o) -> c.set16(o.b(), (int) o.imm()),
         (c, o) -> c.regs[o.b()] = o.imm() & 0xffffffffL,
         (c, o) -> c.regs[o.b()] = o.imm()
     };
 
-    private static final Action[] IMM_TO_MEM = {
+    static final Action[] IMM_TO_MEM = {
         (c, o) -> c.write8(c.target(o, 1), (int) o.imm()),
         (c, o) -> c.write16(c.target(o, 2), (int) o.imm()),
         (c, o) -> c.write32(c.target(o, 4), (int) o.imm()),
         (c, o) -> c.write64(c.target(o, 8), o.imm())
     };
 
-    private static final Action[] LEA = {
+    static final Action[] LEA = {
         (c, o) -> {
             throw c.undefined();
         },
@@ -222,16 +222,16 @@ final class MoveForms {
         }
     }
 
-    private static final Action PUSH_64 =
+    static final Action PUSH_64 =
             (c, o) -> {
                 long sp = c.regs[Cpu.RSP] - 8;
                 c.write64(sp, c.regs[o.b()]);
                 c.regs[Cpu.RSP] = sp;
             };
 
-    private static final Action PUSH_REG = (c, o) -> push(c, o.size(), c.get(o.b(), o.size()));
+    static final Action PUSH_REG = (c, o) -> push(c, o.size(), c.get(o.b(), o.size()));
 
-    private static final Action POP_64 =
+    static final Action POP_64 =
             (c, o) -> {
                 long sp = c.regs[Cpu.RSP];
                 long v = c.read64(sp);
@@ -239,14 +239,14 @@ final class MoveForms {
                 c.regs[o.b()] = v;
             };
 
-    private static final Action POP_REG =
+    static final Action POP_REG =
             (c, o) -> {
                 long v = top(c, o.size());
                 drop(c, o.size());
                 c.set(o.b(), o.size(), v);
             };
 
-    private static final Action PUSH_IMM =
+    static final Action PUSH_IMM =
             (c, o) -> push(c, o.size(), Alu.zeroExtend(o.imm(), o.size()));
 
     /** PUSH of a memory operand; reached through the group 0xff. */
@@ -362,7 +362,7 @@ final class MoveForms {
                 c.set(Cpu.RBP, size, frame);
             };
 
-    private static final Action LEAVE =
+    static final Action LEAVE =
             (c, o) -> {
                 int size = o.size();
                 long bp = c.regs[Cpu.RBP];
@@ -531,26 +531,26 @@ final class MoveForms {
         return d.op(from == 1 ? ZERO_REG8 : ZERO_REG16);
     }
 
-    private static final Action ZERO_REG8 = (c, o) -> c.set(o.a(), o.size(), c.get8(o.b()));
-    private static final Action ZERO_REG16 = (c, o) -> c.set(o.a(), o.size(), c.get16(o.b()));
-    private static final Action ZERO_MEM8 =
+    static final Action ZERO_REG8 = (c, o) -> c.set(o.a(), o.size(), c.get8(o.b()));
+    static final Action ZERO_REG16 = (c, o) -> c.set(o.a(), o.size(), c.get16(o.b()));
+    static final Action ZERO_MEM8 =
             (c, o) -> c.set(o.a(), o.size(), c.read8(c.source(o, 1)));
-    private static final Action ZERO_MEM16 =
+    static final Action ZERO_MEM16 =
             (c, o) -> c.set(o.a(), o.size(), c.read16(c.source(o, 2)));
-    private static final Action SIGN_REG8 =
+    static final Action SIGN_REG8 =
             (c, o) -> c.set(o.a(), o.size(), (byte) c.get8(o.b()));
-    private static final Action SIGN_REG16 =
+    static final Action SIGN_REG16 =
             (c, o) -> c.set(o.a(), o.size(), (short) c.regs[o.b()]);
-    private static final Action SIGN_REG32 = (c, o) -> c.set(o.a(), o.size(), (int) c.regs[o.b()]);
-    private static final Action SIGN_MEM8 =
+    static final Action SIGN_REG32 = (c, o) -> c.set(o.a(), o.size(), (int) c.regs[o.b()]);
+    static final Action SIGN_MEM8 =
             (c, o) -> c.set(o.a(), o.size(), (byte) c.read8(c.source(o, 1)));
-    private static final Action SIGN_MEM16 =
+    static final Action SIGN_MEM16 =
             (c, o) -> c.set(o.a(), o.size(), (short) c.read16(c.source(o, 2)));
-    private static final Action SIGN_MEM32 =
+    static final Action SIGN_MEM32 =
             (c, o) -> c.set(o.a(), o.size(), c.read32(c.source(o, 4)));
 
     /** CBW, CWDE, CDQE. */
-    private static final Action WIDEN =
+    static final Action WIDEN =
             (c, o) -> {
                 switch (o.size()) {
                     case 2 -> c.set16(Cpu.RAX, (byte) c.regs[Cpu.RAX]);
@@ -560,14 +560,14 @@ final class MoveForms {
             };
 
     /** CWD, CDQ, CQO. */
-    private static final Action WIDEN_DOUBLE =
+    static final Action WIDEN_DOUBLE =
             (c, o) ->
                     c.set(
                             Cpu.RDX,
                             o.size(),
                             Alu.signExtend(c.regs[Cpu.RAX], o.size()) >> 63);
 
-    private static final Action BYTE_SWAP =
+    static final Action BYTE_SWAP =
             (c, o) -> {
                 switch (o.size()) {
                     case 2 -> c.set16(o.b(), 0); // undefined; this is what processors do
@@ -598,14 +598,14 @@ final class MoveForms {
         return d.op(d.memoryOperand() ? EXCHANGE_MEM : EXCHANGE_REG);
     }
 
-    private static final Action EXCHANGE_REG =
+    static final Action EXCHANGE_REG =
             (c, o) -> {
                 long v = c.get(o.b(), o.size());
                 c.set(o.b(), o.size(), c.get(o.a(), o.size()));
                 c.set(o.a(), o.size(), v);
             };
 
-    private static final Action EXCHANGE_MEM =
+    static final Action EXCHANGE_MEM =
             (c, o) -> {
                 long la = c.target(o, o.size());
                 c.checkWrite(la, o.size());
@@ -614,7 +614,7 @@ final class MoveForms {
                 c.set(o.a(), o.size(), v);
             };
 
-    private static final Action CMOV_REG =
+    static final Action CMOV_REG =
             (c, o) -> {
                 if (c.condition((int) o.imm())) {
                     c.set(o.a(), o.size(), c.get(o.b(), o.size()));
@@ -623,7 +623,7 @@ final class MoveForms {
                 }
             };
 
-    private static final Action CMOV_MEM =
+    static final Action CMOV_MEM =
             (c, o) -> {
                 long v = c.read(c.source(o, o.size()), o.size());
                 if (c.condition((int) o.imm())) {
@@ -633,10 +633,10 @@ final class MoveForms {
                 }
             };
 
-    private static final Action SET_REG =
+    static final Action SET_REG =
             (c, o) -> c.set8(o.b(), c.condition((int) o.imm()) ? 1 : 0);
 
-    private static final Action SET_MEM =
+    static final Action SET_MEM =
             (c, o) -> c.write8(c.target(o, 1), c.condition((int) o.imm()) ? 1 : 0);
 
     private static final Action TRANSLATE =

@@ -39,6 +39,9 @@ public final class Processor {
 
     private boolean waitsForStart;
 
+    /** The controllers have something, but interrupts are off: to be looked at when they are on. */
+    private boolean held;
+
     /** Makes a processor in the state after power-on. */
     public Processor(Bus bus, PhysicalMemory memory, CpuidTable cpuid) {
         cpu = new Cpu(bus, memory, cpuid);
@@ -120,7 +123,7 @@ public final class Processor {
         }
         return !cpu.halted
                 || (p & (KICK | NMI | INIT | TRIPLE)) != 0
-                || (p & INTERRUPT) != 0 && (cpu.eflags & Cpu.IF) != 0;
+                || (held || (p & INTERRUPT) != 0) && (cpu.eflags & Cpu.IF) != 0;
     }
 
     // ---- state, while nobody runs the processor
@@ -227,6 +230,7 @@ public final class Processor {
         c.breakpoints.changed();
         c.cpl = (r.segments[Cpu.SS].attributes >> 13) & 3;
         c.deriveMode();
+        release();
         changedPages.clear();
         done(CODE | WRITES);
         code.forgetAll();
@@ -262,11 +266,22 @@ public final class Processor {
 
     // ---- running
 
+    /** Has interrupts that were held back looked at. */
+    private void release() {
+        if (held) {
+            held = false;
+            request(INTERRUPT);
+        }
+    }
+
     /** Runs instructions until something is to be dealt with outside. */
     public Exit run() {
         runner = Thread.currentThread();
         try {
             while (true) {
+                if (held && (cpu.eflags & Cpu.IF) != 0) {
+                    release();
+                }
                 Exit exit = cpu.pending != 0 || cpu.halted || waitsForStart ? serve() : null;
                 if (exit != null) {
                     return exit;
@@ -314,7 +329,10 @@ public final class Processor {
             cpu.halted = false;
             cpu.nmiMasked = true;
             deliver(2, GuestFault.NONE, Interrupts.EXTERNAL, cpu.rip);
-        } else if ((p & INTERRUPT) != 0 && (cpu.eflags & Cpu.IF) != 0 && !cpu.shadow) {
+        } else if ((p & INTERRUPT) != 0 && (cpu.eflags & Cpu.IF) == 0) {
+            done(INTERRUPT);
+            held = true;
+        } else if ((p & INTERRUPT) != 0 && !cpu.shadow) {
             // Taken back first: what the controllers have from now on is asked for anew.
             done(INTERRUPT);
             int vector = cpu.bus.acknowledge();
@@ -365,7 +383,7 @@ public final class Processor {
                 trace = b.trace;
                 if (trace != null) {
                     c.blockEnd = 1;
-                    trace.run(c);
+                    trace.run(c, b.entry);
                     continue;
                 }
                 ops = b.ops;
@@ -380,11 +398,14 @@ public final class Processor {
                     c.rip = start + ops[i - 1].end();
                 }
                 code.ran(b);
-            } while (c.pending == 0 && !c.halted && !alone());
+            } while (c.pending == 0
+                    && !c.halted
+                    && !alone()
+                    && !(held && (c.eflags & Cpu.IF) != 0));
         } catch (GuestFault f) {
             long at =
                     trace != null
-                            ? c.regs[Cpu.BLOCK] + c.faultOffset
+                            ? c.faultAt
                             : i < ops.length ? start + ops[i].offset() : start;
             deliver(f.vector, f.error, Interrupts.FAULT, at);
         }

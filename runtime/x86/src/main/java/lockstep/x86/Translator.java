@@ -2,15 +2,16 @@ package lockstep.x86;
 
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.CodeBuilder;
-import java.lang.classfile.Label;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 import java.lang.invoke.MethodHandles;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Writes hot blocks as bytecode: a hidden class per {@link Trace}, whose method calls the actions of the blocks one
@@ -19,25 +20,24 @@ import java.util.concurrent.BlockingQueue;
  * the blocks that refer to it.
  */
 final class Translator {
-    private static final int QUEUE = 64;
+    private static final int QUEUE = 1024;
 
-    private static final ClassDesc CPU = ClassDesc.of("lockstep.x86.Cpu");
+    /** After so many calls the JVM's compiler hears of a method. */
+    private static final int CALLS = 512;
+
+    // The compiler has been there when a call takes less than so many nanoseconds; looked for every so many milliseconds.
+    private static final int SAMPLE = 64;
+    private static final long COMPILED = 15;
+    private static final long SOON = 2;
+    private static final long LONG_ENOUGH = 1_000_000_000;
+
     private static final ClassDesc OP = ClassDesc.of("lockstep.x86.Op");
     private static final ClassDesc ACTION = ClassDesc.of("lockstep.x86.Op$Action");
-    private static final ClassDesc TRACE = ClassDesc.of("lockstep.x86.Trace");
-    private static final ClassDesc FAULT = ClassDesc.of("lockstep.x86.GuestFault");
     private static final ClassDesc TRANSLATOR = ClassDesc.of("lockstep.x86.Translator");
     private static final ClassDesc SELF = ClassDesc.of("lockstep.x86.Translated");
-    private static final MethodTypeDesc RUN = MethodTypeDesc.of(ConstantDescs.CD_void, CPU);
-    private static final MethodTypeDesc ACT = MethodTypeDesc.of(ConstantDescs.CD_void, CPU, OP);
-    private static final MethodTypeDesc WITH_INT =
-            MethodTypeDesc.of(ConstantDescs.CD_void, CPU, ConstantDescs.CD_int);
-    private static final MethodTypeDesc ASK =
-            MethodTypeDesc.of(ConstantDescs.CD_boolean, CPU);
-    private static final MethodTypeDesc ASK_INT =
-            MethodTypeDesc.of(ConstantDescs.CD_boolean, CPU, ConstantDescs.CD_int);
-    private static final MethodTypeDesc DISTANCE =
-            MethodTypeDesc.of(ConstantDescs.CD_int, CPU);
+    private static final MethodTypeDesc RUN =
+            MethodTypeDesc.of(
+                    ConstantDescs.CD_void, TraceWriter.CPU, ConstantDescs.CD_int);
 
     private static final Translator SHARED = new Translator();
 
@@ -61,10 +61,19 @@ final class Translator {
     }
 
     private void work() {
+        ArrayDeque<Ready> ready = new ArrayDeque<>();
         while (true) {
             try {
-                List<Block> blocks = queue.take();
-                blocks.getFirst().trace = translate(blocks);
+                List<Block> blocks =
+                        ready.isEmpty() ? queue.take() : queue.poll(SOON, TimeUnit.MILLISECONDS);
+                if (blocks != null) {
+                    Trace trace = translate(blocks);
+                    for (int i = 0; i < CALLS; i++) {
+                        trace.run(null, 0);
+                    }
+                    ready.add(new Ready(blocks, trace, System.nanoTime()));
+                }
+                ready.removeIf(Translator::publishedIfCompiled);
             } catch (InterruptedException e) {
                 return;
             } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
@@ -74,17 +83,45 @@ final class Translator {
         }
     }
 
+    /** Has a trace run once the JVM's compiler has been there, as a call shows; or after long enough. */
+    private static boolean publishedIfCompiled(Ready r) {
+        long start = System.nanoTime();
+        for (int i = 0; i < SAMPLE; i++) {
+            r.trace.run(null, 0);
+        }
+        long end = System.nanoTime();
+        if (end - start > SAMPLE * COMPILED && end - r.time < LONG_ENOUGH) {
+            return false;
+        }
+        publish(r.blocks, r.trace);
+        return true;
+    }
+
+    /** A trace that the JVM's compiler has heard of, and when. */
+    private record Ready(List<Block> blocks, Trace trace, long time) {}
+
+    /** Has blocks run as a trace of them. */
+    static void publish(List<Block> blocks, Trace trace) {
+        for (int i = 0; i < blocks.size(); i++) {
+            Block b = blocks.get(i);
+            if (b.trace == null && TraceWriter.isEntry(blocks, i)) {
+                b.entry = i;
+                b.trace = trace;
+            }
+        }
+    }
+
     /** For classes that are being initialised: the operation {@code i}. */
     static Op constant(int i) {
         return constants[i];
     }
 
+    /** Makes the trace of these blocks. */
     static Trace translate(List<Block> blocks) throws ReflectiveOperationException {
-        List<Op> ops = new ArrayList<>();
-        blocks.forEach(b -> ops.addAll(List.of(b.ops)));
-        byte[] bytes = write(blocks, ops);
+        List<Op> called = new ArrayList<>();
+        byte[] bytes = write(blocks, called);
         synchronized (Translator.class) {
-            constants = ops.toArray(new Op[0]);
+            constants = called.toArray(new Op[0]);
             try {
                 return (Trace)
                         MethodHandles.lookup()
@@ -98,26 +135,13 @@ final class Translator {
         }
     }
 
-    private static byte[] write(List<Block> blocks, List<Op> ops) {
+    private static byte[] write(List<Block> blocks, List<Op> called) {
         return ClassFile.of()
                 .build(
                         SELF,
                         c -> {
-                            c.withSuperclass(TRACE);
+                            c.withSuperclass(TraceWriter.TRACE);
                             c.withFlags(ClassFile.ACC_FINAL);
-                            int constant =
-                                    ClassFile.ACC_PRIVATE
-                                            | ClassFile.ACC_STATIC
-                                            | ClassFile.ACC_FINAL;
-                            for (int i = 0; i < ops.size(); i++) {
-                                c.withField("o" + i, OP, constant);
-                                c.withField("a" + i, ACTION, constant);
-                            }
-                            c.withMethodBody(
-                                    ConstantDescs.CLASS_INIT_NAME,
-                                    ConstantDescs.MTD_void,
-                                    ClassFile.ACC_STATIC,
-                                    code -> writeConstants(code, ops.size()));
                             c.withMethodBody(
                                     ConstantDescs.INIT_NAME,
                                     ConstantDescs.MTD_void,
@@ -125,12 +149,31 @@ final class Translator {
                                     code ->
                                             code.aload(0)
                                                     .invokespecial(
-                                                            TRACE,
+                                                            TraceWriter.TRACE,
                                                             ConstantDescs.INIT_NAME,
                                                             ConstantDescs.MTD_void)
                                                     .return_());
                             c.withMethodBody(
-                                    "run", RUN, 0, code -> new Writer(code, blocks).write());
+                                    "run",
+                                    RUN,
+                                    0,
+                                    code -> {
+                                        called.clear();
+                                        new TraceWriter(code, SELF, blocks, called).write();
+                                    });
+                            int constant =
+                                    ClassFile.ACC_PRIVATE
+                                            | ClassFile.ACC_STATIC
+                                            | ClassFile.ACC_FINAL;
+                            for (int i = 0; i < called.size(); i++) {
+                                c.withField("o" + i, OP, constant);
+                                c.withField("a" + i, ACTION, constant);
+                            }
+                            c.withMethodBody(
+                                    ConstantDescs.CLASS_INIT_NAME,
+                                    ConstantDescs.MTD_void,
+                                    ClassFile.ACC_STATIC,
+                                    code -> writeConstants(code, called.size()));
                         });
     }
 
@@ -146,102 +189,5 @@ final class Translator {
                     .putstatic(SELF, "a" + i, ACTION);
         }
         code.return_();
-    }
-
-    /** Writes the method. Local 1 is the processor, local 2 where the running instruction is in its block. */
-    private static final class Writer {
-        private static final int C = 1;
-        private static final int AT = 2;
-
-        private final CodeBuilder code;
-        private final List<Block> blocks;
-        private final Label[] starts;
-        private final Label out;
-        private int number;
-
-        Writer(CodeBuilder code, List<Block> blocks) {
-            this.code = code;
-            this.blocks = blocks;
-            starts = new Label[blocks.size()];
-            for (int i = 0; i < starts.length; i++) {
-                starts[i] = code.newLabel();
-            }
-            out = code.newLabel();
-        }
-
-        void write() {
-            Label from = code.newLabel();
-            Label to = code.newLabel();
-            Label handler = code.newLabel();
-            code.exceptionCatch(from, to, handler, FAULT);
-            code.iconst_0().istore(AT);
-            code.labelBinding(from);
-            for (int i = 0; i < starts.length; i++) {
-                code.labelBinding(starts[i]);
-                block(blocks.get(i));
-            }
-            code.labelBinding(out);
-            code.return_();
-            code.labelBinding(to);
-            code.labelBinding(handler);
-            code.aload(C).iload(AT).putfield(CPU, "faultOffset", ConstantDescs.CD_int);
-            code.athrow();
-        }
-
-        private void block(Block b) {
-            boolean wide = (b.mode & 3) == 2;
-            code.loadConstant(0).istore(AT);
-            code.aload(C).loadConstant(b.length);
-            code.invokestatic(TRACE, wide ? "begin" : "beginLegacy", WITH_INT);
-            for (Op o : b.ops) {
-                operation(o, o == b.ops[b.ops.length - 1]);
-            }
-            int next = b.falls ? find(b.offset + b.length) : -1;
-            int taken = b.taken == Block.NOWHERE ? -1 : find(b.offset + b.taken);
-            if (next < 0 && taken < 0) {
-                code.goto_(out);
-                return;
-            }
-            code.aload(C).invokestatic(TRACE, "stop", ASK).ifne(out);
-            if (taken < 0 && b.taken == Block.NOWHERE) {
-                code.goto_(starts[next]);
-                return;
-            }
-            if (next < 0 && !b.falls) {
-                code.goto_(starts[taken]);
-                return;
-            }
-            if (taken >= 0) {
-                code.aload(C).invokestatic(TRACE, "distance", DISTANCE);
-                code.loadConstant(b.taken).if_icmpeq(starts[taken]);
-            }
-            if (next >= 0) {
-                code.aload(C).invokestatic(TRACE, "distance", DISTANCE);
-                code.loadConstant(b.length).if_icmpeq(starts[next]);
-            }
-            code.goto_(out);
-        }
-
-        private int find(int offset) {
-            for (int i = 0; i < blocks.size(); i++) {
-                if (blocks.get(i).offset == offset) {
-                    return i;
-                }
-            }
-            return -1;
-        }
-
-        private void operation(Op o, boolean last) {
-            int n = number++;
-            code.loadConstant(o.offset()).istore(AT);
-            code.getstatic(SELF, "a" + n, ACTION);
-            code.aload(C);
-            code.getstatic(SELF, "o" + n, OP);
-            code.invokeinterface(ACTION, "run", ACT);
-            if (!last && o.writes()) {
-                code.aload(C).loadConstant(o.end());
-                code.invokestatic(TRACE, "changed", ASK_INT).ifne(out);
-            }
-        }
     }
 }

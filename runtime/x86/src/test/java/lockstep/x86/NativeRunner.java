@@ -32,7 +32,12 @@ final class NativeRunner implements AutoCloseable {
     private static final int HEADER = 768;
     private static final int GENERAL = 8;
     private static final int FAULT = 136;
+    private static final int FAULT_AT = 140;
     private static final int INSTRUCTION = 144;
+
+    /** As many bytes of code as a state takes. */
+    static final int LONGEST = 96;
+
     private static final int FX = 256;
     private static final int RECORD = HEADER + DATA_SIZE;
     private static final int RECORD_AT = (int) DATA - HEADER;
@@ -71,6 +76,15 @@ final class NativeRunner implements AutoCloseable {
 
         void fault(int vector) {
             bytes.putInt(FAULT, vector + 1);
+        }
+
+        /** Where the instruction is that raised it, from the first one. */
+        int faultAt() {
+            return bytes.getInt(FAULT_AT) - (int) CODE;
+        }
+
+        void faultAt(long address) {
+            bytes.putInt(FAULT_AT, (int) address);
         }
 
         /** The low or high half of an SSE register. */
@@ -135,7 +149,7 @@ final class NativeRunner implements AutoCloseable {
         }
 
         private void instruction(byte[] code) {
-            if (code.length > 40) {
+            if (code.length > LONGEST) {
                 throw new IllegalArgumentException("too long");
             }
             bytes.put(INSTRUCTION, code);
@@ -357,7 +371,7 @@ final class NativeRunner implements AutoCloseable {
             int32(RECORD_AT + INSTRUCTION);
             hex("bf");
             int32(CODE);
-            hex("b940000000");
+            hex("b970000000");
             hex("f3a4");
             memory("89", 4, SAVED_STACK, true);
             memory("c7", 0, RECORD_AT + FAULT, false);
@@ -426,6 +440,8 @@ final class NativeRunner implements AutoCloseable {
             hex("8b82c8000000"); // mov eax, [rdx + 200]: the vector
             hex("ffc0");
             memory("89", 0, RECORD_AT + FAULT, false);
+            hex("8b82a8000000"); // mov eax, [rdx + 168]: the instruction pointer
+            memory("89", 0, RECORD_AT + FAULT_AT, false);
             hex("48c782a8000000"); // mov qword [rdx + 168], finish: the instruction pointer
             int32(FINISH);
             hex("c3");
