@@ -1,7 +1,9 @@
 package lockstep.x86;
 
+import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.CodeBuilder;
+import java.lang.classfile.attribute.CodeAttribute;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
@@ -14,9 +16,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Writes hot blocks as bytecode: a hidden class per {@link Trace}, whose method calls the actions of the blocks one
- * after the other with their operations as constants. Actions and operations are what the interpreter uses, so there is
- * one definition of each instruction; the JVM's compiler inlines it and folds what decoding found out. A class goes with
+ * Makes traces of hot blocks, on a thread of its own: a hidden class each, with what {@link TraceWriter} writes. Actions
+ * that it calls and their operations are constants of the class, so that the JVM's compiler inlines the one and folds the
+ * other. A trace is run from when that compiler has been there: until then the interpreter is quicker. A class goes with
  * the blocks that refer to it.
  */
 final class Translator {
@@ -30,6 +32,9 @@ final class Translator {
     private static final long COMPILED = 15;
     private static final long SOON = 2;
     private static final long LONG_ENOUGH = 1_000_000_000;
+
+    /** Bytes of a method that the JVM still compiles. */
+    private static final int MOST_CODE = 8000;
 
     private static final ClassDesc OP = ClassDesc.of("lockstep.x86.Op");
     private static final ClassDesc ACTION = ClassDesc.of("lockstep.x86.Op$Action");
@@ -67,11 +72,7 @@ final class Translator {
                 List<Block> blocks =
                         ready.isEmpty() ? queue.take() : queue.poll(SOON, TimeUnit.MILLISECONDS);
                 if (blocks != null) {
-                    Trace trace = translate(blocks);
-                    for (int i = 0; i < CALLS; i++) {
-                        trace.run(null, 0);
-                    }
-                    ready.add(new Ready(blocks, trace, System.nanoTime()));
+                    ready.add(prepare(blocks));
                 }
                 ready.removeIf(Translator::publishedIfCompiled);
             } catch (InterruptedException e) {
@@ -81,6 +82,37 @@ final class Translator {
                 continue;
             }
         }
+    }
+
+    /** Makes a trace of blocks, or of the first of them where that would be too much code, and shows it to the JVM. */
+    private static Ready prepare(List<Block> blocks) throws ReflectiveOperationException {
+        List<Block> some = blocks;
+        List<Op> called = new ArrayList<>();
+        byte[] bytes = write(some, called);
+        while (codeLength(bytes) > MOST_CODE && some.size() > 1) {
+            for (Block b : some.subList(some.size() / 2, some.size())) {
+                b.runs = 0;
+                b.translated = false;
+            }
+            some = some.subList(0, some.size() / 2);
+            bytes = write(some, called);
+        }
+        Trace trace = define(bytes, called);
+        for (int i = 0; i < CALLS; i++) {
+            trace.run(null, 0);
+        }
+        return new Ready(some, trace, System.nanoTime());
+    }
+
+    private static int codeLength(byte[] bytes) {
+        return ClassFile.of().parse(bytes).methods().stream()
+                .filter(m -> m.methodName().equalsString("run"))
+                .mapToInt(
+                        m ->
+                                m.findAttribute(Attributes.code())
+                                        .map(CodeAttribute::codeLength)
+                                        .orElse(0))
+                .sum();
     }
 
     /** Has a trace run once the JVM's compiler has been there, as a call shows; or after long enough. */
@@ -119,7 +151,11 @@ final class Translator {
     /** Makes the trace of these blocks. */
     static Trace translate(List<Block> blocks) throws ReflectiveOperationException {
         List<Op> called = new ArrayList<>();
-        byte[] bytes = write(blocks, called);
+        return define(write(blocks, called), called);
+    }
+
+    private static Trace define(byte[] bytes, List<Op> called)
+            throws ReflectiveOperationException {
         synchronized (Translator.class) {
             constants = called.toArray(new Op[0]);
             try {
