@@ -19,7 +19,6 @@ import java.util.List;
  * Lockstep and QEMU 7.2 side by side: firmware boot, the pause of a checkpoint, failover. It prints what
  * it measures and asserts nothing about times.
  */
-@Tag("kvm")
 @Tag("tun")
 @Tag("root")
 @Tag("qemu")
@@ -38,7 +37,6 @@ class ColoBenchmarkTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeKvm();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
@@ -65,7 +63,8 @@ class ColoBenchmarkTest {
             Process p =
                     new ProcessBuilder(
                                     binary.toString(),
-                                    "-enable-kvm",
+                                    "-accel",
+                                    Host.accelerator(),
                                     "-m",
                                     "128",
                                     "-nographic",

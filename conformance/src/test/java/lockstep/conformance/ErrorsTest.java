@@ -116,12 +116,11 @@ class ErrorsTest {
     }
 
     @Test
-    @Tag("kvm")
     void missingFirmware() throws IOException {
-        Host.assumeKvm();
         refused(
                 "could not load PC BIOS 'nosuch.bin'",
-                "-enable-kvm",
+                "-accel",
+                Host.accelerator(),
                 "-m",
                 "64",
                 "-display",

@@ -29,8 +29,7 @@ import java.util.Random;
 
 /** The migration stream and the COLO protocol against a real QEMU, without devices of ours in between. */
 @Tag("qemu")
-@Tag("kvm")
-@Timeout(180)
+@Timeout(600)
 class MigrationWireTest {
     private static final String ON =
             "{\"execute\": \"migrate-set-capabilities\", \"arguments\": {\"capabilities\":"
@@ -42,7 +41,6 @@ class MigrationWireTest {
     @BeforeAll
     static void needs() {
         Host.assumeProgram("qemu-system-x86_64");
-        Host.assumeKvm();
     }
 
     private static Monitor qemu(String... more) {
@@ -50,7 +48,8 @@ class MigrationWireTest {
                 new ArrayList<>(
                         List.of(
                                 "qemu-system-x86_64",
-                                "-enable-kvm",
+                                "-accel",
+                                Host.accelerator(),
                                 "-machine",
                                 "pc-i440fx-7.2",
                                 "-m",
@@ -170,8 +169,11 @@ class MigrationWireTest {
         }
     }
 
+    /** The recorded sections are of no use for later ones of QEMU's processor in software, which differ in length. */
     @Test
+    @Tag("kvm")
     void qemusPrimaryWithOurSecondary() throws Exception {
+        Host.assumeKvm();
         StreamReader recording = record();
         int port = freePort();
         Monitor qemu = qemu("-S");

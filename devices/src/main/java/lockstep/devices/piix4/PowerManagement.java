@@ -69,7 +69,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
     /** The ACPI PCI hot plug registers. */
     public static final int HOTPLUG_BASE = 0xae00;
 
-    /** The CPU presence bitmap of the first CPU hot plug interface. */
+    /** The processor hot plug registers. */
     public static final int CPU_HOTPLUG_BASE = 0xaf00;
 
     private static final int DEVICE = 0x7113;
@@ -86,6 +86,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
     private final SmbusController smbus;
     private final PcBoard board;
     private final PmRegisters pm;
+    private final CpuHotplug cpus;
 
     private AddressSpace.@Nullable Region pmRegion;
     private AddressSpace.@Nullable Region smbusRegion;
@@ -105,6 +106,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
         Machine machine = board.core();
         smbus = machine.service(SmbusController.class);
         smbusBase = Math.toIntExact(Objects.requireNonNullElse(options.smbIoBase(), 0L)) & 0xffc0;
+        cpus = new CpuHotplug(board.config().cpus());
         pm = new PmRegisters(() -> machine.clocks().virtual(), board::requestPowerOff, sleepS4());
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
         interruptPin(1);
@@ -144,7 +146,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
         smbusRegion = s;
         scope().ports("apm-io", 0xb2, 2, apmPorts());
         scope().ports("acpi-gpe0", GPE_BASE, GPE_LENGTH, gpePorts());
-        scope().ports("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, 0x20, cpuPorts());
+        scope().ports("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, CpuHotplug.LENGTH, cpus);
         PciHotplug h = new PciHotplug(bus(), this::hotplugEvent);
         hotplug = h;
         bus().slotEvents(h);
@@ -228,26 +230,6 @@ public final class PowerManagement extends PciFunction implements StateSection {
                     gpeEnable = gpeEnable & ~(0xff << shift) | v << shift;
                 }
                 update();
-            }
-        };
-    }
-
-    private IoHandler cpuPorts() {
-        return new IoHandler() {
-            @Override
-            public int maxAccess() {
-                return 1;
-            }
-
-            @Override
-            public long read(long offset, int size) {
-                int here = Math.clamp(board.config().cpus() - 8L * offset, 0, 8);
-                return (1 << here) - 1;
-            }
-
-            @Override
-            public void write(long offset, int size, long value) {
-                // The bitmap is read only; the newer interface is not offered.
             }
         };
     }
@@ -357,15 +339,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
                                 "memory hotplug state",
                                 1,
                                 m -> memorySelector = m.u32("selector", memorySelector)));
-        c.subsection(
-                "piix4_pm/cpuhp",
-                1,
-                false,
-                s -> {
-                    throw s.invalid(
-                            "piix4_pm/cpuhp: the guest uses the newer CPU hot plug interface,"
-                                    + " which this machine does not have");
-                });
+        cpus.describe(c);
     }
 
     @Override

@@ -14,6 +14,9 @@ import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+
 /** PM1 and GPE blocks as ACPI 6.5 section 4.8.3 has them, APM ports, and the SMBus of the 82371AB. */
 final class PowerManagementTest {
     private static final int PM1_STATUS = 0x600;
@@ -340,6 +343,35 @@ final class PowerManagementTest {
         assertEquals(0x77, fetch(0xa6, 0x10));
     }
 
+    /** As a guest does that began on QEMU, whose tables use the newer registers. */
+    @Test
+    void processorsAreABitmapUntilTheGuestWantsMore() throws Exception {
+        int cpus = PowerManagement.CPU_HOTPLUG_BASE;
+        int legacy = pc.save(SECTION).length;
+        assertEquals(1, pc.in(cpus, 4));
+        pc.out(cpus, 1);
+        assertEquals(1, pc.in(cpus), "the bitmap cannot be written");
+        pc.outSized(cpus, 4, 0);
+        assertEquals(0, pc.in(cpus, 4));
+        assertEquals(1, pc.in(cpus + 4), "enabled, and nothing happened");
+        pc.out(cpus + 5, 1);
+        pc.outSized(cpus + 8, 4, 0x103);
+        pc.out(cpus + 5, 2);
+        pc.outSized(cpus + 8, 4, 0x84);
+        byte[] state = pc.save(SECTION);
+        assertEquals(0x103, ByteBuffer.wrap(state).getInt(state.length - 8));
+        assertEquals(0x84, ByteBuffer.wrap(state).getInt(state.length - 4));
+        pc.outSized(cpus, 4, 1);
+        assertEquals(0, pc.in(cpus + 4), "there is no second one");
+        Bench other = new Bench();
+        other.load(SECTION, state);
+        assertArrayEquals(state, other.save(SECTION));
+        assertEquals(1, other.in(cpus + 4));
+        other.load(SECTION, Arrays.copyOf(state, legacy));
+        assertEquals(1, other.in(cpus, 4), "a guest that uses the bitmap");
+        other.close();
+    }
+
     @Test
     void badSections() throws Exception {
         enable(TIMER | BUTTON);
@@ -355,6 +387,7 @@ final class PowerManagementTest {
                     pc.in(PM_TIMER, 4);
                     pc.in(SMB_BLOCK);
                     pc.in(0xae00, 4);
+                    pc.in(PowerManagement.CPU_HOTPLUG_BASE + 4);
                 });
         pc.powerButton();
         assertTrue(pc.irq(SCI));
