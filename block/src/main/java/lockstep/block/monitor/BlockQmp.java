@@ -29,6 +29,7 @@ import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.api.XDbgBlockGraph;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 
@@ -275,5 +276,10 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                                         export.nodeName(),
                                         export.shuttingDown()))
                 .toList();
+    }
+
+    @Override
+    public XDbgBlockGraph xDebugQueryBlockGraph() {
+        return GraphPicture.of(manager.backends());
     }
 }

@@ -1,5 +1,7 @@
 package lockstep.devices.pc;
 
+import lockstep.api.DisplayOptions;
+import lockstep.api.DisplayType;
 import lockstep.api.MouseInfo;
 import lockstep.api.PciCommands;
 import lockstep.api.PciInfo;
@@ -50,5 +52,10 @@ final class BoardCommands implements PciCommands, UiCommands {
         }
         list.add(new MouseInfo("QEMU PS/2 Mouse", 0, list.isEmpty(), false));
         return list;
+    }
+
+    @Override
+    public DisplayOptions queryDisplayOptions() {
+        return new DisplayOptions(DisplayType.NONE);
     }
 }

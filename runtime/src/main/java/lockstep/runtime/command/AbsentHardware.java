@@ -1,9 +1,20 @@
 package lockstep.runtime.command;
 
 import lockstep.api.ACPIOSTInfo;
+import lockstep.api.AbsentCommands;
 import lockstep.api.AcpiCommands;
+import lockstep.api.DumpGuestMemoryCapability;
+import lockstep.api.DumpQueryResult;
+import lockstep.api.DumpStatus;
+import lockstep.api.FirmwareLog;
+import lockstep.api.HvBalloonInfo;
 import lockstep.api.MiscI386Commands;
+import lockstep.api.PRManagerInfo;
+import lockstep.api.QCryptodevInfo;
+import lockstep.api.QueryFirmwareLogArguments;
 import lockstep.api.QueryStatsSchemasArguments;
+import lockstep.api.ReplayInfo;
+import lockstep.api.ReplayMode;
 import lockstep.api.SevCapability;
 import lockstep.api.SevInfo;
 import lockstep.api.SgxInfo;
@@ -24,7 +35,12 @@ import java.util.List;
  * The commands about parts that no machine here has. They are there because management programs ask;
  * the answers are those of a QEMU that was built without these parts.
  */
-final class AbsentHardware implements AcpiCommands, MiscI386Commands, StatsCommands, TpmCommands {
+final class AbsentHardware
+        implements AbsentCommands,
+                AcpiCommands,
+                MiscI386Commands,
+                StatsCommands,
+                TpmCommands {
     private final Vmm vmm;
 
     AbsentHardware(Vmm vmm) {
@@ -95,5 +111,40 @@ final class AbsentHardware implements AcpiCommands, MiscI386Commands, StatsComma
     @Override
     public List<TPMInfo> queryTpm() {
         return List.of();
+    }
+
+    @Override
+    public List<QCryptodevInfo> queryCryptodev() {
+        return List.of();
+    }
+
+    @Override
+    public List<PRManagerInfo> queryPrManagers() {
+        return List.of();
+    }
+
+    @Override
+    public ReplayInfo queryReplay() {
+        return ReplayInfo.builder().mode(ReplayMode.NONE).icount(0L).build();
+    }
+
+    @Override
+    public HvBalloonInfo queryHvBalloonStatusReport() throws QmpException {
+        throw new QmpException("No hv-balloon device present");
+    }
+
+    @Override
+    public FirmwareLog queryFirmwareLog(QueryFirmwareLogArguments arguments) throws QmpException {
+        throw new QmpException("The firmware keeps no log in memory");
+    }
+
+    @Override
+    public DumpQueryResult queryDump() {
+        return new DumpQueryResult(DumpStatus.NONE, 0, 0);
+    }
+
+    @Override
+    public DumpGuestMemoryCapability queryDumpGuestMemoryCapability() {
+        return new DumpGuestMemoryCapability(List.of());
     }
 }

@@ -1,9 +1,11 @@
 package lockstep.runtime.command;
 
+import lockstep.api.AbsentCommands;
 import lockstep.api.AcpiCommands;
 import lockstep.api.CharCommands;
 import lockstep.api.ControlCommands;
 import lockstep.api.Introspection;
+import lockstep.api.InspectCommands;
 import lockstep.api.MachineCommands;
 import lockstep.api.MiscCommands;
 import lockstep.api.MiscI386Commands;
@@ -54,6 +56,7 @@ public final class RuntimeCommands {
         CharCommands.register(table, new ChardevCommands(vmm));
         MiscCommands.register(table, new ProcessCommands(vmm));
         AbsentHardware absent = new AbsentHardware(vmm);
+        AbsentCommands.register(table, absent);
         AcpiCommands.register(table, absent);
         MiscI386Commands.register(table, absent);
         StatsCommands.register(table, absent);
@@ -76,6 +79,7 @@ public final class RuntimeCommands {
         // The answer is data that the build made from the schema; it is printed as it is.
         table.register(SCHEMA, none -> Introspection.schemaInfo());
         HumanCommands.register(vmm);
+        InspectCommands.register(table, new HumanTexts(vmm));
         vmm.objectType(
                 SecretObject.TYPE,
                 ObjectOptions.Secret.class,
