@@ -30,6 +30,8 @@ class IntrospectionTest {
      */
     private static final Map<String, String> REFUSED =
             Map.of(
+                    "query-firmware-log", "The firmware keeps no log",
+                    "query-hv-balloon-status-report", "No hv-balloon device",
                     "query-acpi-ospm-status", "command is not supported, missing ACPI device",
                     "query-balloon", "No balloon device has been activated",
                     "query-hotpluggable-cpus", "machine does not support hot-plugging CPUs",

@@ -83,7 +83,8 @@ public final class MediaChanger {
     }
 
     /** The drive that a command names in one of two ways. */
-    BlockBackend backend(@Nullable String drive, @Nullable String device) throws BlockException {
+    public BlockBackend backend(@Nullable String drive, @Nullable String device)
+            throws BlockException {
         return find(drive, device).backend();
     }
 

@@ -23,13 +23,13 @@ import lockstep.api.QueryBlockstatsArguments;
 import lockstep.api.QueryNamedBlockNodesArguments;
 import lockstep.api.SocketAddressLegacy;
 import lockstep.api.XBlockdevChangeArguments;
+import lockstep.api.XDbgBlockGraph;
 import lockstep.block.BlockBackend;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
-import lockstep.api.XDbgBlockGraph;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 

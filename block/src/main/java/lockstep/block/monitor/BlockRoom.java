@@ -215,7 +215,9 @@ public final class BlockRoom implements Room {
 
         @Override
         public void stopForIoError() {
-            vmm.run().requestStop(RunState.IO_ERROR);
+            // Later: stopping waits for requests, and the one that failed is among them until this
+            // returns.
+            vmm.mainLoop().execute(() -> vmm.run().requestStop(RunState.IO_ERROR));
         }
     }
 

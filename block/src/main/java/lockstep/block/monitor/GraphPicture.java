@@ -56,9 +56,7 @@ final class GraphPicture {
                                     b.name().isEmpty() ? b.describe() : b.name());
                     default ->
                             new XDbgBlockGraphNode(
-                                    number,
-                                    XDbgBlockGraphNodeType.BLOCK_BACKEND,
-                                    user.describe());
+                                    number, XDbgBlockGraphNodeType.BLOCK_BACKEND, user.describe());
                 });
         return number;
     }

@@ -41,7 +41,7 @@ public final class LegacyTree {
     }
 
     private static final Set<String> PROTOCOLS =
-            Set.of("file", "host_device", "nbd", "null-co", "null-aio");
+            Set.of("blkdebug", "file", "host_device", "nbd", "null-co", "null-aio");
 
     private static final Set<String> NUMBERS =
             Set.of("cache-clean-interval", "latency-ns", "vote-threshold");
@@ -57,6 +57,9 @@ public final class LegacyTree {
                     "refcount-cache-size");
 
     private static final String OVERLAP = "overlap-check";
+
+    /** Where the name of the file with rules begins in {@code blkdebug:rules:image}. */
+    private static final int BLKDEBUG = "blkdebug:".length();
 
     private static final Pattern UNKNOWN =
             Pattern.compile("Invalid parameter '(?:(.*)\\.)?([^.']+)'");
@@ -154,6 +157,7 @@ public final class LegacyTree {
                 }
             }
             case "nbd" -> nbd(node);
+            case "blkdebug" -> child(node, "image", true, depth);
             case "quorum" -> {
                 if (!(node.get("children") instanceof JsonArray children)) {
                     throw bad("Option children is not a valid array");
@@ -340,6 +344,16 @@ public final class LegacyTree {
         if (filename.startsWith("nbd:") || filename.startsWith("nbd+unix:")) {
             node.put("driver", "nbd");
             NbdNames.parse(filename, node);
+        } else if (filename.startsWith("blkdebug:")) {
+            int colon = filename.indexOf(':', BLKDEBUG);
+            if (colon < 0) {
+                throw bad("blkdebug requires both config file and image path");
+            }
+            node.put("driver", "blkdebug");
+            if (colon > BLKDEBUG) {
+                node.put("config", filename.substring(BLKDEBUG, colon));
+            }
+            node.put("image", fileNamed(filename.substring(colon + 1)));
         } else if (filename.startsWith("null-co:") || filename.startsWith("null-aio:")) {
             node.put("driver", filename.substring(0, filename.indexOf(':')));
         } else {

@@ -1,9 +1,11 @@
 package lockstep.block.open;
 
+import lockstep.api.BlockPermission;
 import lockstep.api.BlockdevCacheOptions;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevDiscardOptions;
 import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevOptionsBlkdebug;
 import lockstep.api.BlockdevOptionsFile;
 import lockstep.api.BlockdevOptionsNbd;
 import lockstep.api.BlockdevOptionsNull;
@@ -15,6 +17,8 @@ import lockstep.api.QuorumReadPattern;
 import lockstep.api.ReplicationMode;
 import lockstep.api.SocketAddress;
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.blkdebug.BlkdebugNode;
+import lockstep.block.blkdebug.Rules;
 import lockstep.block.file.FileNode;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
@@ -44,6 +48,7 @@ import lockstep.runtime.linux.Errno;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
@@ -83,7 +88,7 @@ public final class NodeOpener {
     private static final long LONGEST = Long.MAX_VALUE - (1 << 30) + 1;
 
     private static final int DEPTH_MAX = 500;
-    private static final Set<String> CHILDREN = Set.of("file", "backing", "children");
+    private static final Set<String> CHILDREN = Set.of("file", "backing", "children", "image");
     private static final Set<String> COMMON =
             Set.of(
                     "driver",
@@ -261,6 +266,7 @@ public final class NodeOpener {
                             graph.release(file);
                         }
                     }
+                    case BlockdevOptions.Blkdebug b -> blkdebug(b.data(), given, settings);
                     case BlockdevOptions.CopyOnRead ignored ->
                             throw new BlockException(
                                     Errno.ENOTSUP,
@@ -487,6 +493,38 @@ public final class NodeOpener {
             graph.release(node);
             throw e;
         }
+    }
+
+    private BlockNode blkdebug(
+            BlockdevOptionsBlkdebug blkdebug, JsonObject given, Settings settings)
+            throws BlockException {
+        List<BlockPermission> taken = blkdebug.takeChildPerms();
+        List<BlockPermission> unshared = blkdebug.unshareChildPerms();
+        Rules rules = Rules.of(blkdebug.injectError(), blkdebug.setState());
+        BlkdebugNode.Options options =
+                new BlkdebugNode.Options(
+                        rules.and(blkdebug.config()),
+                        blkdebug.config(),
+                        rules.errors().isEmpty()
+                                && rules.changes().isEmpty()
+                                && taken == null
+                                && unshared == null,
+                        bits(taken),
+                        bits(unshared));
+        BlockNode image = child(blkdebug.image(), given.get("image"), settings.child());
+        try {
+            return BlkdebugNode.open(
+                    graph, settings.name(), settings.readOnly(), settings.active(), options, image);
+        } finally {
+            graph.release(image);
+        }
+    }
+
+    /** The n-th name is bit n. */
+    private static int bits(@Nullable List<BlockPermission> permissions) {
+        return permissions == null
+                ? 0
+                : permissions.stream().mapToInt(p -> 1 << p.ordinal()).reduce(0, (a, b) -> a | b);
     }
 
     private String probe(JsonValue file) throws BlockException {

@@ -36,11 +36,7 @@ import java.util.List;
  * the answers are those of a QEMU that was built without these parts.
  */
 final class AbsentHardware
-        implements AbsentCommands,
-                AcpiCommands,
-                MiscI386Commands,
-                StatsCommands,
-                TpmCommands {
+        implements AbsentCommands, AcpiCommands, MiscI386Commands, StatsCommands, TpmCommands {
     private final Vmm vmm;
 
     AbsentHardware(Vmm vmm) {
