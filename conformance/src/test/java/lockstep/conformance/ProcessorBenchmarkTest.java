@@ -113,10 +113,11 @@ class ProcessorBenchmarkTest {
         List<Double> all = new ArrayList<>();
         try (Guest g = new Guest(program, accelerator, options)) {
             all.add(g.until(LinuxGuest.UP));
+            g.await("# ");
             g.run("echo " + Base64.getEncoder().encodeToString(LOOP) + " | base64 -d > /loop");
             g.run("chmod +x /loop");
             all.add(g.run("/loop"));
-            g.run("for i in $(seq 34); do cat /bin/busybox; done | head -c 64M > /data");
+            g.run("for i in $(seq 34); do cat /bin/busybox; done | head -c 67108864 > /data");
             all.add(g.run("for i in $(seq 10); do cat /data > /copy; done"));
             all.add(g.run("gzip -c /data > /copy"));
         }
@@ -130,6 +131,7 @@ class ProcessorBenchmarkTest {
         private final InputStream from;
         private final OutputStream to;
         private final StringBuilder said = new StringBuilder();
+        private int seen;
         private int commands;
 
         Guest(Path program, String accelerator, List<String> options) throws IOException {
@@ -159,25 +161,31 @@ class ProcessorBenchmarkTest {
         double run(String command) throws IOException {
             commands++;
             long begin = System.nanoTime();
-            // The echo of what is typed does not have the sum.
+            // What is typed comes back as an echo, but without the sum.
             to.write(
-                    (command + "; echo done $((1000 + " + commands + "))\n")
+                    (command + "; echo done $((1000 + " + commands + ")) $?\n")
                             .getBytes(StandardCharsets.US_ASCII));
             to.flush();
-            await("done " + (1000 + commands));
-            return since(begin);
+            String done = "done " + (1000 + commands) + " ";
+            await(done);
+            double time = since(begin);
+            await("# ");
+            assertTrue(said.indexOf(done + "0") >= 0, () -> command + ": " + said);
+            return time;
         }
 
+        /** Waits for a text behind what was waited for before. */
         private void await(String text) throws IOException {
             long begin = System.nanoTime();
             byte[] buffer = new byte[4096];
-            while (said.indexOf(text) < 0) {
+            while (said.indexOf(text, seen) < 0) {
                 assertTrue(
                         since(begin) < PATIENCE.toSeconds(), () -> "no '" + text + "' in: " + said);
                 int n = from.read(buffer);
                 assertTrue(n >= 0, () -> "ended before '" + text + "': " + said);
                 said.append(new String(buffer, 0, n, StandardCharsets.ISO_8859_1));
             }
+            seen = said.indexOf(text, seen) + text.length();
         }
 
         @Override

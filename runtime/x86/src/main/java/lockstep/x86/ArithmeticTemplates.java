@@ -6,7 +6,7 @@ import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 
 /**
- * How the instructions of {@link ArithmeticForms} become bytecode. Each reads its memory operand first, and only then
+ * How the instructions of {@link ArithmeticForms}, {@link BitForms} and {@link FlagForms} become bytecode. Each reads its memory operand first, and only then
  * touches the words of the flags: a fault finds those of the instruction before.
  */
 final class ArithmeticTemplates {
@@ -55,6 +55,15 @@ final class ArithmeticTemplates {
         shifts();
         multiplications();
         bits();
+        Templates.call(
+                0,
+                FlagForms.COMPLEMENT_CARRY,
+                FlagForms.CLEAR_CARRY,
+                FlagForms.SET_CARRY,
+                FlagForms.CLEAR_DIRECTION,
+                FlagForms.SET_DIRECTION,
+                FlagForms.CLEAR_INTERRUPT);
+        Templates.call(Templates.STACK, FlagForms.PUSH_FLAGS);
     }
 
     // ---- operands

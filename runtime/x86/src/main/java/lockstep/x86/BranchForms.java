@@ -202,7 +202,7 @@ final class BranchForms {
     private static void call(Cpu c, long to, int size) {
         long next = c.rip;
         long sp = c.regs[Cpu.RSP];
-        MoveForms.push(c, size, size == 2 ? next & 0xffff : next);
+        StackForms.push(c, size, size == 2 ? next & 0xffff : next);
         try {
             go(c, to, size);
         } catch (GuestFault f) {
@@ -228,8 +228,8 @@ final class BranchForms {
 
     private static final Action RETURN =
             (c, o) -> {
-                go(c, MoveForms.top(c, o.size()), o.size());
-                MoveForms.drop(c, o.size() + (int) o.imm());
+                go(c, StackForms.top(c, o.size()), o.size());
+                StackForms.drop(c, o.size() + (int) o.imm());
             };
 
     /** Opcode 0xff: INC, DEC, CALL, JMP, PUSH. */
@@ -256,7 +256,7 @@ final class BranchForms {
             }
             case 6 -> {
                 d.size64();
-                return d.op(MoveForms.PUSH_RM);
+                return d.op(StackForms.PUSH_RM);
             }
             default -> throw d.none();
         }

@@ -120,7 +120,7 @@ final class CodeCache {
 
     private static final int HOT = 8000;
     private static final int MOST_BLOCKS = 32;
-    private static final int MOST_OPERATIONS = 160;
+    private static final int MOST_OPERATIONS = 100;
 
     /** Counts a run of a block by the interpreter; one that runs often is translated, together with what is near it. */
     void ran(Block b) {

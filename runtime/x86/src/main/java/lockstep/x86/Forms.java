@@ -17,6 +17,9 @@ final class Forms {
     static {
         ArithmeticForms.install(ONE, TWO);
         MoveForms.install(ONE, TWO, THREE_38);
+        StackForms.install(ONE);
+        FlagForms.install(ONE);
+        PortForms.install(ONE);
         BitForms.install(ONE, TWO, THREE_38);
         BranchForms.install(ONE, TWO);
         StringForms.install(ONE);

@@ -5,7 +5,7 @@ import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 
-/** How the instructions of {@link MoveForms} become bytecode. */
+/** How the instructions of {@link MoveForms} and {@link StackForms} become bytecode. */
 final class MoveTemplates {
     private static final ClassDesc INTEGER = ClassDesc.of("java.lang.Integer");
     private static final ClassDesc LONG = ClassDesc.of("java.lang.Long");
@@ -86,15 +86,15 @@ final class MoveTemplates {
                     w.get(o.b());
                     push(w, o);
                 },
-                MoveForms.PUSH_64,
-                MoveForms.PUSH_REG);
+                StackForms.PUSH_64,
+                StackForms.PUSH_REG);
         Templates.put(
                 Templates.STACK,
                 (w, o) -> {
                     w.code.loadConstant(o.imm());
                     push(w, o);
                 },
-                MoveForms.PUSH_IMM);
+                StackForms.PUSH_IMM);
         Templates.put(
                 Templates.READ_B | Templates.STACK,
                 (w, o) -> {
@@ -105,7 +105,7 @@ final class MoveTemplates {
                     }
                     push(w, o);
                 },
-                MoveForms.PUSH_RM);
+                StackForms.PUSH_RM);
         Templates.put(
                 Templates.WRITE_B | Templates.STACK,
                 (w, o) -> {
@@ -117,8 +117,8 @@ final class MoveTemplates {
                     w.code.lload(TraceWriter.VALUE);
                     w.set(o.b(), o.size());
                 },
-                MoveForms.POP_64,
-                MoveForms.POP_REG);
+                StackForms.POP_64,
+                StackForms.POP_REG);
         Templates.put(
                 Templates.STACK | Templates.BP,
                 (w, o) -> {
@@ -130,7 +130,7 @@ final class MoveTemplates {
                     w.set(Cpu.RSP, 8);
                     w.set(Cpu.RBP, o.size());
                 },
-                MoveForms.LEAVE);
+                StackForms.LEAVE);
     }
 
     /** Pushes what is on the stack. */

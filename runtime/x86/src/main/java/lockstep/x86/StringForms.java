@@ -48,18 +48,34 @@ final class StringForms {
         return o.address() == Op.A64 ? 8 : o.address() == Op.A16 ? 2 : 4;
     }
 
-    private static long count(Cpu c, Op o, int width) {
-        return o.repeat() == 0 ? 1 : c.get(Cpu.RCX, width);
+    /** What is repeated. */
+    @FunctionalInterface
+    private interface Step {
+        /** Does at least one and at most {@code left} repetitions; how many, or the complement of that if it is over. */
+        long run(Cpu c, Op o, int width, long left);
     }
 
-    /** After some repetitions: counts them off, and has the instruction run again when some are left. */
-    private static void counted(Cpu c, Op o, int width, long done, boolean again) {
+    /** Runs repetitions, counts them off, also in front of a fault, and has the instruction run again when some are left. */
+    private static void repeat(Cpu c, Op o, Step step) {
+        int width = width(o);
         if (o.repeat() == 0) {
+            step.run(c, o, width, 1);
             return;
         }
-        long left = Alu.zeroExtend(c.get(Cpu.RCX, width) - done, width);
-        c.set(Cpu.RCX, width, left);
-        if (again && left != 0) {
+        long wanted = c.get(Cpu.RCX, width);
+        long n = wanted < 0 ? RUN : Math.min(wanted, RUN);
+        long done = 0;
+        boolean over = false;
+        try {
+            while (done < n && !over) {
+                long more = step.run(c, o, width, n - done);
+                over = more < 0;
+                done += over ? ~more : more;
+            }
+        } finally {
+            c.set(Cpu.RCX, width, wanted - done);
+        }
+        if (!over && c.get(Cpu.RCX, width) != 0) {
             c.rip = c.regs[Cpu.BLOCK] + o.offset();
         }
     }
@@ -81,170 +97,120 @@ final class StringForms {
     }
 
     private static final Action MOVE =
-            (c, o) -> {
-                int width = width(o);
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long step = step(c, o);
-                boolean fast = o.repeat() != 0 && step > 0;
-                long done = 0;
-                try {
-                    for (; done < n; done++) {
-                        if (fast && (done += BlockMove.move(c, o, width, n - done)) == n) {
-                            break;
-                        }
-                        long v = c.read(source(c, o, width), o.size());
-                        c.write(target(c, o, width, true), o.size(), v);
-                        advance(c, Cpu.RSI, width, step);
-                        advance(c, Cpu.RDI, width, step);
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, true);
-            };
+            (c, o) ->
+                    repeat(
+                            c,
+                            o,
+                            (cpu, op, width, left) -> {
+                                long step = step(cpu, op);
+                                if (left > 1 && step > 0) {
+                                    long many = BlockMove.move(cpu, op, width, left);
+                                    if (many != 0) {
+                                        return many;
+                                    }
+                                }
+                                long v = cpu.read(source(cpu, op, width), op.size());
+                                cpu.write(target(cpu, op, width, true), op.size(), v);
+                                advance(cpu, Cpu.RSI, width, step);
+                                advance(cpu, Cpu.RDI, width, step);
+                                return 1;
+                            });
 
     private static final Action STORE =
-            (c, o) -> {
-                int width = width(o);
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long step = step(c, o);
-                long v = c.get(Cpu.RAX, o.size());
-                boolean fast = o.repeat() != 0 && step > 0;
-                long done = 0;
-                try {
-                    for (; done < n; done++) {
-                        if (fast && (done += BlockMove.fill(c, o, width, n - done, v)) == n) {
-                            break;
-                        }
-                        c.write(target(c, o, width, true), o.size(), v);
-                        advance(c, Cpu.RDI, width, step);
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, true);
-            };
+            (c, o) ->
+                    repeat(
+                            c,
+                            o,
+                            (cpu, op, width, left) -> {
+                                long step = step(cpu, op);
+                                long v = cpu.get(Cpu.RAX, op.size());
+                                if (left > 1 && step > 0) {
+                                    long many = BlockMove.fill(cpu, op, width, left, v);
+                                    if (many != 0) {
+                                        return many;
+                                    }
+                                }
+                                cpu.write(target(cpu, op, width, true), op.size(), v);
+                                advance(cpu, Cpu.RDI, width, step);
+                                return 1;
+                            });
 
     private static final Action LOAD =
-            (c, o) -> {
-                int width = width(o);
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long done = 0;
-                try {
-                    for (; done < n; done++) {
-                        c.set(Cpu.RAX, o.size(), c.read(source(c, o, width), o.size()));
-                        advance(c, Cpu.RSI, width, step(c, o));
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, true);
-            };
+            (c, o) ->
+                    repeat(
+                            c,
+                            o,
+                            (cpu, op, width, left) -> {
+                                long v = cpu.read(source(cpu, op, width), op.size());
+                                cpu.set(Cpu.RAX, op.size(), v);
+                                advance(cpu, Cpu.RSI, width, step(cpu, op));
+                                return 1;
+                            });
 
     private static final Action COMPARE =
-            (c, o) -> {
-                int width = width(o);
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long done = 0;
-                boolean again = true;
-                try {
-                    while (done < n) {
-                        long a = c.read(source(c, o, width), o.size());
-                        long b = c.read(target(c, o, width, false), o.size());
-                        advance(c, Cpu.RSI, width, step(c, o));
-                        advance(c, Cpu.RDI, width, step(c, o));
-                        Alu.op(c, Alu.CMP, o.size(), a, b);
-                        done++;
-                        if (ends(c, o)) {
-                            again = false;
-                            break;
-                        }
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, again);
-            };
+            (c, o) ->
+                    repeat(
+                            c,
+                            o,
+                            (cpu, op, width, left) -> {
+                                long a = cpu.read(source(cpu, op, width), op.size());
+                                long b = cpu.read(target(cpu, op, width, false), op.size());
+                                advance(cpu, Cpu.RSI, width, step(cpu, op));
+                                advance(cpu, Cpu.RDI, width, step(cpu, op));
+                                Alu.op(cpu, Alu.CMP, op.size(), a, b);
+                                return compared(cpu, op);
+                            });
 
     private static final Action SCAN =
-            (c, o) -> {
-                int width = width(o);
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long done = 0;
-                boolean again = true;
-                try {
-                    while (done < n) {
-                        long b = c.read(target(c, o, width, false), o.size());
-                        advance(c, Cpu.RDI, width, step(c, o));
-                        Alu.op(c, Alu.CMP, o.size(), c.get(Cpu.RAX, o.size()), b);
-                        done++;
-                        if (ends(c, o)) {
-                            again = false;
-                            break;
-                        }
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, again);
-            };
+            (c, o) ->
+                    repeat(
+                            c,
+                            o,
+                            (cpu, op, width, left) -> {
+                                long b = cpu.read(target(cpu, op, width, false), op.size());
+                                advance(cpu, Cpu.RDI, width, step(cpu, op));
+                                long a = cpu.get(Cpu.RAX, op.size());
+                                Alu.op(cpu, Alu.CMP, op.size(), a, b);
+                                return compared(cpu, op);
+                            });
 
-    /** REPE ends at a difference, REPNE at a match. */
-    private static boolean ends(Cpu c, Op o) {
-        return o.repeat() != 0 && c.zero() == (o.repeat() == 0xf2);
+    /** One repetition; REPE is over at a difference, REPNE at a match. */
+    private static long compared(Cpu c, Op o) {
+        return c.zero() == (o.repeat() == 0xf2) ? ~1 : 1;
+    }
+
+    private static void checkPort(Cpu c, Op o) {
+        PortForms.checkPort(c, c.get16(Cpu.RDX), o.size());
     }
 
     private static final Action INPUT =
             (c, o) -> {
-                int width = width(o);
-                int port = c.get16(Cpu.RDX);
-                SystemForms.checkPort(c, port, o.size());
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long done = 0;
-                try {
-                    for (; done < n; done++) {
-                        long la = target(c, o, width, true);
-                        // What a port gives must not be lost to a fault.
-                        c.checkWrite(la, o.size());
-                        c.write(la, o.size(), c.bus.readPort(port, o.size()));
-                        advance(c, Cpu.RDI, width, step(c, o));
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, true);
+                checkPort(c, o);
+                repeat(
+                        c,
+                        o,
+                        (cpu, op, width, left) -> {
+                            long la = target(cpu, op, width, true);
+                            // What a port gives must not be lost to a fault.
+                            cpu.checkWrite(la, op.size());
+                            int v = cpu.bus.readPort(cpu.get16(Cpu.RDX), op.size());
+                            cpu.write(la, op.size(), v);
+                            advance(cpu, Cpu.RDI, width, step(cpu, op));
+                            return 1;
+                        });
             };
 
     private static final Action OUTPUT =
             (c, o) -> {
-                int width = width(o);
-                int port = c.get16(Cpu.RDX);
-                SystemForms.checkPort(c, port, o.size());
-                long n = count(c, o, width);
-                n = n < 0 ? RUN : Math.min(n, RUN);
-                long done = 0;
-                try {
-                    for (; done < n; done++) {
-                        long v = c.read(source(c, o, width), o.size());
-                        c.bus.writePort(port, o.size(), (int) v);
-                        advance(c, Cpu.RSI, width, step(c, o));
-                    }
-                } catch (GuestFault f) {
-                    counted(c, o, width, done, false);
-                    throw f;
-                }
-                counted(c, o, width, done, true);
+                checkPort(c, o);
+                repeat(
+                        c,
+                        o,
+                        (cpu, op, width, left) -> {
+                            long v = cpu.read(source(cpu, op, width), op.size());
+                            cpu.bus.writePort(cpu.get16(Cpu.RDX), op.size(), (int) v);
+                            advance(cpu, Cpu.RSI, width, step(cpu, op));
+                            return 1;
+                        });
             };
 }

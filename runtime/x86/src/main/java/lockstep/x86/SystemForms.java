@@ -2,13 +2,11 @@ package lockstep.x86;
 
 import lockstep.x86.Op.Action;
 
-/** Flags, ports, and the instructions of operating systems. */
+/** The instructions of operating systems, but for those of {@link FlagForms} and {@link PortForms}. */
 final class SystemForms {
     private SystemForms() {}
 
     static void install(Decoder.Form[] one, Decoder.Form[] two) {
-        flags(one);
-        ports(one);
         one[0xf4] =
                 d ->
                         d.last(
@@ -85,129 +83,6 @@ final class SystemForms {
     private static void pair(Cpu c, long v) {
         c.regs[Cpu.RAX] = v & 0xffffffffL;
         c.regs[Cpu.RDX] = v >>> 32;
-    }
-
-    // ---- flags
-
-    private static void flags(Decoder.Form[] one) {
-        one[0x9c] =
-                d -> {
-                    d.size64();
-                    return d.op(PUSH_FLAGS);
-                };
-        one[0x9d] =
-                d -> {
-                    d.size64();
-                    return d.last(POP_FLAGS);
-                };
-        one[0xf5] = d -> d.op((c, o) -> c.setCarry(!c.carry()));
-        one[0xf8] = d -> d.op((c, o) -> c.setCarry(false));
-        one[0xf9] = d -> d.op((c, o) -> c.setCarry(true));
-        one[0xfa] =
-                d ->
-                        d.op(
-                                (c, o) -> {
-                                    interruptFlag(c);
-                                    c.eflags &= ~Cpu.IF;
-                                });
-        one[0xfb] =
-                d ->
-                        d.last(
-                                (c, o) -> {
-                                    interruptFlag(c);
-                                    if ((c.eflags & Cpu.IF) == 0) {
-                                        c.eflags |= Cpu.IF;
-                                        c.shadow = true;
-                                    }
-                                });
-        one[0xfc] = d -> d.op((c, o) -> c.eflags &= ~Cpu.DF);
-        one[0xfd] = d -> d.op((c, o) -> c.eflags |= Cpu.DF);
-    }
-
-    private static void interruptFlag(Cpu c) {
-        if (c.protectedMode() && (c.virtual8086() ? c.iopl() < 3 : c.cpl > c.iopl())) {
-            throw c.gp(0);
-        }
-    }
-
-    private static final Action PUSH_FLAGS =
-            (c, o) -> {
-                if (c.virtual8086() && c.iopl() < 3) {
-                    throw c.gp(0);
-                }
-                long f = c.flags() & ~(Cpu.VM | Cpu.RF);
-                MoveForms.push(c, o.size(), Alu.zeroExtend(f, o.size()));
-            };
-
-    private static final Action POP_FLAGS =
-            (c, o) -> {
-                boolean real = !c.protectedMode();
-                if (c.virtual8086() && c.iopl() < 3) {
-                    throw c.gp(0);
-                }
-                int f = (int) MoveForms.top(c, o.size());
-                MoveForms.drop(c, o.size());
-                boolean interrupts = real || (c.virtual8086() || c.cpl <= c.iopl());
-                Interrupts.setFlags(
-                        c, f & ~Cpu.RF, o.size(), real || c.cpl == 0, interrupts, true);
-            };
-
-    // ---- ports
-
-    private static void ports(Decoder.Form[] one) {
-        for (int n = 0; n < 2; n++) {
-            int wide = n;
-            one[0xe4 + n] = d -> port(d, wide, true, IN);
-            one[0xec + n] = d -> port(d, wide, false, IN);
-            one[0xe6 + n] = d -> port(d, wide, true, OUT);
-            one[0xee + n] = d -> port(d, wide, false, OUT);
-        }
-    }
-
-    private static Op port(Decoder d, int wide, boolean immediate, Action action) {
-        d.size = wide == 0 ? 1 : Math.min(d.size, 4);
-        d.imm = immediate ? d.next() : -1;
-        // A device access may stop the machine or ask for attention: look up behind it.
-        return d.last(action);
-    }
-
-    private static int number(Cpu c, Op o) {
-        return o.imm() < 0 ? c.get16(Cpu.RDX) : (int) o.imm();
-    }
-
-    private static final Action IN =
-            (c, o) -> {
-                int port = number(c, o);
-                checkPort(c, port, o.size());
-                c.breakpoints.port(port, o.size());
-                c.set(Cpu.RAX, o.size(), c.bus.readPort(port, o.size()));
-            };
-
-    private static final Action OUT =
-            (c, o) -> {
-                int port = number(c, o);
-                checkPort(c, port, o.size());
-                c.breakpoints.port(port, o.size());
-                c.bus.writePort(port, o.size(), (int) c.get(Cpu.RAX, o.size()));
-            };
-
-    /** Whether the present privilege may use a port (Intel SDM volume 1, section 19.5). */
-    static void checkPort(Cpu c, int port, int size) {
-        if (!c.protectedMode() || !c.virtual8086() && c.cpl <= c.iopl()) {
-            return;
-        }
-        boolean wide = (Segments.type(c.attributes[Cpu.TR]) & 8) != 0;
-        if (!wide || c.limit[Cpu.TR] < 103) {
-            throw c.gp(0);
-        }
-        long at = c.systemRead(c.base[Cpu.TR] + 102, 2) + port / 8;
-        if (at + 1 > c.limit[Cpu.TR]) {
-            throw c.gp(0);
-        }
-        long bits = c.systemRead(c.base[Cpu.TR] + at, 2);
-        if ((bits >>> port % 8 & (1 << size) - 1) != 0) {
-            throw c.gp(0);
-        }
     }
 
     // ---- descriptor tables and selectors
