@@ -21,13 +21,21 @@ import java.util.function.IntPredicate;
 /** Builds the tables and offers them to firmware. QEMU: vmstate "acpi_build" v1. */
 public final class AcpiTables implements StateSection {
     /**
+     * The sleeping states that the guest is told of.
+     *
+     * @param s3 whether there is suspend to RAM
+     * @param s4 the sleep type of suspend to disk, or -1 if there is none
+     */
+    public record Sleep(boolean s3, int s4) {}
+
+    /**
      * What the tables depend on.
      *
      * @param cpus number of vCPUs
      * @param below4G bytes of RAM below 4 GiB, where the PCI window begins
      * @param terms what devices say of themselves
      * @param hpetBlock what the HPET says of itself, or 0 without one
-     * @param sleepS4 the sleep type of suspend to disk, or -1 if there is none
+     * @param sleep the sleeping states
      * @param ejectable whether a PCI slot is empty, or what is in it may be taken out
      */
     public record Board(
@@ -35,7 +43,7 @@ public final class AcpiTables implements StateSection {
             long below4G,
             AcpiTerms terms,
             int hpetBlock,
-            int sleepS4,
+            Sleep sleep,
             IntPredicate ejectable) {}
 
     private static final String TABLES = "etc/acpi/tables";

@@ -28,6 +28,7 @@ import static lockstep.devices.aml.Aml.string;
 import static lockstep.devices.aml.Aml.when;
 
 import lockstep.devices.pci.PciBus;
+import lockstep.devices.piix4.PmRegisters;
 import lockstep.devices.piix4.PowerManagement;
 
 import java.util.ArrayList;
@@ -54,7 +55,8 @@ final class Dsdt {
                         links(),
                         board.terms().system()),
                 sleepState("_S5", 0),
-                board.sleepS4() < 0 ? new byte[0] : sleepState("_S4", board.sleepS4()),
+                board.sleep().s3() ? sleepState("_S3", PmRegisters.SLEEP_S3) : new byte[0],
+                board.sleep().s4() < 0 ? new byte[0] : sleepState("_S4", board.sleep().s4()),
                 PciHotplugAml.terms(board.ejectable()));
     }
 

@@ -4,6 +4,7 @@ import lockstep.devices.isa.IsaBus;
 import lockstep.devices.pci.PciBus;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.MachineConfig;
 
@@ -57,4 +58,13 @@ public interface PcBoard {
 
     /** Switches the machine off, soon. */
     void requestPowerOff();
+
+    /** Sends the guest to sleep with its RAM kept, soon. */
+    void requestSleep();
+
+    /** The guest has saved itself to its disk: switches the machine off, soon. */
+    void requestSleepToDisk();
+
+    /** Wakes the guest, soon, if it sleeps and the reason is one that it wants to be woken for. */
+    void wakeUp(Sleep.Reason reason);
 }

@@ -56,6 +56,9 @@ public final class HostBridge extends PciFunction implements StateSection {
 
     private HostBridge() {
         super("I440FX", PciSpec.VENDOR_INTEL, DEVICE, 2, 0x0600);
+        // No reset of the machine brings that and the shadow memory back: firmware that finds its
+        // own copy there knows that the guest was rebooted, or slept.
+        config[SMRAM] = SMRAM_DEFAULT;
     }
 
     private static Device create(DeviceRequest<PciDeviceOptions> request, DeviceScope scope)
@@ -112,15 +115,6 @@ public final class HostBridge extends PciFunction implements StateSection {
             r.enabled((config[SMRAM] & SMRAM_OPEN) != 0);
         }
         memory.commit();
-    }
-
-    @Override
-    protected void reset() {
-        for (int i = PAM0; i <= PAM6; i++) {
-            config[i] = 0;
-        }
-        config[SMRAM] = SMRAM_DEFAULT;
-        update();
     }
 
     @Override

@@ -1,8 +1,10 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.acpi.AcpiTables;
 import lockstep.devices.board.BootOrder;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
+import lockstep.devices.piix4.PmRegisters;
 import lockstep.devices.smbios.Smbios;
 import lockstep.qmp.NumberText;
 import lockstep.runtime.spi.MachineConfig;
@@ -23,10 +25,15 @@ final class FirmwareItems {
      * @param below4G bytes of it below 4 GiB
      * @param above4G the rest
      * @param hpetBlock what the HPET says of itself, or 0 without one
-     * @param sleepS4 the sleep type of suspend to disk, or -1 if there is none
+     * @param sleep the sleeping states
      */
     record Layout(
-            String type, long ramSize, long below4G, long above4G, int hpetBlock, int sleepS4) {}
+            String type,
+            long ramSize,
+            long below4G,
+            long above4G,
+            int hpetBlock,
+            AcpiTables.Sleep sleep) {}
 
     private static final long FOUR_GIB = 1L << 32;
 
@@ -71,9 +78,11 @@ final class FirmwareItems {
         fwCfg.file("etc/e820", memoryMap(layout));
         addBootOrder(fwCfg, config, order);
         // Byte n speaks of S-state n: bit 7 says that it works, the rest is its sleep type.
-        int disk = layout.sleepS4() < 0 ? 0 : 0x80 | layout.sleepS4();
+        int ram = PmRegisters.SLEEP_S3 | (layout.sleep().s3() ? 0x80 : 0);
+        int disk = layout.sleep().s4() < 0 ? 0 : 0x80 | layout.sleep().s4();
         fwCfg.file(
-                "etc/system-states", new byte[] {(byte) 0x80, 0, 0, 1, (byte) disk, (byte) 0x80});
+                "etc/system-states",
+                new byte[] {(byte) 0x80, 0, 0, (byte) ram, (byte) disk, (byte) 0x80});
         int failWait = number(config, "reboot-timeout");
         fwCfg.file("etc/boot-fail-wait", little(4).putInt(failWait).array());
         int menuWait = number(config, "splash-time");

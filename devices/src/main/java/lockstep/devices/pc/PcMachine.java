@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import lockstep.api.PcMachineOptions;
 import lockstep.api.ShutdownCause;
+import lockstep.api.SuspendDiskEvent;
 import lockstep.block.BlockLayer;
 import lockstep.block.DriveInfo;
 import lockstep.block.node.BlockException;
@@ -47,6 +48,7 @@ import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.Irq;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.machine.VcpuGroup;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.DirtyLog;
@@ -147,6 +149,7 @@ public final class PcMachine implements Machine, PcBoard {
         parts.make(table(options));
         Port92.mapInertPorts(core);
         vmm.run().onPowerButton(parts.get(PowerManagement.class)::powerButton);
+        vmm.run().onSleep(new GuestSleep());
         setBootOrder(true);
         String kernel = Objects.requireNonNullElse(options.kernel(), "");
         if (!kernel.isEmpty()) {
@@ -385,6 +388,37 @@ public final class PcMachine implements Machine, PcBoard {
         vmm.run().requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
     }
 
+    @Override
+    public void requestSleep() {
+        vmm.run().requestSleep();
+    }
+
+    @Override
+    public void requestSleepToDisk() {
+        vmm.emit(new SuspendDiskEvent());
+        requestPowerOff();
+    }
+
+    @Override
+    public void wakeUp(Sleep.Reason reason) {
+        if (reason != Sleep.Reason.ALARM || parts.get(PowerManagement.class).wakesByAlarm()) {
+            vmm.run().requestWakeUp(reason);
+        }
+    }
+
+    /** What is noted of the guest's sleep. */
+    private final class GuestSleep implements Sleep {
+        @Override
+        public void begin() {
+            rtc().sleeps();
+        }
+
+        @Override
+        public void end(Reason reason) {
+            parts.get(PowerManagement.class).woken(reason);
+        }
+    }
+
     /** Everything that depends on devices from the command line; once, before the first reset. */
     private void complete() {
         complete = true;
@@ -405,20 +439,21 @@ public final class PcMachine implements Machine, PcBoard {
         }
         Hpet hpet = parts.find(Hpet.class);
         int hpetBlock = hpet == null ? 0 : hpet.blockId();
-        int sleepS4 = parts.get(PowerManagement.class).sleepS4();
+        PowerManagement pm = parts.get(PowerManagement.class);
+        AcpiTables.Sleep sleep = new AcpiTables.Sleep(pm.offersS3(), pm.sleepS4());
         FwCfg fwCfg = fwCfg();
         FirmwareItems.add(
                 fwCfg,
                 config,
                 new FirmwareItems.Layout(
-                        core.type(), core.ramSize(), below4G, above4G, hpetBlock, sleepS4),
+                        core.type(), core.ramSize(), below4G, above4G, hpetBlock, sleep),
                 bootOrder);
         bootOrder.takeChanged();
         new AcpiTables(
                 core,
                 fwCfg,
                 new AcpiTables.Board(
-                        config.cpus(), below4G, acpi, hpetBlock, sleepS4, pci::ejectable));
+                        config.cpus(), below4G, acpi, hpetBlock, sleep, pci::ejectable));
         fwCfg.publish();
     }
 

@@ -1,6 +1,7 @@
 package lockstep.devices.piix4;
 
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 
@@ -15,12 +16,22 @@ public final class PmRegisters {
     public interface Power {
         /** The guest switches the machine off. */
         void off();
+
+        /** The guest sleeps until it is woken, its RAM kept. */
+        void sleep();
+
+        /** The guest has saved itself to its disk and switches the machine off. */
+        void sleepToDisk();
     }
+
+    /** The sleep type of suspend to RAM. */
+    public static final int SLEEP_S3 = 1;
 
     private static final int TIMER_STATUS = 0x0001;
     private static final int GLOBAL_STATUS = 0x0020;
     private static final int BUTTON_STATUS = 0x0100;
     private static final int RTC_STATUS = 0x0400;
+    private static final int WAKE_STATUS = 0x8000;
     private static final int SCI_SOURCES =
             TIMER_STATUS | GLOBAL_STATUS | BUTTON_STATUS | RTC_STATUS;
     private static final int SCI_ENABLE = 0x0001;
@@ -46,7 +57,7 @@ public final class PmRegisters {
     /**
      * Registers on the given clock in nanoseconds.
      *
-     * @param sleepS4 the sleep type of suspend to disk; -1: there is none
+     * @param sleepS4 the sleep type of suspend to disk, whether or not the guest is told of it
      */
     public PmRegisters(LongSupplier clock, Power power, int sleepS4) {
         this.clock = clock;
@@ -60,6 +71,15 @@ public final class PmRegisters {
         // Without SMM nothing could answer an enabling command, so ACPI mode is on from the start.
         control = SCI_ENABLE;
         overflowTime = 0;
+    }
+
+    /** The guest sleeps no more. A button is what else can wake a machine. */
+    void woken(Sleep.Reason reason) {
+        status |= WAKE_STATUS | (reason == Sleep.Reason.ALARM ? RTC_STATUS : BUTTON_STATUS);
+    }
+
+    boolean wakesByAlarm() {
+        return (enable & RTC_STATUS) != 0;
     }
 
     void powerButton() {
@@ -150,10 +170,12 @@ public final class PmRegisters {
         control = value & ~SLEEP_ENABLE;
         if ((value & SLEEP_ENABLE) != 0) {
             int type = value >> 10 & 7;
-            // The tables name type 0 for soft off and another for suspend to disk, which ends in
-            // off too.
-            if (type == 0 || type == sleepS4) {
+            if (type == 0) {
                 power.off();
+            } else if (type == SLEEP_S3) {
+                power.sleep();
+            } else if (type == sleepS4) {
+                power.sleepToDisk();
             }
         }
     }

@@ -13,6 +13,7 @@ import lockstep.devices.smbus.SmbusController;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
@@ -107,7 +108,26 @@ public final class PowerManagement extends PciFunction implements StateSection {
         smbus = machine.service(SmbusController.class);
         smbusBase = Math.toIntExact(Objects.requireNonNullElse(options.smbIoBase(), 0L)) & 0xffc0;
         cpus = new CpuHotplug(board.config().cpus());
-        pm = new PmRegisters(() -> machine.clocks().virtual(), board::requestPowerOff, sleepS4());
+        pm =
+                new PmRegisters(
+                        () -> machine.clocks().virtual(),
+                        new PmRegisters.Power() {
+                            @Override
+                            public void off() {
+                                board.requestPowerOff();
+                            }
+
+                            @Override
+                            public void sleep() {
+                                board.requestSleep();
+                            }
+
+                            @Override
+                            public void sleepToDisk() {
+                                board.requestSleepToDisk();
+                            }
+                        },
+                        Objects.requireNonNullElse(options.s4Val(), 2));
         put16(config, PciSpec.STATUS, PciSpec.STATUS_DEVSEL_MEDIUM | PciSpec.STATUS_FAST_BACK);
         interruptPin(1);
         config[SMBUS_ENABLE] = 0x09;
@@ -121,6 +141,22 @@ public final class PowerManagement extends PciFunction implements StateSection {
         PciDevice.attach(board.pci(), function, request, scope);
         Device.Bus bus = new Device.Bus(SmbusController.BUS, SmbusController.BUS_TYPE);
         return new PciDevice(function, List.of(), List.of(bus));
+    }
+
+    /** Whether the guest is told of suspend to RAM. */
+    public boolean offersS3() {
+        return Objects.requireNonNullElse(options.disableS3(), 0) == 0;
+    }
+
+    /** Whether the guest wants its clock's alarm to wake it. */
+    public boolean wakesByAlarm() {
+        return pm.wakesByAlarm();
+    }
+
+    /** The guest was woken by a reset. */
+    public void woken(Sleep.Reason reason) {
+        pm.woken(reason);
+        update();
     }
 
     /** The sleep type of suspend to disk, or -1 if the guest is not told of it. */

@@ -11,6 +11,7 @@ import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
@@ -34,6 +35,11 @@ import java.util.Map;
 public final class Rtc implements IoHandler, StateSection, Device {
     private static final int BASE = 0x70;
     private static final int IRQ = 8;
+
+    /** The cell in which the PC's firmware looks for what to do after a reset, and its code for ACPI S3. */
+    private static final int RESET_CODE = 0x0f;
+
+    private static final int RESET_WAKES = 0xfe;
 
     /** The type. */
     public static final DeviceType<Mc146818rtcOptions> TYPE =
@@ -61,7 +67,7 @@ public final class Rtc implements IoHandler, StateSection, Device {
         Clocks clocks = scope.machine().clocks();
         chip =
                 new RtcChip(
-                        new Wires(scope, clock(told), board.isa().irq(IRQ)),
+                        new Wires(scope, board, clock(told)),
                         start(told, Math.floorDiv(clocks.now(ClockType.HOST), 1_000_000_000L)),
                         request.options().lostTickPolicy() == LostTickPolicy.SLEW);
         scope.ports("rtc", BASE, 2, this);
@@ -116,13 +122,15 @@ public final class Rtc implements IoHandler, StateSection, Device {
         private final Clocks clocks;
         private final ClockType clock;
         private final Irq irq;
+        private final PcBoard board;
         private final Timer periodic;
         private final Timer update;
 
-        Wires(DeviceScope scope, ClockType clock, Irq irq) {
+        Wires(DeviceScope scope, PcBoard board, ClockType clock) {
             this.clocks = scope.machine().clocks();
             this.clock = clock;
-            this.irq = irq;
+            this.board = board;
+            irq = board.isa().irq(IRQ);
             periodic = scope.timer(clock, () -> chip.periodicTick());
             update = scope.timer(clock, () -> chip.updateTick());
         }
@@ -146,6 +154,11 @@ public final class Rtc implements IoHandler, StateSection, Device {
         public void updateAt(long deadline) {
             update.arm(deadline);
         }
+
+        @Override
+        public void alarm() {
+            board.wakeUp(Sleep.Reason.ALARM);
+        }
     }
 
     /** Its date and time as C has them: years from 1900, months from 0. */
@@ -168,6 +181,11 @@ public final class Rtc implements IoHandler, StateSection, Device {
     /** Sets a CMOS cell that firmware reads. */
     public void cmos(int cell, int value) {
         chip.cell(cell, value);
+    }
+
+    /** Notes for the firmware that the next reset is the end of a sleep. */
+    public void sleeps() {
+        cmos(RESET_CODE, RESET_WAKES);
     }
 
     /** A CMOS cell. */

@@ -22,6 +22,9 @@ final class RtcChip {
 
         /** Has {@link RtcChip#updateTick} called likewise. */
         void updateAt(long deadline);
+
+        /** The alarm that the guest wants to hear of went off. */
+        void alarm();
     }
 
     /** Cells, as the data sheet's figure 9 and the PC's BIOS lay them out. */
@@ -291,7 +294,11 @@ final class RtcChip {
         raise(C_UF, (cells[B] & B_UIE) != 0);
         // Compared with the time and not with the cells, as this may run a few updates late.
         if (Long.compareUnsigned(now(), nextAlarm) >= 0) {
-            raise(C_AF, (cells[B] & B_AIE) != 0);
+            boolean wanted = (cells[B] & B_AIE) != 0;
+            raise(C_AF, wanted);
+            if (wanted) {
+                board.alarm();
+            }
         }
         armUpdate();
     }

@@ -9,6 +9,7 @@ import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.Timer;
 import lockstep.runtime.machine.Irq;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
@@ -54,6 +55,8 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
 
     // Wiring.
     private final IsaBus.Place place;
+    private final PcBoard board;
+    private final boolean wakes;
     private final Irq irq;
     private final Clocks clocks;
     private final Timer timeout;
@@ -68,13 +71,19 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
      *
      * @param chardev what it is connected to, or null: a port without a cable
      * @param baudBase the speed at divisor 1
+     * @param wakes whether what arrives wakes the guest
      * @throws DeviceException when the chardev has a user already
      */
     private IsaSerial(
-            DeviceScope scope, IsaBus.Place place, @Nullable Chardev chardev, long baudBase)
+            DeviceScope scope,
+            IsaBus.Place place,
+            @Nullable Chardev chardev,
+            long baudBase,
+            boolean wakes)
             throws DeviceException {
         this.place = place;
-        PcBoard board = PcBoard.of(scope);
+        this.wakes = wakes;
+        board = PcBoard.of(scope);
         this.irq = board.isa().irq(place.irq());
         this.clocks = scope.machine().clocks();
         this.timeout = scope.timer(ClockType.VIRTUAL, this::timedOut);
@@ -104,7 +113,12 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
                                 o.irq(),
                                 scope);
         Long baudBase = o.baudbase();
-        return new IsaSerial(scope, place, chardev, baudBase == null ? BAUD_BASE : baudBase);
+        return new IsaSerial(
+                scope,
+                place,
+                chardev,
+                baudBase == null ? BAUD_BASE : baudBase,
+                Boolean.TRUE.equals(o.wakeup()));
     }
 
     private final class Wire implements Uart.Line {
@@ -214,6 +228,9 @@ public final class IsaSerial implements IoHandler, ChardevFrontend, StateSection
 
     @Override
     public void receive(ByteBuffer data) {
+        if (wakes) {
+            board.wakeUp(Sleep.Reason.OTHER);
+        }
         while (data.hasRemaining()) {
             uart.received(data.get() & 0xff);
         }

@@ -88,6 +88,8 @@ final class ChipsOnBoardTest {
         configWrite(0, 0x59, 1, 0x10);
         core.memory().write(0xffff0, 4, 0);
         assertEquals(0x12345678, core.memory().read(0xffff0, 4), "read-only RAM");
+        core.reset();
+        assertEquals(0x12345678, core.memory().read(0xffff0, 4), "a reset leaves it");
     }
 
     @Test

@@ -158,6 +158,8 @@ final class PowerManagementTest {
         assertEquals(0x0001, pc.in(PM1_CONTROL, 2), "SLP_EN is write only");
         pc.outSized(PM1_CONTROL, 2, 0x2801);
         assertTrue(pc.asked("requestShutdown"), "S4");
+        pc.outSized(PM1_CONTROL, 2, 0x2401);
+        assertTrue(pc.asked("requestSleep"), "S3");
     }
 
     @Test

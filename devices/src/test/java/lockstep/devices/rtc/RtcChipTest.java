@@ -39,6 +39,9 @@ final class RtcChipTest {
 
                             @Override
                             public void updateAt(long deadline) {}
+
+                            @Override
+                            public void alarm() {}
                         },
                         0,
                         slew);

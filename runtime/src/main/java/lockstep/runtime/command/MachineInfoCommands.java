@@ -268,7 +268,7 @@ final class MachineInfoCommands implements MachineCommands {
 
     @Override
     public CurrentMachineParams queryCurrentMachine() {
-        return new CurrentMachineParams(false);
+        return new CurrentMachineParams(vmm.run().canSleep());
     }
 
     @Override

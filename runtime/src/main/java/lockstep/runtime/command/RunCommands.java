@@ -14,6 +14,7 @@ import lockstep.api.WatchdogSetActionArguments;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.machine.RunControl;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.monitor.Version;
 import lockstep.runtime.process.VmmProcess;
 
@@ -60,7 +61,7 @@ final class RunCommands implements ControlCommands, RunStateCommands {
         RunControl run = vmm.run();
         if (run.state() == RunState.INMIGRATE) {
             run.autostart(false);
-        } else if (run.running()) {
+        } else if (run.running() || run.state() == RunState.SUSPENDED) {
             run.stop(RunState.PAUSED);
         }
     }
@@ -90,9 +91,12 @@ final class RunCommands implements ControlCommands, RunStateCommands {
 
     @Override
     public void systemWakeup() throws QmpException {
-        if (vmm.machine() != null && vmm.run().state() != RunState.SUSPENDED) {
+        if (!vmm.run().canSleep()) {
+            throw new QmpException("wake-up from suspend is not supported by this guest");
+        }
+        if (vmm.run().state() != RunState.SUSPENDED) {
             throw new QmpException("Unable to wake up: guest is not in suspended state");
         }
-        throw new QmpException("wake-up from suspend is not supported by this guest");
+        vmm.run().requestWakeUp(Sleep.Reason.OTHER);
     }
 }

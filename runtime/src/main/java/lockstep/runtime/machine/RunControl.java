@@ -66,6 +66,24 @@ public interface RunControl {
     /** The guest says that it powers off. Any thread. */
     void guestPowersOff();
 
+    /** Sends the guest to sleep soon, from the main loop, until it is woken. Any thread. */
+    void requestSleep();
+
+    /** Wakes a guest that sleeps by a reset of the machine, soon, from the main loop. Any thread. */
+    void requestWakeUp(Sleep.Reason reason);
+
+    /** Adds what a board does about sleep: guests of the machine can sleep then. */
+    void onSleep(Sleep board);
+
+    /** Whether guests of the machine can sleep. */
+    boolean canSleep();
+
+    /** Whether the guest, which was stopped, sleeps again when it is let go on. */
+    boolean asleep();
+
+    /** Changes that. */
+    void asleep(boolean asleep);
+
     /** Stops the guest soon, from the main loop, as a vCPU or a disk in trouble asks. Any thread. */
     void requestStop(RunState next);
 

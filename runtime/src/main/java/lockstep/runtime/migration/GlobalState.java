@@ -29,11 +29,12 @@ public final class GlobalState implements StateSection {
     /** With the names of all run states that exist. */
     public GlobalState(Set<String> known) {
         this.known = known;
-        store("running");
+        store("running", false);
     }
 
-    /** Remembers the present run state for the streams to come. */
-    public void store(String runState) {
+    /** Remembers the present run state, and whether a stopped guest was asleep, for the streams to come. */
+    public void store(String runState, boolean asleep) {
+        suspended = asleep;
         byte[] ascii = runState.getBytes(StandardCharsets.US_ASCII);
         Arrays.fill(name, (byte) 0);
         System.arraycopy(ascii, 0, name, 0, Math.min(ascii.length, NAME_ROOM - 1));
@@ -43,6 +44,11 @@ public final class GlobalState implements StateSection {
     /** The run state that the last loaded stream carried; null when it carried none. */
     public @Nullable String received() {
         return received;
+    }
+
+    /** Whether the guest of the last loaded stream sleeps, or was stopped in its sleep. */
+    public boolean receivedAsleep() {
+        return received != null && (suspended || received.equals("suspended"));
     }
 
     /** Forgets what was received, before another stream. */

@@ -261,6 +261,7 @@ final class Incoming {
             String name = globalState.received();
             POST_LOAD.log("loaded state: " + (name == null ? "" : name));
             RunState before = name == null ? RunState.RUNNING : runState(name);
+            host.asleep(globalState.receivedAsleep());
             boolean wasRunning = before == RunState.RUNNING || before == RunState.SUSPENDED;
             if (wasRunning && !host.autostart()) {
                 host.runState(RunState.PAUSED);

@@ -48,6 +48,12 @@ public interface MigrationHost {
     /** Takes over a run state of a guest that does not run. */
     void runState(RunState state);
 
+    /** Whether the guest, which was stopped, sleeps again when it is started. */
+    boolean asleep();
+
+    /** Changes that. */
+    void asleep(boolean asleep);
+
     /** Whether the guest is to start by itself: false under {@code -S}. */
     boolean autostart();
 

@@ -386,8 +386,8 @@ final class Outgoing {
                         () -> {
                             RunState before = host.runState();
                             stateBefore = before;
-                            guestRan = host.running();
-                            globalState.store(before.wireName());
+                            guestRan = host.running() || before == RunState.SUSPENDED;
+                            globalState.store(before.wireName(), host.asleep());
                             host.stop(RunState.FINISH_MIGRATE);
                         });
         if (settings.has(MigrationCapability.PAUSE_BEFORE_SWITCHOVER)) {

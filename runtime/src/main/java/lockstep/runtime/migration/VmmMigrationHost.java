@@ -91,6 +91,16 @@ final class VmmMigrationHost implements MigrationHost {
     }
 
     @Override
+    public boolean asleep() {
+        return vmm.run().asleep();
+    }
+
+    @Override
+    public void asleep(boolean asleep) {
+        vmm.run().asleep(asleep);
+    }
+
+    @Override
     public boolean autostart() {
         return vmm.run().autostart();
     }

@@ -15,11 +15,14 @@ import lockstep.api.ShutdownAction;
 import lockstep.api.ShutdownCause;
 import lockstep.api.ShutdownEvent;
 import lockstep.api.StopEvent;
+import lockstep.api.SuspendEvent;
+import lockstep.api.WakeupEvent;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.spi.Vmm;
 
 import java.util.ArrayList;
@@ -36,10 +39,15 @@ public final class RunController implements RunControl {
     private final List<Entry> listeners = new ArrayList<>();
     private final List<StartCheck> checks = new ArrayList<>();
     private final List<Runnable> buttons = new ArrayList<>();
+    private final List<Sleep> sleepers = new ArrayList<>();
     private volatile RunState state = RunState.PRELAUNCH;
     private boolean autostart = true;
     private boolean stayAfterShutdown;
     private boolean resetEnds;
+
+    /** A guest that was stopped in its sleep. */
+    private boolean asleep;
+
     private PanicAction panicAction = PanicAction.SHUTDOWN;
     private volatile boolean ending;
 
@@ -72,20 +80,28 @@ public final class RunController implements RunControl {
 
     @Override
     public void stop(RunState next) {
-        boolean was = running();
+        boolean ran = running();
+        boolean slept = state == RunState.SUSPENDED;
         state = next;
-        if (!was) {
+        if (!ran && !slept) {
             return;
         }
-        clocks.stopVirtual();
-        Machine machine = vmm.machine();
-        if (machine != null) {
-            machine.vcpus().pauseAll();
+        asleep = slept;
+        if (ran) {
+            standStill();
         }
         for (Entry e : List.copyOf(listeners).reversed()) {
             e.listener().changed(false, next);
         }
         vmm.emit(new StopEvent());
+    }
+
+    private void standStill() {
+        clocks.stopVirtual();
+        Machine machine = vmm.machine();
+        if (machine != null) {
+            machine.vcpus().pauseAll();
+        }
     }
 
     @Override
@@ -94,6 +110,14 @@ public final class RunController implements RunControl {
             return;
         }
         vmm.emit(new ResumeEvent());
+        if (asleep) {
+            asleep = false;
+            state = RunState.SUSPENDED;
+            for (Entry e : List.copyOf(listeners)) {
+                e.listener().changed(true, RunState.SUSPENDED);
+            }
+            return;
+        }
         clocks.startVirtual();
         state = RunState.RUNNING;
         for (Entry e : List.copyOf(listeners)) {
@@ -178,6 +202,7 @@ public final class RunController implements RunControl {
             shutdown(ShutdownCause.GUEST_RESET);
             return;
         }
+        asleep = false;
         Machine machine = vmm.machine();
         boolean was = running();
         if (machine != null) {
@@ -274,6 +299,61 @@ public final class RunController implements RunControl {
     public void guestPowersOff() {
         vmm.emit(new GuestPvshutdownEvent());
         requestShutdown(ShutdownCause.GUEST_SHUTDOWN);
+    }
+
+    @Override
+    public void requestSleep() {
+        stopCaller();
+        onLoop(this::sleep);
+    }
+
+    private void sleep() {
+        if (!running()) {
+            return;
+        }
+        standStill();
+        sleepers.forEach(Sleep::begin);
+        state = RunState.SUSPENDED;
+        vmm.emit(new SuspendEvent());
+    }
+
+    @Override
+    public void requestWakeUp(Sleep.Reason reason) {
+        // Never at once: what the reset changes may be at work further down.
+        vmm.mainLoop().execute(() -> wakeUp(reason));
+    }
+
+    private void wakeUp(Sleep.Reason reason) {
+        Machine machine = vmm.machine();
+        if (machine == null || state != RunState.SUSPENDED || ending) {
+            return;
+        }
+        machine.reset();
+        sleepers.forEach(s -> s.end(reason));
+        clocks.startVirtual();
+        state = RunState.RUNNING;
+        machine.vcpus().resumeAll();
+        vmm.emit(new WakeupEvent());
+    }
+
+    @Override
+    public void onSleep(Sleep board) {
+        sleepers.add(board);
+    }
+
+    @Override
+    public boolean canSleep() {
+        return !sleepers.isEmpty();
+    }
+
+    @Override
+    public boolean asleep() {
+        return asleep;
+    }
+
+    @Override
+    public void asleep(boolean now) {
+        asleep = now;
     }
 
     @Override

@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.runtime.linux.SocketName;
-
 import org.junit.jupiter.api.Test;
 
 import java.util.Arrays;
@@ -43,12 +41,5 @@ final class TelnetFilterTest {
         strip(filter, bytes(0xff, 0xf3));
         assertTrue(filter.takeBreak());
         assertFalse(filter.takeBreak());
-    }
-
-    @Test
-    void addressesAsUsersReadThem() {
-        assertEquals("fe80::1", SocketName.Inet.shorten("fe80:0:0:0:0:0:0:1"));
-        assertEquals("::", SocketName.Inet.shorten("0:0:0:0:0:0:0:0"));
-        assertEquals("1:0:2:3:4:5:6:7", SocketName.Inet.shorten("1:0:2:3:4:5:6:7"));
     }
 }

@@ -215,7 +215,7 @@ class StreamTest {
         half.blocks.get(0).memory().set(ValueLayout.JAVA_LONG, 0, 0x1122334455667788L);
         half.blocks.get(0).memory().set(ValueLayout.JAVA_LONG, 3 * PAGE + 8, -1);
         half.register.value = 0xabcd;
-        half.global.store("paused");
+        half.global.store("paused", false);
         return half;
     }
 

@@ -6,6 +6,7 @@ import lockstep.api.ShutdownCause;
 import lockstep.api.StopEvent;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.machine.Sleep;
 import lockstep.runtime.machine.VcpuGroup;
 
 import java.util.ArrayList;
@@ -106,6 +107,32 @@ final class NotedRun implements RunControl {
     public void guestPowersOff() {
         process.journal().add("guestPowersOff");
     }
+
+    @Override
+    public void requestSleep() {
+        process.journal().add("requestSleep");
+    }
+
+    @Override
+    public void requestWakeUp(Sleep.Reason reason) {
+        process.journal().add("requestWakeUp " + reason);
+    }
+
+    @Override
+    public void onSleep(Sleep board) {}
+
+    @Override
+    public boolean canSleep() {
+        return false;
+    }
+
+    @Override
+    public boolean asleep() {
+        return false;
+    }
+
+    @Override
+    public void asleep(boolean asleep) {}
 
     @Override
     public void requestStop(RunState next) {
