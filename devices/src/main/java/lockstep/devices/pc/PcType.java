@@ -94,7 +94,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         if (accelerator == null) {
             throw new DeviceException("no accelerator selected");
         }
-        checkOptions(options, accelerator.type().properties().contains("kernel-irqchip"));
+        checkOptions(options, accelerator.type().properties().containsKey("kernel-irqchip"));
         MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {

@@ -5,7 +5,6 @@ import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** A kind of accelerator, offered by a room. Any thread. */
 public interface AcceleratorType {
@@ -22,9 +21,9 @@ public interface AcceleratorType {
         return true;
     }
 
-    /** What {@code -accel} can set on it. */
-    default Set<String> properties() {
-        return Set.of();
+    /** What {@code -accel} can set on it, and what comes of it. */
+    default Map<String, String> properties() {
+        return Map.of();
     }
 
     /** What the object tree calls its chips. */

@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /**
  * The choice of what runs the guest: {@code -accel}, each tried in the order of the command line; or the list of {@code
@@ -30,6 +31,8 @@ final class AcceleratorOption {
                     "kvm-shadow-mem", "int64",
                     "notify-window", "uint32",
                     "tb-size", "uint32");
+
+    private static final Set<String> THREADS = Set.of("single", "multi");
 
     private final VmmProcess vmm;
     private boolean given;
@@ -52,6 +55,16 @@ final class AcceleratorOption {
             vmm.acceleratorTypes().stream()
                     .filter(AcceleratorType::automatic)
                     .forEach(t -> out.append(t.name()).append('\n'));
+            throw new EndOfProgram(out.toString());
+        }
+        OptionValues values = OptionValues.parse(text, "accel");
+        AcceleratorType type = find(values.get("accel", ""));
+        if (type != null && TypeHelp.asked(values)) {
+            StringBuilder out = new StringBuilder(type.name()).append("-accel options:\n");
+            type.properties().entrySet().stream()
+                    .map(p -> "  %-22s - %s\n".formatted(p.getKey(), p.getValue()))
+                    .sorted()
+                    .forEach(out::append);
             throw new EndOfProgram(out.toString());
         }
     }
@@ -119,9 +132,12 @@ final class AcceleratorOption {
             throws OptionException {
         for (Map.Entry<String, String> e : properties.entrySet()) {
             String property = e.getKey();
-            if (!type.properties().contains(property)) {
+            if (!type.properties().containsKey(property)) {
                 throw new OptionException(
                         "Property '" + name + "-accel." + property + "' not found");
+            }
+            if (property.equals("thread") && !THREADS.contains(e.getValue())) {
+                throw new OptionException("Invalid 'thread' setting " + e.getValue());
             }
             String number = NUMBERS.get(property);
             if (number != null) {

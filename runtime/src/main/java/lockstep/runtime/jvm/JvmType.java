@@ -7,7 +7,6 @@ import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** A processor in software, which is there on every host. */
 final class JvmType implements AcceleratorType {
@@ -50,8 +49,14 @@ final class JvmType implements AcceleratorType {
     }
 
     @Override
-    public Set<String> properties() {
-        return Set.of("one-insn-per-tb", "split-wx", "tb-size", "thread");
+    public Map<String, String> properties() {
+        return Map.of(
+                "one-insn-per-tb", "no effect here: an interrupt is taken between any two blocks",
+                "split-wx", "no effect here: the JVM keeps its own code",
+                "tb-size", "no effect here: the JVM bounds its code, and the heap what is decoded",
+                "thread",
+                        "single or multi, the same here: each processor has a thread, and one runs"
+                                + " at a time");
     }
 
     @Override

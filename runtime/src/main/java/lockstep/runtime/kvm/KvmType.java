@@ -8,7 +8,6 @@ import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** The Linux kernel's KVM. */
 final class KvmType implements AcceleratorType {
@@ -28,17 +27,18 @@ final class KvmType implements AcceleratorType {
     }
 
     @Override
-    public Set<String> properties() {
-        return Set.of(
-                "device",
-                "dirty-ring-size",
-                "kernel-irqchip",
-                "kvm-shadow-mem",
-                "notify-vmexit",
-                "notify-window",
-                "xen-evtchn-max-pirq",
-                "xen-gnttab-max-frames",
-                "xen-version");
+    public Map<String, String> properties() {
+        String none = "no effect here";
+        return Map.of(
+                "device", none + ": it is always /dev/kvm",
+                "dirty-ring-size", none + ": changed pages are found in the kernel's bitmap",
+                "kernel-irqchip", "on: the interrupt controllers are the kernel's",
+                "kvm-shadow-mem", none + ": the kernel decides",
+                "notify-vmexit", none,
+                "notify-window", none,
+                "xen-evtchn-max-pirq", none + ": there is no Xen",
+                "xen-gnttab-max-frames", none + ": there is no Xen",
+                "xen-version", none + ": there is no Xen");
     }
 
     @Override
@@ -50,6 +50,13 @@ final class KvmType implements AcceleratorType {
 
     @Override
     public Accelerator open(Map<String, String> given, EventLoop loop) throws KvmException {
+        String chips = given.getOrDefault("kernel-irqchip", "on");
+        if (!chips.equals("on")) {
+            throw new KvmException(
+                    "kernel-irqchip="
+                            + chips
+                            + " is not offered, the interrupt controllers are KVM's");
+        }
         return new KvmAccelerator(this);
     }
 }
