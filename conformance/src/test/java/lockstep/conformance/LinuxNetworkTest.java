@@ -27,6 +27,9 @@ import java.util.Random;
 class LinuxNetworkTest {
     private static final String ADDRESS = "10.77.1.50";
 
+    /** What is read between two moves. */
+    private static final int PART = 2 << 20;
+
     @TempDir Path directory;
 
     private final String namespace = "linux-" + ProcessHandle.current().pid();
@@ -82,7 +85,7 @@ class LinuxNetworkTest {
                         "if=ide,format=raw,file.locking=off,file.driver=file,file.filename="
                                 + directory.resolve("disk"),
                         "-netdev",
-                        "tap,id=n0,ifname=tap" + number + ",script=no,downscript=no",
+                        "tap,id=n0,ifname=tap" + number % 2 + ",script=no,downscript=no",
                         "-device",
                         "e1000,netdev=n0,romfile="));
         all.addAll(List.of(more));
@@ -92,35 +95,43 @@ class LinuxNetworkTest {
     @Test
     void aTransferGoesOnWhileTheGuestMoves() throws Exception {
         LinuxGuest guest = LinuxGuest.usual();
-        byte[] content = new byte[16 << 20];
+        byte[] content = new byte[4 * PART];
         new Random(2).nextBytes(content);
         Files.write(directory.resolve("disk"), content);
         MessageDigest received = MessageDigest.getInstance("SHA-256");
-        try (LinuxMachine here = machine(0, guest)) {
-            here.up();
+        Path door = directory.resolve("door");
+        Path saved = directory.resolve("saved");
+        try (LinuxMachine first = machine(0, guest).up()) {
             Process client =
                     new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000"))
                             .redirectError(ProcessBuilder.Redirect.INHERIT)
                             .start();
-            try (InputStream in = new DigestInputStream(client.getInputStream(), received)) {
-                assertEquals(1 << 20, in.readNBytes(1 << 20).length);
-                Path door = directory.resolve("door");
-                try (LinuxMachine there = machine(1, guest, "-incoming", "unix:" + door);
-                        Monitor source = here.monitor();
-                        Monitor target = there.monitor()) {
-                    there.awaitDoor(door);
-                    source.execute(
-                            "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"unix:"
-                                    + door
-                                    + "\"}}");
-                    // The guest sends on; reading goes on only when it has arrived, so that some is
-                    // sent there.
-                    LinuxTest.awaitMigration(source);
-                    source.send("{\"execute\": \"quit\"}");
-                    assertEquals(0, here.awaitEnd());
-                    target.await(l -> l.contains("\"RESUME\""), LinuxMachine.LONG);
-                    long rest = in.transferTo(java.io.OutputStream.nullOutputStream());
-                    assertEquals(content.length - (1 << 20), rest);
+            try (InputStream in = new DigestInputStream(client.getInputStream(), received);
+                    LinuxMachine second = machine(1, guest, "-incoming", "unix:" + door)) {
+                read(in, PART);
+                second.awaitDoor(door);
+                leave(first, "unix:" + door);
+                try (Monitor monitor = second.monitor()) {
+                    Host.await(
+                            "the guest runs there",
+                            LinuxMachine.LONG,
+                            () -> status(monitor).contains("\"running\""));
+                    read(in, PART);
+                    monitor.execute("{\"execute\": \"stop\"}");
+                    monitor.execute("{\"execute\": \"cont\"}");
+                    read(in, PART);
+                    monitor.execute("{\"execute\": \"stop\"}");
+                }
+                leave(second, "file:" + saved);
+                try (LinuxMachine third = machine(2, guest, "-incoming", "file:" + saved);
+                        Monitor monitor = third.monitor()) {
+                    Host.await(
+                            "it has come back",
+                            LinuxMachine.LONG,
+                            () -> status(monitor).contains("\"paused\""));
+                    monitor.execute("{\"execute\": \"cont\"}");
+                    read(in, PART);
+                    assertEquals(-1, in.read(), "more than was sent");
                 }
             } finally {
                 client.destroyForcibly();
@@ -129,5 +140,24 @@ class LinuxNetworkTest {
         assertEquals(
                 HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(content)),
                 HexFormat.of().formatHex(received.digest()));
+    }
+
+    private static void read(InputStream in, int bytes) throws IOException {
+        assertEquals(bytes, in.readNBytes(bytes).length);
+    }
+
+    private static String status(Monitor monitor) {
+        return monitor.execute("{\"execute\": \"query-status\"}");
+    }
+
+    /** The guest goes; it sends on until the last moment, as its client does not wait. */
+    private static void leave(LinuxMachine machine, String where) {
+        try (Monitor monitor = machine.monitor()) {
+            monitor.execute(
+                    "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"" + where + "\"}}");
+            LinuxTest.awaitMigration(monitor);
+            monitor.send("{\"execute\": \"quit\"}");
+            assertEquals(0, machine.awaitEnd());
+        }
     }
 }

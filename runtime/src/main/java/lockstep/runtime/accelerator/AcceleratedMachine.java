@@ -140,12 +140,14 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         for (Vcpu v : vcpus.all()) {
             state.register(CpuSections.apic(vcpus, v));
         }
+        GuestTime time = null;
         if (host.clocks() instanceof VmClocks clocks && state.find("timer", 0) == null) {
-            state.register(new GuestTime(clocks));
+            time = new GuestTime(clocks, vcpus.all().getFirst().state);
+            state.register(time);
         }
         for (Vcpu v : vcpus.all()) {
             state.register(CpuSections.common(vcpus, v));
-            state.register(CpuSections.cpu(vcpus, v));
+            state.register(CpuSections.cpu(vcpus, v, time));
             if (v.index() == 0) {
                 state.register(new TprPatching());
             }

@@ -5,6 +5,8 @@ import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import org.jspecify.annotations.Nullable;
+
 /** The sections of one vCPU. Loaded state is in force as soon as a section is complete. */
 final class CpuSections {
     private CpuSections() {}
@@ -91,16 +93,18 @@ final class CpuSections {
 
             @Override
             public void describe(StateCodec c) throws StateException {
-                // The multiprocessing state, which travels in "cpu", says it again.
-                c.u32("halted", vcpu.state.mpState == VcpuState.HALTED ? 1 : 0);
+                // QEMU's emulated processors have only this, real ones say it in "cpu".
+                int mp = vcpu.state.mpState;
+                boolean rests = mp == VcpuState.HALTED || mp == VcpuState.NOT_STARTED;
+                vcpu.halted = c.u32("halted", rests ? 1 : 0) != 0;
                 interruptRequest = c.u32("interrupt_request", interruptRequest);
                 c.subsection("cpu_common/crash_occurred", 1, false, s -> s.bool("crash", false));
             }
         };
     }
 
-    /** QEMU: vmstate "cpu" v12. */
-    static StateSection cpu(Vcpus group, Vcpu vcpu) {
+    /** QEMU: vmstate "cpu" v12. What one of QEMU's emulated processors says elsewhere is brought into it. */
+    static StateSection cpu(Vcpus group, Vcpu vcpu, @Nullable GuestTime time) {
         return new PerVcpu(group, vcpu, "cpu", 12) {
             @Override
             public int minimumVersion() {
@@ -114,6 +118,14 @@ final class CpuSections {
 
             @Override
             public void afterLoad(int version) throws StateException {
+                VcpuState s = vcpu.state;
+                if (s.mpState == 0 && vcpu.halted) {
+                    s.mpState =
+                            vcpu.apic.waitForSipi != 0 ? VcpuState.NOT_STARTED : VcpuState.HALTED;
+                }
+                if (s.tsc == 0 && time != null) {
+                    s.tsc = time.ticks();
+                }
                 store();
             }
         };

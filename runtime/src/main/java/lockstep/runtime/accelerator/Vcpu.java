@@ -59,6 +59,9 @@ public abstract class Vcpu {
     /** What the vCPUs share. */
     protected final Owner owner;
 
+    /** Whether it waits, as the section "cpu_common" that was loaded last has it. */
+    boolean halted;
+
     private final int index;
     private final int signature;
     private final String threadName;

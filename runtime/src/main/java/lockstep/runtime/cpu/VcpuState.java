@@ -19,6 +19,9 @@ public final class VcpuState {
     /** Bits of a segment's flags: the second dword of its descriptor. */
     public static final int PRESENT = 1 << 15;
 
+    /** The multiprocessing state of a processor that waits to be started by another. */
+    public static final int NOT_STARTED = 1;
+
     /** The multiprocessing state of a processor that waits for an interrupt. */
     public static final int HALTED = 3;
 

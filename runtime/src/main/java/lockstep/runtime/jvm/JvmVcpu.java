@@ -5,6 +5,7 @@ import lockstep.runtime.accelerator.VcpuModel;
 import lockstep.runtime.chip.Apic;
 import lockstep.runtime.chip.ChipSet;
 import lockstep.runtime.chip.InterruptTarget;
+import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.loop.Clocks;
 import lockstep.x86.Bus;
 import lockstep.x86.CpuidTable;
@@ -15,8 +16,6 @@ import lockstep.x86.Registers;
 /** A vCPU in software: its thread runs the processor in its turns, and serves what the processor asks of the machine. */
 final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     private static final int INDEXED = 1;
-    private static final int NOT_STARTED = 1;
-    private static final int HALTED = 3;
 
     private final Apic chip;
     private final Processor processor;
@@ -165,7 +164,10 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     protected void fetch(long now) {
         processor.save(registers);
         JvmState.fetch(registers, state);
-        state.mpState = registers.waitsForStart ? NOT_STARTED : registers.halted ? HALTED : 0;
+        state.mpState =
+                registers.waitsForStart
+                        ? VcpuState.NOT_STARTED
+                        : registers.halted ? VcpuState.HALTED : 0;
         state.tsc = now + timestampOffset;
         state.tscDeadline = chip.deadline();
     }
@@ -173,8 +175,8 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     @Override
     protected void store(long now) {
         JvmState.store(state, registers);
-        registers.halted = state.mpState == HALTED;
-        registers.waitsForStart = state.mpState == NOT_STARTED || state.mpState == 2;
+        registers.halted = state.mpState == VcpuState.HALTED;
+        registers.waitsForStart = state.mpState == VcpuState.NOT_STARTED || state.mpState == 2;
         timestampOffset = state.tsc - now;
         processor.load(registers);
         chip.loaded();
