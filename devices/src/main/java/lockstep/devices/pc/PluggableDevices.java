@@ -37,6 +37,7 @@ public final class PluggableDevices {
                     UsbBuses.MOUSE,
                     UsbBuses.KEYBOARD,
                     VgaDevices.TYPE,
+                    VgaDevices.SECONDARY,
                     Edu.TYPE,
                     PciTestdev.TYPE,
                     PcTestdev.TYPE,

@@ -12,7 +12,10 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.function.IntUnaryOperator;
 
-/** The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. */
+/**
+ * The standard VGA as a PCI function (1234:1111): ports, window, video memory in BAR0, registers in BAR2. One beside it
+ * has neither ports nor window.
+ */
 public final class StdVga extends PciFunction implements StateSection {
     /** Video memory when {@code vgamem_mb} is not given. */
     public static final int DEFAULT_VRAM = 16 << 20;
@@ -23,6 +26,7 @@ public final class StdVga extends PciFunction implements StateSection {
     private static final int VENDOR = 0x1234;
     private static final int DEVICE = 0x1111;
     private static final int CLASS_VGA = 0x0300;
+    private static final int CLASS_OTHER = 0x0380;
 
     private static final int MMIO_SIZE = 0x1000;
     private static final int MMIO_VGA = 0x400;
@@ -32,6 +36,7 @@ public final class StdVga extends PciFunction implements StateSection {
     private static final int LITTLE_ENDIAN_FRAMEBUFFER = 0x1e1e1e1e;
 
     // Configuration.
+    private final boolean primary;
     private final int vramSize;
     private final Registers registers;
 
@@ -55,14 +60,16 @@ public final class StdVga extends PciFunction implements StateSection {
     /**
      * A card.
      *
+     * @param primary whether it has the ports and the window of a VGA
      * @param vramSize bytes of video memory, a power of two from 1 to 512 MiB
      */
-    StdVga(int vramSize, Registers registers) {
-        super("vga", VENDOR, DEVICE, registers.revision(), CLASS_VGA);
+    StdVga(boolean primary, int vramSize, Registers registers) {
+        super("vga", VENDOR, DEVICE, registers.revision(), primary ? CLASS_VGA : CLASS_OTHER);
         if (Integer.bitCount(vramSize) != 1 || vramSize < 1 << 20 || vramSize > MAX_VRAM) {
             throw new IllegalArgumentException(
                     "video memory must be a power of two from 1 to 512 MiB");
         }
+        this.primary = primary;
         this.vramSize = vramSize;
         this.registers = registers;
     }
@@ -76,6 +83,9 @@ public final class StdVga extends PciFunction implements StateSection {
         ramBar(0, true, vram);
         if (registers.present()) {
             memoryBar(2, "vga.mmio", MMIO_SIZE, false, new Mmio(c, registers));
+        }
+        if (!primary) {
+            return;
         }
         scope().own(machine.memory().mapIo("vga-lowmem", 0xa0000, 0x20000, 1, new Window(c)));
         ports(c, 0x3b4, 2);

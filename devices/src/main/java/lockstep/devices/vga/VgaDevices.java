@@ -1,5 +1,7 @@
 package lockstep.devices.vga;
 
+import lockstep.api.SecondaryVgaOptions;
+import lockstep.api.SecondaryVgaOptionsMembers;
 import lockstep.api.VgaOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciDevice;
@@ -14,8 +16,29 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
-/** Makes {@code VGA} devices. */
+/** Makes {@code VGA} and {@code secondary-vga} devices. */
 public final class VgaDevices {
+    private static final SecondaryVgaOptions USUAL =
+            SecondaryVgaOptions.builder()
+                    .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
+                    .qemuExtendedRegs(true)
+                    .edid(true)
+                    .xres(0L)
+                    .yres(0L)
+                    .xmax(0L)
+                    .ymax(0L)
+                    .refreshRate(0L)
+                    .build();
+
+    /** The type {@code secondary-vga}. */
+    public static final DeviceType<SecondaryVgaOptions> SECONDARY =
+            PciDevice.type(
+                    "secondary-vga",
+                    SecondaryVgaOptions::read,
+                    SecondaryVgaOptions::write,
+                    USUAL,
+                    (request, scope) -> create(request, scope, false, true));
+
     /** The type {@code VGA}. */
     public static final DeviceType<VgaOptions> TYPE =
             PciDevice.type(
@@ -24,33 +47,34 @@ public final class VgaDevices {
                             VgaOptions::write,
                             VgaOptions.builder()
                                     .romfile("vgabios-stdvga.bin")
-                                    .vgamemMb((long) StdVga.DEFAULT_VRAM >> 20)
                                     .mmio(true)
-                                    .qemuExtendedRegs(true)
-                                    .edid(true)
-                                    .xres(0L)
-                                    .yres(0L)
-                                    .xmax(0L)
-                                    .ymax(0L)
-                                    .refreshRate(0L)
                                     .globalVmstate(false)
                                     .build(),
                             VgaDevices::create)
+                    .over(USUAL, SecondaryVgaOptions::write)
                     .plugged(DeviceType.Plugging.COLD);
 
     private VgaDevices() {}
 
     private static Device create(DeviceRequest<VgaOptions> request, DeviceScope scope)
             throws DeviceException {
-        PcBoard board = PcBoard.of(scope);
-        VgaOptions options = request.options();
         request.requireUsual("global-vmstate");
+        return create(request, scope, true, !Boolean.FALSE.equals(request.options().mmio()));
+    }
+
+    private static Device create(
+            DeviceRequest<? extends SecondaryVgaOptionsMembers> request,
+            DeviceScope scope,
+            boolean primary,
+            boolean mmio)
+            throws DeviceException {
+        PcBoard board = PcBoard.of(scope);
+        SecondaryVgaOptionsMembers options = request.options();
         Long wanted = options.vgamemMb();
         long megabytes = Math.clamp(wanted == null ? 0 : wanted, 1, StdVga.MAX_VRAM >> 20);
         if (Long.bitCount(megabytes) != 1) {
             megabytes = Long.highestOneBit(megabytes) << 1;
         }
-        boolean mmio = !Boolean.FALSE.equals(options.mmio());
         Edid edid =
                 !mmio || Boolean.FALSE.equals(options.edid())
                         ? null
@@ -65,7 +89,7 @@ public final class VgaDevices {
                         mmio,
                         !Boolean.FALSE.equals(options.qemuExtendedRegs()),
                         edid == null ? new byte[0] : edid.bytes());
-        StdVga vga = new StdVga((int) (megabytes << 20), registers);
+        StdVga vga = new StdVga(primary, (int) (megabytes << 20), registers);
         PciDevice.attach(board.pci(), vga, request, scope);
         return new PciDevice(
                 vga,

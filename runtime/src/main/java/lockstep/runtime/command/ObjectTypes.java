@@ -57,7 +57,7 @@ final class ObjectTypes {
                     pci-ide: piix3-ide
                     pci-piix: PIIX3
                     pci-uhci-usb: piix3-usb-uhci
-                    pci-vga: VGA
+                    pci-vga: VGA secondary-vga
                     pic-common: isa-i8259 kvm-i8259
                     pit-common: isa-pit kvm-pit
                     smbus-device: smbus-eeprom
