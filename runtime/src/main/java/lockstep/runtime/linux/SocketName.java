@@ -38,7 +38,7 @@ public sealed interface SocketName {
         }
 
         /** The canonical text of RFC 5952: the longest run of two or more zero groups becomes {@code ::}. */
-        static String shorten(String full) {
+        public static String shorten(String full) {
             String[] groups = full.split(":");
             int best = -1;
             int bestLength = 1;
