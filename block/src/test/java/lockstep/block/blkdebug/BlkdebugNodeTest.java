@@ -24,6 +24,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
@@ -60,6 +61,11 @@ class BlkdebugNodeTest {
         return Files.write(directory.resolve("image"), new byte[16 * SECTOR]);
     }
 
+    private static BlockNode below(BlockBackend drive) {
+        BlockNode root = Objects.requireNonNull(drive.root());
+        return Objects.requireNonNull(root.primaryChild()).node();
+    }
+
     private void fails(int errno, BlockBackend backend, int sector) {
         BlockException e =
                 assertThrows(
@@ -88,7 +94,7 @@ class BlkdebugNodeTest {
         d.readBlocking(0, buffer);
         fails(Errno.ENOSPC, d, 0);
         d.readBlocking(0, buffer);
-        BlockNode below = d.root().primaryChild().node();
+        BlockNode below = below(d);
         assertEquals("blkdebug:" + rules + ":" + image(), below.plainFilename());
     }
 
@@ -108,7 +114,7 @@ class BlkdebugNodeTest {
     @Test
     void aRequestWaitsUntilItIsLetGo() throws Exception {
         BlockBackend d = drive("file=blkdebug::" + image());
-        BlkdebugNode node = (BlkdebugNode) d.root().primaryChild().node();
+        BlkdebugNode node = (BlkdebugNode) below(d);
         node.breakAt(BlkdebugEvent.FLUSH_TO_OS, "a");
         CompletableFuture<Integer> flushed = new CompletableFuture<>();
         d.flush(flushed::complete);
