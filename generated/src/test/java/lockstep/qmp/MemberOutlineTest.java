@@ -26,7 +26,7 @@ final class MemberOutlineTest {
     @Test
     void tellsMembersOfTheBaseFirst() {
         List<MemberOutline> members = MemberOutline.of(E1000Options::read);
-        assertEquals(new MemberOutline("addr", "str", true), members.getFirst());
+        assertEquals(new MemberOutline("addr", "any", true), members.getFirst());
         assertEquals(new MemberOutline("init-vet", "bool", true), members.getLast());
     }
 
