@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -19,6 +20,7 @@ import java.nio.file.Path;
  * anything else. The machines are mount namespaces with a {@code /dev} of their own.
  */
 @Tag("root")
+@Timeout(value = 900, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class DemonstrationTest {
     /** A directory of devices with the few that any program needs takes the place of /dev. */
     private static final String BARE_DEV =
