@@ -19,6 +19,7 @@ import java.util.List;
  * Lockstep and QEMU 7.2 side by side: firmware boot, the pause of a checkpoint, failover. It prints what
  * it measures and asserts nothing about times.
  */
+@Tag("kvm")
 @Tag("tun")
 @Tag("root")
 @Tag("qemu")
@@ -37,6 +38,7 @@ class ColoBenchmarkTest {
 
     @BeforeEach
     void machine() {
+        Host.assumeKvm();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
@@ -63,8 +65,7 @@ class ColoBenchmarkTest {
             Process p =
                     new ProcessBuilder(
                                     binary.toString(),
-                                    "-accel",
-                                    Host.accelerator(),
+                                    "-enable-kvm",
                                     "-m",
                                     "128",
                                     "-nographic",
