@@ -36,7 +36,7 @@ public final class Frames {
         return b.array();
     }
 
-    /** A TCP frame with a valid checksum. */
+    /** A TCP frame with a valid checksum; the length of its options is a multiple of four. */
     public static byte[] tcp(
             int source,
             int sourcePort,
@@ -45,30 +45,8 @@ public final class Frames {
             int seq,
             int ack,
             int flags,
-            byte[] payload) {
-        return tcp(
-                source,
-                sourcePort,
-                destination,
-                destinationPort,
-                seq,
-                ack,
-                flags,
-                payload,
-                new byte[0]);
-    }
-
-    /** With options, whose length is a multiple of four. */
-    private static byte[] tcp(
-            int source,
-            int sourcePort,
-            int destination,
-            int destinationPort,
-            int seq,
-            int ack,
-            int flags,
             byte[] payload,
-            byte[] options) {
+            byte... options) {
         ByteBuffer t = ByteBuffer.allocate(20 + options.length + payload.length);
         t.putShort((short) sourcePort).putShort((short) destinationPort).putInt(seq).putInt(ack);
         t.put((byte) (20 + options.length << 2)).put((byte) flags).putShort((short) 8192);
@@ -78,22 +56,12 @@ public final class Frames {
     }
 
     /** Guest to client, the ports of the recorded transcripts. */
-    public static byte[] up(int seq, int ack, int flags, String payload) {
-        return tcp(GUEST, 80, CLIENT, 4000, seq, ack, flags, ascii(payload));
-    }
-
-    /** Client to guest. */
-    public static byte[] down(int seq, int ack, int flags, String payload) {
-        return tcp(CLIENT, 4000, GUEST, 80, seq, ack, flags, ascii(payload));
-    }
-
-    /** {@link #up} with options. */
-    public static byte[] up(int seq, int ack, int flags, String payload, byte[] options) {
+    public static byte[] up(int seq, int ack, int flags, String payload, byte... options) {
         return tcp(GUEST, 80, CLIENT, 4000, seq, ack, flags, ascii(payload), options);
     }
 
-    /** {@link #down} with options. */
-    public static byte[] down(int seq, int ack, int flags, String payload, byte[] options) {
+    /** Client to guest. */
+    public static byte[] down(int seq, int ack, int flags, String payload, byte... options) {
         return tcp(CLIENT, 4000, GUEST, 80, seq, ack, flags, ascii(payload), options);
     }
 
