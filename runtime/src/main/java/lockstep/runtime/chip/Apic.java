@@ -1,9 +1,7 @@
 package lockstep.runtime.chip;
 
 import lockstep.runtime.cpu.LocalApic;
-import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.loop.Timer;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -61,7 +59,7 @@ public final class Apic {
     private static final int SOFTWARE_ENABLE = 1 << 8;
 
     // The local vector table and the bits of its entries.
-    private static final int LVT_TIMER = 0;
+    static final int LVT_TIMER = 0;
     private static final int LVT_LINT0 = 3;
     private static final int LVT_LINT1 = 4;
     private static final int LVT_ERROR = 5;
@@ -71,15 +69,9 @@ public final class Apic {
     private static final int LVT_POLARITY = 1 << 13;
     private static final int LVT_LEVEL = 1 << 15;
     private static final int LVT_MASKED = 1 << 16;
-    private static final int TIMER_PERIODIC = 1 << 17;
-    private static final int TIMER_MODE = 3 << 17;
-    private static final int TIMER_DEADLINE = 2 << 17;
-
-    /** The timer goes off no more often, in nanoseconds, so that no guest can keep the loop busy with nothing else. */
-    private static final long SHORTEST_PERIOD = 20_000;
 
     private static final int[] LVT_WRITABLE = {
-        LVT_VECTOR | LVT_MASKED | TIMER_MODE,
+        LVT_VECTOR | LVT_MASKED | ApicTimer.MODE,
         LVT_VECTOR | LVT_MASKED | LVT_MODE,
         LVT_VECTOR | LVT_MASKED | LVT_MODE,
         LVT_VECTOR | LVT_MASKED | LVT_MODE | LVT_POLARITY | LVT_LEVEL,
@@ -100,21 +92,17 @@ public final class Apic {
     private final LocalApic s;
     private final ApicBus bus;
     private final InterruptTarget target;
-    private final EventLoop loop;
-    private final Timer timer;
+    private final ApicTimer timer;
     private volatile int requests;
 
     /** Errors since the guest last wrote the error status register. */
     private int errors;
 
-    private long deadline;
-
     Apic(LocalApic state, ApicBus bus, EventLoop loop, InterruptTarget target) {
         this.s = state;
         this.bus = bus;
-        this.loop = loop;
         this.target = target;
-        timer = loop.timer(ClockType.VIRTUAL, this::timerExpired);
+        timer = new ApicTimer(state, loop, target, bus, () -> local(LVT_TIMER));
         bus.add(this);
     }
 
@@ -207,7 +195,7 @@ public final class Apic {
                 s.init(bootstrap());
                 s.waitForSipi = 0;
                 s.id = s.initialId();
-                arm();
+                timer.arm();
             }
             update();
             return true;
@@ -236,9 +224,9 @@ public final class Apic {
             s.init(bootstrap());
             s.sipiVector = vector;
             errors = 0;
-            deadline = 0;
+            timer.forgetDeadline();
             requests &= NMI | SMI | SIPI;
-            arm();
+            timer.arm();
             update();
         }
     }
@@ -260,24 +248,20 @@ public final class Apic {
         synchronized (bus) {
             requests = 0;
             errors = 0;
-            deadline = 0;
-            timer.arm(s.expiry);
+            timer.loaded();
             update();
         }
     }
 
     /** IA32_TSC_DEADLINE; 0 when the timer is not armed that way. */
     public long deadline() {
-        return deadline;
+        return timer.deadline();
     }
 
     /** Arms the timer for a value of the time stamp counter, where the guest chose that mode; 0 disarms. */
     public void deadline(long tsc) {
         synchronized (bus) {
-            if ((s.lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE) {
-                deadline = tsc;
-                arm();
-            }
+            timer.deadline(tsc);
         }
     }
 
@@ -428,7 +412,7 @@ public final class Apic {
                 case ICR_LOW -> s.icr[0];
                 case ICR_HIGH -> s.icr[1];
                 case INITIAL_COUNT -> s.initialCount;
-                case CURRENT_COUNT -> currentCount();
+                case CURRENT_COUNT -> timer.currentCount();
                 case DIVIDE -> s.divide;
                 default -> {
                     if (n >= ISR && n < ISR + 8) {
@@ -467,21 +451,8 @@ public final class Apic {
                 }
                 case ICR_LOW -> command(value & ~ICR_DELIVERY_STATUS);
                 case ICR_HIGH -> s.icr[1] = value;
-                case INITIAL_COUNT -> {
-                    if ((s.lvt[LVT_TIMER] & TIMER_MODE) != TIMER_DEADLINE) {
-                        settle();
-                        s.initialCount = value;
-                        s.loadTime = loop.clocks().virtual();
-                        // Of one moment: a short count may be over when the clock is read again.
-                        arm(s.loadTime);
-                    }
-                }
-                case DIVIDE -> {
-                    settle();
-                    s.divide = value & 0xb;
-                    s.countShift = ((value & 3) | (value >>> 1 & 4)) + 1 & 7;
-                    arm();
-                }
+                case INITIAL_COUNT -> timer.initialCount(value);
+                case DIVIDE -> timer.divide(value);
                 case VERSION, APR, PPR, RRD, CURRENT_COUNT -> {}
                 default -> {
                     if (n >= LVT && n < LVT + LVT_COUNT) {
@@ -502,24 +473,24 @@ public final class Apic {
             for (int i = 0; i < LVT_COUNT; i++) {
                 s.lvt[i] |= LVT_MASKED;
             }
-            arm();
+            timer.arm();
         }
         update();
     }
 
     private void vector(int n, int value) {
         if (n == LVT_TIMER) {
-            settle();
+            timer.settle();
         }
         int before = s.lvt[n];
         boolean off = (s.spurious & SOFTWARE_ENABLE) == 0;
         s.lvt[n] = value & LVT_WRITABLE[n] | (off ? LVT_MASKED : 0);
         if (n == LVT_TIMER) {
-            if (((before ^ value) & TIMER_MODE & ~TIMER_PERIODIC) != 0) {
+            if (((before ^ value) & ApicTimer.MODE & ~ApicTimer.PERIODIC) != 0) {
                 s.initialCount = 0;
-                deadline = 0;
+                timer.forgetDeadline();
             }
-            arm();
+            timer.arm();
         }
         update();
     }
@@ -561,60 +532,5 @@ public final class Apic {
             }
         }
         bus.deliver(to, mode, vector, level);
-    }
-
-    // ---- timer
-
-    private int currentCount() {
-        if ((s.lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE) {
-            return 0;
-        }
-        long initial = Integer.toUnsignedLong(s.initialCount);
-        long counted = loop.clocks().virtual() - s.loadTime >> s.countShift;
-        if ((s.lvt[LVT_TIMER] & TIMER_PERIODIC) != 0) {
-            return (int) (initial - counted % (initial + 1));
-        }
-        return counted >= initial ? 0 : (int) (initial - counted);
-    }
-
-    private void arm() {
-        arm(loop.clocks().virtual());
-    }
-
-    private void arm(long now) {
-        if ((s.lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE) {
-            // The counter's interrupt is lost while masked, so the alarm is needed all the same.
-            s.expiry = deadline == 0 ? Timer.NEVER : Math.max(0, target.timeOf(deadline));
-        } else {
-            s.timerState(now);
-        }
-        timer.arm(s.expiry);
-    }
-
-    /** Before what it counts is changed: an alarm that is due has gone off, though the loop is late. */
-    private void settle() {
-        if (s.expiry != Timer.NEVER && s.expiry <= loop.clocks().virtual()) {
-            timerExpired();
-        }
-    }
-
-    private void timerExpired() {
-        synchronized (bus) {
-            if (s.expiry == Timer.NEVER || loop.clocks().virtual() < s.expiry) {
-                return; // moved meanwhile
-            }
-            local(LVT_TIMER);
-            if ((s.lvt[LVT_TIMER] & TIMER_MODE) == TIMER_DEADLINE) {
-                deadline = 0;
-                s.expiry = Timer.NEVER;
-            } else {
-                long now = loop.clocks().virtual();
-                s.timerState(now);
-                if (s.expiry != Timer.NEVER) {
-                    s.expiry = Math.max(s.expiry, now + SHORTEST_PERIOD);
-                }
-                timer.arm(s.expiry);
-            }
-        }
     }
 }

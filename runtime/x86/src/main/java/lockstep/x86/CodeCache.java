@@ -138,7 +138,7 @@ final class CodeCache {
             return;
         }
         for (int i = 0; i < all.size(); i++) {
-            all.get(i).translated = TraceWriter.isEntry(all, i);
+            all.get(i).translated = TracePlan.isEntry(all, i);
         }
     }
 

@@ -8,7 +8,8 @@ import java.util.Arrays;
 
 /**
  * The registers of one processor and its way to memory. Instructions are static methods over it. Used by one thread at
- * a time; only {@link #pending} and what sets it may be touched by others.
+ * a time; only {@link #pending} and what sets it may be touched by others. It is long because all that instructions touch
+ * is one field away: a second object between an access and its translation would cost each access a load.
  *
  * <p>Arithmetic flags are kept as two words from which each flag follows in a few operations: {@link #result} is the
  * sign-extended result, zero and sign and parity follow from it; {@link #carries} has in bits 63 and 62 the carries out

@@ -62,7 +62,7 @@ final class TraceWriter {
     final FlagWriter flags;
     private final ClassDesc self;
     private final List<Block> blocks;
-    private final boolean wide;
+    private final TracePlan plan;
 
     /** The operations that are called, in the order of their constants. */
     private final List<Op> called;
@@ -73,18 +73,8 @@ final class TraceWriter {
     /** For faults of actions that are called with the registers in the processor. */
     private final Label callHandler;
 
-    // By block, each bit a register: which differ from those in the processor when the block begins.
-    private final int[] dirtyAtStart;
-
-    // By block: how many ways lead there from inside, and how the flags are kept on the only one.
-    private final int[] ways;
+    /** By block: how the flags are kept on the only way that leads there from inside. */
     private final FlagWriter.@Nullable State[] flagsAtStart;
-
-    /** Registers that are kept in locals. */
-    private int used;
-
-    /** Those of them that are changed somewhere. */
-    private int changed;
 
     /** The way out for {@link #NEXT}. */
     private final Label exit;
@@ -102,7 +92,7 @@ final class TraceWriter {
         this.blocks = blocks;
         this.called = called;
         block = blocks.getFirst();
-        wide = (block.mode & 3) == 2;
+        plan = new TracePlan(blocks);
         flags = new FlagWriter(this);
         starts = new Label[blocks.size()];
         for (int i = 0; i < starts.length; i++) {
@@ -111,77 +101,7 @@ final class TraceWriter {
         out = code.newLabel();
         exit = code.newLabel();
         callHandler = code.newLabel();
-        dirtyAtStart = new int[starts.length];
-        ways = new int[starts.length];
         flagsAtStart = new FlagWriter.State[starts.length];
-        survey();
-    }
-
-    // ---- what is known before anything is written
-
-    private @Nullable Template template(Op o) {
-        return wide ? Templates.of(o) : null;
-    }
-
-    private void survey() {
-        for (Block b : blocks) {
-            for (Op o : b.ops) {
-                Template t = template(o);
-                if (t != null) {
-                    used |= t.reads(o) | t.writes(o);
-                    changed |= t.writes(o);
-                }
-            }
-            for (int next : nextOf(b)) {
-                ways[next]++;
-            }
-        }
-        boolean again = true;
-        while (again) {
-            again = false;
-            for (int i = 0; i < starts.length; i++) {
-                int d = dirtyAtStart[i];
-                for (Op o : blocks.get(i).ops) {
-                    Template t = template(o);
-                    d = t == null ? 0 : d | t.writes(o);
-                }
-                for (int next : nextOf(blocks.get(i))) {
-                    again |= (d & ~dirtyAtStart[next]) != 0;
-                    dirtyAtStart[next] |= d;
-                }
-            }
-        }
-    }
-
-    /** The blocks in here to which a block's end may lead. */
-    private List<Integer> nextOf(Block b) {
-        List<Integer> all = new ArrayList<>(2);
-        if (b.taken != Block.NOWHERE && find(b.offset + b.taken) >= 0) {
-            all.add(find(b.offset + b.taken));
-        }
-        if (b.falls && find(b.offset + b.length) >= 0) {
-            all.add(find(b.offset + b.length));
-        }
-        return all;
-    }
-
-    /** Whether a trace of these blocks can be entered at one: not where flags are looked at first thing, but for the first. */
-    static boolean isEntry(List<Block> blocks, int number) {
-        Block b = blocks.get(number);
-        if (number == 0 || (b.mode & 3) != 2) {
-            return true;
-        }
-        Template t = Templates.of(b.ops[0]);
-        return t == null || !t.readsFlags(b.ops[0]);
-    }
-
-    private int find(int offset) {
-        for (int i = 0; i < starts.length; i++) {
-            if (blocks.get(i).offset == offset) {
-                return i;
-            }
-        }
-        return -1;
     }
 
     // ---- the method
@@ -194,7 +114,7 @@ final class TraceWriter {
         code.aload(C).getfield(CPU, "rip", ConstantDescs.CD_long).lstore(START);
         code.lconst_0().lstore(FLAG_A).lconst_0().lstore(FLAG_B);
         code.iconst_m1().istore(FLAG_KIND).iconst_0().istore(AT);
-        fetch(used);
+        fetch(plan.used());
         code.labelBinding(from);
         enter();
         for (number = 0; number < starts.length; number++) {
@@ -203,7 +123,7 @@ final class TraceWriter {
         }
         code.labelBinding(to);
         code.labelBinding(exit);
-        putBack(changed);
+        putBack(plan.changed());
         settle();
         code.aload(C).lload(NEXT).putfield(CPU, "rip", ConstantDescs.CD_long);
         code.labelBinding(out).return_();
@@ -213,7 +133,7 @@ final class TraceWriter {
         code.athrow();
         Label handler = code.newBoundLabel();
         code.exceptionCatch(from, to, handler, FAULT);
-        putBack(changed);
+        putBack(plan.changed());
         settle();
         code.aload(C).lload(START).iload(AT).i2l().ladd();
         code.putfield(CPU, "faultAt", ConstantDescs.CD_long).athrow();
@@ -223,7 +143,7 @@ final class TraceWriter {
     private void enter() {
         List<SwitchCase> cases = new ArrayList<>();
         for (int i = 1; i < starts.length; i++) {
-            if (isEntry(blocks, i)) {
+            if (TracePlan.isEntry(blocks, i)) {
                 cases.add(SwitchCase.of(i, code.newLabel()));
             }
         }
@@ -233,31 +153,31 @@ final class TraceWriter {
         code.iload(ENTRY).tableswitch(1, starts.length - 1, starts[0], cases);
         for (SwitchCase each : cases) {
             code.labelBinding(each.target());
-            code.lload(START).loadConstant((long) delta(blocks.get(each.caseValue()))).lsub();
+            code.lload(START).loadConstant((long) plan.delta(blocks.get(each.caseValue()))).lsub();
             code.lstore(START).goto_(starts[each.caseValue()]);
         }
     }
 
     private void writeBlock() {
         block = blocks.get(number);
-        dirty = dirtyAtStart[number];
+        dirty = plan.dirtyAtStart[number];
         begun = false;
-        boolean entry = isEntry(blocks, number);
+        boolean entry = TracePlan.isEntry(blocks, number);
         FlagWriter.@Nullable State inherited = flagsAtStart[number];
         flags.state =
-                entry && ways[number] == 0
+                entry && plan.ways[number] == 0
                         ? FlagWriter.IN_PROCESSOR
-                        : !entry && ways[number] == 1 && inherited != null
+                        : !entry && plan.ways[number] == 1 && inherited != null
                                 ? inherited
                                 : FlagWriter.UNKNOWN;
-        if (!wide) {
+        if (!plan.wide) {
             begin();
         }
         int last = block.ops.length - 1;
         for (position = 0; position < last; position++) {
             operation();
         }
-        Template t = template(block.ops[last]);
+        Template t = plan.template(block.ops[last]);
         if (t == null) {
             call(block.ops[last]);
             leaveAsCalled();
@@ -271,7 +191,7 @@ final class TraceWriter {
 
     private void operation() {
         Op o = block.ops[position];
-        Template t = template(o);
+        Template t = plan.template(o);
         if (t == null) {
             call(o);
             if (o.writes()) {
@@ -279,7 +199,7 @@ final class TraceWriter {
                 invokeTrace("changed", ConstantDescs.CD_boolean, CPU, ConstantDescs.CD_int);
                 code.ifne(out);
             }
-            fetch(used);
+            fetch(plan.used());
             dirty = 0;
             return;
         }
@@ -299,7 +219,7 @@ final class TraceWriter {
     boolean flagsDead() {
         for (int i = position + 1; i < block.ops.length; i++) {
             Op o = block.ops[i];
-            Template t = template(o);
+            Template t = plan.template(o);
             if (t == null || t.readsFlags(o) || t.faults(o)) {
                 return false;
             }
@@ -312,18 +232,14 @@ final class TraceWriter {
 
     // ---- ways on and out
 
-    private int delta(Block b) {
-        return b.offset - blocks.getFirst().offset;
-    }
-
     /** Puts the instruction pointer at a distance from the block's start on the stack. */
     void pushPointer(long distance) {
-        code.lload(START).loadConstant(delta(block) + distance).ladd();
+        code.lload(START).loadConstant(plan.delta(block) + distance).ladd();
     }
 
     /** Goes on at a distance from the block's start, which is an address that 64-bit mode has. */
     void go(int distance) {
-        int next = find(block.offset + distance);
+        int next = plan.find(block.offset + distance);
         if (next < 0) {
             leave(distance);
             return;
@@ -373,12 +289,12 @@ final class TraceWriter {
 
     /** Behind a call that ended a block: the processor knows where to go on. */
     private void leaveAsCalled() {
-        List<Integer> next = nextOf(block);
+        List<Integer> next = plan.nextOf(block);
         if (!next.isEmpty()) {
             code.aload(C);
             invokeTrace("stop", ConstantDescs.CD_boolean, CPU);
             code.ifne(out);
-            fetch(used);
+            fetch(plan.used());
             for (int n : next) {
                 code.aload(C);
                 invokeTrace("distance", ConstantDescs.CD_int, CPU);
@@ -432,7 +348,7 @@ final class TraceWriter {
         }
         begun = true;
         code.aload(C);
-        if (wide) {
+        if (plan.wide) {
             pushPointer(0);
             code.loadConstant(block.length);
             invokeTrace(
@@ -541,7 +457,7 @@ final class TraceWriter {
 
     /** Notes where the guest is, for what may fault. */
     private void mayFault(Op o) {
-        code.loadConstant(delta(block) + o.offset()).istore(AT);
+        code.loadConstant(plan.delta(block) + o.offset()).istore(AT);
     }
 
     /** Puts the offset of a memory operand on the stack. */
@@ -667,7 +583,7 @@ final class TraceWriter {
     /** Where a direct jump leads, from the block's start, if that is in here; else {@link Block#NOWHERE}. */
     int target(Op o) {
         long distance = o.end() + o.imm();
-        return distance == block.taken && find(block.offset + block.taken) >= 0
+        return distance == block.taken && plan.find(block.offset + block.taken) >= 0
                 ? block.taken
                 : Block.NOWHERE;
     }

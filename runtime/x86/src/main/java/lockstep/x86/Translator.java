@@ -136,7 +136,7 @@ final class Translator {
     static void publish(List<Block> blocks, Trace trace) {
         for (int i = 0; i < blocks.size(); i++) {
             Block b = blocks.get(i);
-            if (b.trace == null && TraceWriter.isEntry(blocks, i)) {
+            if (b.trace == null && TracePlan.isEntry(blocks, i)) {
                 b.entry = i;
                 b.trace = trace;
             }
