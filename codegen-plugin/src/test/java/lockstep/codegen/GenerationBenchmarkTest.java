@@ -24,7 +24,7 @@ class GenerationBenchmarkTest {
     /** Runs until the compiler of the JVM has seen what is hot; the rest counts. */
     private static final int WARM_UP = 3;
 
-    private static final int RUNS = 2;
+    private static final int RUNS = 4;
 
     @TempDir private Path directory;
 
