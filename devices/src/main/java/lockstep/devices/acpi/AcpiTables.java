@@ -4,8 +4,8 @@ import lockstep.devices.board.AcpiTerms;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.piix4.PowerManagement;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -75,31 +75,24 @@ public final class AcpiTables implements StateSection {
     private boolean patched;
 
     /** Builds the tables of {@code board} and adds them to {@code fwCfg}; the section comes last. */
-    public AcpiTables(Machine machine, FwCfg fwCfg, Board board) {
+    public AcpiTables(DeviceScope scope, FwCfg fwCfg, Board board) {
         byte[] rsdp = build(board);
+        offer(scope, fwCfg, TABLES, tables.toByteArray(), TABLES_SIZE, TABLES_MAX, "table_mr_size");
         offer(
-                machine,
-                fwCfg,
-                TABLES,
-                tables.toByteArray(),
-                TABLES_SIZE,
-                TABLES_MAX,
-                "table_mr_size");
-        offer(
-                machine,
+                scope,
                 fwCfg,
                 LOADER,
                 loader.toByteArray(),
                 LOADER_SIZE,
                 LOADER_MAX,
                 "linker_mr_size");
-        offer(machine, fwCfg, RSDP, rsdp, RSDP_SIZE, RamBlock.PAGE, "rsdp_mr_size");
-        machine.onReset(() -> patched = false);
-        machine.state().register(this);
+        offer(scope, fwCfg, RSDP, rsdp, RSDP_SIZE, RamBlock.PAGE, "rsdp_mr_size");
+        scope.onReset(() -> patched = false);
+        scope.section(this);
     }
 
     private void offer(
-            Machine machine,
+            DeviceScope scope,
             FwCfg fwCfg,
             String name,
             byte[] content,
@@ -107,7 +100,7 @@ public final class AcpiTables implements StateSection {
             int max,
             String stateField) {
         long pages = size + RamBlock.PAGE - 1 & -RamBlock.PAGE;
-        RamBlock block = machine.newBlock("/rom@" + name, pages, max);
+        RamBlock block = scope.block("/rom@" + name, pages, max);
         MemorySegment.copy(
                 content,
                 0,

@@ -166,7 +166,7 @@ public final class DmaController implements StateSection, Device {
         IsaBus isa = PcBoard.of(scope).isa();
         for (int i = 0; i < CHANNELS; i++) {
             channels[i] = new Channel(i);
-            isa.provide(CHANNELS * instance + i, channels[i]);
+            isa.provide(CHANNELS * instance + i, channels[i], scope);
         }
         int base = Objects.requireNonNullElse(o.base(), 0);
         int pages = Objects.requireNonNullElse(o.pageBase(), 0x80);

@@ -42,6 +42,9 @@ public final class PciHost implements IoHandler, StateSection, Device {
     /** Where the window for 32-bit registers ends: the first interrupt controller follows. */
     private static final long HOLE_END = 0xfec0_0000L;
 
+    /** The type of the part that plugs and unplugs. */
+    private static final String HOTPLUG = "PIIX4_PM";
+
     private static final int DATA = 4;
     private static final int RESET_CONTROL = 1;
 
@@ -69,7 +72,7 @@ public final class PciHost implements IoHandler, StateSection, Device {
 
     @Override
     public List<Bus> buses() {
-        return List.of(new Bus(PciDevice.BUS, PciDevice.BUS_TYPE));
+        return List.of(new Bus(PciDevice.BUS, PciDevice.BUS_TYPE, path -> board.pathOf(HOTPLUG)));
     }
 
     @Override

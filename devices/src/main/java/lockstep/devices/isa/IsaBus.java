@@ -122,9 +122,10 @@ public final class IsaBus {
         return Objects.requireNonNull(channels.get(n), "no such DMA channel");
     }
 
-    /** Offers a DMA channel to devices. */
-    public void provide(int n, DmaChannel channel) {
+    /** Offers a DMA channel to devices, until the scope is closed. */
+    public void provide(int n, DmaChannel channel, DeviceScope scope) {
         channels.put(n, channel);
+        scope.onClose(() -> channels.remove(n));
     }
 
     /** Leads an interrupt of devices to come through another chip, until the scope is closed. */

@@ -6,6 +6,7 @@ import lockstep.api.MouseInfo;
 import lockstep.api.PciCommands;
 import lockstep.api.PciInfo;
 import lockstep.api.UiCommands;
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.usb.UsbBuses;
 import lockstep.runtime.spi.Vmm;
@@ -25,18 +26,21 @@ final class BoardCommands implements PciCommands, UiCommands {
 
     @Override
     public List<PciInfo> queryPci() {
-        if (!(vmm.machine() instanceof PcMachine machine)) {
-            return List.of();
-        }
-        return List.of(
-                new PciInfo(
-                        0, machine.pci().functions().stream().map(PciFunction::describe).toList()));
+        return vmm.find(PcBoard.class).map(PcBoard::pci).stream()
+                .map(
+                        bus ->
+                                new PciInfo(
+                                        0,
+                                        bus.functions().stream()
+                                                .map(PciFunction::describe)
+                                                .toList()))
+                .toList();
     }
 
     /** Newer devices stand first; the first one takes what the user does. */
     @Override
     public List<MouseInfo> queryMice() {
-        if (!(vmm.machine() instanceof PcMachine)) {
+        if (vmm.find(PcBoard.class).isEmpty()) {
             return List.of();
         }
         List<Boolean> absolute = new ArrayList<>(usb.pointers());

@@ -90,7 +90,7 @@ final class BoardTypes {
                         IsaPitOptions.builder().iobase(0xffff_ffffL).build(),
                         IsaBus.HOME,
                         (request, scope) -> {
-                            PcBoard.of(scope).core().registerIntervalTimer();
+                            scope.section(PcBoard.of(scope).core().intervalTimer());
                             return SHOWN;
                         })
                 .builtIn();
@@ -120,7 +120,10 @@ final class BoardTypes {
                         IsaBus.HOME,
                         (request, scope) -> {
                             if (Boolean.TRUE.equals(request.options().master())) {
-                                PcBoard.of(scope).core().registerInterruptControllers();
+                                PcBoard.of(scope)
+                                        .core()
+                                        .interruptSections()
+                                        .forEach(scope::section);
                             }
                             return SHOWN;
                         })
@@ -138,7 +141,7 @@ final class BoardTypes {
                                 .build(),
                         IsaBus.HOME,
                         (request, scope) -> {
-                            PcBoard.of(scope).core().registerIntervalTimer();
+                            scope.section(PcBoard.of(scope).core().intervalTimer());
                             return SHOWN;
                         })
                 .builtIn();

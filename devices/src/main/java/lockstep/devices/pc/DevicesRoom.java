@@ -15,6 +15,7 @@ public final class DevicesRoom implements Room {
             offer.machineType(new PcType(version));
         }
         PluggableDevices.install(offer, vmm);
+        PcMonitor.install(vmm);
     }
 
     @Override

@@ -1,16 +1,15 @@
 package lockstep.devices.pc;
 
 import lockstep.devices.pci.PciDevice;
-import lockstep.devices.piix4.PowerManagement;
 import lockstep.qmp.JsonObject;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.DeviceType;
+import lockstep.runtime.vmstate.StateRegistry;
 import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
@@ -20,7 +19,6 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Supplier;
 
 /**
  * Makes the parts of a board as users' devices are made: a record of options, to which {@code -global} adds, goes to the
@@ -61,6 +59,7 @@ final class Parts {
 
     private final Machine machine;
     private final ObjectTree tree;
+    private final DeviceScope board;
     private final Map<String, String> globals;
     private final List<Device> made = new ArrayList<>();
     private final Map<String, String> paths = new HashMap<>();
@@ -70,8 +69,10 @@ final class Parts {
      * Of a machine without any.
      *
      * @param globals {@code driver.property} to value
+     * @param board what the parts leave with, the last one first
      */
-    Parts(Machine machine, ObjectTree tree, Map<String, String> globals) {
+    Parts(Machine machine, ObjectTree tree, Map<String, String> globals, DeviceScope board) {
+        this.board = board;
         this.machine = machine;
         this.tree = tree;
         this.globals = globals;
@@ -79,19 +80,28 @@ final class Parts {
 
     /** Makes all parts of a table in its order. */
     void make(List<Part> table) throws DeviceException {
-        List<StateSection> before = machine.state().sections();
         for (Part part : table) {
-            make(part, part.type());
-            for (StateSection section : machine.state().sections()) {
-                if (!before.contains(section)) {
-                    places.putIfAbsent(section, part.place());
-                }
-            }
+            make(part);
         }
         machine.state().arrange(s -> places.containsKey(s) ? 1 + places.get(s).ordinal() : 0);
     }
 
-    private <O extends Record> void make(Part part, DeviceType<O> type) throws DeviceException {
+    /** Makes one part, to which the scope belongs that it gives. */
+    DeviceScope make(Part part) throws DeviceException {
+        StateRegistry state = machine.state();
+        List<StateSection> before = state.sections();
+        DeviceScope scope = make(part, part.type());
+        for (StateSection section : state.sections()) {
+            if (!before.contains(section)) {
+                places.put(section, part.place());
+                scope.onClose(() -> places.remove(section));
+            }
+        }
+        return scope;
+    }
+
+    private <O extends Record> DeviceScope make(Part part, DeviceType<O> type)
+            throws DeviceException {
         JsonObject told = new JsonObject();
         String bus = type.home().placement().bus(machine);
         for (String text : part.told()) {
@@ -106,27 +116,15 @@ final class Parts {
         String on = bus == null ? "" : bus;
         O options = type.onBoard(told, globals(type.name()));
         DeviceRequest<O> request = new DeviceRequest<>(type, null, path, on, false, options);
-        Device device = type.create(request, new DeviceScope(machine));
+        DeviceScope scope = new DeviceScope(machine);
+        scope.within(board);
+        Device device = type.realize(request, scope, tree);
         made.add(device);
-        paths.putIfAbsent(type.name(), path);
-        List<QomProperty> shown = new ArrayList<>(type.properties(request, device));
-        shown.add(tree.busLink(on));
-        if (part.path() == null) {
-            tree.addUnattached(type.name(), shown);
-        } else {
-            tree.add(path, type.name(), shown);
+        scope.onClose(() -> made.remove(device));
+        if (paths.putIfAbsent(type.name(), path) == null) {
+            scope.onClose(() -> paths.remove(type.name()));
         }
-        for (Device.Bus own : device.buses()) {
-            tree.add(path + "/" + own.name(), own.type(), own.properties(handler(own, path)));
-        }
-    }
-
-    private Supplier<String> handler(Device.Bus bus, String path) {
-        return switch (bus.type()) {
-            case PciDevice.BUS_TYPE -> () -> pathOf(PowerManagement.TYPE.name());
-            case "usb-bus" -> () -> path + "/" + bus.name();
-            default -> () -> "";
-        };
+        return scope;
     }
 
     private Map<String, String> globals(String driver) {

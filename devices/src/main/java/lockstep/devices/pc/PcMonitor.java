@@ -1,20 +1,29 @@
 package lockstep.devices.pc;
 
+import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciFunction;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.monitor.HmpTable;
+import lockstep.runtime.spi.Vmm;
 
 /** The human monitor's view of the board. */
 final class PcMonitor {
     private PcMonitor() {}
 
-    static void install(HmpTable table, PcMachine machine) {
+    static void install(Vmm vmm) {
+        HmpTable table = vmm.hmp();
         table.addInfo(
                 "pci",
                 "",
                 "",
                 "show PCI info",
-                (arguments, output) -> machine.pci().functions().forEach(f -> describe(f, output)));
+                (arguments, output) ->
+                        vmm.find(PcBoard.class)
+                                .ifPresent(
+                                        b ->
+                                                b.pci()
+                                                        .functions()
+                                                        .forEach(f -> describe(f, output))));
         table.addInfo(
                 "mtree",
                 "flatview:-f,dispatch_tree:-d,owner:-o,disabled:-D",
@@ -22,9 +31,9 @@ final class PcMonitor {
                 "what is mapped where (-f: as the guest sees it)",
                 (arguments, output) -> {
                     output.append("address-space: memory\n");
-                    append(machine.memory(), output);
+                    vmm.find(PcBoard.class).ifPresent(b -> append(b.core().memory(), output));
                     output.append("\naddress-space: I/O\n");
-                    append(machine.ports(), output);
+                    vmm.find(PcBoard.class).ifPresent(b -> append(b.core().ports(), output));
                 });
     }
 

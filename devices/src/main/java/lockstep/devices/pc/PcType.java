@@ -7,7 +7,6 @@ import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorException;
-import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
@@ -98,7 +97,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
-            CoreMachine core =
+            AcceleratedMachine core =
                     new AcceleratedMachine(
                             vmm,
                             accelerator,
@@ -107,7 +106,12 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
                             backend,
                             config.cpus(),
                             model);
-            return new PcMachine(core, vmm, version, config, options);
+            try {
+                return PcMachine.build(core, vmm, config, options);
+            } catch (DeviceException | RuntimeException e) {
+                core.close();
+                throw e;
+            }
         } catch (AcceleratorException | GuestMemoryException | IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }

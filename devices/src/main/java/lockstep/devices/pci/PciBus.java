@@ -96,18 +96,20 @@ public final class PciBus {
     }
 
     /** Connects the interrupt wires and the reset control register. */
-    public void southBridge(SouthBridge to) {
+    public void southBridge(SouthBridge to, DeviceScope scope) {
         southBridge = to;
+        scope.onClose(() -> southBridge = NONE);
     }
 
-    /** What {@link #southBridge(SouthBridge)} connected. */
+    /** What {@link #southBridge(SouthBridge, DeviceScope)} connected. */
     public SouthBridge southBridge() {
         return southBridge;
     }
 
     /** Connects what tells the guest of functions that come and go. */
-    public void slotEvents(SlotEvents to) {
+    public void slotEvents(SlotEvents to, DeviceScope scope) {
         events = to;
+        scope.onClose(() -> events = NOBODY);
     }
 
     SlotEvents slotEvents() {

@@ -70,7 +70,7 @@ public final class IsaBridge extends PciFunction implements PciBus.SouthBridge, 
 
     @Override
     protected void realize() {
-        bus().southBridge(this);
+        bus().southBridge(this, scope());
     }
 
     @Override

@@ -185,7 +185,7 @@ public final class PowerManagement extends PciFunction implements StateSection {
         scope().ports("acpi-cpu-hotplug", CPU_HOTPLUG_BASE, CpuHotplug.LENGTH, cpus);
         PciHotplug h = new PciHotplug(bus(), this::hotplugEvent);
         hotplug = h;
-        bus().slotEvents(h);
+        bus().slotEvents(h, scope());
         scope().section(SmbusController.busSection());
         scope().ports("acpi-pci-hotplug", HOTPLUG_BASE, PciHotplug.LENGTH, h);
     }

@@ -4,7 +4,6 @@ import lockstep.api.NoDeviceOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.isa.IsaBus;
 import lockstep.runtime.machine.Irq;
-import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceScope;
@@ -42,7 +41,7 @@ public final class Port92 implements IoHandler, StateSection, Device {
     }
 
     /** Maps ports 0x80 and 0xf0. */
-    public static void mapInertPorts(Machine machine) {
+    public static void mapInertPorts(DeviceScope scope) {
         IoHandler inert =
                 new IoHandler() {
                     @Override
@@ -55,25 +54,23 @@ public final class Port92 implements IoHandler, StateSection, Device {
                         // POST codes go nowhere.
                     }
                 };
-        Irq ferr = machine.gsi(FERR);
-        machine.ports().mapIo("ioport80", 0x80, 1, 0, inert);
-        machine.ports()
-                .mapIo(
-                        "ioportF0",
-                        0xf0,
-                        1,
-                        0,
-                        new IoHandler() {
-                            @Override
-                            public long read(long offset, int size) {
-                                return -1;
-                            }
+        Irq ferr = scope.machine().gsi(FERR);
+        scope.ports("ioport80", 0x80, 1, inert);
+        scope.ports(
+                "ioportF0",
+                0xf0,
+                1,
+                new IoHandler() {
+                    @Override
+                    public long read(long offset, int size) {
+                        return -1;
+                    }
 
-                            @Override
-                            public void write(long offset, int size, long value) {
-                                ferr.set(false);
-                            }
-                        });
+                    @Override
+                    public void write(long offset, int size, long value) {
+                        ferr.set(false);
+                    }
+                });
     }
 
     @Override

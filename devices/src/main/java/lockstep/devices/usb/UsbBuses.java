@@ -144,7 +144,9 @@ public final class UsbBuses {
         controllers.add(controller);
         scope.onClose(() -> controllers.remove(controller));
         return new PciDevice(
-                controller, List.of(), List.of(new Device.Bus(controller.busName(), BUS)));
+                controller,
+                List.of(),
+                List.of(new Device.Bus(controller.busName(), BUS, path -> path)));
     }
 
     private Device createTablet(DeviceRequest<UsbTabletOptions> request, DeviceScope scope)

@@ -15,8 +15,8 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
-import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
 import lockstep.runtime.spi.DeviceScope;
@@ -214,16 +214,17 @@ final class DeviceTypesTest {
         if (type.describe().stream().anyMatch(p -> p.name().equals("chardev"))) {
             given.put("chardev", "c0");
         }
+        ObjectTree tree = core.vmm().objects();
         DeviceRequest<O> request =
                 new DeviceRequest<>(
                         type,
                         "d",
-                        "/d",
+                        tree.nextUnattached(),
                         Objects.requireNonNull(type.home().placement().bus(core.core())),
                         false,
                         read(type, given, false));
-        Device device = type.create(request, new DeviceScope(core.core()));
-        List<QomProperty> shown = type.properties(request, device);
+        type.realize(request, new DeviceScope(core.core()), tree);
+        List<QomProperty> shown = Objects.requireNonNull(tree.find(request.path())).properties();
         for (ObjectPropertyInfo p : type.describe()) {
             QomProperty one =
                     shown.stream().filter(s -> s.name().equals(p.name())).findFirst().orElseThrow();
@@ -264,21 +265,16 @@ final class DeviceTypesTest {
             String[] parts = option.split("=", 2);
             given.put(parts[0], parts[1]);
         }
-        DeviceScope scope = new DeviceScope(core.core());
-        try {
-            VgaDevices.TYPE.create(
-                    new DeviceRequest<>(
-                            VgaDevices.TYPE,
-                            null,
-                            "/d",
-                            "pci.0",
-                            false,
-                            read(VgaDevices.TYPE, given, false)),
-                    scope);
-        } catch (DeviceException e) {
-            scope.close();
-            throw e;
-        }
+        VgaDevices.TYPE.realize(
+                new DeviceRequest<>(
+                        VgaDevices.TYPE,
+                        null,
+                        "/" + options,
+                        "pci.0",
+                        false,
+                        read(VgaDevices.TYPE, given, false)),
+                new DeviceScope(core.core()),
+                core.vmm().objects());
     }
 
     private interface Refused {
@@ -303,9 +299,10 @@ final class DeviceTypesTest {
             DeviceType<O> type, TestMachine core, JsonObject given) throws DeviceException {
         String bus = Objects.requireNonNull(type.home().placement().bus(core.core()));
         O options = read(type, given, true);
-        type.create(
+        type.realize(
                 new DeviceRequest<>(type, "e", "/e", bus, false, options),
-                new DeviceScope(core.core()));
+                new DeviceScope(core.core()),
+                core.vmm().objects());
     }
 
     @ParameterizedTest

@@ -86,8 +86,7 @@ final class DirectBootTest {
                                 .initrd(initrd)
                                 .append(append)
                                 .build());
-        PcMachine pc =
-                new PcMachine(core.core(), core.vmm(), PcVersion.all().getFirst(), config, options);
+        PcMachine pc = PcMachine.build(core.core(), core.vmm(), config, options);
         pc.reset();
     }
 

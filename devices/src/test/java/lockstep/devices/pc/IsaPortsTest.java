@@ -10,6 +10,7 @@ import lockstep.devices.debugcon.DebugConsole;
 import lockstep.devices.parallel.IsaParallel;
 import lockstep.devices.serial.IsaSerial;
 import lockstep.qmp.JsonObject;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -39,10 +40,17 @@ final class IsaPortsTest {
             String[] parts = p.split("=", 2);
             values.put(parts[0], parts[1]);
         }
-        return type.create(
+        ObjectTree tree = core.vmm().objects();
+        return type.realize(
                 new DeviceRequest<>(
-                        type, "d", "/d", "isa.0", false, type.options(values, false, Map.of())),
-                new DeviceScope(core.core()));
+                        type,
+                        "d",
+                        tree.nextUnattached(),
+                        "isa.0",
+                        false,
+                        type.options(values, false, Map.of())),
+                new DeviceScope(core.core()),
+                tree);
     }
 
     private Device serial(String... properties) throws DeviceException {

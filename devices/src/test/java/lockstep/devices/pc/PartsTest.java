@@ -53,10 +53,9 @@ final class PartsTest {
         machine.close();
         machine = new TestMachine(16 << 20);
         MachineConfig c = PcSectionsTest.config(16 << 20);
-        new PcMachine(
+        PcMachine.build(
                         machine.core(),
                         machine.vmm(),
-                        PcVersion.all().getFirst(),
                         new MachineConfig(
                                 c.type(),
                                 c.ramSize(),

@@ -64,12 +64,7 @@ final class PcOptionsTest {
     }
 
     private PcMachine make(MachineConfig config) throws DeviceException {
-        return new PcMachine(
-                core.core(),
-                core.vmm(),
-                PcVersion.all().getFirst(),
-                config,
-                PcType.OPTIONS.usual());
+        return PcMachine.build(core.core(), core.vmm(), config, PcType.OPTIONS.usual());
     }
 
     private @Nullable String refused(MachineConfig config) {
@@ -86,10 +81,9 @@ final class PcOptionsTest {
         assertNull(make(config(null, null, false, Map.of())).pci().function(2 << 3));
         TestMachine other = new TestMachine(16 << 20);
         PcMachine pc =
-                new PcMachine(
+                PcMachine.build(
                         other.core(),
                         other.vmm(),
-                        PcVersion.all().getFirst(),
                         config(null, "std", false, Map.of()),
                         PcType.OPTIONS.usual());
         assertNotNull(pc.pci().function(2 << 3));

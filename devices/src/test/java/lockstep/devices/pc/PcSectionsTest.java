@@ -58,10 +58,9 @@ final class PcSectionsTest {
     static PcMachine board(TestMachine core) throws Exception {
         try {
             PcMachine pc =
-                    new PcMachine(
+                    PcMachine.build(
                             core.core(),
                             core.vmm(),
-                            PcVersion.all().getLast(),
                             config(core.core().ramSize()),
                             PcType.OPTIONS.usual());
             pc.reset();

@@ -23,6 +23,7 @@ import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.vmstate.StateRegistry;
+import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
@@ -55,6 +56,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     private final CpuModel model;
     private final int physicalBits;
     private final List<Runnable> resets = new ArrayList<>();
+    private final List<StateSection> sections = new ArrayList<>();
 
     /**
      * Makes the core; its vCPUs stand still in their state after reset.
@@ -114,6 +116,9 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
             resets.add(this::resetChips);
             resetChips();
             vcpus.resetAll();
+        } catch (AcceleratorException | RuntimeException e) {
+            close();
+            throw e;
         } finally {
             host.lock().release();
         }
@@ -136,20 +141,19 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     private void registerSections() {
-        StateRegistry state = host.state();
         for (Vcpu v : vcpus.all()) {
-            state.register(CpuSections.apic(vcpus, v));
+            register(CpuSections.apic(vcpus, v));
         }
         GuestTime time = null;
-        if (host.clocks() instanceof VmClocks clocks && state.find("timer", 0) == null) {
+        if (host.clocks() instanceof VmClocks clocks && host.state().find("timer", 0) == null) {
             time = new GuestTime(clocks, vcpus.all().getFirst().state);
-            state.register(time);
+            register(time);
         }
         for (Vcpu v : vcpus.all()) {
-            state.register(CpuSections.common(vcpus, v));
-            state.register(CpuSections.cpu(vcpus, v, time));
+            register(CpuSections.common(vcpus, v));
+            register(CpuSections.cpu(vcpus, v, time));
             if (v.index() == 0) {
-                state.register(new TprPatching());
+                register(new TprPatching());
             }
         }
         vcpus.onSwitch(timer);
@@ -159,9 +163,14 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
                     .ifPresent(
                             clock -> {
                                 vcpus.onSwitch(clock);
-                                state.register(clock);
+                                register(clock);
                             });
         }
+    }
+
+    private void register(StateSection section) {
+        host.state().register(section);
+        sections.add(section);
     }
 
     @Override
@@ -170,13 +179,8 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     @Override
-    public void registerInterruptControllers() {
-        accelerator.interrupts().sections().forEach(host.state()::register);
-    }
-
-    @Override
-    public void registerIntervalTimer() {
-        host.state().register(timer);
+    public List<StateSection> interruptSections() {
+        return accelerator.interrupts().sections();
     }
 
     @Override
@@ -354,6 +358,8 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     @Override
     public void close() {
         vcpus.close();
+        sections.forEach(host.state()::unregister);
+        sections.clear();
         accelerator.close();
         dropped.forEach(AnonymousRam::close);
         blocks.forEach(AnonymousRam::close);

@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** The runtime's own commands of the human monitor. */
 final class HumanCommands {
@@ -344,14 +345,15 @@ final class HumanCommands {
         };
     }
 
-    private static void device(DeviceManager.Made made, StringBuilder out) {
+    private void device(DeviceManager.Made made, StringBuilder out) {
         String id = made.id();
         out.append("  dev: ")
                 .append(made.driver())
                 .append(", id \"")
                 .append(id == null ? "" : id)
                 .append("\"\n");
-        for (QomProperty p : made.properties()) {
+        ObjectTree.Node node = Objects.requireNonNull(vmm.objects().find(made.path()));
+        for (QomProperty p : node.properties()) {
             Object value = p.reader().get();
             out.append("    ").append(p.name()).append(" = ");
             if (value instanceof String s) {

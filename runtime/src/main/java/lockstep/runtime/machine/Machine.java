@@ -71,4 +71,7 @@ public interface Machine extends PhysicalMemory {
 
     /** Resets all devices, then the vCPUs. Only while the vCPUs are paused. */
     void reset();
+
+    /** Takes out the parts that the board has itself, the last one first; the core of the machine has none. */
+    default void dismantle() {}
 }

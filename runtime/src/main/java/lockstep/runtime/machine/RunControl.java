@@ -72,8 +72,8 @@ public interface RunControl {
     /** Wakes a guest that sleeps by a reset of the machine, soon, from the main loop. Any thread. */
     void requestWakeUp(Sleep.Reason reason);
 
-    /** Adds what a board does about sleep: guests of the machine can sleep then. */
-    void onSleep(Sleep board);
+    /** Adds what a board does about sleep: guests of the machine can sleep then. What it gives takes that back. */
+    Runnable onSleep(Sleep board);
 
     /** Whether guests of the machine can sleep. */
     boolean canSleep();
@@ -90,8 +90,8 @@ public interface RunControl {
     /** Presses the guest's power button, as system_powerdown does. */
     void pressPowerButton();
 
-    /** Adds what a board does at a press of the power button. */
-    void onPowerButton(Runnable press);
+    /** Adds what a board does at a press of the power button. What it gives takes that back. */
+    Runnable onPowerButton(Runnable press);
 
     /** Whether the guest is to run once an incoming migration is complete: not with {@code -S}. */
     boolean autostart();

@@ -42,11 +42,8 @@ public interface ObjectTree {
      */
     Node add(String path, String type, List<QomProperty> properties);
 
-    /** Where {@link #addUnattached} will put its next device. */
+    /** The first free {@code /machine/unattached/device[N]}. */
     String nextUnattached();
-
-    /** Adds a device at the next free {@code /machine/unattached/device[N]}. */
-    Node addUnattached(String type, List<QomProperty> properties);
 
     /** Removes a node with all below it; nothing happens if it is not there. */
     void remove(String path);

@@ -8,9 +8,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.machine.Machine;
-import lockstep.runtime.memory.GuestMemoryException;
 import lockstep.runtime.object.ObjectTree;
-import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -21,7 +19,6 @@ import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -42,20 +39,14 @@ public final class DeviceManager {
         private final DeviceRequest<?> request;
         private final Device device;
         private final DeviceScope scope;
-        private final List<QomProperty> properties;
 
         /** The guest's time until which it may think about letting the device go. */
         private long asked;
 
-        private Made(
-                DeviceRequest<?> request,
-                Device device,
-                DeviceScope scope,
-                List<QomProperty> properties) {
+        private Made(DeviceRequest<?> request, Device device, DeviceScope scope) {
             this.request = request;
             this.device = device;
             this.scope = scope;
-            this.properties = List.copyOf(properties);
         }
 
         /** The name of its type. */
@@ -73,9 +64,9 @@ public final class DeviceManager {
             return request.bus();
         }
 
-        /** What qom-list shows. */
-        public List<QomProperty> properties() {
-            return properties;
+        /** Where it is in the object tree. */
+        public String path() {
+            return request.path();
         }
     }
 
@@ -245,27 +236,18 @@ public final class DeviceManager {
         DeviceScope scope = new DeviceScope(machine);
         // First in is last out: users learn of it when everything is given back.
         scope.onClose(() -> gone(path));
-        try {
-            Device device = type.create(request, scope);
-            List<QomProperty> properties = new ArrayList<>(type.properties(request, device));
-            properties.add(vmm.objects().busLink(bus));
-            vmm.objects().add(path, type.name(), properties);
-            scope.onClose(() -> vmm.objects().remove(path));
-            for (Device.Bus own : device.buses()) {
-                String busPath = path + "/" + own.name();
-                vmm.objects().add(busPath, own.type(), own.properties(() -> busPath));
-            }
-            byPath.put(path, new Made(request, device, scope, properties));
-            if (hot) {
-                device.announce();
-            }
-        } catch (GuestMemoryException e) {
-            scope.close();
-            throw new DeviceException(String.valueOf(e.getMessage()), e);
-        } catch (DeviceException | RuntimeException e) {
-            scope.close();
-            throw e;
+        Device device = type.realize(request, scope, vmm.objects());
+        byPath.put(path, new Made(request, device, scope));
+        if (hot) {
+            device.announce();
         }
+    }
+
+    /** Takes all of them out, the newest first, without a word to anybody: at the end of the process. */
+    public void closeAll() {
+        List<Made> all = List.copyOf(byPath.values());
+        byPath.clear();
+        all.reversed().forEach(made -> made.scope.close());
     }
 
     private void gone(String path) {

@@ -78,7 +78,6 @@ public final class ObjectRegistry implements ObjectTree {
 
     private final Map<String, Offer<?>> offers = new LinkedHashMap<>();
     private final Map<String, Made> objects = new LinkedHashMap<>();
-    private int unattached;
 
     /** With the containers that every process has. */
     public ObjectRegistry(Vmm vmm) {
@@ -221,15 +220,13 @@ public final class ObjectRegistry implements ObjectTree {
     }
 
     @Override
-    public Node addUnattached(String type, List<QomProperty> properties) {
-        Node node = add(nextUnattached(), type, properties);
-        unattached++;
-        return node;
-    }
-
-    @Override
     public String nextUnattached() {
-        return "/machine/unattached/device[" + unattached + "]";
+        for (int i = 0; ; i++) {
+            String path = "/machine/unattached/device[" + i + "]";
+            if (find(path) == null) {
+                return path;
+            }
+        }
     }
 
     @Override

@@ -337,8 +337,9 @@ public final class RunController implements RunControl {
     }
 
     @Override
-    public void onSleep(Sleep board) {
+    public Runnable onSleep(Sleep board) {
         sleepers.add(board);
+        return () -> sleepers.remove(board);
     }
 
     @Override
@@ -369,8 +370,9 @@ public final class RunController implements RunControl {
     }
 
     @Override
-    public void onPowerButton(Runnable press) {
+    public Runnable onPowerButton(Runnable press) {
         buttons.add(press);
+        return () -> buttons.remove(press);
     }
 
     private static boolean guest(ShutdownCause cause) {

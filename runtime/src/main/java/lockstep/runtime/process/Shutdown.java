@@ -21,7 +21,7 @@ import java.util.function.Function;
  *   <li>what is under way is waited for as long as it moves; what has not moved for {@link #PATIENCE} is
  *       given up, and all connections are cut as yank cuts them,
  *   <li>what was written is made durable, likewise,
- *   <li>everything is closed: rooms, objects, monitors, character devices, vCPUs.
+ *   <li>everything is closed: devices unless something of them is still under way, rooms, objects, monitors, character devices, vCPUs.
  * </ol>
  *
  * <p>The steps run on the main thread. A supervisor stands beside it: a step that hangs for {@link #PATIENCE}, in a
@@ -178,6 +178,10 @@ final class Shutdown {
         drain();
         flush();
         enter("closing");
+        if (endings.stream().allMatch(e -> e.underWay().isEmpty())) {
+            guarded(vmm.devices()::closeAll);
+            guarded(vmm::dismantle);
+        }
         endings.forEach(e -> guarded(e::close));
         enter("an object that does not close");
         guarded(vmm.objects()::closeAll);

@@ -316,6 +316,11 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     }
 
     @Override
+    public void withdraw(Class<?> type) {
+        services.remove(type);
+    }
+
+    @Override
     public <T> Optional<T> find(Class<T> type) {
         return Optional.ofNullable(type.cast(services.get(type)));
     }
@@ -462,6 +467,14 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         Machine board = machine;
         if (board != null) {
             board.vcpus().pauseAll();
+        }
+    }
+
+    /** The board's own parts are taken out. Under the machine lock. */
+    void dismantle() {
+        Machine board = machine;
+        if (board != null) {
+            board.dismantle();
         }
     }
 

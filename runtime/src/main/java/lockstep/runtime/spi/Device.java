@@ -3,7 +3,7 @@ package lockstep.runtime.spi;
 import lockstep.runtime.object.QomProperty;
 
 import java.util.List;
-import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /** One device of a machine, made by a {@link DeviceType}. Used under the machine lock. */
 public interface Device {
@@ -12,17 +12,20 @@ public interface Device {
      *
      * @param name what users call it, such as {@code usb-bus.0}; a part of its path in the object tree
      * @param type such as {@code usb-bus}
+     * @param handler gives, for the path of the bus, that of what plugs and unplugs its devices, or the empty text
      */
-    record Bus(String name, String type) {
-        /**
-         * What qom-list shows of it.
-         *
-         * @param handler gives the path of what plugs and unplugs its devices, or the empty text
-         */
-        public List<QomProperty> properties(Supplier<String> handler) {
+    record Bus(String name, String type, UnaryOperator<String> handler) {
+        /** A bus whose devices neither come nor go. */
+        public Bus(String name, String type) {
+            this(name, type, path -> "");
+        }
+
+        /** What qom-list shows of it at a path. */
+        public List<QomProperty> properties(String path) {
             return List.of(
                     QomProperty.of("realized", "bool", () -> true),
-                    QomProperty.of("hotplug-handler", "link<hotplug-handler>", handler));
+                    QomProperty.of(
+                            "hotplug-handler", "link<hotplug-handler>", () -> handler.apply(path)));
         }
     }
 

@@ -6,6 +6,8 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
@@ -13,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.SequencedSet;
 
 /**
@@ -104,27 +107,25 @@ public final class DeviceScope implements AutoCloseable {
         return block;
     }
 
+    /** Shows a node in the object tree. */
+    public void show(ObjectTree tree, String path, String type, List<QomProperty> properties) {
+        tree.add(path, type, properties);
+        onClose(() -> tree.remove(path));
+    }
+
     /** Unplugs the device, those on its own buses first. The second time nothing happens. */
     @Override
     public void close() {
         if (closed) {
             return;
         }
+        RuntimeException failure = null;
         while (!inside.isEmpty()) {
-            inside.getLast().close();
+            failure = attempt(inside.getLast()::close, failure);
         }
         closed = true;
-        RuntimeException failure = null;
         while (!taken.isEmpty()) {
-            try {
-                taken.pop().run();
-            } catch (RuntimeException e) {
-                if (failure == null) {
-                    failure = e;
-                } else {
-                    failure.addSuppressed(e);
-                }
-            }
+            failure = attempt(taken.pop(), failure);
         }
         DeviceScope owner = around;
         if (owner != null) {
@@ -133,5 +134,19 @@ public final class DeviceScope implements AutoCloseable {
         if (failure != null) {
             throw failure;
         }
+    }
+
+    /** One mistake does not keep the rest from being given back. */
+    private static @Nullable RuntimeException attempt(
+            Runnable release, @Nullable RuntimeException earlier) {
+        try {
+            release.run();
+        } catch (RuntimeException e) {
+            if (earlier == null) {
+                return e;
+            }
+            earlier.addSuppressed(e);
+        }
+        return earlier;
     }
 }

@@ -11,6 +11,8 @@ import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
 import lockstep.qmp.ValueWriter;
 import lockstep.runtime.machine.Machine;
+import lockstep.runtime.memory.GuestMemoryException;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.RecordType;
 
@@ -38,7 +40,7 @@ public final class DeviceType<O extends Record> {
         /**
          * Makes the device and plugs it into the machine.
          *
-         * @param scope holds what the device takes; the caller closes it if this fails
+         * @param scope holds what the device takes; it is closed if this fails
          */
         Device create(DeviceRequest<O> request, DeviceScope scope) throws DeviceException;
     }
@@ -344,9 +346,29 @@ public final class DeviceType<O extends Record> {
         return plugging;
     }
 
-    /** Makes a device; the caller closes the scope if this fails. */
-    public Device create(DeviceRequest<O> request, DeviceScope scope) throws DeviceException {
-        return factory.create(request, scope);
+    /**
+     * Makes a device and shows it and its buses in the object tree, until the scope is closed; this closes it when the
+     * device cannot be made.
+     */
+    public Device realize(DeviceRequest<O> request, DeviceScope scope, ObjectTree tree)
+            throws DeviceException {
+        try {
+            Device device = factory.create(request, scope);
+            List<QomProperty> shown = new ArrayList<>(properties(request, device));
+            shown.add(tree.busLink(request.bus()));
+            scope.show(tree, request.path(), name, shown);
+            for (Device.Bus bus : device.buses()) {
+                String path = request.path() + "/" + bus.name();
+                tree.add(path, bus.type(), bus.properties(path));
+            }
+            return device;
+        } catch (GuestMemoryException e) {
+            scope.close();
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        } catch (DeviceException | RuntimeException e) {
+            scope.close();
+            throw e;
+        }
     }
 
     /** What every device shows of its life. */
@@ -361,7 +383,7 @@ public final class DeviceType<O extends Record> {
      * The properties of a device: what the device itself shows, and else what it was told, which stays as
      * it is.
      */
-    public List<QomProperty> properties(DeviceRequest<O> request, Device device) {
+    private List<QomProperty> properties(DeviceRequest<O> request, Device device) {
         List<QomProperty> all =
                 new ArrayList<>(
                         state(request.hotplugged(), home.hot && plugging == Plugging.ANY_TIME));

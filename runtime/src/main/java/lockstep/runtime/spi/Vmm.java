@@ -53,6 +53,9 @@ public interface Vmm extends Host {
     /** Offers a service to the other rooms. Once per type. */
     <T> void publish(Class<T> type, T service);
 
+    /** Takes a service back. */
+    void withdraw(Class<?> type);
+
     /** What can be cut off by yank, of this process. */
     YankRegistry yank();
 

@@ -77,8 +77,8 @@ class KvmMachineTest {
                             "qemu64,kvmclock=on");
             process.lock.acquire();
             try {
-                machine.registerInterruptControllers();
-                machine.registerIntervalTimer();
+                machine.interruptSections().forEach(machine.state()::register);
+                machine.state().register(machine.intervalTimer());
                 AddressSpace memory = machine.memory();
                 memory.begin();
                 memory.mapRam("ram", 0, RAM, machine.ram(), 0, 0);

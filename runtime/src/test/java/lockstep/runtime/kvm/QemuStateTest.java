@@ -56,8 +56,8 @@ class QemuStateTest {
                             "qemu64,kvmclock=on");
             process.lock.acquire();
             try {
-                machine.registerInterruptControllers();
-                machine.registerIntervalTimer();
+                machine.interruptSections().forEach(machine.state()::register);
+                machine.state().register(machine.intervalTimer());
                 Map<StateSection, byte[]> loaded = new LinkedHashMap<>();
                 try (DataInputStream in = new DataInputStream(resource())) {
                     while (in.available() > 0) {

@@ -17,6 +17,7 @@ final class NotedRun implements RunControl {
     private final TestProcess process;
     private final List<RunListener> listeners = new ArrayList<>();
     private final List<Runnable> buttons = new ArrayList<>();
+    private final List<Sleep> sleepers = new ArrayList<>();
     private volatile RunState state = RunState.PRELAUNCH;
     private boolean autostart = true;
 
@@ -70,9 +71,9 @@ final class NotedRun implements RunControl {
         listeners.remove(listener);
     }
 
-    /** How many listeners there are. */
+    /** How many listen to anything. */
     int listening() {
-        return listeners.size();
+        return listeners.size() + buttons.size() + sleepers.size();
     }
 
     @Override
@@ -119,7 +120,10 @@ final class NotedRun implements RunControl {
     }
 
     @Override
-    public void onSleep(Sleep board) {}
+    public Runnable onSleep(Sleep board) {
+        sleepers.add(board);
+        return () -> sleepers.remove(board);
+    }
 
     @Override
     public boolean canSleep() {
@@ -145,8 +149,9 @@ final class NotedRun implements RunControl {
     }
 
     @Override
-    public void onPowerButton(Runnable press) {
+    public Runnable onPowerButton(Runnable press) {
         buttons.add(press);
+        return () -> buttons.remove(press);
     }
 
     @Override

@@ -148,6 +148,7 @@ public final class TestMachine implements AutoCloseable {
                         "blocks", machine.blocks().size(),
                         "alarms", process.mainLoop().armed(),
                         "listeners", process.listening(),
+                        "services", process.services(),
                         "nodes", nodes(process.objects().root())));
     }
 

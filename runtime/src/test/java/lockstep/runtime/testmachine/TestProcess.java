@@ -118,6 +118,10 @@ public final class TestProcess implements Vmm {
         return run.listening();
     }
 
+    int services() {
+        return services.size();
+    }
+
     Optional<VcpuGroup> vcpus() {
         return Optional.ofNullable(machine).map(Machine::vcpus);
     }
@@ -175,6 +179,11 @@ public final class TestProcess implements Vmm {
     @Override
     public <T> void publish(Class<T> type, T service) {
         services.put(type, service);
+    }
+
+    @Override
+    public void withdraw(Class<?> type) {
+        services.remove(type);
     }
 
     @Override
