@@ -1,11 +1,8 @@
 package lockstep.block;
 
 import lockstep.block.node.BlockException;
-import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
-
-import java.lang.foreign.MemorySegment;
-import java.util.List;
+import lockstep.block.node.Pieces;
 
 /** One request of a backend, from its submission to its completion. */
 final class BackendRequest implements Runnable {
@@ -24,8 +21,7 @@ final class BackendRequest implements Runnable {
     private final long length;
     private final Completion done;
     private final long started = System.nanoTime();
-    private List<MemorySegment> parts = List.of();
-    private MemorySegment buffer = MemorySegment.NULL;
+    private Pieces data = Pieces.NONE;
     private boolean durable;
     private boolean mayUnmap;
     private int errno;
@@ -39,18 +35,8 @@ final class BackendRequest implements Runnable {
     }
 
     /** Its data. */
-    BackendRequest data(MemorySegment whole) {
-        buffer = whole;
-        return this;
-    }
-
-    /** Its data in pieces, one after the other. */
-    BackendRequest data(List<MemorySegment> pieces) {
-        if (pieces.size() == 1) {
-            buffer = pieces.getFirst();
-        } else {
-            parts = List.copyOf(pieces);
-        }
+    BackendRequest data(Pieces pieces) {
+        data = pieces;
         return this;
     }
 
@@ -86,44 +72,14 @@ final class BackendRequest implements Runnable {
 
     void perform(ChildEdge medium) throws BlockException {
         switch (kind) {
-            case READ -> read(medium);
-            case WRITE -> write(medium);
+            case READ -> medium.read(offset, data);
+            case WRITE -> medium.write(offset, data);
             case WRITE_ZEROES -> medium.writeZeroes(offset, length, mayUnmap);
             case DISCARD -> medium.discard(offset, length);
             case FLUSH -> medium.flush();
         }
         if (durable) {
             medium.flush();
-        }
-    }
-
-    private void read(ChildEdge medium) throws BlockException {
-        if (parts.isEmpty()) {
-            medium.read(offset, buffer);
-            return;
-        }
-        try (Buffers.Lease whole = Buffers.take(length)) {
-            medium.read(offset, whole.segment());
-            long at = 0;
-            for (MemorySegment part : parts) {
-                part.copyFrom(whole.segment().asSlice(at, part.byteSize()));
-                at += part.byteSize();
-            }
-        }
-    }
-
-    private void write(ChildEdge medium) throws BlockException {
-        if (parts.isEmpty()) {
-            medium.write(offset, buffer);
-            return;
-        }
-        try (Buffers.Lease whole = Buffers.take(length)) {
-            long at = 0;
-            for (MemorySegment part : parts) {
-                whole.segment().asSlice(at, part.byteSize()).copyFrom(part);
-                at += part.byteSize();
-            }
-            medium.write(offset, whole.segment());
         }
     }
 

@@ -7,6 +7,7 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.block.node.RootUser;
 import lockstep.block.throttle.ThrottleGroup;
@@ -18,7 +19,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
-import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.TimeUnit;
 
@@ -352,32 +352,27 @@ public final class BlockBackend implements RootUser {
         return new BackendRequest(requests, kind, offset, length, done);
     }
 
-    private static long sum(List<MemorySegment> segments) {
-        return segments.stream().mapToLong(MemorySegment::byteSize).sum();
-    }
-
     /** Reads {@code destination.byteSize()} bytes at a byte offset. */
     public void read(long offset, MemorySegment destination, Completion done) {
-        requests.submit(request(Kind.READ, offset, destination.byteSize(), done).data(destination));
+        read(offset, Pieces.of(destination), done);
     }
 
     /** Reads into several places, for example of guest memory, one after the other. */
-    public void read(long offset, List<MemorySegment> destination, Completion done) {
-        requests.submit(request(Kind.READ, offset, sum(destination), done).data(destination));
+    public void read(long offset, Pieces destination, Completion done) {
+        requests.submit(request(Kind.READ, offset, destination.byteSize(), done).data(destination));
     }
 
     /** Writes a buffer at a byte offset. */
     public void write(long offset, MemorySegment source, Completion done) {
+        write(offset, Pieces.of(source), done);
+    }
+
+    /** Writes from several places, for example of guest memory, one after the other. */
+    public void write(long offset, Pieces source, Completion done) {
         requests.submit(
                 request(Kind.WRITE, offset, source.byteSize(), done)
                         .data(source)
                         .durable(writethrough));
-    }
-
-    /** Writes from several places, for example of guest memory, one after the other. */
-    public void write(long offset, List<MemorySegment> source, Completion done) {
-        requests.submit(
-                request(Kind.WRITE, offset, sum(source), done).data(source).durable(writethrough));
     }
 
     /** Makes a range read as zeroes. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.StuckNode;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.testmachine.SteppedLoop;
@@ -185,8 +186,8 @@ class BlockBackendTest {
         byte[] second = new byte[3096];
         java.util.Arrays.fill(first, (byte) 3);
         java.util.Arrays.fill(second, (byte) 4);
-        List<MemorySegment> pieces =
-                List.of(MemorySegment.ofArray(first), MemorySegment.ofArray(second));
+        Pieces pieces =
+                Pieces.of(List.of(MemorySegment.ofArray(first), MemorySegment.ofArray(second)));
         backend.write(512, pieces, results::add);
         backend.drain();
         assertEquals(3, Images.byteAt(disk, 512 + 999));
@@ -197,12 +198,13 @@ class BlockBackendTest {
         byte[] three = new byte[2096];
         backend.read(
                 512,
-                List.of(
-                        MemorySegment.ofArray(one),
-                        MemorySegment.ofArray(two),
-                        MemorySegment.ofArray(three)),
+                Pieces.of(
+                        List.of(
+                                MemorySegment.ofArray(one),
+                                MemorySegment.ofArray(two),
+                                MemorySegment.ofArray(three))),
                 results::add);
-        backend.read(512, List.of(MemorySegment.ofArray(first)), results::add);
+        backend.read(512, MemorySegment.ofArray(first), results::add);
         backend.drain();
         assertEquals(List.of(0, 0, 0), results);
         assertEquals(3, one[999]);

@@ -4,10 +4,9 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.FilterNode;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
-
-import java.lang.foreign.MemorySegment;
 
 /**
  * Passes everything to its child until a number of writes has been made; then the disk is gone, as
@@ -48,7 +47,7 @@ public final class FaultyNode extends FilterNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         if (readsFail != 0) {
             throw new BlockException(readsFail);
         }
@@ -56,7 +55,7 @@ public final class FaultyNode extends FilterNode {
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         spend();
         file().write(offset, source);
     }

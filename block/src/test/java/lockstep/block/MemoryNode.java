@@ -3,6 +3,7 @@ package lockstep.block;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -81,30 +82,32 @@ public final class MemoryNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         beforeRead.before(offset, destination.byteSize());
         synchronized (this) {
             checkRange(offset, destination.byteSize(), length() + (1L << 21));
             for (long i = 0; i < destination.byteSize(); ) {
                 long there = Math.max(0, Math.min(destination.byteSize() - i, length - offset - i));
                 if (there == 0) {
-                    destination.asSlice(i).fill((byte) 0);
+                    destination.slice(i).zero();
                     break;
                 }
-                MemorySegment.copy(MemorySegment.ofArray(bytes), offset + i, destination, i, there);
+                destination
+                        .slice(i, there)
+                        .copyFrom(MemorySegment.ofArray(bytes).asSlice(offset + i));
                 i += there;
             }
         }
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         beforeWrite.before(offset, source.byteSize());
         if (offset < 0 || offset > most - source.byteSize()) {
             throw new BlockException(Errno.ENOSPC);
         }
         byte[] data = new byte[(int) source.byteSize()];
-        MemorySegment.copy(source, 0, MemorySegment.ofArray(data), 0, data.length);
+        source.copyTo(MemorySegment.ofArray(data));
         synchronized (this) {
             int end = (int) offset + data.length;
             if (end > bytes.length) {

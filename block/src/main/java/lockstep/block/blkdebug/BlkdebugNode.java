@@ -9,12 +9,12 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.FilterNode;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -171,14 +171,14 @@ public final class BlkdebugNode extends FilterNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         happens(BlkdebugEvent.READ_AIO);
         check(BlkdebugIOType.READ, offset, destination.byteSize());
         super.read(offset, destination);
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         happens(BlkdebugEvent.WRITE_AIO);
         happens(BlkdebugEvent.PWRITEV);
         check(BlkdebugIOType.WRITE, offset, source.byteSize());

@@ -7,6 +7,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.trace.InternalFailure;
 
@@ -323,7 +324,7 @@ final class NbdSession {
             try (Buffers.Lease lease = Buffers.take(length)) {
                 MemorySegment data = lease.segment();
                 export.backend().readBlocking(request.from(), data);
-                stream.write(simpleHeader(request, 0), data.asByteBuffer());
+                stream.write(simpleHeader(request, 0), Pieces.of(data));
             }
             return;
         }
@@ -361,7 +362,7 @@ final class NbdSession {
             export.backend().readBlocking(at, data);
             ByteBuffer header =
                     chunk(request, last ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_OFFSET_DATA, 8 + length, 8);
-            stream.write(header.putLong(at).flip(), data.asByteBuffer());
+            stream.write(header.putLong(at).flip(), Pieces.of(data));
         }
     }
 

@@ -5,10 +5,9 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
-
-import java.lang.foreign.MemorySegment;
 
 /**
  * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end
@@ -124,18 +123,18 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         try {
-            file.read(offset, destination);
+            file.read(offset, destination.segments());
         } catch (ImageFile.Failure e) {
             throw failed(e);
         }
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         try {
-            file.write(offset, source);
+            file.write(offset, source.segments());
         } catch (ImageFile.Failure e) {
             throw failed(e);
         } finally {

@@ -1,13 +1,13 @@
 package lockstep.block.nbd;
 
 import lockstep.block.node.BlockException;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.EOFException;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
@@ -32,7 +32,7 @@ final class NbdConnection {
 
     private static final class Pending {
         final long offset;
-        final MemorySegment target;
+        final Pieces target;
         final boolean read;
         long received;
         boolean done;
@@ -41,7 +41,7 @@ final class NbdConnection {
         long statusLength = -1;
         int statusFlags;
 
-        Pending(long offset, MemorySegment target, boolean read) {
+        Pending(long offset, Pieces target, boolean read) {
             this.offset = offset;
             this.target = target;
             this.read = read;
@@ -144,22 +144,16 @@ final class NbdConnection {
                 .flip();
     }
 
-    void read(long offset, MemorySegment target) throws Lost, BlockException {
-        exchange(0, Nbd.CMD_READ, offset, (int) target.byteSize(), target, null);
+    void read(long offset, Pieces target) throws Lost, BlockException {
+        exchange(0, Nbd.CMD_READ, offset, (int) target.byteSize(), target);
     }
 
-    void write(long offset, MemorySegment source) throws Lost, BlockException {
-        exchange(
-                0,
-                Nbd.CMD_WRITE,
-                offset,
-                (int) source.byteSize(),
-                MemorySegment.NULL,
-                source.asByteBuffer());
+    void write(long offset, Pieces source) throws Lost, BlockException {
+        exchange(0, Nbd.CMD_WRITE, offset, (int) source.byteSize(), source);
     }
 
     void command(int flags, int type, long offset, int length) throws Lost, BlockException {
-        exchange(flags, type, offset, length, MemorySegment.NULL, null);
+        exchange(flags, type, offset, length, Pieces.NONE);
     }
 
     /** An extent of base:allocation. */
@@ -167,37 +161,21 @@ final class NbdConnection {
 
     Extent status(long offset, int length) throws Lost, BlockException {
         Pending answer =
-                exchange(
-                        Nbd.CMD_FLAG_REQ_ONE,
-                        Nbd.CMD_BLOCK_STATUS,
-                        offset,
-                        length,
-                        MemorySegment.NULL,
-                        null);
+                exchange(Nbd.CMD_FLAG_REQ_ONE, Nbd.CMD_BLOCK_STATUS, offset, length, Pieces.NONE);
         if (answer.statusLength <= 0) {
             throw new BlockException(Errno.EIO, "NBD server sent no block status");
         }
         return new Extent(Math.min(length, answer.statusLength), answer.statusFlags);
     }
 
-    private Pending exchange(
-            int flags,
-            int type,
-            long offset,
-            int length,
-            MemorySegment target,
-            @Nullable ByteBuffer payload)
+    private Pending exchange(int flags, int type, long offset, int length, Pieces data)
             throws Lost, BlockException {
         long cookie = cookies.getAndIncrement();
-        Pending request = new Pending(offset, target, type == Nbd.CMD_READ);
+        Pending request = new Pending(offset, data, type == Nbd.CMD_READ);
         pending.put(cookie, request);
         try {
             ByteBuffer header = header(flags, type, cookie, offset, length);
-            if (payload == null) {
-                stream.write(header);
-            } else {
-                stream.write(header, payload);
-            }
+            stream.write(header, type == Nbd.CMD_WRITE ? data : Pieces.NONE);
         } catch (IOException e) {
             lose(String.valueOf(e.getMessage()));
         }
@@ -332,7 +310,7 @@ final class NbdConnection {
                 }
                 long at = stream.readLong();
                 long size = Integer.toUnsignedLong(stream.readInt());
-                part(request, at, size).fill((byte) 0);
+                part(request, at, size).zero();
             }
             case Nbd.CHUNK_BLOCK_STATUS -> status(request, length);
             default -> {
@@ -352,13 +330,13 @@ final class NbdConnection {
         }
     }
 
-    private static MemorySegment part(Pending request, long offset, long length) throws Violation {
+    private static Pieces part(Pending request, long offset, long length) throws Violation {
         long at = offset - request.offset;
         if (!request.read || at < 0 || length <= 0 || at > request.target.byteSize() - length) {
             throw new Violation("reply outside of what was asked");
         }
         request.received += length;
-        return request.target.asSlice(at, length);
+        return request.target.slice(at, length);
     }
 
     private void status(Pending request, int length) throws IOException {

@@ -5,6 +5,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -282,11 +283,11 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         long there = there(offset, destination.byteSize());
         if (there < destination.byteSize()) {
-            destination.asSlice(there).fill((byte) 0);
-            read(offset, destination.asSlice(0, there));
+            destination.slice(there).zero();
+            read(offset, destination.slice(0, there));
             return;
         }
         int block = agreed.minBlock();
@@ -295,15 +296,14 @@ public final class NbdNode extends BlockNode {
             long end =
                     Math.min(agreed.size(), offset + destination.byteSize() + block - 1 & -block);
             try (Buffers.Lease lease = Buffers.take(end - start)) {
-                read(start, lease.segment());
-                MemorySegment.copy(
-                        lease.segment(), offset - start, destination, 0, destination.byteSize());
+                read(start, Pieces.of(lease.segment()));
+                destination.copyFrom(lease.segment().asSlice(offset - start));
             }
             return;
         }
         for (long done = 0; done < destination.byteSize(); done += agreed.maxBlock()) {
-            MemorySegment piece =
-                    destination.asSlice(
+            Pieces piece =
+                    destination.slice(
                             done, Math.min(agreed.maxBlock(), destination.byteSize() - done));
             long at = offset + done;
             perform(c -> c.read(at, piece));
@@ -312,10 +312,10 @@ public final class NbdNode extends BlockNode {
 
     /** What is written to the padding of the last sector is gone. */
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         long there = there(offset, source.byteSize());
         if (there < source.byteSize()) {
-            write(offset, source.asSlice(0, there));
+            write(offset, source.slice(0, there));
             return;
         }
         int block = agreed.minBlock();
@@ -324,8 +324,8 @@ public final class NbdNode extends BlockNode {
             return;
         }
         for (long done = 0; done < source.byteSize(); done += agreed.maxBlock()) {
-            MemorySegment piece =
-                    source.asSlice(done, Math.min(agreed.maxBlock(), source.byteSize() - done));
+            Pieces piece =
+                    source.slice(done, Math.min(agreed.maxBlock(), source.byteSize() - done));
             long at = offset + done;
             change(c -> c.write(at, piece));
         }
@@ -346,15 +346,14 @@ public final class NbdNode extends BlockNode {
         return aligned(offset, length) ? 0 : agreed.minBlock();
     }
 
-    private void writeUnaligned(long offset, MemorySegment source, int block)
-            throws BlockException {
+    private void writeUnaligned(long offset, Pieces source, int block) throws BlockException {
         long start = offset & -block;
         long end = Math.min(agreed.size(), offset + source.byteSize() + block - 1 & -block);
         try (Buffers.Lease lease = Buffers.take(end - start)) {
             MemorySegment whole = lease.segment();
-            read(start, whole);
-            MemorySegment.copy(source, 0, whole, offset - start, source.byteSize());
-            write(start, whole);
+            read(start, Pieces.of(whole));
+            source.copyTo(whole.asSlice(offset - start));
+            write(start, Pieces.of(whole));
         }
     }
 

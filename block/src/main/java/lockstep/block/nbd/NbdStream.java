@@ -1,5 +1,7 @@
 package lockstep.block.nbd;
 
+import lockstep.block.node.Pieces;
+
 import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -63,6 +65,13 @@ public final class NbdStream implements AutoCloseable {
         readFully(target.asByteBuffer());
     }
 
+    /** Fills memory in pieces. */
+    public void readInto(Pieces target) throws IOException {
+        for (MemorySegment piece : target.segments()) {
+            readInto(piece);
+        }
+    }
+
     private void readFully(ByteBuffer target) throws IOException {
         while (target.hasRemaining()) {
             if (input.hasRemaining()) {
@@ -91,8 +100,22 @@ public final class NbdStream implements AutoCloseable {
         }
     }
 
-    /** Writes everything in one piece, not mixed with other writers. */
-    public void write(ByteBuffer... buffers) throws IOException {
+    /** Writes a header and what follows it, not mixed with other writers. */
+    public void write(ByteBuffer header, Pieces data) throws IOException {
+        ByteBuffer[] buffers = new ByteBuffer[1 + data.segments().size()];
+        buffers[0] = header;
+        for (int i = 1; i < buffers.length; i++) {
+            buffers[i] = data.segments().get(i - 1).asByteBuffer();
+        }
+        write(buffers);
+    }
+
+    /** Writes what fits a buffer, not mixed with other writers. */
+    public void write(ByteBuffer buffer) throws IOException {
+        write(buffer, Pieces.NONE);
+    }
+
+    private void write(ByteBuffer[] buffers) throws IOException {
         synchronized (writing) {
             int first = 0;
             while (first < buffers.length) {

@@ -4,7 +4,6 @@ import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -53,10 +52,10 @@ public abstract class BlockNode implements NodeUser {
     }
 
     /** Fills {@code destination} from the node's bytes at {@code offset}. */
-    protected abstract void read(long offset, MemorySegment destination) throws BlockException;
+    protected abstract void read(long offset, Pieces destination) throws BlockException;
 
     /** Writes {@code source} at {@code offset}; durable only after {@link #flush}. */
-    protected abstract void write(long offset, MemorySegment source) throws BlockException;
+    protected abstract void write(long offset, Pieces source) throws BlockException;
 
     /**
      * Makes a range read as zeroes.
@@ -170,12 +169,12 @@ public abstract class BlockNode implements NodeUser {
 
     /** Writes zero bytes in pieces, for drivers that have no better way. */
     protected final void writeZeroesByWriting(long offset, long length) throws BlockException {
-        MemorySegment zeroes = Zeroes.SEGMENT;
+        Pieces zeroes = Pieces.of(Zeroes.SEGMENT);
         long position = offset;
         long left = length;
         while (left > 0) {
             long piece = Math.min(left, zeroes.byteSize());
-            write(position, zeroes.asSlice(0, piece));
+            write(position, zeroes.slice(0, piece));
             position += piece;
             left -= piece;
         }

@@ -98,6 +98,11 @@ public final class ChildEdge {
 
     /** Fills {@code destination} from the node's bytes at {@code offset}. */
     public void read(long offset, MemorySegment destination) throws BlockException {
+        read(offset, Pieces.of(destination));
+    }
+
+    /** Likewise, into memory in pieces. */
+    public void read(long offset, Pieces destination) throws BlockException {
         long length = destination.byteSize();
         BlockNode at = node;
         checkRange(at, offset, length);
@@ -112,6 +117,11 @@ public final class ChildEdge {
 
     /** Writes {@code source} at {@code offset}; durable only after {@link #flush}. */
     public void write(long offset, MemorySegment source) throws BlockException {
+        write(offset, Pieces.of(source));
+    }
+
+    /** Likewise, from memory in pieces. */
+    public void write(long offset, Pieces source) throws BlockException {
         write(offset, source, 0);
     }
 
@@ -121,10 +131,10 @@ public final class ChildEdge {
      * @param piece a power of two: the range is widened to multiples of it
      */
     public void writeAlone(long offset, MemorySegment source, long piece) throws BlockException {
-        write(offset, source, piece);
+        write(offset, Pieces.of(source), piece);
     }
 
-    private void write(long offset, MemorySegment source, long piece) throws BlockException {
+    private void write(long offset, Pieces source, long piece) throws BlockException {
         long length = source.byteSize();
         BlockNode at = node;
         checkWritable(at, Permission.WRITE | Permission.WRITE_UNCHANGED);
@@ -133,7 +143,7 @@ public final class ChildEdge {
         TrackedRequests.Entry request = at.beginWrite(offset, length, piece);
         try {
             NodeInfo info = at.info();
-            if (info.detectZeroes() != BlockdevDetectZeroesOptions.OFF && Zeroes.isZero(source)) {
+            if (info.detectZeroes() != BlockdevDetectZeroesOptions.OFF && source.isZero()) {
                 boolean unmap =
                         info.detectZeroes() == BlockdevDetectZeroesOptions.UNMAP
                                 && info.discardUnmap();

@@ -1,7 +1,5 @@
 package lockstep.block.node;
 
-import java.lang.foreign.MemorySegment;
-
 /** A node that passes everything on to its first child; drivers change what they are for. */
 public abstract class FilterNode extends BlockNode {
     /** As {@link BlockNode}'s. */
@@ -15,12 +13,12 @@ public abstract class FilterNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         file().read(offset, destination);
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         file().write(offset, source);
     }
 

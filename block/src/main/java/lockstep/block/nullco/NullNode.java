@@ -4,8 +4,8 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
+import lockstep.block.node.Pieces;
 
-import java.lang.foreign.MemorySegment;
 import java.util.concurrent.locks.LockSupport;
 
 /** Drivers {@code null-co} and {@code null-aio}. */
@@ -43,16 +43,16 @@ public class NullNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         checkRange(offset, destination.byteSize(), size);
         delay();
         if (readZeroes) {
-            destination.fill((byte) 0);
+            destination.zero();
         }
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         checkRange(offset, source.byteSize(), size);
         delay();
     }

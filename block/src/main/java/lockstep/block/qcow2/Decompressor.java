@@ -1,6 +1,7 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.node.BlockException;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -42,19 +43,13 @@ final class Decompressor {
     }
 
     /** Fills {@code destination} from byte {@code inCluster} of a compressed cluster on. */
-    void read(Guard file, long entry, long inCluster, MemorySegment destination)
-            throws BlockException {
+    void read(Guard file, long entry, long inCluster, Pieces destination) throws BlockException {
         Plain plain = last;
         if (plain == null || plain.entry != entry) {
             plain = new Plain(entry, inflate(file, entry));
             last = plain;
         }
-        MemorySegment.copy(
-                MemorySegment.ofArray(plain.bytes),
-                inCluster,
-                destination,
-                0,
-                destination.byteSize());
+        destination.copyFrom(MemorySegment.ofArray(plain.bytes).asSlice(inCluster));
     }
 
     private byte[] inflate(Guard file, long entry) throws BlockException {

@@ -2,6 +2,7 @@ package lockstep.block.qcow2;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -99,6 +100,11 @@ final class Guard {
      * @param own the parts of the metadata that this is; 0 for the guest's data
      */
     void write(int own, long offset, MemorySegment source) throws BlockException {
+        write(own, offset, Pieces.of(source));
+    }
+
+    /** Likewise, from memory in pieces. */
+    void write(int own, long offset, Pieces source) throws BlockException {
         checkUsable();
         check(own, offset, source.byteSize());
         file().write(offset, source);

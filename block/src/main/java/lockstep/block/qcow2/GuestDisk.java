@@ -4,6 +4,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Zeroes;
 import lockstep.runtime.linux.Errno;
 
@@ -90,22 +91,22 @@ final class GuestDisk {
      */
     private record Extent(Source source, long at, long length) {}
 
-    void read(long offset, MemorySegment destination) throws BlockException {
+    void read(long offset, Pieces destination) throws BlockException {
         long end = offset + destination.byteSize();
         try (InFlight.Flight _ = flights.begin(InFlight.Kind.READ, offset, end)) {
             readMapped(offset, destination);
         }
     }
 
-    private void readMapped(long offset, MemorySegment destination) throws BlockException {
+    private void readMapped(long offset, Pieces destination) throws BlockException {
         long done = 0;
         long total = destination.byteSize();
         while (done < total) {
             Extent extent = extent(offset + done, total - done);
-            MemorySegment part = destination.asSlice(done, extent.length);
+            Pieces part = destination.slice(done, extent.length);
             switch (extent.source) {
                 case BELOW -> readUpTo(backing.get(), offset + done, part);
-                case ZEROES -> part.fill((byte) 0);
+                case ZEROES -> part.zero();
                 case FILE -> readUpTo(guard.file(), extent.at, part);
                 case COMPRESSED ->
                         decompressor.read(guard, extent.at, offset + done & clusterSize - 1, part);
@@ -157,17 +158,17 @@ final class GuestDisk {
     }
 
     /** Reads what a node has; beyond its end, and where there is none, are zeroes. */
-    private static void readUpTo(@Nullable ChildEdge node, long offset, MemorySegment destination)
+    private static void readUpTo(@Nullable ChildEdge node, long offset, Pieces destination)
             throws BlockException {
         long there = 0;
         if (node != null) {
             there = Math.max(0, Math.min(destination.byteSize(), node.length() - offset));
             if (there > 0) {
-                node.read(offset, destination.asSlice(0, there));
+                node.read(offset, destination.slice(0, there));
             }
         }
         if (there < destination.byteSize()) {
-            destination.asSlice(there).fill((byte) 0);
+            destination.slice(there).zero();
         }
     }
 
@@ -200,14 +201,14 @@ final class GuestDisk {
 
     // Writing
 
-    void write(long offset, MemorySegment source) throws BlockException {
+    void write(long offset, Pieces source) throws BlockException {
         count();
         long done = 0;
         long total = source.byteSize();
         while (done < total) {
-            done += overwrite(offset + done, source.asSlice(done));
+            done += overwrite(offset + done, source.slice(done));
             if (done < total) {
-                done += fill(offset + done, source.asSlice(done));
+                done += fill(offset + done, source.slice(done));
             }
         }
     }
@@ -229,7 +230,7 @@ final class GuestDisk {
     /**
      * Writes as long as the clusters belong to the disk alone; returns how many bytes that were.
      */
-    private long overwrite(long offset, MemorySegment source) throws BlockException {
+    private long overwrite(long offset, Pieces source) throws BlockException {
         long done = 0;
         long total = source.byteSize();
         try (InFlight.Flight _ = flights.begin(InFlight.Kind.OVERWRITE, offset, offset + total)) {
@@ -238,7 +239,7 @@ final class GuestDisk {
                 if (extent == null) {
                     break;
                 }
-                guard.write(0, extent.at, source.asSlice(done, extent.length));
+                guard.write(0, extent.at, source.slice(done, extent.length));
                 done += extent.length;
             }
         }
@@ -277,7 +278,7 @@ final class GuestDisk {
     private record Place(Refcounts.Run run, boolean fresh) {}
 
     /** Writes the start of a range to new clusters; returns how many bytes were written. */
-    private long fill(long offset, MemorySegment source) throws BlockException {
+    private long fill(long offset, Pieces source) throws BlockException {
         map.writeBackIfCrowded();
         long first = offset & -clusterSize;
         long most = Math.min(source.byteSize(), ALLOCATION_MAX_BYTES);
@@ -293,7 +294,7 @@ final class GuestDisk {
             long bytes = Math.min(source.byteSize(), filled - offset);
             flight.narrow(filled);
             try {
-                write(first, place, offset - first, source.asSlice(0, bytes));
+                write(first, place, offset - first, source.slice(0, bytes));
                 flight.settle();
                 link(first, place.run);
             } catch (BlockException e) {
@@ -354,8 +355,7 @@ final class GuestDisk {
     }
 
     /** Writes data into new clusters, with the old content around it. */
-    private void write(long first, Place place, long inCluster, MemorySegment data)
-            throws BlockException {
+    private void write(long first, Place place, long inCluster, Pieces data) throws BlockException {
         long host = place.run.offset();
         long end = inCluster + data.byteSize();
         long clusterEnd = end + clusterSize - 1 & -clusterSize;
@@ -375,7 +375,7 @@ final class GuestDisk {
         }
         try (Buffers.Lease lease = Buffers.take(length)) {
             MemorySegment buffer = lease.segment();
-            readMapped(guest, buffer.asSlice(0, there));
+            readMapped(guest, Pieces.of(buffer.asSlice(0, there)));
             buffer.asSlice(there).fill((byte) 0);
             if (!fresh || !Zeroes.isZero(buffer)) {
                 guard.write(0, host, buffer);
@@ -434,7 +434,7 @@ final class GuestDisk {
     private void writeZeroBytes(long offset, long length) throws BlockException {
         for (long done = 0; done < length; ) {
             long piece = Math.min(length - done, Zeroes.SEGMENT.byteSize());
-            write(offset + done, Zeroes.SEGMENT.asSlice(0, piece));
+            write(offset + done, Pieces.of(Zeroes.SEGMENT.asSlice(0, piece)));
             done += piece;
         }
     }

@@ -5,6 +5,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 
@@ -193,13 +194,13 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         checkRange(offset, destination.byteSize(), length());
         disk.read(offset, destination);
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         guard.checkUsable();
         checkRange(offset, source.byteSize(), length());
         disk.write(offset, source);

@@ -7,6 +7,7 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.block.quorum.QuorumEvents.Operation;
 import lockstep.runtime.linux.Errno;
@@ -272,7 +273,7 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         judge(
                 all(child -> child.write(offset, source)),
                 Operation.WRITE,
@@ -299,7 +300,7 @@ public final class QuorumNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         if (fifo) {
             readFirst(offset, destination);
         } else {
@@ -307,7 +308,7 @@ public final class QuorumNode extends BlockNode {
         }
     }
 
-    private void readFirst(long offset, MemorySegment destination) throws BlockException {
+    private void readFirst(long offset, Pieces destination) throws BlockException {
         int error = Errno.EIO;
         for (ChildEdge child : children()) {
             try {
@@ -322,7 +323,7 @@ public final class QuorumNode extends BlockNode {
         throw new BlockException(error);
     }
 
-    private void readVoting(long offset, MemorySegment destination) throws BlockException {
+    private void readVoting(long offset, Pieces destination) throws BlockException {
         long length = destination.byteSize();
         List<ChildEdge> children = children();
         Buffers.Lease[] leases = new Buffers.Lease[children.size()];
@@ -340,7 +341,7 @@ public final class QuorumNode extends BlockNode {
         }
     }
 
-    private void readVoting(long offset, MemorySegment destination, MemorySegment[] buffers)
+    private void readVoting(long offset, Pieces destination, MemorySegment[] buffers)
             throws BlockException {
         long length = destination.byteSize();
         List<ChildEdge> children = children();
@@ -370,7 +371,7 @@ public final class QuorumNode extends BlockNode {
             }
         }
         int winner = same ? first : vote(buffers, errors, offset, length);
-        MemorySegment.copy(buffers[winner], 0, destination, 0, length);
+        destination.copyFrom(buffers[winner]);
     }
 
     private static void mismatch(long offset, long length, long at) {

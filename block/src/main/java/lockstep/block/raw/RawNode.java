@@ -5,6 +5,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 
@@ -88,13 +89,13 @@ public final class RawNode extends BlockNode {
     }
 
     @Override
-    protected void read(long position, MemorySegment destination) throws BlockException {
+    protected void read(long position, Pieces destination) throws BlockException {
         long there = destination.byteSize();
         if (ragged()) {
             there = Math.clamp(file().length() - offset - position, 0, there);
-            destination.asSlice(there).fill((byte) 0);
+            destination.slice(there).zero();
         }
-        file().read(offset + position, destination.asSlice(0, there));
+        file().read(offset + position, destination.slice(0, there));
     }
 
     /** Whether the last sector is not wholly there: what is missing of it reads as zeroes. */
@@ -109,15 +110,22 @@ public final class RawNode extends BlockNode {
     }
 
     @Override
-    protected void write(long position, MemorySegment source) throws BlockException {
+    protected void write(long position, Pieces source) throws BlockException {
         if (probed && position < PROBE) {
             long head = Math.min(PROBE - position, source.byteSize());
             MemorySegment sector = MemorySegment.ofArray(new byte[PROBE]);
             file().read(offset, sector);
-            MemorySegment.copy(source, 0, sector, position, head);
+            MemorySegment changed = sector.asSlice(position, head);
+            source.slice(0, head).copyTo(changed);
             if (FormatProbe.looksLikeFormat(sector)) {
                 throw new BlockException(Errno.EPERM);
             }
+            // The copy that was looked at: the guest may have changed its own meanwhile.
+            file().write(offset + position, changed);
+            if (head < source.byteSize()) {
+                file().write(offset + position + head, source.slice(head));
+            }
+            return;
         }
         file().write(offset + position, source);
     }

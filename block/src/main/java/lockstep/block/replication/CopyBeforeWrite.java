@@ -8,10 +8,9 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
-
-import java.lang.foreign.MemorySegment;
 
 /**
  * The filter above the secondary disk: before a granule is overwritten for the first time since the
@@ -109,9 +108,9 @@ final class CopyBeforeWrite extends FilterNode {
     }
 
     @Override
-    protected void write(long offset, MemorySegment data) throws BlockException {
-        copyBefore(offset, data.byteSize());
-        super.write(offset, data);
+    protected void write(long offset, Pieces source) throws BlockException {
+        copyBefore(offset, source.byteSize());
+        super.write(offset, source);
     }
 
     @Override

@@ -11,13 +11,13 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.block.node.RootUser;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
@@ -135,7 +135,7 @@ public final class ReplicationNode extends BlockNode {
     // I/O
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         if (mode == Mode.PRIMARY || stage == Stage.NONE) {
             throw new BlockException(Errno.EIO);
         }
@@ -143,7 +143,7 @@ public final class ReplicationNode extends BlockNode {
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         if (mode == Mode.PRIMARY) {
             if (stage != Stage.RUNNING) {
                 throw new BlockException(Errno.EIO);
@@ -164,7 +164,7 @@ public final class ReplicationNode extends BlockNode {
         }
     }
 
-    private void writeAfterFailure(long offset, MemorySegment source) throws BlockException {
+    private void writeAfterFailure(long offset, Pieces source) throws BlockException {
         ChildEdge active = file();
         BlockNode backing = active.node().backing();
         ChildEdge secondary = child("secondary disk");
@@ -179,7 +179,7 @@ public final class ReplicationNode extends BlockNode {
             BlockStatus lower = hidden.status(offset + done, upper.length());
             long run = Math.min(upper.length(), lower.length());
             ChildEdge target = upper.allocated() || lower.allocated() ? active : secondary;
-            target.write(offset + done, source.asSlice(done, run));
+            target.write(offset + done, source.slice(done, run));
             done += run;
         }
     }

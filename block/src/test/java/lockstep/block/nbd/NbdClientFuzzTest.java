@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import lockstep.block.FuzzSeeds;
 import lockstep.block.node.BlockException;
+import lockstep.block.node.Pieces;
 
 import org.junit.jupiter.api.Test;
 
@@ -24,11 +25,11 @@ public final class NbdClientFuzzTest {
 
     private static final List<Use> USES =
             List.of(
-                    c -> c.read(0, MemorySegment.ofArray(new byte[512])),
-                    c -> c.write(512, MemorySegment.ofArray(new byte[512])),
+                    c -> c.read(0, Pieces.of(MemorySegment.ofArray(new byte[512]))),
+                    c -> c.write(512, Pieces.of(MemorySegment.ofArray(new byte[512]))),
                     c -> c.status(0, 4096),
                     c -> c.command(0, Nbd.CMD_FLUSH, 0, 0),
-                    c -> c.read(4096, MemorySegment.ofArray(new byte[1024])));
+                    c -> c.read(4096, Pieces.of(MemorySegment.ofArray(new byte[1024]))));
 
     /** What one server says; the entry for a fuzzer. */
     public static void fuzzerTestOneInput(byte[] data) throws Exception {

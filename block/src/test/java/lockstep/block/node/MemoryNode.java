@@ -77,25 +77,25 @@ public final class MemoryNode extends BlockNode {
         }
     }
 
-    private void readBelow(long offset, MemorySegment destination) throws BlockException {
+    private void readBelow(long offset, Pieces destination) throws BlockException {
         ChildEdge below = child("backing");
         linger();
         if (below == null) {
-            destination.fill((byte) 0);
+            destination.zero();
         } else {
             below.read(offset, destination);
         }
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) throws BlockException {
+    protected void read(long offset, Pieces destination) throws BlockException {
         linger();
         pieces(
                 offset,
                 destination.byteSize(),
                 (cluster, from, at, run) -> {
                     byte[] data = clusters.get(cluster);
-                    MemorySegment part = destination.asSlice(at, run);
+                    Pieces part = destination.slice(at, run);
                     if (data == null) {
                         readBelow(cluster * CLUSTER + from, part);
                     } else {
@@ -107,7 +107,7 @@ public final class MemoryNode extends BlockNode {
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) throws BlockException {
+    protected void write(long offset, Pieces source) throws BlockException {
         linger();
         pieces(
                 offset,
@@ -116,14 +116,13 @@ public final class MemoryNode extends BlockNode {
                     byte[] data = clusters.get(cluster);
                     if (data == null) {
                         byte[] fresh = new byte[CLUSTER];
-                        readBelow(cluster * CLUSTER, MemorySegment.ofArray(fresh));
+                        readBelow(cluster * CLUSTER, Pieces.of(MemorySegment.ofArray(fresh)));
                         byte[] other = clusters.putIfAbsent(cluster, fresh);
                         data = other == null ? fresh : other;
                     }
                     synchronized (data) {
-                        MemorySegment.ofArray(data)
-                                .asSlice(from, run)
-                                .copyFrom(source.asSlice(at, run));
+                        source.slice(at, run)
+                                .copyTo(MemorySegment.ofArray(data).asSlice(from, run));
                     }
                 });
     }

@@ -1,6 +1,5 @@
 package lockstep.block.node;
 
-import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -41,13 +40,13 @@ public final class StuckNode extends BlockNode {
     }
 
     @Override
-    protected void read(long offset, MemorySegment destination) {
+    protected void read(long offset, Pieces destination) {
         hang();
-        destination.fill((byte) 0);
+        destination.zero();
     }
 
     @Override
-    protected void write(long offset, MemorySegment source) {
+    protected void write(long offset, Pieces source) {
         hang();
     }
 

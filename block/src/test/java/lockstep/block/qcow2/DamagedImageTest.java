@@ -13,6 +13,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.GraphHost;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
 
 import org.junit.jupiter.api.Tag;
@@ -84,9 +85,9 @@ class DamagedImageTest {
         try (BlockGraph graph = new BlockGraph(GraphHost.direct())) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
             for (int i = 0; i < 12; i++) {
-                node.write(i * 3L * CLUSTER, Images.pattern(i + 1, 2 * CLUSTER));
+                node.write(i * 3L * CLUSTER, Pieces.of(Images.pattern(i + 1, 2 * CLUSTER)));
             }
-            node.write(5 << 20, Images.pattern(77, 3 * CLUSTER));
+            node.write(5 << 20, Pieces.of(Images.pattern(77, 3 * CLUSTER)));
             node.writeZeroes(0, CLUSTER, false);
             node.discard(6 * CLUSTER, CLUSTER);
             graph.release(node);
@@ -145,8 +146,8 @@ class DamagedImageTest {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
             BlockException first = null;
             try {
-                node.write(CLUSTER, Images.pattern(9, CLUSTER / 2));
-                node.write(1 << 20, Images.pattern(9, CLUSTER));
+                node.write(CLUSTER, Pieces.of(Images.pattern(9, CLUSTER / 2)));
+                node.write(1 << 20, Pieces.of(Images.pattern(9, CLUSTER)));
             } catch (BlockException e) {
                 first = e;
             }
@@ -168,7 +169,9 @@ class DamagedImageTest {
             assertEquals(expected.contains(" offset "), told.getFirst().offset() < 0);
             assertTrue(node.corrupt());
             BlockException later =
-                    assertThrows(BlockException.class, () -> node.write(0, Images.pattern(1, 512)));
+                    assertThrows(
+                            BlockException.class,
+                            () -> node.write(0, Pieces.of(Images.pattern(1, 512))));
             assertEquals(Errno.ENOMEDIUM, later.errno());
             assertThrows(BlockException.class, node::flush);
             graph.release(node);
@@ -193,7 +196,7 @@ class DamagedImageTest {
         Path path = damaged(image);
         try (BlockGraph graph = new BlockGraph(host)) {
             Qcow2Node node = open(graph, path, new OverlapChecks(0));
-            node.write(CLUSTER + 512, Images.pattern(9, 512));
+            node.write(CLUSTER + 512, Pieces.of(Images.pattern(9, 512)));
             assertEquals(List.of(), told);
             graph.release(node);
         }
@@ -209,7 +212,7 @@ class DamagedImageTest {
         try (BlockGraph graph = new BlockGraph(host)) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
             for (int i = 0; i < 40; i++) {
-                node.write((2 << 20) + i * CLUSTER, Images.pattern(99, CLUSTER));
+                node.write((2 << 20) + i * CLUSTER, Pieces.of(Images.pattern(99, CLUSTER)));
             }
             node.flush();
             assertEquals(1, Images.byteAt(node, CLUSTER));
@@ -226,7 +229,7 @@ class DamagedImageTest {
         Path path = damaged(image);
         try (BlockGraph graph = new BlockGraph(host)) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
-            node.write((2 << 20) + 64 * CLUSTER, Images.pattern(9, CLUSTER));
+            node.write((2 << 20) + 64 * CLUSTER, Pieces.of(Images.pattern(9, CLUSTER)));
             node.flush();
             assertEquals(9, Images.byteAt(node, (2 << 20) + 64 * CLUSTER));
             assertEquals(0, Images.byteAt(node, 64 * CLUSTER));
@@ -242,7 +245,7 @@ class DamagedImageTest {
         Path path = damaged(image);
         try (BlockGraph graph = new BlockGraph(host)) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
-            node.write(16 * CLUSTER, Images.pattern(9, 512));
+            node.write(16 * CLUSTER, Pieces.of(Images.pattern(9, 512)));
             assertEquals(9, Images.byteAt(node, 16 * CLUSTER));
             assertEquals(1, Images.byteAt(node, 16 * CLUSTER + 512));
             assertEquals(1, Images.byteAt(node, CLUSTER));
@@ -261,11 +264,11 @@ class DamagedImageTest {
         try (BlockGraph graph = new BlockGraph(host)) {
             Qcow2Node node = open(graph, path, OverlapChecks.DEFAULT);
             byte[] all = new byte[SIZE];
-            node.read(0, MemorySegment.ofArray(all));
+            node.read(0, Pieces.of(MemorySegment.ofArray(all)));
             long last = (5 << 20) + 2 * CLUSTER;
             assertEquals(77, all[(int) last + 699]);
             assertEquals(0, all[(int) last + 700]);
-            node.write(last + 600, Images.pattern(5, 512));
+            node.write(last + 600, Pieces.of(Images.pattern(5, 512)));
             assertEquals(5, Images.byteAt(node, last + 1111));
             assertEquals(0, Images.byteAt(node, last + 1112));
             graph.release(node);
@@ -441,12 +444,12 @@ class DamagedImageTest {
             long offset = random.nextBoolean() ? random.nextInt(60_000) : random.nextInt(7 << 20);
             int length = 512 + random.nextInt(20_000);
             switch (random.nextInt(7)) {
-                case 0 -> node.read(offset, MemorySegment.ofArray(new byte[length]));
+                case 0 -> node.read(offset, Pieces.of(MemorySegment.ofArray(new byte[length])));
                 case 1 -> node.writeZeroes(offset, length, random.nextBoolean());
                 case 2 -> node.discard(offset, length);
                 case 3 -> node.flush();
                 case 4 -> node.status(offset, length);
-                default -> node.write(offset, Images.pattern(0xee, length));
+                default -> node.write(offset, Pieces.of(Images.pattern(0xee, length)));
             }
         } catch (BlockException e) {
             assertFalse(String.valueOf(e.getMessage()).isBlank());

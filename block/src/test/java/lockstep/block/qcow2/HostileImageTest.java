@@ -10,6 +10,7 @@ import lockstep.block.Images;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.GraphHost;
+import lockstep.block.node.Pieces;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -42,7 +43,7 @@ class HostileImageTest {
         Qcow2Creator.create(image.toString(), new Qcow2Creator.Options(SIZE, 12, "base", "raw"));
         Qcow2Node node = Images.qcow2(graph, image, SIZE, false);
         for (int i = 0; i < 40; i++) {
-            node.write(i * 20_000L, Images.pattern(i, 5000));
+            node.write(i * 20_000L, Pieces.of(Images.pattern(i, 5000)));
         }
         node.writeZeroes(0, 8192, false);
         graph.release(node);
@@ -103,11 +104,11 @@ class HostileImageTest {
             int run = (int) Math.min(length, 1 + random.nextInt(30_000));
             long offset = length == run ? 0 : random.nextLong(length - run);
             switch (random.nextInt(5)) {
-                case 0 -> node.write(offset, Images.pattern(1, run));
+                case 0 -> node.write(offset, Pieces.of(Images.pattern(1, run)));
                 case 1 -> node.writeZeroes(offset, run, true);
                 case 2 -> node.discard(offset, run);
                 case 3 -> node.flush();
-                default -> node.read(offset, MemorySegment.ofArray(new byte[run]));
+                default -> node.read(offset, Pieces.of(MemorySegment.ofArray(new byte[run])));
             }
         } catch (BlockException e) {
             assertEquals(false, String.valueOf(e.getMessage()).isBlank());

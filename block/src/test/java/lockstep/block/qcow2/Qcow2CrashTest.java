@@ -9,6 +9,7 @@ import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.GraphHost;
+import lockstep.block.node.Pieces;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -82,7 +83,7 @@ class Qcow2CrashTest {
                         java.util.Arrays.fill(touched, offset, offset + length, true);
                         node.discard(offset, length);
                         byte[] now = new byte[length];
-                        node.read(offset, MemorySegment.ofArray(now));
+                        node.read(offset, Pieces.of(MemorySegment.ofArray(now)));
                         System.arraycopy(now, 0, model, offset, length);
                     }
                     case 1 -> {
@@ -97,7 +98,7 @@ class Qcow2CrashTest {
                     default -> {
                         byte[] data = new byte[length];
                         random.nextBytes(data);
-                        node.write(offset, MemorySegment.ofArray(data));
+                        node.write(offset, Pieces.of(MemorySegment.ofArray(data)));
                         System.arraycopy(data, 0, model, offset, length);
                     }
                 }
@@ -127,7 +128,7 @@ class Qcow2CrashTest {
                 Qcow2Node.open(graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
         graph.release(file);
         byte[] now = new byte[SIZE];
-        node.read(0, MemorySegment.ofArray(now));
+        node.read(0, Pieces.of(MemorySegment.ofArray(now)));
         for (int i = 0; i < SIZE; i++) {
             if (!touched[i]) {
                 int at = i;
@@ -149,7 +150,7 @@ class Qcow2CrashTest {
             Qcow2Node node =
                     Qcow2Node.open(
                             graph, graph.autoName(), false, faulty, true, OverlapChecks.DEFAULT);
-            node.write(0, Images.pattern(1, 3 << 20));
+            node.write(0, Pieces.of(Images.pattern(1, 3 << 20)));
             node.flush();
             faulty.allowWrites(limit);
             try {

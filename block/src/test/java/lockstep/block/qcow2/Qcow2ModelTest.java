@@ -8,6 +8,7 @@ import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.GraphHost;
+import lockstep.block.node.Pieces;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -158,12 +159,12 @@ class Qcow2ModelTest {
             case 0, 1, 2 -> {
                 byte[] data = new byte[length];
                 random.nextBytes(data);
-                node.write(offset, MemorySegment.ofArray(data));
+                node.write(offset, Pieces.of(MemorySegment.ofArray(data)));
                 System.arraycopy(data, 0, model, offset, length);
             }
             case 3, 4 -> {
                 byte[] data = new byte[length];
-                node.read(offset, MemorySegment.ofArray(data));
+                node.read(offset, Pieces.of(MemorySegment.ofArray(data)));
                 assertArrayEquals(Arrays.copyOfRange(model, offset, offset + length), data);
             }
             case 5 -> {
@@ -177,7 +178,7 @@ class Qcow2ModelTest {
                     // Whether a discarded byte is gone is the driver's choice; it is either old or
                     // zero.
                     byte[] now = new byte[length];
-                    node.read(offset, MemorySegment.ofArray(now));
+                    node.read(offset, Pieces.of(MemorySegment.ofArray(now)));
                     for (int i = 0; i < length; i++) {
                         if (now[i] != 0) {
                             assertEquals(model[offset + i], now[i]);
@@ -229,7 +230,7 @@ class Qcow2ModelTest {
             node.makeEmpty();
             assertEquals(4 << 16, Files.size(image));
             byte[] all = new byte[4 << 20];
-            node.read(0, MemorySegment.ofArray(all));
+            node.read(0, Pieces.of(MemorySegment.ofArray(all)));
             assertArrayEquals(new byte[4 << 20], all);
             String report = run("qemu-img", "check", "-U", image.toString());
             assertEquals(true, report.contains("No errors"), () -> report);
@@ -257,10 +258,10 @@ class Qcow2ModelTest {
         Random random = new Random(1);
         random.nextBytes(data);
         for (int i = 0; i < 16; i++) {
-            node.write((long) i << 20, MemorySegment.ofArray(data));
+            node.write((long) i << 20, Pieces.of(MemorySegment.ofArray(data)));
         }
         node.truncate(40 << 20);
-        node.write(39 << 20, MemorySegment.ofArray(data));
+        node.write(39 << 20, Pieces.of(MemorySegment.ofArray(data)));
         graph.release(node);
         String report = run("qemu-img", "check", image.toString());
         assertEquals(true, report.contains("No errors"), () -> report);
@@ -298,11 +299,11 @@ class Qcow2ModelTest {
         process.waitFor();
         Qcow2Node node = open(image);
         byte[] data = new byte[3 << 20];
-        node.read(0, MemorySegment.ofArray(data));
+        node.read(0, Pieces.of(MemorySegment.ofArray(data)));
         byte[] expected = new byte[3 << 20];
         Arrays.fill(expected, (byte) 7);
         assertArrayEquals(expected, data);
-        node.write(4 << 20, MemorySegment.ofArray(data));
+        node.write(4 << 20, Pieces.of(MemorySegment.ofArray(data)));
         graph.release(node);
         String report = run("qemu-img", "check", image.toString());
         assertEquals(true, report.contains("No errors"), () -> report);

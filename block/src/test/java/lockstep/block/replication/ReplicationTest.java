@@ -14,6 +14,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.block.nullco.NullNode;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
@@ -171,9 +172,7 @@ class ReplicationTest {
                 graph.add(
                         new NullNode(graph, "null-co", "dead", false, 1 << 20, 0, false) {
                             @Override
-                            protected void write(
-                                    long offset, java.lang.foreign.MemorySegment source)
-                                    throws BlockException {
+                            protected void write(long offset, Pieces source) throws BlockException {
                                 throw new BlockException(Errno.EIO);
                             }
                         });

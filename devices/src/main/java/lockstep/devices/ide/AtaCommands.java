@@ -3,10 +3,9 @@ package lockstep.devices.ide;
 import static lockstep.devices.ide.AtaSpec.*;
 
 import lockstep.block.Completion;
+import lockstep.block.node.Pieces;
 import lockstep.devices.ide.Drive.After;
 import lockstep.runtime.memory.LittleEndian;
-
-import java.util.List;
 
 /** The commands of an ATA disk (ATA/ATAPI-7, clause 6; DATA SET MANAGEMENT is ACS-2 7.10). */
 final class AtaCommands {
@@ -228,7 +227,7 @@ final class AtaCommands {
                             }
                             channel.interrupt();
                         });
-        d.disk().write(at * SECTOR, List.of(d.buffer.asSlice(0, (long) n * SECTOR)), done);
+        d.disk().write(at * SECTOR, Pieces.of(d.buffer.asSlice(0, (long) n * SECTOR)), done);
     }
 
     // ---- DMA --------------------------------------------------------------------------------

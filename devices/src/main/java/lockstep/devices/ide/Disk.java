@@ -2,9 +2,9 @@ package lockstep.devices.ide;
 
 import lockstep.block.BlockBackend;
 import lockstep.block.Completion;
+import lockstep.block.node.Pieces;
 
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 
 /** What a drive needs of its medium. Completions run under the machine lock, never inside the call's caller. */
 interface Disk {
@@ -15,15 +15,15 @@ interface Disk {
     /** Bytes, 0 without medium. */
     long length();
 
-    /** Reads into several places, one after the other. */
-    void read(long offset, List<MemorySegment> target, Completion done);
+    /** Reads into memory in pieces. */
+    void read(long offset, Pieces target, Completion done);
 
     default void read(long offset, MemorySegment target, Completion done) {
-        read(offset, List.of(target), done);
+        read(offset, Pieces.of(target), done);
     }
 
-    /** Writes from several places, one after the other. */
-    void write(long offset, List<MemorySegment> source, Completion done);
+    /** Writes from memory in pieces. */
+    void write(long offset, Pieces source, Completion done);
 
     void flush(Completion done);
 
@@ -65,12 +65,12 @@ interface Disk {
         }
 
         @Override
-        public void read(long offset, List<MemorySegment> target, Completion done) {
+        public void read(long offset, Pieces target, Completion done) {
             backend.read(offset, target, done);
         }
 
         @Override
-        public void write(long offset, List<MemorySegment> source, Completion done) {
+        public void write(long offset, Pieces source, Completion done) {
             backend.write(offset, source, done);
         }
 

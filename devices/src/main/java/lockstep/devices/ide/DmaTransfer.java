@@ -1,6 +1,7 @@
 package lockstep.devices.ide;
 
 import lockstep.block.Completion;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.memory.RamPiece;
 
 import java.lang.foreign.MemorySegment;
@@ -24,8 +25,8 @@ final class DmaTransfer {
         this.channel = channel;
     }
 
-    private static List<MemorySegment> memory(List<RamPiece> pieces) {
-        return pieces.stream().map(RamPiece::memory).toList();
+    private static Pieces memory(List<RamPiece> pieces) {
+        return Pieces.of(pieces.stream().map(RamPiece::memory).toList());
     }
 
     /** Reads from a byte offset of the medium, as a {@linkplain Channel#begin request} of this kind. */
@@ -52,13 +53,13 @@ final class DmaTransfer {
     /** Writes likewise; false, and nothing is done, when the regions are too small. */
     boolean write(Drive d, int kind, long offset, long length, Channel.Done then) {
         List<RamPiece> pieces = channel.master.ram(length, false);
-        List<MemorySegment> source;
+        Pieces source;
         if (pieces.isEmpty()) {
             MemorySegment part = d.buffer.asSlice(0, length);
             if (!channel.master.fromGuest(part)) {
                 return false;
             }
-            source = List.of(part);
+            source = Pieces.of(part);
         } else {
             source = memory(pieces);
         }

@@ -1,11 +1,11 @@
 package lockstep.devices.ide;
 
 import lockstep.block.Completion;
+import lockstep.block.node.Pieces;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
-import java.util.List;
 import java.util.Queue;
 
 /** A medium in memory whose requests wait until they are run. */
@@ -62,26 +62,22 @@ final class FakeDisk implements Disk {
     }
 
     @Override
-    public void read(long offset, List<MemorySegment> target, Completion done) {
+    public void read(long offset, Pieces target, Completion done) {
         waiting.add(
                 () -> {
-                    long at = offset;
-                    for (MemorySegment part : error == 0 ? target : List.<MemorySegment>of()) {
-                        part.copyFrom(MemorySegment.ofArray(bytes).asSlice(at, part.byteSize()));
-                        at += part.byteSize();
+                    if (error == 0) {
+                        target.copyFrom(MemorySegment.ofArray(bytes).asSlice(offset));
                     }
                     done.complete(error);
                 });
     }
 
     @Override
-    public void write(long offset, List<MemorySegment> source, Completion done) {
+    public void write(long offset, Pieces source, Completion done) {
         waiting.add(
                 () -> {
-                    long at = offset;
-                    for (MemorySegment part : error == 0 ? source : List.<MemorySegment>of()) {
-                        MemorySegment.ofArray(bytes).asSlice(at, part.byteSize()).copyFrom(part);
-                        at += part.byteSize();
+                    if (error == 0) {
+                        source.copyTo(MemorySegment.ofArray(bytes).asSlice(offset));
                     }
                     done.complete(error);
                 });

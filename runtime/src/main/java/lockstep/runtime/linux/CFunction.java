@@ -31,12 +31,15 @@ final class CFunction {
                             JAVA_LONG),
                     CAPTURE_ERRNO);
 
-    /** For memory that its owner may close meanwhile: it stays open until the call is over. */
+    /**
+     * For memory that its owner may close meanwhile: it stays open until the call is over. So does the last, which no
+     * function looks at, because the others point into it.
+     */
     private static final MethodHandle BUFFER =
             LINKER.downcallHandle(
                     FunctionDescriptor.of(
                             JAVA_LONG, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG,
-                            JAVA_LONG),
+                            JAVA_LONG, ADDRESS),
                     CAPTURE_ERRNO);
 
     private final String name;
@@ -111,9 +114,21 @@ final class CFunction {
 
     /** Calls it with memory for the second argument; closing that memory fails during the call. */
     long call(long a, MemorySegment buffer, long c, long d, long e, long f) {
+        return call(a, buffer, c, d, e, f, MemorySegment.NULL);
+    }
+
+    /** Likewise, while the memory stays open that {@code pointedTo} is part of. */
+    long callWith(MemorySegment pointedTo, long a, MemorySegment buffer, long c, long d) {
+        return call(a, buffer, c, d, 0, 0, pointedTo);
+    }
+
+    private long call(
+            long a, MemorySegment buffer, long c, long d, long e, long f, MemorySegment pointedTo) {
         MemorySegment state = Native.callState();
         try {
-            return result((long) BUFFER.invokeExact(symbol(), state, a, buffer, c, d, e, f), state);
+            return result(
+                    (long) BUFFER.invokeExact(symbol(), state, a, buffer, c, d, e, f, pointedTo),
+                    state);
         } catch (Throwable t) {
             throw unexpected(t);
         }

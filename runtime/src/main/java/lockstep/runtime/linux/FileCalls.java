@@ -19,8 +19,6 @@ public final class FileCalls {
     private static final CFunction WRITE = CFunction.ofLong("write");
     private static final CFunction PREAD = CFunction.ofLong("pread");
     private static final CFunction PWRITE = CFunction.ofLong("pwrite");
-    private static final CFunction READV = CFunction.ofLong("readv");
-    private static final CFunction WRITEV = CFunction.ofLong("writev");
     private static final CFunction PREADV = CFunction.ofLong("preadv");
     private static final CFunction PWRITEV = CFunction.ofLong("pwritev");
     private static final CFunction LSEEK = CFunction.ofLong("lseek");
@@ -92,24 +90,14 @@ public final class FileCalls {
         return PWRITE.call(fd, buffer, length, offset);
     }
 
-    /** readv(2); see {@link IoVectors}. */
-    public static long readv(int fd, MemorySegment vectors, int count) {
-        return READV.call(fd, vectors, count);
-    }
-
-    /** writev(2); see {@link IoVectors}. */
-    public static long writev(int fd, MemorySegment vectors, int count) {
-        return WRITEV.call(fd, vectors, count);
-    }
-
     /** preadv(2). */
-    public static long preadv(int fd, MemorySegment vectors, int count, long offset) {
-        return PREADV.call(fd, vectors, count, offset);
+    static long preadv(int fd, IoVectors to, long offset) {
+        return PREADV.callWith(to.owner(), fd, to.vectors(), to.count(), offset);
     }
 
     /** pwritev(2). */
-    public static long pwritev(int fd, MemorySegment vectors, int count, long offset) {
-        return PWRITEV.call(fd, vectors, count, offset);
+    static long pwritev(int fd, IoVectors from, long offset) {
+        return PWRITEV.callWith(from.owner(), fd, from.vectors(), from.count(), offset);
     }
 
     /** lseek(2). */

@@ -7,6 +7,7 @@ import lockstep.linux.abi.flock;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * An open disk image or block device: positioned I/O straight from native memory, holes, and the byte-range locks of an
@@ -34,6 +35,8 @@ public final class ImageFile implements AutoCloseable {
 
     private static final ThreadLocal<MemorySegment> BOUNCE_BUFFER =
             ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(BOUNCE, 4096));
+
+    private static final ThreadLocal<IoVectors> VECTORS = ThreadLocal.withInitial(IoVectors::new);
 
     private final int fd;
     private volatile boolean closed;
@@ -94,6 +97,47 @@ public final class ImageFile implements AutoCloseable {
         }
     }
 
+    /** Reads likewise, into several buffers one after the other. */
+    public void read(long offset, List<MemorySegment> targets) throws Failure {
+        long done = 0;
+        if (oneByOne(targets)) {
+            for (MemorySegment target : targets) {
+                read(offset + done, target);
+                done += target.byteSize();
+            }
+            return;
+        }
+        IoVectors left = VECTORS.get();
+        while (left.take(targets, done)) {
+            long n = FileCalls.preadv(fd, left, offset + done);
+            if (n == -Errno.EINTR) {
+                continue;
+            }
+            if (check("preadv", n) == 0) {
+                zero(targets, done);
+                return;
+            }
+            done += n;
+        }
+    }
+
+    private static void zero(List<MemorySegment> targets, long from) {
+        long skip = from;
+        for (MemorySegment target : targets) {
+            target.asSlice(Math.min(skip, target.byteSize())).fill((byte) 0);
+            skip = Math.max(0, skip - target.byteSize());
+        }
+    }
+
+    /** Whether a call of its own for each buffer is the way. */
+    private static boolean oneByOne(List<MemorySegment> buffers) {
+        boolean bounce = buffers.size() == 1;
+        for (MemorySegment buffer : buffers) {
+            bounce |= !buffer.isNative();
+        }
+        return bounce;
+    }
+
     /** Writes the whole buffer. */
     public void write(long offset, MemorySegment source) throws Failure {
         if (!source.isNative()) {
@@ -117,6 +161,25 @@ public final class ImageFile implements AutoCloseable {
                 continue;
             }
             done += check("pwrite", n == 0 ? -Errno.EIO : n);
+        }
+    }
+
+    /** Writes several buffers one after the other. */
+    public void write(long offset, List<MemorySegment> sources) throws Failure {
+        long done = 0;
+        if (oneByOne(sources)) {
+            for (MemorySegment source : sources) {
+                write(offset + done, source);
+                done += source.byteSize();
+            }
+            return;
+        }
+        IoVectors left = VECTORS.get();
+        while (left.take(sources, done)) {
+            long n = FileCalls.pwritev(fd, left, offset + done);
+            if (n != -Errno.EINTR) {
+                done += check("pwritev", n == 0 ? -Errno.EIO : n);
+            }
         }
     }
 

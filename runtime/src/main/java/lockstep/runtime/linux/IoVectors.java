@@ -1,85 +1,68 @@
 package lockstep.runtime.linux;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import lockstep.linux.abi.iovec;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
-/** A reusable array of {@code struct iovec} for scattered reads and writes. Used by one thread at a time. */
-public final class IoVectors {
+/** Memory in pieces as one call takes it, an array of {@code struct iovec}. Used by one thread at a time. */
+final class IoVectors {
     /** The most vectors one call takes (Linux UIO_MAXIOV). */
-    public static final int MAXIMUM = 1024;
+    static final int MAXIMUM = 1024;
 
     private static final long SIZE = iovec.sizeof();
+    private static final long BASE = iovec.iov_base$offset();
+    private static final long LENGTH = iovec.iov_len$offset();
 
-    private final MemorySegment vectors;
-    private final int capacity;
+    private final MemorySegment vectors = iovec.allocateArray(MAXIMUM, Arena.ofAuto());
+    private MemorySegment owner = MemorySegment.NULL;
     private int count;
-    private long total;
 
-    /** With room for {@code capacity} vectors, at most {@link #MAXIMUM}. */
-    public IoVectors(Arena arena, int capacity) {
-        if (capacity < 1 || capacity > MAXIMUM) {
-            throw new IllegalArgumentException("capacity " + capacity);
-        }
-        this.capacity = capacity;
-        vectors = iovec.allocateArray(capacity, arena);
-    }
-
-    /** Forgets all vectors. */
-    public void clear() {
+    /**
+     * Takes as many pieces of native memory as one call can move. They are of one owner, who cannot close them during
+     * the call.
+     *
+     * @param done bytes at the front that were moved already
+     * @return false when nothing is left to move
+     */
+    boolean take(List<MemorySegment> pieces, long done) {
         count = 0;
-        total = 0;
+        long skip = done;
+        for (MemorySegment piece : pieces) {
+            long size = piece.byteSize();
+            if (skip >= size) {
+                skip -= size;
+                continue;
+            }
+            if (count == 0) {
+                owner = piece;
+            } else if (count == MAXIMUM || !piece.scope().equals(owner.scope())) {
+                break;
+            }
+            long at = count * SIZE;
+            vectors.set(JAVA_LONG, at + BASE, piece.address() + skip);
+            vectors.set(JAVA_LONG, at + LENGTH, size - skip);
+            skip = 0;
+            count++;
+        }
+        return count > 0;
     }
 
-    /** Appends a piece of native memory, which must live until the call is over; false when full. */
-    public boolean add(MemorySegment piece) {
-        if (count == capacity) {
-            return false;
-        }
-        if (!piece.isNative()) {
-            throw new IllegalArgumentException("not native memory");
-        }
-        MemorySegment v = vectors.asSlice(count * SIZE, SIZE);
-        iovec.iov_base(v, piece);
-        iovec.iov_len(v, piece.byteSize());
-        count++;
-        total += piece.byteSize();
-        return true;
+    /** Part of the memory that the vectors point into. */
+    MemorySegment owner() {
+        return owner;
     }
 
-    /** Skips {@code bytes} at the front after a partial transfer. */
-    public void advance(long bytes) {
-        long left = bytes;
-        int first = 0;
-        while (first < count && left >= iovec.iov_len(vectors.asSlice(first * SIZE, SIZE))) {
-            left -= iovec.iov_len(vectors.asSlice(first * SIZE, SIZE));
-            first++;
-        }
-        if (first > 0) {
-            MemorySegment.copy(vectors, first * SIZE, vectors, 0, (count - first) * SIZE);
-            count -= first;
-        }
-        if (left > 0 && count > 0) {
-            iovec.iov_base(
-                    vectors, MemorySegment.ofAddress(iovec.iov_base(vectors).address() + left));
-            iovec.iov_len(vectors, iovec.iov_len(vectors) - left);
-        }
-        total -= bytes;
-    }
-
-    /** The vectors for a system call. */
-    public MemorySegment segment() {
+    /** The array. */
+    MemorySegment vectors() {
         return vectors;
     }
 
     /** How many vectors there are. */
-    public int count() {
+    int count() {
         return count;
-    }
-
-    /** The bytes of all vectors together. */
-    public long total() {
-        return total;
     }
 }
