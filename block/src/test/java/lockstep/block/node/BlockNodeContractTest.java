@@ -123,7 +123,8 @@ class BlockNodeContractTest {
             case SECONDARY_DISK -> {
                 graph.release(replication());
                 // Its users came to be above the copies of what they overwrite.
-                yield graph.retain(Objects.requireNonNull(secondaryDisk).root());
+                BlockBackend disk = Objects.requireNonNull(secondaryDisk);
+                yield graph.retain(Objects.requireNonNull(disk.root()));
             }
             case FILTERS -> filters();
         };
