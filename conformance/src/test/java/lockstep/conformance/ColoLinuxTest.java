@@ -102,8 +102,7 @@ class ColoLinuxTest {
                     checkpoints(Host.text(pair.primary.errors).substring(before));
 
             dies.kill();
-            String script = survives.name + "-failover";
-            pair.nc(port, script, ColoPair.replies(script).size());
+            pair.ncAnswers(port, survives.name + "-failover");
             client.awaitMore(1);
             double alone = client.awaitMore(PART);
             client.finish();

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -215,8 +216,26 @@ final class ColoPair implements AutoCloseable {
 
     /** A given file of JSON through nc, whose input stays open until {@code lines} lines came back. */
     List<String> nc(int port, String script, int lines) {
+        return talk(port, script(script), lines + " lines of answers", l -> l.size() >= lines);
+    }
+
+    /** Likewise, until all commands are answered: events may have come before the connection, or come later. */
+    List<String> ncAnswers(int port, String script) {
+        long commands = replies(script).stream().filter(ColoPair::isAnswer).count();
+        return talk(
+                port,
+                script(script),
+                commands + " answers",
+                l -> l.stream().filter(ColoPair::isAnswer).count() >= commands);
+    }
+
+    private static boolean isAnswer(String line) {
+        return line.startsWith("{\"return\"") || line.startsWith("{\"error\"");
+    }
+
+    private static byte[] script(String name) {
         try {
-            return talk(port, Files.readAllBytes(Host.scripts().resolve(script + ".json")), lines);
+            return Files.readAllBytes(Host.scripts().resolve(name + ".json"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -224,10 +243,15 @@ final class ColoPair implements AutoCloseable {
 
     /** JSON text through nc. */
     List<String> talk(int port, String json, int lines) {
-        return talk(port, json.getBytes(StandardCharsets.UTF_8), lines);
+        return talk(
+                port,
+                json.getBytes(StandardCharsets.UTF_8),
+                lines + " lines of answers",
+                l -> l.size() >= lines);
     }
 
-    private List<String> talk(int port, byte[] json, int lines) {
+    private List<String> talk(
+            int port, byte[] json, String what, Predicate<List<String>> complete) {
         listening(port);
         try {
             Path answer = Files.createTempFile(directory, "nc", ".txt");
@@ -240,9 +264,9 @@ final class ColoPair implements AutoCloseable {
                 in.write(json);
                 in.flush();
                 Host.await(
-                        lines + " lines of answers; so far: " + answer,
+                        what + "; so far: " + answer,
                         PATIENCE,
-                        () -> Replies.lines(Host.text(answer)).size() >= lines || !nc.isAlive());
+                        () -> complete.test(Replies.lines(Host.text(answer))) || !nc.isAlive());
             }
             if (!nc.waitFor(10, TimeUnit.SECONDS)) {
                 nc.destroyForcibly();
