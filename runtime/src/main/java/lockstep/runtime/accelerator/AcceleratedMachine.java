@@ -141,18 +141,22 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     private void registerSections() {
-        for (Vcpu v : vcpus.all()) {
-            register(CpuSections.apic(vcpus, v));
-        }
         GuestTime time = null;
         if (host.clocks() instanceof VmClocks clocks && host.state().find("timer", 0) == null) {
             time = new GuestTime(clocks, vcpus.all().getFirst().state);
+        }
+        List<CpuSections> processors = new ArrayList<>();
+        for (Vcpu v : vcpus.all()) {
+            processors.add(new CpuSections(vcpus, v, time));
+        }
+        processors.forEach(p -> register(p.apic()));
+        if (time != null) {
             register(time);
         }
-        for (Vcpu v : vcpus.all()) {
-            register(CpuSections.common(vcpus, v));
-            register(CpuSections.cpu(vcpus, v, time));
-            if (v.index() == 0) {
+        for (int i = 0; i < processors.size(); i++) {
+            register(processors.get(i).common());
+            register(processors.get(i).cpu());
+            if (i == 0) {
                 register(new TprPatching());
             }
         }

@@ -1,5 +1,6 @@
 package lockstep.runtime.accelerator;
 
+import lockstep.runtime.cpu.LocalApic;
 import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -7,19 +8,41 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
-/** The sections of one vCPU. Loaded state is in force as soon as a section is complete. */
+/**
+ * The sections of one vCPU. What arrives is in force as soon as a section is complete; where they say the same of one
+ * thing, what it is follows from all that have come.
+ */
 final class CpuSections {
-    private CpuSections() {}
+    /** Where a processor begins that has not been started. */
+    private static final long RESET_VECTOR = 0xfff0;
 
-    private abstract static class PerVcpu implements StateSection {
-        final Vcpus group;
-        final Vcpu vcpu;
+    private final Vcpus group;
+    private final Vcpu vcpu;
+    private final @Nullable GuestTime time;
+
+    // As it came. QEMU's emulated processors hand on what they do not use: their own say is
+    // elsewhere.
+    private boolean waits;
+    private boolean halted;
+    private int mpState;
+    private long tsc;
+
+    /**
+     * The sections of {@code vcpu}.
+     *
+     * @param time the section of guest time, or null where there is none
+     */
+    CpuSections(Vcpus group, Vcpu vcpu, @Nullable GuestTime time) {
+        this.group = group;
+        this.vcpu = vcpu;
+        this.time = time;
+    }
+
+    private abstract class Section implements StateSection {
         private final String name;
         private final int version;
 
-        PerVcpu(Vcpus group, Vcpu vcpu, String name, int version) {
-            this.group = group;
-            this.vcpu = vcpu;
+        Section(String name, int version) {
             this.name = name;
             this.version = version;
         }
@@ -43,27 +66,55 @@ final class CpuSections {
         public int version() {
             return version;
         }
+    }
 
-        void fetch() throws StateException {
-            try {
-                group.fetch(vcpu);
-            } catch (AcceleratorException e) {
-                throw new StateException(e.getMessage(), e);
-            }
+    private void fetch() throws StateException {
+        try {
+            group.fetch(vcpu);
+        } catch (AcceleratorException e) {
+            throw new StateException(e.getMessage(), e);
         }
+    }
 
-        void store() throws StateException {
-            try {
-                group.store(vcpu);
-            } catch (AcceleratorException e) {
-                throw new StateException(e.getMessage(), e);
+    private void store() throws StateException {
+        settle();
+        try {
+            group.store(vcpu);
+        } catch (AcceleratorException e) {
+            throw new StateException(e.getMessage(), e);
+        }
+    }
+
+    /** Works out what several sections have. */
+    private void settle() {
+        VcpuState s = vcpu.state;
+        LocalApic apic = vcpu.apic;
+        // A kernel's APIC says nothing of the wait, the vCPU beside an emulator's nothing new.
+        boolean began = s.rip != RESET_VECTOR;
+        if (!waits && (began || mpState == VcpuState.RUNNABLE || mpState == VcpuState.HALTED)) {
+            apic.startupKnown();
+            s.mpState = halted ? VcpuState.HALTED : VcpuState.RUNNABLE;
+        } else {
+            apic.waitForSipi = 1;
+            if (!waits && mpState == VcpuState.SIPI_RECEIVED) {
+                apic.sipiVector = s.sipiVector;
+                vcpu.requests |= Vcpu.SIPI;
             }
+            boolean called = (vcpu.requests & Vcpu.SIPI) != 0;
+            s.mpState = called ? VcpuState.SIPI_RECEIVED : VcpuState.NOT_STARTED;
+            s.sipiVector = apic.sipiVector;
+        }
+        if ((vcpu.requests & Vcpu.NMI) != 0) {
+            s.nmiPending = 1;
+        }
+        if (time != null) {
+            s.tsc = time.timestamp(tsc, vcpu.index() == 0, apic.loadTime);
         }
     }
 
     /** QEMU: vmstate "apic" v3; the first section of all. */
-    static StateSection apic(Vcpus group, Vcpu vcpu) {
-        return new PerVcpu(group, vcpu, "apic", 3) {
+    StateSection apic() {
+        return new Section("apic", 3) {
             @Override
             public int priority() {
                 return 1;
@@ -77,6 +128,7 @@ final class CpuSections {
             @Override
             public void describe(StateCodec c) throws StateException {
                 vcpu.apic.describe(c);
+                waits = vcpu.apic.waitForSipi != 0;
             }
 
             @Override
@@ -87,25 +139,25 @@ final class CpuSections {
     }
 
     /** QEMU: vmstate "cpu_common" v1. */
-    static StateSection common(Vcpus group, Vcpu vcpu) {
-        return new PerVcpu(group, vcpu, "cpu_common", 1) {
-            private int interruptRequest;
-
+    StateSection common() {
+        return new Section("cpu_common", 1) {
             @Override
             public void describe(StateCodec c) throws StateException {
-                // QEMU's emulated processors have only this, real ones say it in "cpu".
                 int mp = vcpu.state.mpState;
                 boolean rests = mp == VcpuState.HALTED || mp == VcpuState.NOT_STARTED;
-                vcpu.halted = c.u32("halted", rests ? 1 : 0) != 0;
-                interruptRequest = c.u32("interrupt_request", interruptRequest);
+                halted = c.u32("halted", rests ? 1 : 0) != 0;
+                vcpu.requests = c.u32("interrupt_request", vcpu.requests);
+                // Why QEMU's emulator left its loop last; an exception is always delivered before.
+                c.subsection(
+                        "cpu_common/exception_index", 1, false, s -> s.i32("exception_index", -1));
                 c.subsection("cpu_common/crash_occurred", 1, false, s -> s.bool("crash", false));
             }
         };
     }
 
-    /** QEMU: vmstate "cpu" v12. What one of QEMU's emulated processors says elsewhere is brought into it. */
-    static StateSection cpu(Vcpus group, Vcpu vcpu, @Nullable GuestTime time) {
-        return new PerVcpu(group, vcpu, "cpu", 12) {
+    /** QEMU: vmstate "cpu" v12. */
+    StateSection cpu() {
+        return new Section("cpu", 12) {
             @Override
             public int minimumVersion() {
                 return 11;
@@ -114,18 +166,12 @@ final class CpuSections {
             @Override
             public void describe(StateCodec c) throws StateException {
                 vcpu.state.describe(c);
+                mpState = vcpu.state.mpState;
+                tsc = vcpu.state.tsc;
             }
 
             @Override
             public void afterLoad(int version) throws StateException {
-                VcpuState s = vcpu.state;
-                if (s.mpState == 0 && vcpu.halted) {
-                    s.mpState =
-                            vcpu.apic.waitForSipi != 0 ? VcpuState.NOT_STARTED : VcpuState.HALTED;
-                }
-                if (s.tsc == 0 && time != null) {
-                    s.tsc = time.ticks();
-                }
                 store();
             }
         };

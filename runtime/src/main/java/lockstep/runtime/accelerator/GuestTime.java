@@ -11,6 +11,8 @@ final class GuestTime implements StateSection {
     private final VmClocks clocks;
     private final VcpuState first;
     private long ticks;
+    private long loaded;
+    private boolean agreed;
 
     /** With the state of the first vCPU, which is up to date when sections are saved. */
     GuestTime(VmClocks clocks, VcpuState first) {
@@ -18,9 +20,21 @@ final class GuestTime implements StateSection {
         this.first = first;
     }
 
-    /** What a processor's time stamp counter showed whose emulator has it here alone, from the stream last loaded. */
-    long ticks() {
-        return ticks;
+    /**
+     * What a vCPU's time stamp counter shows, from the stream last loaded. QEMU's emulated processors have it in this
+     * section alone, and hand on unchanged what was in theirs when they got it. Where KVM had it the two differ as well;
+     * such a stream is told by its local APICs, which count from the moment of saving. What Lockstep saves says the same
+     * twice.
+     *
+     * @param own what the vCPU's section has
+     * @param first whether it is the first vCPU, of which this section speaks
+     * @param counting since when the vCPU's local APIC counts
+     */
+    long timestamp(long own, boolean first, long counting) {
+        if (first) {
+            agreed = own == ticks;
+        }
+        return agreed || counting == loaded ? own : ticks;
     }
 
     @Override
@@ -40,7 +54,6 @@ final class GuestTime implements StateSection {
 
     @Override
     public void describe(StateCodec c) throws StateException {
-        // QEMU's emulated processors have their TSC here; those of a real one are in "cpu".
         ticks = c.i64("cpu_ticks_offset", c.loading() ? 0 : first.tsc);
         c.pad("unused", 8);
         long now = c.i64("cpu_clock_offset", c.version() >= 2 ? clocks.virtual() : 0);
@@ -48,6 +61,7 @@ final class GuestTime implements StateSection {
             if (now < 0) {
                 throw c.invalid("the guest's clock in the stream is negative: " + now);
             }
+            loaded = now;
             clocks.setVirtual(now);
         }
     }

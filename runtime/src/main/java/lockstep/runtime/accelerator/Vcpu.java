@@ -59,8 +59,20 @@ public abstract class Vcpu {
     /** What the vCPUs share. */
     protected final Owner owner;
 
-    /** Whether it waits, as the section "cpu_common" that was loaded last has it. */
-    boolean halted;
+    /** In {@link #requests}: an interrupt that the local APIC or the PIC has for it. */
+    protected static final int HARD = 0x2;
+
+    /** In {@link #requests}: a non-maskable interrupt. */
+    protected static final int NMI = 0x200;
+
+    /** In {@link #requests}: an INIT. */
+    protected static final int INIT = 0x400;
+
+    /** In {@link #requests}: a start-up message, whose vector the local APIC has. */
+    protected static final int SIPI = 0x800;
+
+    /** What waits for a software processor, as "cpu_common" has it; goes along with {@link #state}. */
+    protected int requests;
 
     private final int index;
     private final int signature;
@@ -178,6 +190,7 @@ public abstract class Vcpu {
         boolean bootstrap = index == 0;
         apic.reset(bootstrap);
         state.reset(signature, bootstrap);
+        requests = 0;
         store(now);
     }
 

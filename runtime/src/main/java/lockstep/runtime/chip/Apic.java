@@ -298,8 +298,12 @@ public final class Apic {
     }
 
     void startup(int vector) {
-        s.sipiVector = vector;
-        request(SIPI);
+        // One that comes when nobody waits for it is lost, and must not be found after the next
+        // INIT.
+        if (s.waitForSipi != 0 || (requests & INIT) != 0) {
+            s.sipiVector = vector;
+            request(SIPI);
+        }
     }
 
     /** The PIC's output changed. */

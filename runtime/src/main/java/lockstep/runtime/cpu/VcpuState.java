@@ -19,8 +19,17 @@ public final class VcpuState {
     /** Bits of a segment's flags: the second dword of its descriptor. */
     public static final int PRESENT = 1 << 15;
 
+    /** The multiprocessing state of a processor that runs. */
+    public static final int RUNNABLE = 0;
+
     /** The multiprocessing state of a processor that waits to be started by another. */
     public static final int NOT_STARTED = 1;
+
+    /** The multiprocessing state of a processor that waits likewise, behind an INIT. */
+    public static final int INIT_RECEIVED = 2;
+
+    /** The multiprocessing state of a processor that is about to begin where the message said. */
+    public static final int SIPI_RECEIVED = 4;
 
     /** The multiprocessing state of a processor that waits for an interrupt. */
     public static final int HALTED = 3;
@@ -251,7 +260,7 @@ public final class VcpuState {
         nmiPending = 0;
         sipiVector = 0;
         tripleFault = 0;
-        mpState = bootstrap ? 0 : 1; // runnable, or waiting for its INIT
+        mpState = bootstrap ? RUNNABLE : NOT_STARTED;
     }
 
     private void resetModelRegisters() {

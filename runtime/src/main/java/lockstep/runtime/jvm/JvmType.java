@@ -3,6 +3,7 @@ package lockstep.runtime.jvm;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.linux.HostTicks;
 import lockstep.runtime.loop.EventLoop;
 
 import java.util.List;
@@ -81,6 +82,7 @@ final class JvmType implements AcceleratorType {
 
     @Override
     public Accelerator open(Map<String, String> given, EventLoop loop) {
+        HostTicks.begin();
         return new JvmAccelerator(this, loop);
     }
 }

@@ -6,6 +6,7 @@ import lockstep.runtime.chip.Apic;
 import lockstep.runtime.chip.ChipSet;
 import lockstep.runtime.chip.InterruptTarget;
 import lockstep.runtime.cpu.VcpuState;
+import lockstep.runtime.linux.HostTicks;
 import lockstep.runtime.loop.Clocks;
 import lockstep.x86.Bus;
 import lockstep.x86.CpuidTable;
@@ -26,8 +27,7 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     private final int signature;
     private final Object work = new Object();
 
-    /** Time stamp counter minus guest time in nanoseconds: it counts at 1 GHz. */
-    private volatile long timestampOffset;
+    private volatile Timestamp timestamp = Timestamp.of(1, 0, 0);
 
     JvmVcpu(
             VcpuModel model,
@@ -129,18 +129,18 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
 
     @Override
     public void changed() {
-        int requests = chip.requests();
-        processor.interrupt((requests & Apic.INTERRUPT) != 0);
-        if ((requests & Apic.NMI) != 0 && chip.take(Apic.NMI)) {
+        int asked = chip.requests();
+        processor.interrupt((asked & Apic.INTERRUPT) != 0);
+        if ((asked & Apic.NMI) != 0 && chip.take(Apic.NMI)) {
             processor.nmi();
         }
-        if ((requests & Apic.INIT) != 0 && chip.take(Apic.INIT)) {
-            processor.init();
+        if ((asked & Apic.INIT) != 0) {
+            processor.init(); // taken back when it has been done
         }
-        if ((requests & Apic.SIPI) != 0) {
+        if ((asked & Apic.SIPI) != 0) {
             processor.startUp(0);
         }
-        if ((requests & Apic.SMI) != 0) {
+        if ((asked & Apic.SMI) != 0) {
             chip.take(Apic.SMI); // there is no system management mode
         }
         synchronized (work) {
@@ -155,7 +155,7 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
 
     @Override
     public long timeOf(long tsc) {
-        return tsc - timestampOffset;
+        return timestamp.timeOf(tsc);
     }
 
     // ---- state
@@ -167,23 +167,43 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
         state.mpState =
                 registers.waitsForStart
                         ? VcpuState.NOT_STARTED
-                        : registers.halted ? VcpuState.HALTED : 0;
-        state.tsc = now + timestampOffset;
+                        : registers.halted ? VcpuState.HALTED : VcpuState.RUNNABLE;
+        state.tsc = timestamp.at(now);
+        state.tscKhz = timestamp.kilohertz();
         state.tscDeadline = chip.deadline();
+        int waiting = chip.requests();
+        requests =
+                ((waiting & Apic.INTERRUPT) != 0 ? HARD : 0)
+                        | (processor.nmiWaits() ? NMI : 0)
+                        | ((waiting & Apic.INIT) != 0 ? INIT : 0)
+                        | ((waiting & Apic.SIPI) != 0 ? SIPI : 0);
     }
 
     @Override
     protected void store(long now) {
         JvmState.store(state, registers);
         registers.halted = state.mpState == VcpuState.HALTED;
-        registers.waitsForStart = state.mpState == VcpuState.NOT_STARTED || state.mpState == 2;
-        timestampOffset = state.tsc - now;
+        registers.waitsForStart = state.mpState != VcpuState.RUNNABLE && !registers.halted;
+        timestamp = Timestamp.of(rate(), state.tsc, now);
+        processor.forgetRequests();
         processor.load(registers);
         chip.loaded();
         chip.deadline(state.tscDeadline);
         if (state.nmiPending != 0) {
             processor.nmi();
         }
+        if ((requests & INIT) != 0) {
+            chip.request(Apic.INIT);
+        }
+        if ((requests & SIPI) != 0) {
+            chip.request(Apic.SIPI);
+        }
+    }
+
+    /** A guest that brings no rate was used to that of the host, as QEMU's emulated processors have it. */
+    private long rate() {
+        boolean told = state.tscKhz > 0 && state.tscKhz <= Integer.MAX_VALUE;
+        return told ? state.tscKhz : HostTicks.kilohertz();
     }
 
     @Override
@@ -258,12 +278,12 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
 
     @Override
     public long timestamp() {
-        return clocks.virtual() + timestampOffset;
+        return timestamp.at(clocks.virtual());
     }
 
     @Override
     public void setTimestamp(long value) {
-        timestampOffset = value - clocks.virtual();
+        timestamp = Timestamp.of(timestamp.kilohertz(), value, clocks.virtual());
     }
 
     @Override

@@ -61,6 +61,13 @@ final class CFunction {
         return new CFunction(name, true);
     }
 
+    /** A function that is no part of the library and returns a long. */
+    static CFunction at(String name, MemorySegment address) {
+        CFunction function = new CFunction(name, true);
+        function.symbol = address;
+        return function;
+    }
+
     private MemorySegment symbol() {
         MemorySegment found = symbol;
         if (found == null) {

@@ -10,6 +10,7 @@ import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.testmachine.CoreProcess;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -59,7 +60,7 @@ class KvmMachineTest {
 
     /** A machine whose guest counts, tells a port and a register, and reads them back. */
     private static final class Guest implements AutoCloseable {
-        final TestVmm process = new TestVmm();
+        final CoreProcess process = new CoreProcess();
         final AcceleratedMachine machine;
         final BlockingQueue<Integer> port = new LinkedBlockingQueue<>();
         final BlockingQueue<Integer> register = new LinkedBlockingQueue<>();

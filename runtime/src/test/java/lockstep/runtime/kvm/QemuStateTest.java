@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.testmachine.CoreProcess;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -44,7 +45,7 @@ class QemuStateTest {
     void stateOfQemuGoesThroughTheKernelUnchanged() throws Exception {
         Assumptions.assumeTrue(
                 Files.isWritable(Path.of("/dev/kvm")), "no access to /dev/kvm on this host");
-        try (TestVmm process = new TestVmm()) {
+        try (CoreProcess process = new CoreProcess()) {
             AcceleratedMachine machine =
                     new AcceleratedMachine(
                             process.vmm,

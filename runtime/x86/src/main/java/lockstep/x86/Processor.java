@@ -115,6 +115,16 @@ public final class Processor {
         request(START_UP);
     }
 
+    /** Whether a non-maskable interrupt waits to be taken. */
+    public boolean nmiWaits() {
+        return (cpu.pending & NMI) != 0;
+    }
+
+    /** Forgets what was raised and sent, as another state is about to be loaded. */
+    public void forgetRequests() {
+        done(INTERRUPT | NMI | INIT | START_UP);
+    }
+
     /** Whether the processor would go on if it were run: an interrupt that it takes, or another request. */
     public boolean awake() {
         int p = cpu.pending;

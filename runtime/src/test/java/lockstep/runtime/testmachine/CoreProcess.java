@@ -1,4 +1,4 @@
-package lockstep.runtime.kvm;
+package lockstep.runtime.testmachine;
 
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.loop.EpollLoop;
@@ -6,24 +6,39 @@ import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.spi.Vmm;
-import lockstep.runtime.testmachine.Fake;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
-/** As much of a process as a machine's core needs. */
-final class TestVmm implements AutoCloseable {
-    final MachineLock lock = new MachineLock();
-    final VmClocks clocks = new VmClocks();
-    final StateRegistry state = new StateRegistry();
-    final List<String> reports = new CopyOnWriteArrayList<>();
-    final List<String> requests = new CopyOnWriteArrayList<>();
-    final EpollLoop loop;
-    final Vmm vmm;
-    volatile Runnable onRequest = () -> {};
+/** As much of a process as the core of a machine that runs needs; time passes by itself. */
+public final class CoreProcess implements AutoCloseable {
+    /** The machine lock. */
+    public final MachineLock lock = new MachineLock();
 
-    TestVmm() throws LinuxException {
+    /** The clocks. */
+    public final VmClocks clocks = new VmClocks();
+
+    /** The sections. */
+    public final StateRegistry state = new StateRegistry();
+
+    /** What was told the user. */
+    public final List<String> reports = new CopyOnWriteArrayList<>();
+
+    /** What was asked of run control. */
+    public final List<String> requests = new CopyOnWriteArrayList<>();
+
+    /** The main loop. */
+    public final EpollLoop loop;
+
+    /** As a machine sees it. */
+    public final Vmm vmm;
+
+    /** Called after each of the requests. */
+    public volatile Runnable onRequest = () -> {};
+
+    /** With a main loop that runs. */
+    public CoreProcess() throws LinuxException {
         loop = new EpollLoop("test main loop", clocks, lock, (n, t) -> reports.add(t.toString()));
         loop.start();
         RunControl run =
