@@ -9,7 +9,7 @@ import lockstep.runtime.memory.LittleEndian;
 
 /** The commands of an ATA disk (ATA/ATAPI-7, clause 6; DATA SET MANAGEMENT is ACS-2 7.10). */
 final class AtaCommands {
-    /** Sectors moved by one request of a DMA command: what the buffer holds. */
+    /** Sectors moved by one request of a PIO command: what the buffer holds. */
     private static final int CHUNK = BUFFER / SECTOR;
 
     private final Channel channel;
@@ -260,34 +260,33 @@ final class AtaCommands {
             failDma(d);
             return;
         }
-        dmaChunk(d, read, room > bytes);
+        moveRest(d, read, room > bytes);
     }
 
-    private void dmaChunk(Drive d, boolean read, boolean stayActive) {
+    private void moveRest(Drive d, boolean read, boolean stayActive) {
         BusMaster master = channel.master;
         long at = d.address();
-        int n = Math.min(d.nsector, CHUNK);
-        DmaTransfer.Read moved =
-                (errno, all) -> {
-                    if (!all) {
+        DmaTransfer.Moved then =
+                (errno, bytes) -> {
+                    if (bytes == 0) {
                         failDma(d);
                         return;
                     }
+                    int n = (int) (bytes / SECTOR);
                     d.setAddress(at + n);
                     d.nsector -= n;
                     if (d.nsector > 0) {
-                        dmaChunk(d, read, stayActive);
+                        moveRest(d, read, stayActive);
                         return;
                     }
                     d.status = READY | SEEK;
                     channel.interrupt();
                     master.finish(stayActive);
                 };
-        long length = (long) n * SECTOR;
+        long length = (long) d.nsector * SECTOR;
         if (read) {
-            channel.dma.read(d, RETRY_DMA | RETRY_READ, at * SECTOR, length, moved);
-        } else if (!channel.dma.write(
-                d, RETRY_DMA, at * SECTOR, length, errno -> moved.done(errno, errno == 0))) {
+            channel.dma.read(d, RETRY_DMA | RETRY_READ, at * SECTOR, length, then);
+        } else if (!channel.dma.write(d, RETRY_DMA, at * SECTOR, length, then)) {
             failDma(d);
         }
     }

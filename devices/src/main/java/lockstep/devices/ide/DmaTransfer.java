@@ -1,5 +1,7 @@
 package lockstep.devices.ide;
 
+import static lockstep.devices.ide.AtaSpec.BUFFER;
+
 import lockstep.block.Completion;
 import lockstep.block.node.Pieces;
 import lockstep.runtime.memory.RamPiece;
@@ -8,15 +10,15 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * Moves data between a medium and the regions of the bus master, by the back end's own hand where they are RAM, else by
- * the drive's buffer, which is as large as the longest transfer.
+ * Moves data between a medium and the regions of the bus master: all at once by the back end's own hand where they are
+ * RAM, else as much as the drive's buffer holds.
  */
 final class DmaTransfer {
-    /** What follows a read. */
+    /** What follows one request. */
     @FunctionalInterface
-    interface Read {
-        /** {@code all}: the regions took it all. */
-        void done(int errno, boolean all);
+    interface Moved {
+        /** {@code bytes} are in their place; none after an error, or when the regions did not take them. */
+        void done(int errno, long bytes);
     }
 
     private final Channel channel;
@@ -29,17 +31,20 @@ final class DmaTransfer {
         return Pieces.of(pieces.stream().map(RamPiece::memory).toList());
     }
 
-    /** Reads from a byte offset of the medium, as a {@linkplain Channel#begin request} of this kind. */
-    void read(Drive d, int kind, long offset, long length, Read then) {
+    /** Reads up to so many bytes from an offset of the medium, as a {@linkplain Channel#begin request} of this kind. */
+    void read(Drive d, int kind, long offset, long length, Moved then) {
         List<RamPiece> pieces = channel.master.ram(length, true);
         if (pieces.isEmpty()) {
-            MemorySegment part = d.buffer.asSlice(0, length);
+            MemorySegment part = d.buffer.asSlice(0, Math.min(length, BUFFER));
             Channel.Done copy =
-                    errno -> then.done(errno, errno == 0 && channel.master.toGuest(part));
+                    errno -> {
+                        boolean all = errno == 0 && channel.master.toGuest(part);
+                        then.done(errno, all ? part.byteSize() : 0);
+                    };
             d.disk().read(offset, part, channel.begin(kind, copy));
             return;
         }
-        Completion done = channel.begin(kind, errno -> then.done(errno, errno == 0));
+        Completion done = channel.begin(kind, errno -> then.done(errno, errno == 0 ? length : 0));
         d.disk()
                 .read(
                         offset,
@@ -51,11 +56,11 @@ final class DmaTransfer {
     }
 
     /** Writes likewise; false, and nothing is done, when the regions are too small. */
-    boolean write(Drive d, int kind, long offset, long length, Channel.Done then) {
+    boolean write(Drive d, int kind, long offset, long length, Moved then) {
         List<RamPiece> pieces = channel.master.ram(length, false);
         Pieces source;
         if (pieces.isEmpty()) {
-            MemorySegment part = d.buffer.asSlice(0, length);
+            MemorySegment part = d.buffer.asSlice(0, Math.min(length, BUFFER));
             if (!channel.master.fromGuest(part)) {
                 return false;
             }
@@ -63,7 +68,9 @@ final class DmaTransfer {
         } else {
             source = memory(pieces);
         }
-        d.disk().write(offset, source, channel.begin(kind, then));
+        long bytes = source.byteSize();
+        Channel.Done done = errno -> then.done(errno, errno == 0 ? bytes : 0);
+        d.disk().write(offset, source, channel.begin(kind, done));
         return true;
     }
 }

@@ -250,17 +250,17 @@ final class PacketTransport {
 
     private void readDma(Drive d, long first, long count) {
         d.status = READY | SEEK | DRQ;
-        int now = (int) Math.min(count, BUFFER / BLOCK);
         channel.dma.read(
                 d,
                 RETRY_READ,
                 first * BLOCK,
-                (long) now * BLOCK,
-                (errno, all) -> {
+                count * BLOCK,
+                (errno, bytes) -> {
+                    long now = bytes / BLOCK;
                     if (errno != 0) {
                         failRead(d, errno);
                         channel.master.finish(false);
-                    } else if (all && count > now) {
+                    } else if (now > 0 && now < count) {
                         readDma(d, first + now, count - now);
                     } else {
                         d.packetSize = 0;
