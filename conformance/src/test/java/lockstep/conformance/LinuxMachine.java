@@ -34,9 +34,27 @@ final class LinuxMachine implements AutoCloseable {
      * @param options all that the machine has besides
      */
     LinuxMachine(Path directory, String name, List<String> prefix, List<String> options) {
+        this(directory, name, prefix, Host.binary().toString(), ACCELERATOR, options);
+    }
+
+    /** The same machine by QEMU, whose processor in software has a name of its own. */
+    static LinuxMachine qemu(
+            Path directory, String name, List<String> prefix, List<String> options) {
+        String accelerator = ACCELERATOR.equals("jvm") ? "tcg" : ACCELERATOR;
+        return new LinuxMachine(
+                directory, name, prefix, "qemu-system-x86_64", accelerator, options);
+    }
+
+    private LinuxMachine(
+            Path directory,
+            String name,
+            List<String> prefix,
+            String program,
+            String accelerator,
+            List<String> options) {
         socket = directory.resolve(name + ".qmp");
         List<String> command = new ArrayList<>(prefix);
-        command.addAll(List.of(Host.binary().toString(), "-accel", ACCELERATOR, "-nodefaults"));
+        command.addAll(List.of(program, "-accel", accelerator, "-nodefaults"));
         command.addAll(List.of("-display", "none", "-serial", "stdio"));
         command.addAll(List.of("-qmp", "unix:" + socket + ",server=on,wait=off"));
         command.addAll(options);

@@ -70,13 +70,14 @@ class LinuxNetworkTest {
         Host.run(command(words));
     }
 
-    private LinuxMachine machine(int number, LinuxGuest guest, String... more) throws IOException {
+    private LinuxMachine machine(int number, LinuxGuest guest, boolean qemu, String... more)
+            throws IOException {
         Path initrd = directory.resolve("initrd");
         if (!Files.exists(initrd)) {
             guest.writeInitrd(
                     initrd, "nc -l -p 9000 < /dev/sda &\n", "sd_mod", "ata_piix", "e1000");
         }
-        List<String> all = new ArrayList<>(List.of("-m", "256", "-kernel"));
+        List<String> all = new ArrayList<>(List.of("-M", "pc-i440fx-7.2", "-m", "256", "-kernel"));
         all.addAll(List.of(guest.kernel().toString(), "-initrd", initrd.toString()));
         all.addAll(List.of("-append", "console=ttyS0 panic=-1 guest.ip=" + ADDRESS + "/24"));
         all.addAll(
@@ -89,11 +90,25 @@ class LinuxNetworkTest {
                         "-device",
                         "e1000,netdev=n0,romfile="));
         all.addAll(List.of(more));
-        return new LinuxMachine(directory, "machine" + number, prefix(), all);
+        String name = "machine" + number;
+        return qemu
+                ? LinuxMachine.qemu(directory, name, prefix(), all)
+                : new LinuxMachine(directory, name, prefix(), all);
     }
 
     @Test
     void aTransferGoesOnWhileTheGuestMoves() throws Exception {
+        transfer(false);
+    }
+
+    @Test
+    @Tag("qemu")
+    void aTransferGoesOnWhileTheGuestComesFromQemu() throws Exception {
+        Host.assumeProgram("qemu-system-x86_64");
+        transfer(true);
+    }
+
+    private void transfer(boolean fromQemu) throws Exception {
         LinuxGuest guest = LinuxGuest.usual();
         byte[] content = new byte[4 * PART];
         new Random(2).nextBytes(content);
@@ -101,13 +116,13 @@ class LinuxNetworkTest {
         MessageDigest received = MessageDigest.getInstance("SHA-256");
         Path door = directory.resolve("door");
         Path saved = directory.resolve("saved");
-        try (LinuxMachine first = machine(0, guest).up()) {
+        try (LinuxMachine first = machine(0, guest, fromQemu).up()) {
             Process client =
                     new ProcessBuilder(command("nc", "--recv-only", ADDRESS, "9000"))
                             .redirectError(ProcessBuilder.Redirect.INHERIT)
                             .start();
             try (InputStream in = new DigestInputStream(client.getInputStream(), received);
-                    LinuxMachine second = machine(1, guest, "-incoming", "unix:" + door)) {
+                    LinuxMachine second = machine(1, guest, false, "-incoming", "unix:" + door)) {
                 read(in, PART);
                 second.awaitDoor(door);
                 leave(first, "unix:" + door);
@@ -123,7 +138,7 @@ class LinuxNetworkTest {
                     monitor.execute("{\"execute\": \"stop\"}");
                 }
                 leave(second, "file:" + saved);
-                try (LinuxMachine third = machine(2, guest, "-incoming", "file:" + saved);
+                try (LinuxMachine third = machine(2, guest, false, "-incoming", "file:" + saved);
                         Monitor monitor = third.monitor()) {
                     Host.await(
                             "it has come back",
