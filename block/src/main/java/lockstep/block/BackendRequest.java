@@ -65,6 +65,11 @@ final class BackendRequest implements Runnable {
         errno = value;
     }
 
+    /** Begins, or begins again. Any thread. */
+    void submit() {
+        queue.submit(this);
+    }
+
     @Override
     public void run() {
         queue.work(this);

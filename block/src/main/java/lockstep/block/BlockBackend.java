@@ -18,8 +18,6 @@ import lockstep.runtime.trace.InternalFailure;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.Queue;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -35,20 +33,13 @@ import java.util.concurrent.TimeUnit;
  * when the machine runs; the device sees only the end.
  */
 public final class BlockBackend implements RootUser {
-    /** I/O status that management sees. */
-    public enum IoStatus {
-        OK,
-        FAILED,
-        NOSPACE
-    }
-
     /** From when on the user is told what the machine waits for. */
     private static final long LONG = TimeUnit.SECONDS.toNanos(5);
 
     private final Backends backends;
     private final BlockGraph graph;
     private final RequestQueue requests;
-    private final Queue<BackendRequest> stopped = new ArrayDeque<>();
+    private final ErrorPolicy errors;
     private final BackendStats stats = new BackendStats();
     private String name;
     private volatile @Nullable ChildEdge edge;
@@ -61,9 +52,6 @@ public final class BlockBackend implements RootUser {
     private boolean hasDriveInfo;
     private int permissions;
     private int shared = Permission.ALL;
-    private ErrorAction readErrorAction = ErrorAction.REPORT;
-    private ErrorAction writeErrorAction = ErrorAction.ENOSPC;
-    private IoStatus ioStatus = IoStatus.OK;
     private volatile ThrottleGroup.@Nullable Member throttle;
 
     /** For {@link Backends#add}. */
@@ -71,7 +59,10 @@ public final class BlockBackend implements RootUser {
         this.backends = backends;
         this.graph = backends.graph();
         this.name = name;
-        this.requests = new RequestQueue(graph.workerThreads(), backends.host()::post, new Work());
+        this.errors = new ErrorPolicy(this, backends.host());
+        this.requests =
+                new RequestQueue(
+                        graph.workerThreads(), backends.host()::post, this::perform, errors);
     }
 
     /** The drive's id, "" when there is none (any more). */
@@ -272,37 +263,9 @@ public final class BlockBackend implements RootUser {
         hasDriveInfo = value;
     }
 
-    public ErrorAction readErrorAction() {
-        return readErrorAction;
-    }
-
-    public ErrorAction writeErrorAction() {
-        return writeErrorAction;
-    }
-
-    /** Sets the policy; {@link ErrorAction#AUTO} keeps what the drive says. */
-    public void setErrorActions(ErrorAction read, ErrorAction write) {
-        if (read != ErrorAction.AUTO) {
-            readErrorAction = read;
-        }
-        if (write != ErrorAction.AUTO) {
-            writeErrorAction = write;
-        }
-    }
-
-    /**
-     * Whether management sees an I/O status: there is a device and some error would stop the
-     * machine.
-     */
-    public boolean ioStatusEnabled() {
-        return device != null
-                && (writeErrorAction == ErrorAction.ENOSPC
-                        || writeErrorAction == ErrorAction.STOP
-                        || readErrorAction == ErrorAction.STOP);
-    }
-
-    public IoStatus ioStatus() {
-        return ioStatus;
+    /** What becomes of requests that fail. */
+    public ErrorPolicy errors() {
+        return errors;
     }
 
     /**
@@ -352,6 +315,20 @@ public final class BlockBackend implements RootUser {
         return new BackendRequest(requests, kind, offset, length, done);
     }
 
+    /** Does a request's work, on a worker thread; what went wrong is in the request. */
+    private void perform(BackendRequest request) {
+        try {
+            inside(request::perform);
+        } catch (BlockException e) {
+            request.errno(e.errno());
+        } catch (RuntimeException | Error e) {
+            // A driver's bug must not lose the request: the guest would hang.
+            request.errno(Errno.EIO);
+            InternalFailure.log("a block request", e);
+        }
+        request.account(stats);
+    }
+
     /** Reads {@code destination.byteSize()} bytes at a byte offset. */
     public void read(long offset, MemorySegment destination, Completion done) {
         read(offset, Pieces.of(destination), done);
@@ -359,7 +336,7 @@ public final class BlockBackend implements RootUser {
 
     /** Reads into several places, for example of guest memory, one after the other. */
     public void read(long offset, Pieces destination, Completion done) {
-        requests.submit(request(Kind.READ, offset, destination.byteSize(), done).data(destination));
+        request(Kind.READ, offset, destination.byteSize(), done).data(destination).submit();
     }
 
     /** Writes a buffer at a byte offset. */
@@ -369,69 +346,49 @@ public final class BlockBackend implements RootUser {
 
     /** Writes from several places, for example of guest memory, one after the other. */
     public void write(long offset, Pieces source, Completion done) {
-        requests.submit(
-                request(Kind.WRITE, offset, source.byteSize(), done)
-                        .data(source)
-                        .durable(writethrough));
+        request(Kind.WRITE, offset, source.byteSize(), done)
+                .data(source)
+                .durable(writethrough)
+                .submit();
     }
 
     /** Makes a range read as zeroes. */
     public void writeZeroes(long offset, long length, boolean mayUnmap, Completion done) {
-        requests.submit(
-                request(Kind.WRITE_ZEROES, offset, length, done)
-                        .mayUnmap(mayUnmap)
-                        .durable(writethrough));
+        request(Kind.WRITE_ZEROES, offset, length, done)
+                .mayUnmap(mayUnmap)
+                .durable(writethrough)
+                .submit();
     }
 
     /** Tells the tree that a range is not needed any more. */
     public void discard(long offset, long length, Completion done) {
-        requests.submit(request(Kind.DISCARD, offset, length, done));
+        request(Kind.DISCARD, offset, length, done).submit();
     }
 
     /** Makes all completed writes durable. */
     public void flush(Completion done) {
-        requests.submit(request(Kind.FLUSH, 0, 0, done));
+        request(Kind.FLUSH, 0, 0, done).submit();
     }
 
     /** A request on the caller's own thread: for start-up code and exports, never a vCPU. */
     public void readBlocking(long offset, MemorySegment destination) throws BlockException {
-        ChildEdge medium = enter();
-        try {
-            medium.read(offset, destination);
-        } finally {
-            graph.drain().leave(medium);
-        }
+        inside(medium -> medium.read(offset, destination));
     }
 
     /** A write on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeBlocking(long offset, MemorySegment source) throws BlockException {
-        ChildEdge medium = enter();
-        try {
-            medium.write(offset, source);
-        } finally {
-            graph.drain().leave(medium);
-        }
+        inside(medium -> medium.write(offset, source));
     }
 
     /** Zeroes on the caller's own thread: for exports and tools, never a vCPU. */
     public void writeZeroesBlocking(long offset, long length, boolean mayUnmap)
             throws BlockException {
-        ChildEdge medium = enter();
-        try {
-            medium.writeZeroes(offset, length, mayUnmap);
-        } finally {
-            graph.drain().leave(medium);
-        }
+        inside(medium -> medium.writeZeroes(offset, length, mayUnmap));
     }
 
     /** A discard on the caller's own thread: for exports and tools, never a vCPU. */
     public void discardBlocking(long offset, long length) throws BlockException {
-        ChildEdge medium = enter();
-        try {
-            medium.discard(offset, length);
-        } finally {
-            graph.drain().leave(medium);
-        }
+        inside(medium -> medium.discard(offset, length));
     }
 
     /** Asks for the status on the caller's own thread: for exports and tools, never a vCPU. */
@@ -446,9 +403,17 @@ public final class BlockBackend implements RootUser {
 
     /** A flush on the caller's own thread: for exports and tools, never a vCPU. */
     public void flushBlocking() throws BlockException {
+        inside(ChildEdge::flush);
+    }
+
+    private interface Access {
+        void on(ChildEdge medium) throws BlockException;
+    }
+
+    private void inside(Access access) throws BlockException {
         ChildEdge medium = enter();
         try {
-            medium.flush();
+            access.on(medium);
         } finally {
             graph.drain().leave(medium);
         }
@@ -507,31 +472,6 @@ public final class BlockBackend implements RootUser {
         return requests + (requests == 1 ? " request" : " requests") + " in flight";
     }
 
-    /**
-     * The machine runs again: kept requests are submitted again and the I/O status is reset. Main
-     * loop.
-     */
-    public void machineResumed() {
-        ioStatus = IoStatus.OK;
-        for (BackendRequest r = stopped.poll(); r != null; r = stopped.poll()) {
-            r.errno(0);
-            requests.submit(r);
-        }
-    }
-
-    /** Ends the requests that wait for the machine to run again with ECANCELED. Machine lock held. */
-    public void cancelStopped() {
-        for (BackendRequest r = stopped.poll(); r != null; r = stopped.poll()) {
-            r.errno(Errno.ECANCELED);
-            r.complete();
-        }
-    }
-
-    /** Whether requests wait for the machine to run again. */
-    public boolean hasStoppedRequests() {
-        return !stopped.isEmpty();
-    }
-
     /** Drains and leaves the graph. */
     public void close() {
         eject();
@@ -546,51 +486,5 @@ public final class BlockBackend implements RootUser {
             return "block device '" + owner + "'";
         }
         return name.isEmpty() ? "an unnamed block device" : "block device '" + name + "'";
-    }
-
-    private final class Work implements RequestQueue.Policy {
-        @Override
-        public void perform(BackendRequest request) {
-            try {
-                ChildEdge medium = enter();
-                try {
-                    request.perform(medium);
-                } finally {
-                    graph.drain().leave(medium);
-                }
-            } catch (BlockException e) {
-                request.errno(e.errno());
-            } catch (RuntimeException | Error e) {
-                // A driver's bug must not lose the request: the guest would hang.
-                request.errno(Errno.EIO);
-                InternalFailure.log("a block request", e);
-            }
-            request.account(stats);
-        }
-
-        @Override
-        public boolean decides() {
-            return device != null;
-        }
-
-        @Override
-        public boolean decide(BackendRequest request) {
-            int errno = request.errno();
-            boolean read = request.isRead();
-            ErrorAction action = (read ? readErrorAction : writeErrorAction).decide(errno);
-            if (action == ErrorAction.STOP && ioStatusEnabled() && ioStatus == IoStatus.OK) {
-                ioStatus = errno == Errno.ENOSPC ? IoStatus.NOSPACE : IoStatus.FAILED;
-            }
-            backends.host().ioError(BlockBackend.this, read, action, errno);
-            if (action == ErrorAction.STOP) {
-                stopped.add(request);
-                backends.host().stopForIoError();
-                return false;
-            }
-            if (action == ErrorAction.IGNORE) {
-                request.errno(0);
-            }
-            return true;
-        }
     }
 }

@@ -12,6 +12,7 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 
 /**
  * The requests of one backend on their way: on worker threads of its own, a bounded number of them, so that a
@@ -19,18 +20,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * main loop; then to the loop that hears of their end.
  */
 final class RequestQueue {
-    /** What happens to requests. */
-    interface Policy {
-        /** Does the work, on a worker thread; what went wrong is in the request. */
-        void perform(BackendRequest request);
-
-        /** Whether a failure is to be {@linkplain #decide decided} on. Worker thread. */
-        boolean decides();
-
-        /** Decides on a failure; false when the request is kept back. Main loop. */
-        boolean decide(BackendRequest request);
-    }
-
     /** Requests of a backend that run at once. */
     private static final int AT_ONCE = 16;
 
@@ -38,7 +27,8 @@ final class RequestQueue {
 
     private final ThreadPoolExecutor workers;
     private final Executor mainLoop;
-    private final Policy policy;
+    private final Consumer<BackendRequest> work;
+    private final ErrorPolicy errors;
     private final Object monitor = new Object();
     private final Queue<BackendRequest> failed = new ConcurrentLinkedQueue<>();
     private final Queue<BackendRequest> finished = new ConcurrentLinkedQueue<>();
@@ -52,8 +42,13 @@ final class RequestQueue {
      * A queue without threads; they come with requests, and go when there are none.
      *
      * @param threads makes threads
+     * @param work does a request's work, on one of them; what went wrong is in the request
      */
-    RequestQueue(ThreadFactory threads, Executor mainLoop, Policy policy) {
+    RequestQueue(
+            ThreadFactory threads,
+            Executor mainLoop,
+            Consumer<BackendRequest> work,
+            ErrorPolicy errors) {
         workers =
                 new ThreadPoolExecutor(
                         AT_ONCE,
@@ -64,7 +59,8 @@ final class RequestQueue {
                         threads);
         workers.allowCoreThreadTimeOut(true);
         this.mainLoop = mainLoop;
-        this.policy = policy;
+        this.work = work;
+        this.errors = errors;
     }
 
     /** Has requests complete on a loop, null for the main loop. Nothing is under way. */
@@ -82,8 +78,8 @@ final class RequestQueue {
 
     /** Runs a request. Worker thread. */
     void work(BackendRequest request) {
-        policy.perform(request);
-        boolean undecided = request.errno() != 0 && policy.decides();
+        work.accept(request);
+        boolean undecided = request.errno() != 0 && errors.decides();
         (undecided ? failed : finished).add(request);
         synchronized (monitor) {
             monitor.notifyAll();
@@ -109,7 +105,7 @@ final class RequestQueue {
     /** Main loop. */
     private void runDecisions() {
         for (BackendRequest request = failed.poll(); request != null; request = failed.poll()) {
-            if (policy.decide(request)) {
+            if (errors.decide(request)) {
                 finished.add(request);
                 if (loop == null) {
                     runCompletions();

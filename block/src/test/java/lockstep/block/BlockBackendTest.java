@@ -102,12 +102,12 @@ class BlockBackendTest {
         backend.drain();
         assertEquals(List.of(Errno.EIO), results);
         assertEquals(List.of("write REPORT 5"), errors);
-        assertEquals(BlockBackend.IoStatus.OK, backend.ioStatus());
+        assertEquals(ErrorPolicy.IoStatus.OK, backend.errors().status());
     }
 
     @Test
     void ignoreHidesTheError() {
-        backend.setErrorActions(ErrorAction.IGNORE, ErrorAction.AUTO);
+        backend.errors().set(ErrorAction.IGNORE, ErrorAction.AUTO);
         disk.failReads(Errno.EIO);
         backend.read(0, Images.pattern(0, 512), results::add);
         backend.drain();
@@ -117,33 +117,33 @@ class BlockBackendTest {
 
     @Test
     void stopKeepsTheRequestUntilTheMachineGoesOn() throws Exception {
-        backend.setErrorActions(ErrorAction.AUTO, ErrorAction.STOP);
+        backend.errors().set(ErrorAction.AUTO, ErrorAction.STOP);
         disk.allowWrites(0);
         backend.write(512, Images.pattern(9, 512), results::add);
         backend.drain();
         assertTrue(results.isEmpty());
         assertTrue(stopped);
-        assertTrue(backend.hasStoppedRequests());
-        assertEquals(BlockBackend.IoStatus.FAILED, backend.ioStatus());
+        assertTrue(backend.errors().keepsAny());
+        assertEquals(ErrorPolicy.IoStatus.FAILED, backend.errors().status());
         disk.allowWrites(10);
-        backend.machineResumed();
+        backend.errors().machineResumed();
         backend.drain();
         assertEquals(List.of(0), results);
-        assertEquals(BlockBackend.IoStatus.OK, backend.ioStatus());
+        assertEquals(ErrorPolicy.IoStatus.OK, backend.errors().status());
         assertEquals(9, Images.byteAt(disk, 512));
-        assertFalse(backend.hasStoppedRequests());
+        assertFalse(backend.errors().keepsAny());
     }
 
     @Test
     void aRequestThatIsKeptCanBeCancelled() throws Exception {
-        backend.setErrorActions(ErrorAction.AUTO, ErrorAction.STOP);
+        backend.errors().set(ErrorAction.AUTO, ErrorAction.STOP);
         disk.allowWrites(0);
         backend.write(512, Images.pattern(9, 512), results::add);
         backend.drain();
-        backend.cancelStopped();
+        backend.errors().cancelKept();
         assertEquals(List.of(Errno.ECANCELED), results);
         disk.allowWrites(10);
-        backend.machineResumed();
+        backend.errors().machineResumed();
         backend.drain();
         assertEquals(1, results.size());
         assertEquals(0, Images.byteAt(disk, 512));
@@ -227,7 +227,7 @@ class BlockBackendTest {
             assertEquals("0 there", ends.take());
             // A failure is decided on by the main loop, which is this thread, and heard of there.
             disk.failReads(Errno.EIO);
-            backend.setErrorActions(ErrorAction.IGNORE, ErrorAction.AUTO);
+            backend.errors().set(ErrorAction.IGNORE, ErrorAction.AUTO);
             for (int i = 0; i < 40; i++) {
                 backend.read(
                         0,

@@ -203,7 +203,7 @@ public final class BlockManager implements BlockLayer {
         BlockBackend backend = backends.add(id);
         backend.setHasDriveInfo(true);
         backend.setReadOnlyWhenEmpty(cdrom);
-        backend.setErrorActions(read, write);
+        backend.errors().set(read, write);
         backend.setWritethrough(drive.writethrough());
         try {
             if (!drive.tree().isEmpty()) {
@@ -380,8 +380,8 @@ public final class BlockManager implements BlockLayer {
         if (backend.device() == null) {
             backend.close();
         } else {
-            backend.setErrorActions(
-                    lockstep.block.ErrorAction.REPORT, lockstep.block.ErrorAction.REPORT);
+            backend.errors()
+                    .set(lockstep.block.ErrorAction.REPORT, lockstep.block.ErrorAction.REPORT);
         }
     }
 
@@ -398,7 +398,7 @@ public final class BlockManager implements BlockLayer {
 
     /** The machine runs again: requests that a full disk held up are tried again. */
     public void machineResumed() {
-        backends.forEach(BlockBackend::machineResumed);
+        backends.forEach(backend -> backend.errors().machineResumed());
     }
 
     /**

@@ -161,7 +161,7 @@ public final class BlockRoom implements Room {
                                 case STOP -> BlockErrorAction.STOP;
                                 default -> BlockErrorAction.REPORT;
                             },
-                            backend.ioStatusEnabled()
+                            backend.errors().hasStatus()
                                     ? Boolean.valueOf(errno == Errno.ENOSPC)
                                     : null,
                             Errno.text(errno)));

@@ -300,9 +300,9 @@ final class NodeQueries {
         if (tray != null) {
             info.trayOpen(tray.open());
         }
-        if (backend.ioStatusEnabled()) {
+        if (backend.errors().hasStatus()) {
             info.ioStatus(
-                    switch (backend.ioStatus()) {
+                    switch (backend.errors().status()) {
                         case OK -> BlockDeviceIoStatus.OK;
                         case FAILED -> BlockDeviceIoStatus.FAILED;
                         case NOSPACE -> BlockDeviceIoStatus.NOSPACE;

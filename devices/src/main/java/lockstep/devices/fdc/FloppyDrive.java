@@ -74,8 +74,8 @@ public final class FloppyDrive implements Device {
         if (backendName.isEmpty()) {
             scope.onClose(backend::close);
         }
-        policy("werror", backend.writeErrorAction());
-        policy("rerror", backend.readErrorAction());
+        policy("werror", backend.errors().onWrite());
+        policy("rerror", backend.errors().onRead());
         boolean share = Boolean.TRUE.equals(options.shareRw());
         try {
             backend.attachDevice(request.name(), true, backend.readOnly(), share);

@@ -106,7 +106,7 @@ interface Disk {
 
         @Override
         public boolean cancelKept() {
-            backend.cancelStopped();
+            backend.errors().cancelKept();
             return backend.underWay() == 0;
         }
     }

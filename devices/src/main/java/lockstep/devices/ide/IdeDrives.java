@@ -353,7 +353,7 @@ public final class IdeDrives {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
         scope.onClose(backend::detachDevice);
-        backend.setErrorActions(s.onError(options.rerror()), s.onError(options.werror()));
+        backend.errors().set(s.onError(options.rerror()), s.onError(options.werror()));
         OnOffAuto cache = options.writeCache();
         if (cache == OnOffAuto.ON || cache == OnOffAuto.OFF) {
             backend.setWritethrough(cache == OnOffAuto.OFF);
