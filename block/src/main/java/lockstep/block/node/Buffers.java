@@ -55,8 +55,13 @@ public final class Buffers {
         }
     }
 
+    private static final Lease NOTHING = new Lease(MemorySegment.NULL, 0, CLASSES);
+
     /** A buffer of so many bytes, aligned to pages. */
     public static Lease take(long size) {
+        if (size == 0) {
+            return NOTHING;
+        }
         int sizeClass = 0;
         while (sizeClass < CLASSES && 1L << SMALL_SHIFT + sizeClass < size) {
             sizeClass++;

@@ -11,6 +11,8 @@ import lockstep.runtime.linux.Errno;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Supplier;
 
 /**
@@ -354,33 +356,34 @@ final class GuestDisk {
         }
     }
 
-    /** Writes data into new clusters, with the old content around it. */
+    /** Writes data into new clusters, together with the old content around it. */
     private void write(long first, Place place, long inCluster, Pieces data) throws BlockException {
-        long host = place.run.offset();
         long end = inCluster + data.byteSize();
         long clusterEnd = end + clusterSize - 1 & -clusterSize;
-        if (inCluster > 0) {
-            copyOld(first, inCluster, host, place.fresh);
-        }
-        guard.write(0, host + inCluster, data);
-        if (end < clusterEnd) {
-            copyOld(first + end, clusterEnd - end, host + end, place.fresh);
+        try (Buffers.Lease head = Buffers.take(inCluster);
+                Buffers.Lease tail = Buffers.take(clusterEnd - end)) {
+            List<MemorySegment> whole = new ArrayList<>(data.segments());
+            long from = inCluster;
+            if (readOld(first, head.segment(), place.fresh)) {
+                whole.addFirst(head.segment());
+                from = 0;
+            }
+            if (readOld(first + end, tail.segment(), place.fresh)) {
+                whole.add(tail.segment());
+            }
+            guard.write(0, place.run.offset() + from, Pieces.of(whole));
         }
     }
 
-    private void copyOld(long guest, long length, long host, boolean fresh) throws BlockException {
-        long there = Math.max(0, Math.min(length, size - guest));
-        if (fresh && isNothing(guest, there)) {
-            return;
+    /** Reads what a part of a cluster held; false when that is what the new one reads as anyway. */
+    private boolean readOld(long guest, MemorySegment part, boolean fresh) throws BlockException {
+        long there = Math.clamp(size - guest, 0, part.byteSize());
+        if (part.byteSize() == 0 || fresh && isNothing(guest, there)) {
+            return false;
         }
-        try (Buffers.Lease lease = Buffers.take(length)) {
-            MemorySegment buffer = lease.segment();
-            readMapped(guest, Pieces.of(buffer.asSlice(0, there)));
-            buffer.asSlice(there).fill((byte) 0);
-            if (!fresh || !Zeroes.isZero(buffer)) {
-                guard.write(0, host, buffer);
-            }
-        }
+        readMapped(guest, Pieces.of(part.asSlice(0, there)));
+        part.asSlice(there).fill((byte) 0);
+        return !fresh || !Zeroes.isZero(part);
     }
 
     /** Whether part of a cluster has no content at all. */
