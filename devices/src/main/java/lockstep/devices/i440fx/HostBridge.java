@@ -6,7 +6,6 @@ import lockstep.devices.pci.PciDevice;
 import lockstep.devices.pci.PciFunction;
 import lockstep.devices.pci.PciSpec;
 import lockstep.runtime.memory.AddressSpace;
-import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -71,18 +70,21 @@ public final class HostBridge extends PciFunction implements StateSection {
 
     @Override
     protected void realize() {
-        RamBlock ram = machine().ram();
-        AddressSpace memory = machine().memory();
         for (int i = 0; i < shadow.length; i++) {
-            long base = base(i);
-            long size = i == 0 ? 0x10000 : 0x4000;
-            shadow[i] = own(memory.mapRam("pam-ram", base, size, ram, base, SHADOW_PRIORITY));
+            shadow[i] = map("pam-ram", base(i), i == 0 ? 0x10000 : 0x4000);
         }
-        smram = own(memory.mapRam("smram-low", 0xa0000, 0x20000, ram, 0xa0000, SHADOW_PRIORITY));
+        smram = map("smram-low", 0xa0000, 0x20000);
         config[RAM_SIZE] = (byte) Math.min(machine().ramSize() >>> 23, 255);
     }
 
-    private AddressSpace.Region own(AddressSpace.Region region) {
+    /** RAM that is seen when the guest says so; null where there is none, with less than 1 MiB. */
+    private AddressSpace.@Nullable Region map(String name, long base, long length) {
+        long size = Math.min(length, machine().ramSize() - base);
+        if (size <= 0) {
+            return null;
+        }
+        AddressSpace.Region region =
+                machine().memory().mapRam(name, base, size, machine().ram(), base, SHADOW_PRIORITY);
         region.enabled(false);
         return scope().own(region);
     }

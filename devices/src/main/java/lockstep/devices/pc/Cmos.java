@@ -107,7 +107,9 @@ final class Cmos {
                         case 'c' -> 2;
                         case 'd' -> 3;
                         case 'n' -> 4;
-                        default -> throw new IllegalArgumentException("Invalid boot device for PC");
+                        default ->
+                                throw new IllegalArgumentException(
+                                        "Invalid boot device for PC: '" + order.charAt(i) + "'");
                     };
         }
         rtc.cmos(BOOT_FIRST_TWO, codes[1] << 4 | codes[0]);

@@ -2,6 +2,7 @@ package lockstep.runtime.accelerator;
 
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.object.QomKind;
 
 import java.util.List;
 import java.util.Map;
@@ -21,8 +22,16 @@ public interface AcceleratorType {
         return true;
     }
 
-    /** What {@code -accel} can set on it, and what comes of it. */
-    default Map<String, String> properties() {
+    /**
+     * What {@code -accel} can set.
+     *
+     * @param kind its values
+     * @param effect what comes of it
+     */
+    record Property(QomKind<?> kind, String effect) {}
+
+    /** What {@code -accel} can set on it, by name. */
+    default Map<String, Property> properties() {
         return Map.of();
     }
 

@@ -195,11 +195,13 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         if (declared != null) {
             list.addAll(declared.describe());
         } else if (types.isA(type, "machine")) {
-            list.addAll(MachineProperties.describe(machineOptions(type)));
+            list.addAll(ofMachine(type));
         } else if (types.isA(type, "device")) {
             list.addAll(EVERY_DEVICE);
             list.addAll(types.isA(type, "x86_64-cpu") ? CpuModels.properties() : common(type));
-        } else if (types.isA(type, "bus")) {
+        } else if (types.isA(type, "accel")) {
+            list.addAll(types.ofAccelerator(type));
+        } else if (types.isA(type, "bus") && !type.equals("bus")) {
             list.add(property("realized", "bool"));
             list.add(property("hotplug-handler", "link<hotplug-handler>"));
         }
@@ -219,7 +221,11 @@ final class ObjectCommands implements QomCommands, QdevCommands {
                 common.removeIf(p -> !names.contains(p.name()));
             }
         }
-        return common == null ? List.of() : common;
+        return common == null ? List.of() : types.own(type, common, this::common);
+    }
+
+    private List<ObjectPropertyInfo> ofMachine(String type) {
+        return types.own(type, MachineProperties.describe(machineOptions(type)), this::ofMachine);
     }
 
     /** Of a type of machines, or of one that all boards of a kind specialise. */

@@ -1,5 +1,6 @@
 package lockstep.runtime.command;
 
+import lockstep.api.ObjectPropertyInfo;
 import lockstep.api.ObjectTypeInfo;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuModel;
@@ -9,9 +10,13 @@ import lockstep.runtime.spi.MachineType;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * The types of objects and what they specialise: what this process can make and what its boards are built
@@ -65,6 +70,24 @@ final class ObjectTypes {
                     usb-hid: usb-kbd usb-mouse usb-tablet
                     """);
 
+    /**
+     * What types without objects can be told themselves, besides what those can that they specialise. Of the others
+     * that is whatever all can that specialise them.
+     */
+    private static final Map<String, Set<String>> OWN =
+            Map.of(
+                    "apic-common", Set.of("vapic", "version"),
+                    "e1000-base", Set.of(),
+                    "fw_cfg", Set.of("acpi-mr-restore"),
+                    "ide-device", Set.of("unit"),
+                    "pci-host-bridge", Set.of("bypass-iommu", "x-config-reg-migration-enabled"),
+                    "pci-uhci-usb", Set.of(),
+                    "pci-vga", Set.of(),
+                    "usb-device", Set.of("msos-desc", "pcap", "port", "serial"),
+                    "usb-hid", Set.of(),
+                    "x86-machine",
+                            Set.of("acpi", "pic", "pit", "smm", "x-oem-id", "x-oem-table-id"));
+
     /** What devices of users specialise that are not named above, by the type of bus they go to. */
     private static final Map<String, String> ON_BUS =
             Map.of(
@@ -117,6 +140,7 @@ final class ObjectTypes {
             String bus = vmm.devices().busType(driver);
             put(all, driver, false, ON_BUS.getOrDefault(bus, "device"));
         }
+        put(all, CpuModel.typeName("host"), false, CpuModel.typeName("max"));
         CpuModel.NAMES.forEach(n -> put(all, CpuModel.typeName(n), false, "x86_64-cpu"));
         for (MachineType<?> t : vmm.machineTypes()) {
             put(all, t.name() + "-machine", false, "generic-pc-machine");
@@ -154,6 +178,44 @@ final class ObjectTypes {
             at = info == null ? null : info.parent();
         }
         return at != null || base.equals("object");
+    }
+
+    /** What a type can be told of what all can that specialise it. */
+    List<ObjectPropertyInfo> own(
+            String type,
+            List<ObjectPropertyInfo> all,
+            Function<String, List<ObjectPropertyInfo>> ofOther) {
+        Set<String> own = OWN.get(type);
+        ObjectTypeInfo info = all().get(type);
+        String parent = info == null ? null : info.parent();
+        if (own == null || parent == null) {
+            return all;
+        }
+        List<String> inherited =
+                ofOther.apply(parent).stream().map(ObjectPropertyInfo::name).toList();
+        return all.stream()
+                .filter(p -> own.contains(p.name()) || inherited.contains(p.name()))
+                .toList();
+    }
+
+    /** What can be set on an accelerator of a type. */
+    List<ObjectPropertyInfo> ofAccelerator(String type) {
+        for (AcceleratorType t : vmm.acceleratorTypes()) {
+            if (Stream.concat(Stream.of(t.name()), t.aliases().stream())
+                    .anyMatch(name -> type.equals(name + "-accel"))) {
+                return t.properties().entrySet().stream()
+                        .map(
+                                p ->
+                                        new ObjectPropertyInfo(
+                                                p.getKey(),
+                                                p.getValue().kind().name(),
+                                                p.getValue().effect(),
+                                                null))
+                        .sorted(Comparator.comparing(ObjectPropertyInfo::name))
+                        .toList();
+            }
+        }
+        return List.of();
     }
 
     /** Whether there is such a type of devices, and objects of it. */

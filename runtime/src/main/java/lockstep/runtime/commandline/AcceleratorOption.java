@@ -1,6 +1,6 @@
 package lockstep.runtime.commandline;
 
-import lockstep.qmp.NumberText;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.accelerator.AcceleratorType;
@@ -15,8 +15,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
-import java.util.Set;
 
 /**
  * The choice of what runs the guest: {@code -accel}, each tried in the order of the command line; or the list of {@code
@@ -24,16 +22,6 @@ import java.util.Set;
  * machine lock.
  */
 final class AcceleratorOption {
-    /** Properties with a number, by its type. */
-    private static final Map<String, String> NUMBERS =
-            Map.of(
-                    "dirty-ring-size", "uint32",
-                    "kvm-shadow-mem", "int64",
-                    "notify-window", "uint32",
-                    "tb-size", "uint32");
-
-    private static final Set<String> THREADS = Set.of("single", "multi");
-
     private final VmmProcess vmm;
     private boolean given;
     private @Nullable String list;
@@ -62,7 +50,7 @@ final class AcceleratorOption {
         if (type != null && TypeHelp.asked(values)) {
             StringBuilder out = new StringBuilder(type.name()).append("-accel options:\n");
             type.properties().entrySet().stream()
-                    .map(p -> "  %-22s - %s\n".formatted(p.getKey(), p.getValue()))
+                    .map(p -> "  %-22s - %s\n".formatted(p.getKey(), p.getValue().effect()))
                     .sorted()
                     .forEach(out::append);
             throw new EndOfProgram(out.toString());
@@ -132,33 +120,16 @@ final class AcceleratorOption {
             throws OptionException {
         for (Map.Entry<String, String> e : properties.entrySet()) {
             String property = e.getKey();
-            if (!type.properties().containsKey(property)) {
+            AcceleratorType.Property known = type.properties().get(property);
+            if (known == null) {
                 throw new OptionException(
                         "Property '" + name + "-accel." + property + "' not found");
             }
-            if (property.equals("thread") && !THREADS.contains(e.getValue())) {
-                throw new OptionException("Invalid 'thread' setting " + e.getValue());
+            try {
+                known.kind().readText(property, e.getValue());
+            } catch (QmpException wrong) {
+                throw new OptionException(wrong.description());
             }
-            String number = NUMBERS.get(property);
-            if (number != null) {
-                checkNumber(property, e.getValue(), number.equals("int64"));
-            }
-        }
-    }
-
-    private static void checkNumber(String name, String text, boolean signed)
-            throws OptionException {
-        OptionalLong number =
-                (signed ? NumberText.signed(text) : NumberText.wrapping(text)).toOptional();
-        if (number.isEmpty()) {
-            throw new OptionException(
-                    "Parameter '" + name + "' expects " + (signed ? "int64" : "uint64"));
-        }
-        if (!signed && number.getAsLong() >>> 32 != 0) {
-            throw new OptionException("Parameter '" + name + "' expects uint32_t");
-        }
-        if (name.equals("dirty-ring-size") && Long.bitCount(number.getAsLong()) > 1) {
-            throw new OptionException("dirty-ring-size must be a power of two.");
         }
     }
 

@@ -1,15 +1,14 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
-import lockstep.qmp.NumberText;
 import lockstep.runtime.option.OptionException;
-import lockstep.runtime.option.OptionValues;
 
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
+import java.util.Objects;
 
 /**
  * What {@code -smp} says about the processors: how many there are and how they make up sockets, dies,
@@ -28,22 +27,6 @@ record CpuTopology(Map<String, Long> given) {
             long threads,
             long maxcpus) {}
 
-    /** One processor. */
-    static final CpuTopology ONE = new CpuTopology(Map.of());
-
-    private static final List<String> NAMES =
-            List.of(
-                    "cpus",
-                    "drawers",
-                    "books",
-                    "sockets",
-                    "dies",
-                    "clusters",
-                    "modules",
-                    "cores",
-                    "threads",
-                    "maxcpus");
-
     /** Levels that not every machine has, in the order in which they are looked at. */
     private static final List<String> LEVELS =
             List.of("modules", "clusters", "dies", "books", "drawers");
@@ -51,21 +34,21 @@ record CpuTopology(Map<String, Long> given) {
     /** Those that a PC does not have. */
     private static final List<String> ABSENT = List.of("drawers", "books", "clusters");
 
-    /** Reads the numbers; what they mean is looked at when the machine type is known. */
-    static CpuTopology read(OptionValues values) throws OptionException {
-        Map<String, Long> given = new LinkedHashMap<>();
-        for (String name : NAMES) {
-            String text = values.get(name);
-            if (text == null) {
-                continue;
-            }
-            OptionalLong number = NumberText.signed(text).toOptional();
-            if (number.isEmpty()) {
-                throw new OptionException("Parameter 'smp." + name + "' expects integer", false);
-            }
-            given.put(name, number.getAsLong());
-        }
-        return new CpuTopology(given);
+    /** What was said; what it means is looked at when the machine type is known. */
+    static CpuTopology of(SMPConfiguration c) {
+        Map<String, Long> all = new LinkedHashMap<>();
+        all.put("cpus", c.cpus());
+        all.put("drawers", c.drawers());
+        all.put("books", c.books());
+        all.put("sockets", c.sockets());
+        all.put("dies", c.dies());
+        all.put("clusters", c.clusters());
+        all.put("modules", c.modules());
+        all.put("cores", c.cores());
+        all.put("threads", c.threads());
+        all.put("maxcpus", c.maxcpus());
+        all.values().removeIf(Objects::isNull);
+        return new CpuTopology(all);
     }
 
     private long get(String name, long fallback) {
@@ -91,13 +74,6 @@ record CpuTopology(Map<String, Long> given) {
                 .put("cores", JsonNumber.of(all.cores()))
                 .put("threads", JsonNumber.of(all.threads()))
                 .put("maxcpus", JsonNumber.of(all.maxcpus()));
-    }
-
-    /** The topology with further numbers. */
-    CpuTopology with(CpuTopology more) {
-        Map<String, Long> all = new LinkedHashMap<>(given);
-        all.putAll(more.given);
-        return new CpuTopology(all);
     }
 
     /** All numbers, those that are not given worked out from the others: cores come before sockets. */

@@ -31,14 +31,14 @@ final class GivenSettings implements Settings {
     long ramSize;
     @Nullable String memoryPath;
     boolean memoryPreallocated;
-    CpuTopology topology = CpuTopology.ONE;
+    int cpus = 1;
+    final MachineGroups groups = new MachineGroups();
     @Nullable String cpuModel;
     @Nullable String vga;
     @Nullable String incoming;
     @Nullable String pidFile;
     byte @Nullable [] uuid;
     final List<String> firmwareDirectories = new ArrayList<>();
-    final Map<String, String> boot = new LinkedHashMap<>();
     final Map<String, String> rtc = new LinkedHashMap<>();
     final Map<String, String> globals = new LinkedHashMap<>();
     final List<@Nullable Chardev> serials = new ArrayList<>();
@@ -102,7 +102,7 @@ final class GivenSettings implements Settings {
 
     @Override
     public int cpus() {
-        return topology.cpus();
+        return cpus;
     }
 
     @Override

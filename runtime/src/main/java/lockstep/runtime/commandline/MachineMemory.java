@@ -4,20 +4,17 @@ import lockstep.api.MachineOptionsMembers;
 import lockstep.api.MemoryBackendFileProperties;
 import lockstep.api.MemoryBackendProperties;
 import lockstep.api.ObjectOptions;
-import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.MemoryBackend;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.process.VmmProcess;
 
-import java.util.OptionalLong;
+import java.util.Map;
 import java.util.Set;
 
 /** The RAM that the command line asks for: how much, and which object it is. Under the machine lock. */
 final class MachineMemory {
-    private static final long RAM_UNIT = 8192;
-
     private final VmmProcess vmm;
     private final GivenSettings settings;
 
@@ -30,63 +27,34 @@ final class MachineMemory {
     void size(String text) throws OptionException {
         OptionValues values =
                 OptionValues.parse(text, "size").only(Set.of("size", "slots", "maxmem"));
+        Map<String, String> members = settings.groups.memoryOption();
         String size = values.get("size");
         if (size != null) {
-            OptionValues.size("size", size, 'b');
+            boolean some = OptionValues.size("size", size, 'b') != 0;
             // A bare number counts MiB; what only looks like one, such as 0x10, is no size then.
             boolean bare = Character.isDigit(size.charAt(size.length() - 1));
-            OptionalLong bytes = NumberText.size(bare ? size + "M" : size).toOptional();
-            if (bytes.isEmpty()) {
-                throw new OptionException("Parameter 'memory.size' expects size", false);
+            if (some) {
+                members.put("size", bare ? size + "M" : size);
+            } else {
+                members.remove("size");
             }
-            settings.ramSize = wholeUnits(bytes.getAsLong());
         } else if (values.values().isEmpty()) {
-            settings.ramSize = 0;
+            members.remove("size");
         }
-        long slots = values.number("slots", 0);
+        if (values.get("slots") != null) {
+            members.put("slots", String.valueOf(values.number("slots", 0)));
+        }
         String most = values.get("maxmem");
-        if (most == null) {
-            if (values.get("slots") != null) {
-                throw new OptionException("slots specified but no max-size", false);
-            }
-            return;
-        }
-        long max = OptionValues.size("maxmem", most, 'b');
-        long initial = settings.ramSize == 0 ? GivenSettings.DEFAULT_RAM : settings.ramSize;
-        String sizes =
-                " memory size (0x%x) %%s the initial memory size (0x%x)".formatted(max, initial);
-        if (Long.compareUnsigned(max, initial) < 0) {
-            throw new OptionException(
-                    "invalid value of maxmem: maximum" + sizes.formatted("must be at least"),
-                    false);
-        }
-        if (max == initial && slots != 0) {
-            throw new OptionException(
-                    "invalid value of maxmem: memory slots were specified but maximum"
-                            + sizes.formatted("is equal to"),
-                    false);
-        }
-        if (max != initial) {
-            throw new OptionException("memory hot-plug (slots, maxmem) is not supported");
+        if (most != null) {
+            members.put("max-size", String.valueOf(OptionValues.size("maxmem", most, 'b')));
         }
     }
 
-    /** {@code -machine memory.size}. */
-    void bytes(String text) throws OptionException {
-        OptionalLong bytes = NumberText.size(text).toOptional();
-        if (bytes.isEmpty()) {
-            throw new OptionException("Parameter 'memory.size' expects size", false);
+    /** The size is known: what would need memory to come later is refused. */
+    void check(RamSize size) throws OptionException {
+        if (size.most() != size.bytes()) {
+            throw new OptionException("memory hot-plug (slots, maxmem) is not supported", false);
         }
-        settings.ramSize = wholeUnits(bytes.getAsLong());
-    }
-
-    /** RAM comes in units of 8 KiB. */
-    private static long wholeUnits(long bytes) throws OptionException {
-        long whole = (bytes + RAM_UNIT - 1) & -RAM_UNIT;
-        if (bytes != 0 && whole == 0) {
-            throw new OptionException("ram size too large", false);
-        }
-        return whole;
     }
 
     /** The object that is the RAM: the user's, whose size counts when {@code -m} gives none, or one made now. */

@@ -3,17 +3,13 @@ package lockstep.runtime.commandline;
 import lockstep.api.BootConfiguration;
 import lockstep.api.MachineOptions;
 import lockstep.api.MachineOptionsMembers;
-import lockstep.api.MemorySizeConfiguration;
 import lockstep.api.SMPConfiguration;
 import lockstep.qmp.JsonObject;
-import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
-import lockstep.qmp.MemberOutline;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
-import lockstep.qmp.ValueReader;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
@@ -189,27 +185,12 @@ final class MachineOptionSet {
                                         "splash-time",
                                         "reboot-timeout",
                                         "strict"));
-        settings.boot.putAll(values.values());
-    }
-
-    /** What was said about booting, which is of the right types. */
-    private BootConfiguration bootConfiguration() throws OptionException {
-        JsonObject members = new JsonObject();
-        settings.boot.forEach(members::put);
-        try {
-            KeyvalInputVisitor visitor =
-                    new KeyvalInputVisitor(
-                            new JsonObject().put("boot", members), KeyvalInputVisitor.Style.KEYVAL);
-            visitor.startStruct(null);
-            return BootConfiguration.read(visitor, "boot");
-        } catch (QmpException e) {
-            throw new OptionException(e.description(), false);
-        }
+        settings.groups.of(MachineGroups.BOOT).putAll(values.values());
     }
 
     /** Milliseconds that firmware waits; it gets 16 bits of them. */
     private void checkWait(String option, String shown, long least) throws OptionException {
-        String text = settings.boot.get(option);
+        String text = settings.groups.of(MachineGroups.BOOT).get(option);
         long value = text == null ? least : NumberText.signed(text).value();
         if (value < least || value > 0xffff) {
             throw new OptionException(
@@ -231,40 +212,15 @@ final class MachineOptionSet {
                 }
                 case "accel" -> accelerators.machine(e.getValue());
                 case "help", "?" -> {}
-                default -> machineProperty(e.getKey(), e.getValue());
+                default -> {
+                    if (!settings.groups.take(e.getKey(), e.getValue())) {
+                        settings.machineProperties.put(e.getKey(), e.getValue());
+                    }
+                }
             }
         }
         if (describe) {
             throw describeMachine();
-        }
-    }
-
-    /** A property, or a member of one that is what another option says. */
-    private void machineProperty(String name, String value) throws OptionException {
-        ValueReader<?> group =
-                name.startsWith("boot.")
-                        ? BootConfiguration::read
-                        : name.startsWith("memory.")
-                                ? MemorySizeConfiguration::read
-                                : name.startsWith("smp.") ? SMPConfiguration::read : null;
-        if (group == null) {
-            settings.machineProperties.put(name, value);
-            return;
-        }
-        String member = name.substring(name.indexOf('.') + 1);
-        if (MemberOutline.of(group).stream().noneMatch(m -> m.name().equals(member))) {
-            throw new OptionException("Parameter '" + name + "' is unexpected", false);
-        }
-        if (name.startsWith("boot.")) {
-            settings.boot.put(member, value);
-        } else if (name.startsWith("smp.")) {
-            settings.topology =
-                    settings.topology.with(
-                            CpuTopology.read(OptionValues.parse(member + '=' + value, null)));
-        } else if (member.equals("size")) {
-            ram.bytes(value);
-        } else {
-            throw new OptionException("memory hot-plug (" + name + ") is not supported", false);
         }
     }
 
@@ -354,7 +310,7 @@ final class MachineOptionSet {
                                         "maxcpus",
                                         "drawers",
                                         "books"));
-        settings.topology = CpuTopology.read(values);
+        settings.groups.of(MachineGroups.SMP).putAll(values.values());
     }
 
     private void uuid(String text) throws OptionException {
@@ -470,7 +426,6 @@ final class MachineOptionSet {
     }
 
     private void check() throws OptionException {
-        bootConfiguration();
         checkKernel();
         String vga = settings.vga;
         if (vga != null && !VGA_TYPES.contains(vga)) {
@@ -479,7 +434,7 @@ final class MachineOptionSet {
         String name = settings.machineType;
         if ("none".equals(name)) {
             options("none", MachineProperties.COMMON);
-            settings.topology.check("none", 1, false);
+            checkGroups(new MachineGroups.Board("none", 1, false, "", 0));
             checkProcessor();
             return;
         }
@@ -489,11 +444,21 @@ final class MachineOptionSet {
         }
         checkWait("splash-time", "splash-time", 0);
         checkWait("reboot-timeout", "reboot timeout", -1);
-        settings.topology.check(type.name(), MAX_CPUS, true);
+        checkGroups(
+                new MachineGroups.Board(
+                        type.name(), MAX_CPUS, true, "cad", GivenSettings.DEFAULT_RAM));
         if (settings.nographic) {
             settings.machineProperties.putIfAbsent("graphics", "off");
         }
         options(type.name(), type.options());
+    }
+
+    private void checkGroups(MachineGroups.Board board) throws OptionException {
+        settings.groups.check(board);
+        RamSize size = settings.groups.memory();
+        ram.check(size);
+        settings.ramSize = size.given() ? size.bytes() : 0;
+        settings.cpus = settings.groups.topology().cpus();
     }
 
     private static OptionException unsupported(@Nullable String name) {
@@ -555,14 +520,7 @@ final class MachineOptionSet {
 
     private MachineProperties machineObject(String board, MachineProperties properties)
             throws OptionException {
-        JsonObject boot =
-                (JsonObject)
-                        JsonOutputVisitor.toJson(bootConfiguration(), BootConfiguration::write);
-        if (!settings.noMachine() && !boot.has("order")) {
-            boot.put("order", "cad");
-        }
-        properties.given("boot", boot);
-        properties.given("smp", settings.topology.describe());
+        settings.groups.show(properties);
         vmm.publish(MachineProperties.class, properties);
         vmm.objects().add("/machine", board + "-machine", properties.list());
         for (String container : List.of("peripheral", "peripheral-anon", "unattached")) {
@@ -592,7 +550,7 @@ final class MachineOptionSet {
                         settings.vga,
                         !settings.noDefaults,
                         Set.copyOf(settings.drivers),
-                        Map.copyOf(settings.boot),
+                        Map.copyOf(settings.groups.of(MachineGroups.BOOT)),
                         Map.copyOf(settings.rtc),
                         settings.uuid,
                         settings.name,

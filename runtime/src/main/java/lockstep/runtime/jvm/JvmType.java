@@ -1,10 +1,12 @@
 package lockstep.runtime.jvm;
 
+import lockstep.qmp.QmpException;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.linux.HostTicks;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.object.QomKind;
 
 import java.util.List;
 import java.util.Map;
@@ -50,14 +52,29 @@ final class JvmType implements AcceleratorType {
     }
 
     @Override
-    public Map<String, String> properties() {
+    public Map<String, Property> properties() {
+        String none = "no effect here: ";
+        QomKind<String> threads =
+                QomKind.STRING.checked(
+                        word -> {
+                            if (!word.equals("single") && !word.equals("multi")) {
+                                throw new QmpException("Invalid 'thread' setting " + word);
+                            }
+                        });
         return Map.of(
-                "one-insn-per-tb", "no effect here: an interrupt is taken between any two blocks",
-                "split-wx", "no effect here: the JVM keeps its own code",
-                "tb-size", "no effect here: the JVM bounds its code, and the heap what is decoded",
+                "one-insn-per-tb",
+                new Property(QomKind.BOOL, none + "an interrupt is taken between any two blocks"),
+                "split-wx",
+                new Property(QomKind.BOOL, none + "the JVM keeps its own code"),
+                "tb-size",
+                new Property(
+                        QomKind.UINT32.as("int"),
+                        none + "the JVM bounds its code, and the heap what is decoded"),
                 "thread",
+                new Property(
+                        threads,
                         "single or multi, the same here: each processor has a thread, and one runs"
-                                + " at a time");
+                                + " at a time"));
     }
 
     @Override

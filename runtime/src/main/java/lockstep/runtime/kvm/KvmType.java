@@ -1,10 +1,12 @@
 package lockstep.runtime.kvm;
 
+import lockstep.qmp.QmpException;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.accelerator.ChipNames;
 import lockstep.runtime.cpu.CpuidLeaf;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.object.QomKind;
 
 import java.util.List;
 import java.util.Map;
@@ -27,18 +29,39 @@ final class KvmType implements AcceleratorType {
     }
 
     @Override
-    public Map<String, String> properties() {
+    public Map<String, Property> properties() {
         String none = "no effect here";
+        String xen = none + ": there is no Xen";
+        QomKind<Long> ring =
+                QomKind.UINT32.checked(
+                        pages -> {
+                            if (Long.bitCount(pages) > 1) {
+                                throw new QmpException("dirty-ring-size must be a power of two.");
+                            }
+                        });
         return Map.of(
-                "device", none + ": it is always /dev/kvm",
-                "dirty-ring-size", none + ": changed pages are found in the kernel's bitmap",
-                "kernel-irqchip", "on: the interrupt controllers are the kernel's",
-                "kvm-shadow-mem", none + ": the kernel decides",
-                "notify-vmexit", none,
-                "notify-window", none,
-                "xen-evtchn-max-pirq", none + ": there is no Xen",
-                "xen-gnttab-max-frames", none + ": there is no Xen",
-                "xen-version", none + ": there is no Xen");
+                "device",
+                new Property(QomKind.STRING, none + ": it is always /dev/kvm"),
+                "dirty-ring-size",
+                new Property(ring, none + ": changed pages are found in the kernel's bitmap"),
+                "kernel-irqchip",
+                new Property(
+                        QomKind.choice("on|off|split", "on", "off", "split"),
+                        "on: the interrupt controllers are the kernel's"),
+                "kvm-shadow-mem",
+                new Property(QomKind.INT, none + ": the kernel decides"),
+                "notify-vmexit",
+                new Property(
+                        QomKind.choice("NotifyVMexitOption", "run", "internal-error", "disable"),
+                        none),
+                "notify-window",
+                new Property(QomKind.UINT32, none),
+                "xen-evtchn-max-pirq",
+                new Property(QomKind.UINT16, xen),
+                "xen-gnttab-max-frames",
+                new Property(QomKind.UINT16, xen),
+                "xen-version",
+                new Property(QomKind.UINT32, xen));
     }
 
     @Override

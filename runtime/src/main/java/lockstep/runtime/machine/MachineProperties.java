@@ -17,6 +17,7 @@ import lockstep.runtime.object.RecordType;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -71,6 +72,7 @@ public final class MachineProperties {
 
     private final RecordType<?> type;
     private final JsonObject values;
+    private final Map<String, Completion> completions = new HashMap<>();
     private Supplier<? extends Object> clock = Map::of;
     private final boolean hasClock;
 
@@ -110,9 +112,17 @@ public final class MachineProperties {
         values.put("memory", new JsonObject().put("size", JsonNumber.ofUnsigned(size)));
     }
 
-    /** Sets what became of other options than {@code -machine}. */
-    public void given(String name, JsonValue value) {
+    /** Fills in what was left out of a value, or refuses it. */
+    @FunctionalInterface
+    public interface Completion {
+        /** The whole value of a given one, which is of the right type. */
+        JsonValue of(JsonValue given) throws QmpException;
+    }
+
+    /** Sets a property that has members, and what completes it when it is set later. */
+    public void group(String name, JsonValue value, Completion completion) {
         values.put(name, value);
+        completions.put(name, completion);
     }
 
     /** Sets what tells the guest's date and time. */
@@ -145,7 +155,8 @@ public final class MachineProperties {
         one.put(name, value);
         JsonValue read = reader.toJson(reader.read(one, null)).get(name);
         if (read != null) {
-            values.put(name, read);
+            Completion completion = completions.get(name);
+            values.put(name, completion == null ? read : completion.of(read));
         }
     }
 }

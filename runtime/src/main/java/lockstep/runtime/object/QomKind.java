@@ -4,6 +4,7 @@ import lockstep.qmp.InputVisitor;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.QmpException;
 import lockstep.qmp.ValueReader;
 
@@ -45,6 +46,46 @@ public record QomKind<V>(String name, ValueReader<V> reader, Function<V, Object>
         return new QomKind<>(name, reader, value -> value);
     }
 
+    /** A whole number of 16 bits, without sign. */
+    public static final QomKind<Integer> UINT16 = of("uint16", InputVisitor::uint16);
+
+    /** One of some words. */
+    public static QomKind<String> choice(String name, String... words) {
+        return of(
+                name,
+                (visitor, property) -> {
+                    String text = visitor.string(property);
+                    if (!List.of(words).contains(text)) {
+                        throw new QmpException(
+                                "Parameter '"
+                                        + property
+                                        + "' does not accept value '"
+                                        + text
+                                        + "'");
+                    }
+                    return text;
+                });
+    }
+
+    /** The same values without some, for which {@code check} throws. */
+    public QomKind<V> checked(Check<V> check) {
+        return new QomKind<>(
+                name,
+                (visitor, property) -> {
+                    V value = reader.read(visitor, property);
+                    check.check(value);
+                    return value;
+                },
+                shown);
+    }
+
+    /** Refuses values of the right type. */
+    @FunctionalInterface
+    public interface Check<V> {
+        /** The exception's message is what the user reads. */
+        void check(V value) throws QmpException;
+    }
+
     /** The path of an object of that type, or nothing. */
     public static QomKind<String> link(String type) {
         return of("link<" + type + ">", InputVisitor::string);
@@ -57,9 +98,16 @@ public record QomKind<V>(String name, ValueReader<V> reader, Function<V, Object>
 
     /** Reads the value of a property, with the errors of every other command. */
     V read(String property, JsonValue value) throws QmpException {
-        JsonObject members = new JsonObject();
-        members.put(property, value);
-        JsonInputVisitor visitor = new JsonInputVisitor(members);
+        return read(property, new JsonInputVisitor(new JsonObject().put(property, value)));
+    }
+
+    /** Reads the value of a property from the command line. */
+    public V readText(String property, String text) throws QmpException {
+        JsonObject members = new JsonObject().put(property, text);
+        return read(property, new KeyvalInputVisitor(members, KeyvalInputVisitor.Style.PROPERTY));
+    }
+
+    private V read(String property, InputVisitor visitor) throws QmpException {
         visitor.startStruct(null);
         return reader.read(visitor, property);
     }
