@@ -1,7 +1,5 @@
 package lockstep.conformance;
 
-import static org.junit.jupiter.api.Assertions.assertTrue;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -17,9 +15,8 @@ import java.util.List;
 
 /**
  * Lockstep and QEMU 7.2 side by side: firmware boot, the pause of a checkpoint, failover. It prints what
- * it measures and asserts nothing about times.
+ * it measures and asserts nothing about times. Without KVM it is asked for with {@code -Dlinux=1}.
  */
-@Tag("kvm")
 @Tag("tun")
 @Tag("root")
 @Tag("qemu")
@@ -38,7 +35,9 @@ class ColoBenchmarkTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeKvm();
+        if (!Host.accelerator().equals("kvm")) {
+            LinuxTest.assumeAskedFor();
+        }
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
@@ -48,7 +47,7 @@ class ColoBenchmarkTest {
     @Test
     void firmwareBoot() throws IOException {
         double ours = boot(Host.binary(), "ours");
-        double theirs = boot(qemu(), "theirs");
+        double theirs = boot(ColoPair.qemu(directory), "theirs");
         new Result("firmware boot to the boot sector", ours, theirs).print();
     }
 
@@ -65,7 +64,8 @@ class ColoBenchmarkTest {
             Process p =
                     new ProcessBuilder(
                                     binary.toString(),
-                                    "-enable-kvm",
+                                    "-accel",
+                                    Host.accelerator(),
                                     "-m",
                                     "128",
                                     "-nographic",
@@ -100,9 +100,11 @@ class ColoBenchmarkTest {
         String pause = "checkpoint pause, %d MiB dirty".formatted(pages >> 8);
         Measured theirs;
         try {
-            theirs = measure(directory.resolve("theirs"), pages, qemu());
+            theirs = measure(directory.resolve("theirs"), pages, ColoPair.qemu(directory));
         } catch (AssertionError e) {
-            // A QEMU pair hangs in failover now and then, more so on a busy machine.
+            // A QEMU pair hangs in failover now and then, more so on a busy machine; without KVM
+            // its
+            // primary does not resume after an early checkpoint.
             System.out.printf(
                     "BENCH %-34s lockstep %9.1f ms   qemu: none, %s%n", pause, ours.pause, e);
             return;
@@ -126,7 +128,7 @@ class ColoBenchmarkTest {
                 Host.await(
                         "the guest works",
                         ColoPair.PATIENCE,
-                        () -> Host.text(pair.primary.output).contains("Hard Disk........."));
+                        () -> Guests.WORKS.matcher(Host.text(pair.primary.output)).find());
                 monitor.execute(
                         "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
                                 + " {\"x-checkpoint-delay\": 700}}");
@@ -138,28 +140,10 @@ class ColoBenchmarkTest {
             }
             pair.secondary.kill();
             long start = System.nanoTime();
-            List<String> answers = pair.nc(ColoPair.PRIMARY_QMP, "primary-failover", 13);
+            pair.ncUntil(ColoPair.PRIMARY_QMP, "primary-failover", "\"RESUME\"");
             double failover = (System.nanoTime() - start) / 1e6;
-            assertTrue(
-                    answers.stream().anyMatch(l -> l.contains("RESUME")),
-                    String.join("\n", answers));
             return new Measured(median(pauses), failover);
         }
-    }
-
-    /** QEMU 7.2 under a name of its own, with the one option spelled as it knows it. */
-    private Path qemu() throws IOException {
-        Path wrapper = directory.resolve("qemu");
-        if (!Files.exists(wrapper)) {
-            Files.writeString(
-                    wrapper,
-                    """
-                    #!/bin/bash
-                    exec qemu-system-x86_64 "${@/reconnect-ms=1/reconnect=1}"
-                    """);
-            wrapper.toFile().setExecutable(true);
-        }
-        return wrapper;
     }
 
     private static double median(List<Double> values) {

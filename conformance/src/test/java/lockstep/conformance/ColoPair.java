@@ -1,5 +1,7 @@
 package lockstep.conformance;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -164,6 +166,21 @@ final class ColoPair implements AutoCloseable {
         Host.run(inNamespace("ip", "link", "set", "br0", "up"));
     }
 
+    /** QEMU 7.2 in {@code directory}, with the one option of the scripts spelled as it knows it. */
+    static Path qemu(Path directory) throws IOException {
+        Path wrapper = directory.resolve("qemu");
+        if (!Files.exists(wrapper)) {
+            Files.writeString(
+                    wrapper,
+                    """
+                    #!/bin/bash
+                    exec qemu-system-x86_64 "${@/reconnect-ms=1/reconnect=1}"
+                    """);
+            wrapper.toFile().setExecutable(true);
+        }
+        return wrapper;
+    }
+
     private void makeDisk(Path image, byte[] boot) throws IOException {
         Files.createDirectories(image.getParent());
         Path raw = Files.createTempFile(directory, "disk", ".raw");
@@ -227,6 +244,11 @@ final class ColoPair implements AutoCloseable {
                 script(script),
                 commands + " answers",
                 l -> l.stream().filter(ColoPair::isAnswer).count() >= commands);
+    }
+
+    /** Likewise, until one of the lines holds a text. */
+    List<String> ncUntil(int port, String script, String text) {
+        return talk(port, script(script), text, l -> l.stream().anyMatch(x -> x.contains(text)));
     }
 
     private static boolean isAnswer(String line) {
@@ -299,6 +321,35 @@ final class ColoPair implements AutoCloseable {
             return Replies.lines(new String(in.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Waits until the guest has counted on both sides. */
+    void countsOnBoth() {
+        for (Side side : List.of(primary, secondary)) {
+            Host.await(
+                    "the guest counts on both sides; " + side,
+                    PATIENCE,
+                    () -> {
+                        alive(side);
+                        return side.ticks().size() >= 5;
+                    });
+        }
+    }
+
+    /** Waits until the guest has counted on, without a gap, far enough to have written to its disk again. */
+    void goesOn(Side side) {
+        int before = side.ticks().size();
+        Host.await(
+                "the guest goes on after the failover; " + side,
+                PATIENCE,
+                () -> {
+                    alive(side);
+                    return side.ticks().size() >= before + 20;
+                });
+        List<Integer> after = side.ticks().subList(before - 1, before + 20);
+        for (int i = 1; i < after.size(); i++) {
+            assertEquals(after.get(i - 1) + 1, after.get(i), "a gap in " + after);
         }
     }
 

@@ -1,6 +1,7 @@
 package lockstep.conformance;
 
 import java.io.IOException;
+import java.util.regex.Pattern;
 
 /** The boot sectors under src/test/guest, as built. */
 final class Guests {
@@ -10,6 +11,9 @@ final class Guests {
     static byte[] counter() throws IOException {
         return load("counter");
     }
+
+    /** What the console shows of {@link #dirty}: the firmware's own dots, and many of the guest's. */
+    static final Pattern WORKS = Pattern.compile("Hard Disk\\.+\\s*\\.{9}");
 
     /** Writes one byte to each of {@code pages} pages again and again. */
     static byte[] dirty(int pages) throws IOException {
