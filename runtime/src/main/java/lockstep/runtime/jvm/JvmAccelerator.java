@@ -9,6 +9,7 @@ import lockstep.runtime.accelerator.Vcpu;
 import lockstep.runtime.accelerator.VcpuModel;
 import lockstep.runtime.chip.ChipSet;
 import lockstep.runtime.cpu.CpuidLeaf;
+import lockstep.runtime.linux.HostProcess;
 import lockstep.runtime.loop.Clocks;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.memory.AddressSpace;
@@ -22,6 +23,14 @@ import java.util.Optional;
 final class JvmAccelerator implements Accelerator {
     private static final int MAX_VCPUS = 255;
 
+    /**
+     * The JVM's optimizing compiler. While an operating system starts it has more to do than the guest has, and what it
+     * makes is worth little yet: on few processors it must not take them from the guest.
+     */
+    private static final String OPTIMIZER = "C2 Compiler";
+
+    private static final int BEHIND = 5;
+
     private final JvmType type;
     private final Clocks clocks;
     private final ChipSet chips;
@@ -32,6 +41,7 @@ final class JvmAccelerator implements Accelerator {
         this.type = type;
         clocks = loop.clocks();
         chips = new ChipSet(loop);
+        HostProcess.standBehind(OPTIMIZER, BEHIND);
     }
 
     @Override

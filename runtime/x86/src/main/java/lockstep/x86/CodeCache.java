@@ -118,7 +118,7 @@ final class CodeCache {
 
     // ---- translation
 
-    private static final int HOT = 8000;
+    private static final int HOT = 2000;
     private static final int MOST_BLOCKS = 32;
     private static final int MOST_OPERATIONS = 100;
 
