@@ -100,9 +100,14 @@ final class CpuSections {
                 apic.sipiVector = s.sipiVector;
                 vcpu.requests |= Vcpu.SIPI;
             }
-            boolean called = (vcpu.requests & Vcpu.SIPI) != 0;
-            s.mpState = called ? VcpuState.SIPI_RECEIVED : VcpuState.NOT_STARTED;
             s.sipiVector = apic.sipiVector;
+            if ((vcpu.requests & Vcpu.SIPI) != 0) {
+                s.mpState = VcpuState.SIPI_RECEIVED;
+            } else if (waits) {
+                s.mpState = VcpuState.INIT_RECEIVED; // a kernel takes the start-up message then
+            } else {
+                s.mpState = mpState;
+            }
         }
         if ((vcpu.requests & Vcpu.NMI) != 0) {
             s.nmiPending = 1;
