@@ -1,5 +1,6 @@
 package lockstep.devices.pc;
 
+import lockstep.api.OnOffAuto;
 import lockstep.api.PcMachineOptions;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockLayer;
@@ -114,8 +115,10 @@ final class PcTable {
         all.add(Part.of(FloppyController.TYPE));
         addFloppies();
         all.add(Part.of(Controller.TYPE));
-        all.add(Part.of(BoardTypes.VMPORT));
-        all.add(Part.of(VmMouse.TYPE));
+        if (options.vmport() != OnOffAuto.OFF) {
+            all.add(Part.of(BoardTypes.VMPORT));
+            all.add(Part.of(VmMouse.TYPE));
+        }
         all.add(Part.of(Port92.TYPE));
         addNics();
         all.add(Part.of(Piix3Ide.TYPE, "addr=1.1").in(Place.SOUTH));

@@ -90,6 +90,14 @@ final class PcOptionsTest {
     }
 
     @Test
+    void withoutVmportThereIsNoMouseAtItEither() throws Exception {
+        PcMachineOptions without =
+                PcType.OPTIONS.complete(PcMachineOptions.builder().vmport(OnOffAuto.OFF).build());
+        PcMachine.build(core.core(), core.vmm(), config(null, null, true, Map.of()), without);
+        assertNull(core.state().find("vmmouse", 0));
+    }
+
+    @Test
     void refusals() {
         assertEquals(
                 "could not load PC BIOS 'no-such.bin'",
@@ -99,7 +107,7 @@ final class PcOptionsTest {
     @Test
     void wrongBootDevicesAreRefusedAtTheStart() {
         assertEquals(
-                "Invalid boot device for PC",
+                "Invalid boot device for PC: 'x'",
                 refused(config(null, null, true, Map.of("order", "x"))));
     }
 
