@@ -182,4 +182,10 @@ final class ChipsBesideQemuTest {
         }
         assertTrue(history.size() > 1);
     }
+
+    /** Whatever the others have done to the chips. */
+    @Test
+    void theMonitorShowsTheSame() {
+        assertEquals(both.get(0).human("info pic"), both.get(1).human("info pic"));
+    }
 }

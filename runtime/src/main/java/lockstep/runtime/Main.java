@@ -98,9 +98,13 @@ public final class Main {
                 if (phase == StartPhase.EARLY_OBJECTS) {
                     pidFile.write(vmm.settings().pidFile());
                 }
-                options.run(phase);
+                if (!phase.late()) {
+                    options.run(phase);
+                }
             }
-            vmm.started();
+            if (!vmm.settings().preconfig()) {
+                vmm.makeMachine();
+            }
             return true;
         } catch (EndOfProgram.Reached e) {
             System.out.print(e.output());

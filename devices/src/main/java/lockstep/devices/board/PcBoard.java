@@ -5,6 +5,7 @@ import lockstep.devices.pci.PciBus;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.Sleep;
+import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.MachineConfig;
 
@@ -49,6 +50,15 @@ public interface PcBoard {
 
     /** The part of that class, which every board has. */
     <D> D part(Class<D> kind);
+
+    /**
+     * The address of a chip of flash: below the last one, the first one's end at 4 GiB. The end of the first one also
+     * appears below 1 MiB.
+     */
+    long placeFlash(RamBlock chip);
+
+    /** The firmware that the guest finds in memory or fetches, a line each. */
+    String describeRoms();
 
     /** Where the first part of that type is in the object tree; empty if there is none. */
     String pathOf(String type);

@@ -81,6 +81,7 @@ public final class FwCfg implements StateSection, Device {
     private static final int DMA_LIMIT = 64 << 20;
 
     private static final int CHUNK = 64 << 10;
+    private static final String OPTION_ROMS = "genroms/";
 
     /** One item's content: bytes of its own, or a block that migrates. */
     private static final class Item {
@@ -195,6 +196,31 @@ public final class FwCfg implements StateSection, Device {
             key++;
         }
         item(FILE_DIRECTORY, directory.array());
+    }
+
+    /** Lines about the option ROMs that firmware finds here, or about the tables that it copies to memory. */
+    public String describeRoms(boolean options) {
+        StringBuilder out = new StringBuilder();
+        if (!options) {
+            for (Backed b : backed) {
+                out.append(
+                        "/rom@%s size=0x%06x name=\"%s\"\n"
+                                .formatted(b.name, b.block.maxLength(), b.name));
+            }
+            return out.toString();
+        }
+        files.forEach(
+                (name, item) -> {
+                    if (name.startsWith(OPTION_ROMS)) {
+                        out.append(
+                                "fw=%s size=0x%06x name=\"%s\"\n"
+                                        .formatted(
+                                                name,
+                                                item.size,
+                                                name.substring(OPTION_ROMS.length())));
+                    }
+                });
+        return out.toString();
     }
 
     private void select(int key) {

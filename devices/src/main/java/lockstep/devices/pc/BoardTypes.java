@@ -13,6 +13,7 @@ import lockstep.api.VmportOptions;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.dma.DmaController;
 import lockstep.devices.fdc.FloppyController;
+import lockstep.devices.flash.Flash;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
@@ -212,6 +213,7 @@ final class BoardTypes {
                     Speaker.TYPE,
                     VMPORT,
                     FwCfg.TYPE,
+                    Flash.TYPE,
                     SpdEeprom.TYPE,
                     VmMouse.TYPE,
                     Port92.TYPE,

@@ -43,6 +43,8 @@ import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.vmstate.StateRegistry;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -68,6 +70,8 @@ public final class PcMachine implements Machine, PcBoard {
     private final BootOrder bootOrder = new BootOrder();
     private final AcpiTerms acpi = new AcpiTerms();
     private final boolean checkFloppies;
+    private final @Nullable Long maxFirmware;
+    private long flashBottom = PcMemory.FOUR_GIB;
     private boolean complete;
 
     /**
@@ -98,6 +102,7 @@ public final class PcMachine implements Machine, PcBoard {
         this.core = core;
         this.vmm = vmm;
         this.config = config;
+        maxFirmware = options.maxFwSize();
         checkFloppies = !Boolean.FALSE.equals(options.fdBootchk());
         firmware = new Firmware(config.firmwareDirectories());
         layout = PcMemory.of(core.ramSize());
@@ -109,8 +114,13 @@ public final class PcMachine implements Machine, PcBoard {
 
     /** Takes what is there before the first part. */
     void begin() throws DeviceException {
-        layout.map(core, scope, firmware, config.bios());
+        List<Parts.Part> flash = PcTable.flash(core, maxFirmware);
+        layout.map(core, scope);
+        if (flash.isEmpty()) {
+            layout.mapFirmware(core.memory(), scope, firmware, config.bios());
+        }
         offer(PcBoard.class, this);
+        parts.make(flash);
         offer(SmbusController.class, new SmbusController());
         ObjectTree tree = vmm.objects();
         Device.Bus bus = new Device.Bus("sysbus", "System");
@@ -331,6 +341,22 @@ public final class PcMachine implements Machine, PcBoard {
     @Override
     public <D> D part(Class<D> kind) {
         return parts.get(kind);
+    }
+
+    @Override
+    public long placeFlash(RamBlock chip) {
+        if (flashBottom == PcMemory.FOUR_GIB) {
+            PcMemory.mapLow(core.memory(), scope, chip);
+        }
+        flashBottom -= chip.maxLength();
+        return flashBottom;
+    }
+
+    @Override
+    public String describeRoms() {
+        return fwCfg().describeRoms(true)
+                + layout.describeFirmware(core, config.bios())
+                + fwCfg().describeRoms(false);
     }
 
     @Override

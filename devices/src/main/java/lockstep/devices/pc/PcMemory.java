@@ -21,7 +21,7 @@ import java.lang.foreign.ValueLayout;
  */
 record PcMemory(long below4G, long above4G) {
     private static final long GIB = 1L << 30;
-    private static final long FOUR_GIB = 4 * GIB;
+    static final long FOUR_GIB = 4 * GIB;
 
     /** With less RAM than this all of it lies below 4 GiB; with more, the PCI window takes 1 GiB. */
     private static final long LOW_MEMORY_MAX = 0xe000_0000L;
@@ -45,15 +45,12 @@ record PcMemory(long below4G, long above4G) {
     }
 
     /**
-     * Maps the RAM, the firmware and the memory for option ROMs, until the scope is closed.
+     * Maps the RAM and the memory for option ROMs, until the scope is closed.
      *
-     * @param bios the firmware's file, or null for the usual one
-     * @throws DeviceException there is no such firmware, or the RAM has no place
+     * @throws DeviceException the RAM has no place
      */
-    void map(CoreMachine core, DeviceScope scope, Firmware firmware, @Nullable String bios)
-            throws DeviceException {
+    void map(CoreMachine core, DeviceScope scope) throws DeviceException {
         checkAddresses(core.physicalBits());
-        byte[] image = load(firmware, bios == null ? DEFAULT_BIOS : bios);
         AddressSpace memory = core.memory();
         memory.begin();
         try {
@@ -61,10 +58,26 @@ record PcMemory(long below4G, long above4G) {
             if (above4G > 0) {
                 scope.own(memory.mapRam("ram-above-4g", FOUR_GIB, above4G, core.ram(), below4G, 0));
             }
-            map(memory, scope, image);
+            RamBlock roms = scope.block("pc.rom", OPTION_ROMS_SIZE, OPTION_ROMS_SIZE);
+            scope.own(memory.mapRam("pc.rom", OPTION_ROMS, OPTION_ROMS_SIZE, roms, 0, 1))
+                    .readOnly(true);
         } finally {
             memory.commit();
         }
+    }
+
+    /** The line about the firmware; none where it is in flash. */
+    String describeFirmware(CoreMachine core, @Nullable String bios) {
+        for (RamBlock b : core.blocks()) {
+            if (b.name().equals("pc.bios")) {
+                return "addr=%016x size=0x%06x mem=rom name=\"%s\"\n"
+                        .formatted(
+                                FOUR_GIB - b.maxLength(),
+                                b.maxLength(),
+                                bios == null ? DEFAULT_BIOS : bios);
+            }
+        }
+        return "";
     }
 
     /** The RAM and the window for 64-bit BARs behind it must have addresses. */
@@ -91,17 +104,34 @@ record PcMemory(long below4G, long above4G) {
         return image;
     }
 
-    private static void map(AddressSpace memory, DeviceScope scope, byte[] image) {
-        RamBlock bios = scope.block("pc.bios", image.length, image.length);
-        MemorySegment.copy(image, 0, bios.memory(), ValueLayout.JAVA_BYTE, 0, image.length);
-        int isa = Math.min(image.length, ISA_BIOS);
+    /**
+     * Maps firmware as ROM.
+     *
+     * @param bios the firmware's file, or null for the usual one
+     * @throws DeviceException there is no such firmware
+     */
+    void mapFirmware(
+            AddressSpace memory, DeviceScope scope, Firmware firmware, @Nullable String bios)
+            throws DeviceException {
+        byte[] image = load(firmware, bios == null ? DEFAULT_BIOS : bios);
+        RamBlock block = scope.block("pc.bios", image.length, image.length);
+        MemorySegment.copy(image, 0, block.memory(), ValueLayout.JAVA_BYTE, 0, image.length);
         long top = FOUR_GIB - image.length;
-        scope.own(memory.mapRam("pc.bios", top, image.length, bios, 0, PciBus.PRIORITY))
-                .readOnly(true);
-        long low = 0x10_0000 - isa;
-        scope.own(memory.mapRam("isa-bios", low, isa, bios, image.length - isa, 1)).readOnly(true);
-        RamBlock roms = scope.block("pc.rom", OPTION_ROMS_SIZE, OPTION_ROMS_SIZE);
-        scope.own(memory.mapRam("pc.rom", OPTION_ROMS, OPTION_ROMS_SIZE, roms, 0, 1))
+        memory.begin();
+        try {
+            scope.own(memory.mapRam("pc.bios", top, image.length, block, 0, PciBus.PRIORITY))
+                    .readOnly(true);
+            mapLow(memory, scope, block);
+        } finally {
+            memory.commit();
+        }
+    }
+
+    /** Shows the end of the firmware below 1 MiB too, where the processor is when it leaves the reset vector. */
+    static void mapLow(AddressSpace memory, DeviceScope scope, RamBlock firmware) {
+        long isa = Math.min(firmware.maxLength(), ISA_BIOS);
+        long offset = firmware.maxLength() - isa;
+        scope.own(memory.mapRam("isa-bios", 0x10_0000 - isa, isa, firmware, offset, 1))
                 .readOnly(true);
     }
 }

@@ -25,6 +25,13 @@ final class PcMonitor {
                                                         .functions()
                                                         .forEach(f -> describe(f, output))));
         table.addInfo(
+                "roms",
+                "",
+                "",
+                "what firmware there is for the guest",
+                (arguments, output) ->
+                        vmm.find(PcBoard.class).ifPresent(b -> output.append(b.describeRoms())));
+        table.addInfo(
                 "mtree",
                 "flatview:-f,dispatch_tree:-d,owner:-o,disabled:-D",
                 "[-f][-d][-o][-D]",

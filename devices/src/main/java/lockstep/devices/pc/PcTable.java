@@ -10,6 +10,7 @@ import lockstep.devices.dma.DmaController;
 import lockstep.devices.e1000.E1000Devices;
 import lockstep.devices.fdc.FloppyController;
 import lockstep.devices.fdc.FloppyDrive;
+import lockstep.devices.flash.Flash;
 import lockstep.devices.fwcfg.FwCfg;
 import lockstep.devices.hpet.Hpet;
 import lockstep.devices.i440fx.HostBridge;
@@ -71,6 +72,58 @@ final class PcTable {
         PcTable table = new PcTable(core, config, scope);
         table.fill(options);
         return table.all;
+    }
+
+    /**
+     * The chips of {@code -drive if=pflash}, which hold the firmware.
+     *
+     * @param most bytes that they may have together; null: 8 MiB
+     */
+    static List<Part> flash(CoreMachine core, @Nullable Long most) throws DeviceException {
+        BlockLayer blocks = core.find(BlockLayer.class).orElse(null);
+        if (blocks == null) {
+            return List.of();
+        }
+        List<Part> chips = new ArrayList<>();
+        long limit = most == null ? 8 << 20 : most;
+        long total = 0;
+        for (int unit = 0; unit < 2; unit++) {
+            DriveInfo drive = blocks.claim("pflash", 0, unit);
+            if (drive == null) {
+                continue;
+            }
+            if (chips.size() != unit) {
+                throw new DeviceException("pflash1 requires pflash0");
+            }
+            BlockBackend backend = drive.backend();
+            if (!backend.present()) {
+                throw new DeviceException(
+                        "can't get size of block device " + backend.name() + ": No medium found");
+            }
+            long size = backend.length();
+            if (size == 0 || size % Flash.BLOCK != 0) {
+                throw new DeviceException(
+                        "system firmware block device "
+                                + backend.name()
+                                + " has invalid size "
+                                + size);
+            }
+            total += size;
+            if (total > limit) {
+                throw new DeviceException(
+                        "combined size of system firmware exceeds " + limit + " bytes");
+            }
+            chips.add(
+                    Part.of(
+                                    Flash.TYPE,
+                                    "drive=" + backend.name(),
+                                    "num-blocks=" + size / Flash.BLOCK,
+                                    "sector-length=" + Flash.BLOCK,
+                                    "width=1",
+                                    "name=system.flash" + unit)
+                            .at("/machine/system.flash" + unit));
+        }
+        return chips;
     }
 
     private void fill(PcMachineOptions options) throws DeviceException {

@@ -32,6 +32,16 @@ public interface InterruptControllers {
         return Irq.NONE;
     }
 
+    /** How often each input of the IOAPIC was raised; empty where nobody counts. */
+    default long[] ioapicCounts() {
+        return new long[0];
+    }
+
+    /** How often each input of the PICs was raised likewise. */
+    default long[] picCounts() {
+        return new long[0];
+    }
+
     /** Delivers a message-signalled interrupt; whether some APIC took it. */
     boolean signalMsi(long address, int data);
 

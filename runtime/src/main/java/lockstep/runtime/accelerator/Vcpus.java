@@ -153,6 +153,15 @@ final class Vcpus implements VcpuGroup, Vcpu.Owner {
     }
 
     @Override
+    public @Nullable String describeLocalApic(int index) {
+        if (index < 0 || index >= vcpus.size()) {
+            return null;
+        }
+        still(index);
+        return InterruptDump.of(index, vcpus.get(index).apic, host.clocks().virtual());
+    }
+
+    @Override
     public @Nullable CpuRegisters registers(int index) {
         if (index < 0 || index >= vcpus.size()) {
             return null;

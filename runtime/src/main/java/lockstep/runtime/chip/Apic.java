@@ -368,8 +368,7 @@ public final class Apic {
 
     /** The processor priority: that of the task or of what is being served, whichever is higher. */
     int processorPriority() {
-        int served = Math.max(0, highest(s.isr));
-        return s.tpr >>> 4 >= served >>> 4 ? s.tpr : served & 0xf0;
+        return s.processorPriority();
     }
 
     private int deliverable() {

@@ -76,12 +76,7 @@ final class ApicTimer {
         if (waitsForDeadline()) {
             return 0;
         }
-        long initial = Integer.toUnsignedLong(s.initialCount);
-        long counted = loop.clocks().virtual() - s.loadTime >> s.countShift;
-        if ((entry() & PERIODIC) != 0) {
-            return (int) (initial - counted % (initial + 1));
-        }
-        return counted >= initial ? 0 : (int) (initial - counted);
+        return s.currentCount(loop.clocks().virtual());
     }
 
     /** Counts from a value on. */

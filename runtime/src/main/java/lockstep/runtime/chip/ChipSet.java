@@ -33,6 +33,10 @@ public final class ChipSet implements InterruptControllers {
     private final IoApic ioapic;
     private final Pit pit;
     private final Irq[] inputs;
+    private final long[] ioapicCounts = new long[IoApic.PINS];
+    private final long[] picCounts = new long[ISA];
+    private int ioapicLevels;
+    private int picLevels;
     private volatile @Nullable Tap tap;
 
     /** Makes the chips, which are mapped nowhere yet; timers run on that loop, which holds the machine lock. */
@@ -62,11 +66,21 @@ public final class ChipSet implements InterruptControllers {
             if (n < ISA && n != CASCADE) {
                 pic(n, level);
             }
-            ioapic.input(n == 0 ? 2 : n, level);
+            toIoapic(n, level);
         }
     }
 
+    private void toIoapic(int n, boolean level) {
+        int before = ioapicLevels;
+        ioapicLevels = level ? before | 1 << n : before & ~(1 << n);
+        ioapicCounts[n] += Integer.bitCount(ioapicLevels & ~before);
+        ioapic.input(n == 0 ? 2 : n, level);
+    }
+
     private void pic(int n, boolean level) {
+        int before = picLevels;
+        picLevels = level ? before | 1 << n : before & ~(1 << n);
+        picCounts[n] += Integer.bitCount(picLevels & ~before);
         if (n < 8) {
             first.input(n, level);
         } else {
@@ -208,9 +222,23 @@ public final class ChipSet implements InterruptControllers {
     public Irq ioapic(int n) {
         return level -> {
             synchronized (bus) {
-                ioapic.input(n == 0 ? 2 : n, level);
+                toIoapic(n, level);
             }
         };
+    }
+
+    @Override
+    public long[] ioapicCounts() {
+        synchronized (bus) {
+            return ioapicCounts.clone();
+        }
+    }
+
+    @Override
+    public long[] picCounts() {
+        synchronized (bus) {
+            return picCounts.clone();
+        }
     }
 
     @Override

@@ -3,14 +3,19 @@ package lockstep.runtime.command;
 import lockstep.api.ACPIOSTInfo;
 import lockstep.api.AbsentCommands;
 import lockstep.api.AcpiCommands;
+import lockstep.api.DirtyRateInfo;
+import lockstep.api.DirtyRateMeasureMode;
+import lockstep.api.DirtyRateStatus;
 import lockstep.api.DumpGuestMemoryCapability;
 import lockstep.api.DumpQueryResult;
 import lockstep.api.DumpStatus;
+import lockstep.api.EvtchnInfo;
 import lockstep.api.FirmwareLog;
 import lockstep.api.HvBalloonInfo;
 import lockstep.api.MiscI386Commands;
 import lockstep.api.PRManagerInfo;
 import lockstep.api.QCryptodevInfo;
+import lockstep.api.QueryDirtyRateArguments;
 import lockstep.api.QueryFirmwareLogArguments;
 import lockstep.api.QueryStatsSchemasArguments;
 import lockstep.api.ReplayInfo;
@@ -23,6 +28,7 @@ import lockstep.api.StatsFilter;
 import lockstep.api.StatsResult;
 import lockstep.api.StatsSchema;
 import lockstep.api.TPMInfo;
+import lockstep.api.TimeUnit;
 import lockstep.api.TpmCommands;
 import lockstep.api.TpmModel;
 import lockstep.api.TpmType;
@@ -137,6 +143,24 @@ final class AbsentHardware
     @Override
     public DumpQueryResult queryDump() {
         return new DumpQueryResult(DumpStatus.NONE, 0, 0);
+    }
+
+    @Override
+    public DirtyRateInfo queryDirtyRate(QueryDirtyRateArguments arguments) {
+        TimeUnit unit = arguments.calcTimeUnit();
+        return DirtyRateInfo.builder()
+                .status(DirtyRateStatus.UNSTARTED)
+                .startTime(0L)
+                .calcTime(0L)
+                .calcTimeUnit(unit == null ? TimeUnit.SECOND : unit)
+                .samplePages(0L)
+                .mode(DirtyRateMeasureMode.PAGE_SAMPLING)
+                .build();
+    }
+
+    @Override
+    public List<EvtchnInfo> xenEventList() throws QmpException {
+        throw new QmpException("Xen event channel emulation not enabled");
     }
 
     @Override

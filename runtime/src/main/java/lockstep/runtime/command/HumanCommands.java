@@ -77,6 +77,12 @@ final class HumanCommands {
                     machine.vcpus().injectNmi();
                 });
         t.add(
+                "exit_preconfig",
+                "",
+                "",
+                "make the machine that --preconfig put off",
+                (a, out) -> ProcessCommands.exitPreconfig(vmm));
+        t.add(
                 "system_powerdown",
                 "",
                 "",

@@ -50,6 +50,26 @@ final class HumanTexts implements InspectCommands {
         throw new QmpException("JIT information is only available with accel=tcg");
     }
 
+    @Override
+    public HumanReadableText xQueryInterruptControllers() throws QmpException {
+        return text("pic");
+    }
+
+    @Override
+    public HumanReadableText xQueryIrq() throws QmpException {
+        return text("irq");
+    }
+
+    @Override
+    public HumanReadableText xQueryRoms() throws QmpException {
+        return text("roms");
+    }
+
+    @Override
+    public HumanReadableText xAccelStats() throws QmpException {
+        return text("accel");
+    }
+
     private void blocks(HmpArguments a, StringBuilder out) {
         String row = "%24s %8s  %18s %18s %18s %18s %3s\n";
         out.append(row.formatted("Block Name", "PSize", "Offset", "Used", "Total", "HVA", "RO"));

@@ -50,6 +50,7 @@ final class InspectionCommands {
                 (a, out) ->
                         out.append(shown(a.string("format"), a.integer("val", 0))).append('\n'));
         new MemoryCommands(vmm).register(t);
+        new InterruptTopics(vmm).register(t);
         t.add("i", "fmt:/,addr:i,index:i.", "/fmt addr", "read an I/O port", this::readPort);
         t.add("o", "fmt:/,addr:i,val:i", "/fmt addr value", "write an I/O port", this::writePort);
         t.add("log", "items:s", "item1[,...]", "log these items", this::log);
@@ -345,6 +346,11 @@ final class InspectionCommands {
 
     // ---- topics
 
+    /** A topic about a part that is not there: always the same text. */
+    private static void fixed(HmpTable t, String topic, String help, String text) {
+        t.addInfo(topic, "", "", help, (a, out) -> out.append(text).append('\n'));
+    }
+
     private void topics(HmpTable t) {
         t.addInfo(
                 "balloon",
@@ -359,6 +365,25 @@ final class InspectionCommands {
                     }
                 });
         t.addInfo("tpm", "", "", "TPM devices (this build has none)", (a, out) -> {});
+        t.addInfo("accel", "", "", "what the accelerator counts: nothing", (a, out) -> {});
+        t.addInfo("memory-devices", "", "", "memory plugged in: none", (a, out) -> {});
+        fixed(t, "dump", "how far a dump of memory is", "Status: none");
+        fixed(t, "replay", "record and replay", "Record/replay is not active");
+        fixed(t, "sev", "encrypted memory", "SEV is not enabled");
+        fixed(t, "vcpu_dirty_limit", "limits on writing", "Dirty page limit not enabled!");
+        fixed(
+                t,
+                "dirty_rate",
+                "how fast the guest writes to memory",
+                "Status: unstarted\nStart Time: 0 (ms)\nSample Pages: 0 (per GB)\nPeriod: 0 (sec)\n"
+                        + "Mode: page-sampling\nDirty rate: (not ready)");
+        t.addInfo("sgx", "", "", "Intel SGX", (a, out) -> query("query-sgx", new JsonObject()));
+        t.addInfo(
+                "jit",
+                "",
+                "",
+                "translated code of QEMU's software processor",
+                (a, out) -> query("x-query-jit", new JsonObject()));
         t.addInfo("memdev", "", "", "memory backends", this::memoryBackends);
         t.addInfo("mice", "", "", "pointing devices", this::mice);
         t.addInfo("block-jobs", "", "", "block jobs and how far they are", this::blockJobs);
@@ -410,10 +435,8 @@ final class InspectionCommands {
     /** The topics that a board brings, for a process without one. */
     static void withoutBoard(VmmProcess vmm) {
         HmpTable t = vmm.hmp();
-        for (String topic : List.of("pci", "pic", "irq", "roms")) {
-            if (t.findInfo(topic) == null) {
-                t.addInfo(topic, "", "", "nothing without a board", (a, out) -> {});
-            }
+        if (t.findInfo("pci") == null) {
+            t.addInfo("pci", "", "", "nothing without a board", (a, out) -> {});
         }
         if (t.findInfo("mtree") == null) {
             t.addInfo(

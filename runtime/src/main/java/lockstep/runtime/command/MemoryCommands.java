@@ -115,6 +115,17 @@ final class MemoryCommands {
                 "[-a] [vcpu]",
                 "registers of the processors",
                 this::registers);
+        t.addInfo(
+                "lapic",
+                "apic-id:i?",
+                "[apic-id]",
+                "local APIC of a processor",
+                (a, out) -> {
+                    Machine machine = vmm.machine();
+                    int index = (int) a.integer("apic-id", cpu);
+                    String text = machine == null ? null : machine.vcpus().describeLocalApic(index);
+                    out.append(text == null ? "No CPU available\n" : text);
+                });
     }
 
     private int cpus() {

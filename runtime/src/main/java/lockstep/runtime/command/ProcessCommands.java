@@ -19,6 +19,7 @@ import lockstep.runtime.linux.DescriptorSets;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.option.OptionTable;
 import lockstep.runtime.process.VmmProcess;
 
 import java.util.ArrayList;
@@ -30,6 +31,26 @@ final class ProcessCommands implements MiscCommands {
 
     ProcessCommands(VmmProcess vmm) {
         this.vmm = vmm;
+    }
+
+    @Override
+    public void xExitPreconfig() throws QmpException {
+        exitPreconfig(vmm);
+    }
+
+    /** Goes on with a start that {@code --preconfig} interrupted; ends the process where that fails. */
+    static void exitPreconfig(VmmProcess vmm) throws QmpException {
+        if (!vmm.starting()) {
+            throw new QmpException("The command is permitted only before machine initialization");
+        }
+        try {
+            vmm.makeMachine();
+        } catch (OptionTable.Failure e) {
+            String message = String.valueOf(e.getMessage());
+            vmm.report(message);
+            vmm.leave(1);
+            throw new QmpException(message);
+        }
     }
 
     private Fd sentAlong() throws QmpException {

@@ -2,6 +2,7 @@ package lockstep.runtime.command;
 
 import lockstep.api.AbsentCommands;
 import lockstep.api.AcpiCommands;
+import lockstep.api.AudioCommands;
 import lockstep.api.CharCommands;
 import lockstep.api.ControlCommands;
 import lockstep.api.InspectCommands;
@@ -78,6 +79,7 @@ public final class RuntimeCommands {
                 });
         // The answer is data that the build made from the schema; it is printed as it is.
         table.register(SCHEMA, none -> Introspection.schemaInfo());
+        AudioCommands.register(table, vmm.settings()::soundBackends);
         HumanCommands.register(vmm);
         InspectCommands.register(table, new HumanTexts(vmm));
         vmm.objectType(

@@ -115,7 +115,7 @@ final class ChannelOptionSet {
                 SimpleOption.text("qtest-log")
                         .onParse(file -> qtestLog = file)
                         .help("-qtest-log file|none  where the lines of -qtest are written"));
-        add(SimpleOption.step(StartPhase.LAUNCH, none -> startQtest()));
+        add(SimpleOption.step(StartPhase.MONITORS, none -> startQtest()));
         add(SimpleOption.step(StartPhase.SETTINGS, none -> defaults()));
         add(SimpleOption.step(StartPhase.CHARDEVS, none -> defaultMonitor()));
         add(SimpleOption.step(StartPhase.OBJECTS, none -> lateObjects()));

@@ -1,5 +1,6 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.Audiodev;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.process.Settings;
 
@@ -43,6 +44,8 @@ final class GivenSettings implements Settings {
     final Map<String, String> globals = new LinkedHashMap<>();
     final List<@Nullable Chardev> serials = new ArrayList<>();
     final List<Chardev> parallels = new ArrayList<>();
+    final List<Audiodev> soundBackends = new ArrayList<>();
+    boolean preconfig;
     boolean serialGiven;
     boolean parallelGiven;
 
@@ -93,6 +96,16 @@ final class GivenSettings implements Settings {
     @Override
     public List<String> firmwareDirectories() {
         return List.copyOf(firmwareDirectories);
+    }
+
+    @Override
+    public List<Audiodev> soundBackends() {
+        return List.copyOf(soundBackends);
+    }
+
+    @Override
+    public boolean preconfig() {
+        return preconfig;
     }
 
     @Override

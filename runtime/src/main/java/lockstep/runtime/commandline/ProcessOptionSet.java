@@ -1,8 +1,13 @@
 package lockstep.runtime.commandline;
 
+import lockstep.api.Audiodev;
 import lockstep.api.SetActionArguments;
+import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.KeyvalInputVisitor;
+import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.command.LogItems;
 import lockstep.runtime.linux.DescriptorSets;
@@ -58,6 +63,10 @@ final class ProcessOptionSet {
                         .onParse(a -> settings.stopped = true)
                         .help("-S  does not start the guest (use cont)"));
         add(
+                SimpleOption.flag("preconfig")
+                        .onParse(a -> settings.preconfig = true)
+                        .help("--preconfig  makes the machine when x-exit-preconfig says so"));
+        add(
                 SimpleOption.text("incoming")
                         .onParse(a -> settings.incoming = a)
                         .help("-incoming uri|defer  waits for a migration"));
@@ -106,14 +115,7 @@ final class ProcessOptionSet {
                         .help("-no-reboot  ends instead of resetting"));
         add(
                 SimpleOption.text("audiodev")
-                        .onParse(
-                                a -> {
-                                    audio(a);
-                                    if (!a.startsWith("{")
-                                            && OptionValues.parse(a, "driver").id() == null) {
-                                        throw new OptionException("Parameter 'id' is missing");
-                                    }
-                                })
+                        .onParse(this::soundBackend)
                         .help("-audiodev none,id=id  no sound; there is no other driver"));
         add(
                 SimpleOption.text("audio")
@@ -217,12 +219,37 @@ final class ProcessOptionSet {
     }
 
     private void audio(String text) throws OptionException {
+        soundHelp(text);
+        String driver = OptionValues.parse(text, "driver").get("driver", "");
+        if (!driver.equals("none")) {
+            throw new OptionException("Parameter 'driver' does not accept value '" + driver + "'");
+        }
+    }
+
+    private static void soundHelp(String text) throws OptionException {
         if (text.equals("help") || text.equals("?")) {
             throw new EndOfProgram("Available audio drivers:\nnone\n");
         }
-        String driver = OptionValues.parse(text, "driver").get("driver", "");
-        if (!driver.equals("none") && !text.startsWith("{")) {
-            throw new OptionException("Parameter 'driver' does not accept value '" + driver + "'");
+    }
+
+    private void soundBackend(String text) throws OptionException {
+        soundHelp(text);
+        try {
+            InputVisitor visitor;
+            if (text.startsWith("{")) {
+                if (!(JsonStreamParser.parse(text) instanceof JsonObject object)) {
+                    throw new OptionException("JSON object expected");
+                }
+                visitor = new JsonInputVisitor(object);
+            } else {
+                visitor =
+                        new KeyvalInputVisitor(
+                                OptionText.parse(text, "driver").toTree(),
+                                KeyvalInputVisitor.Style.KEYVAL);
+            }
+            settings.soundBackends.add(SoundSettings.complete(Audiodev.read(visitor, null)));
+        } catch (QmpException e) {
+            throw new OptionException(e.description());
         }
     }
 

@@ -30,6 +30,12 @@ public final class RuntimeOptions {
                 SimpleOption.step(
                         StartPhase.SETTINGS,
                         none -> {
+                            if (settings.preconfig
+                                    && settings.incoming != null
+                                    && !settings.incoming.equals("defer")) {
+                                throw new OptionException(
+                                        "'preconfig' supports '-incoming defer' only", false);
+                            }
                             if (settings.incoming != null) {
                                 vmm.run().set(RunState.INMIGRATE);
                             }

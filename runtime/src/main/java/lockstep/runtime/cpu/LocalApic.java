@@ -186,6 +186,27 @@ public final class LocalApic {
         expiry = nextTime;
     }
 
+    /** What is left of the count. */
+    public int currentCount(long now) {
+        long period = Integer.toUnsignedLong(initialCount);
+        long elapsed = now - loadTime >> countShift;
+        if ((lvt[LVT_TIMER] & PERIODIC) != 0) {
+            return (int) (period - Math.floorMod(elapsed, period + 1));
+        }
+        return elapsed >= period ? 0 : (int) (period - elapsed);
+    }
+
+    /** The priority that an interrupt must exceed: that of the task or of what is being served. */
+    public int processorPriority() {
+        int served = 0;
+        for (int i = isr.length - 1; i >= 0 && served == 0; i--) {
+            if (isr[i] != 0) {
+                served = i * 32 + 31 - Integer.numberOfLeadingZeros(isr[i]);
+            }
+        }
+        return tpr >>> 4 >= served >>> 4 ? tpr : served & 0xf0;
+    }
+
     /** Fills the kernel's page. */
     public void to(MemorySegment page, long now) {
         page.fill((byte) 0);

@@ -34,6 +34,11 @@ public interface VcpuGroup {
         return "";
     }
 
+    /** The local APIC of a vCPU as {@code info lapic} shows it, or null when there is none. Stops likewise. */
+    default @Nullable String describeLocalApic(int index) {
+        return null;
+    }
+
     /** The registers of a vCPU, or null when there is none. Stops the vCPUs for a moment. */
     default @Nullable CpuRegisters registers(int index) {
         return null;

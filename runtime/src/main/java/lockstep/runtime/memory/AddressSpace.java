@@ -33,6 +33,16 @@ public interface AddressSpace {
     Region mapRam(
             String name, long base, long size, RamBlock block, long blockOffset, int priority);
 
+    /** ROM that takes commands: it is read in place, or by the device while that has something else to say. */
+    interface CommandRom extends Region {
+        /** Whether reads find the memory; otherwise they are the device's, as writes always are. */
+        void direct(boolean direct);
+    }
+
+    /** Maps a whole block as ROM whose writes are {@code commands}'; reads find the memory. Page aligned. */
+    CommandRom mapCommandRom(
+            String name, long base, RamBlock block, int priority, IoHandler commands);
+
     /** Maps device registers at {@code base}. */
     Region mapIo(String name, long base, long size, int priority, IoHandler handler);
 

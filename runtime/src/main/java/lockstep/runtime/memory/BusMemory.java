@@ -41,7 +41,7 @@ public final class BusMemory implements GuestMemory {
                 continue;
             }
             long n = Math.min(length - done, r.end - at);
-            AnonymousRam ram = r.region.block;
+            AnonymousRam ram = r.region.readable();
             if (ram != null) {
                 long from = r.region.blockOffset + r.offset + (at - r.start);
                 MemorySegment.copy(ram.memory(), from, target, done, n);
@@ -66,7 +66,7 @@ public final class BusMemory implements GuestMemory {
                 continue;
             }
             long n = Math.min(length - done, r.end - at);
-            AnonymousRam ram = r.region.block;
+            AnonymousRam ram = r.region.writable();
             if (ram != null) {
                 if (!r.region.readOnly) {
                     long to = r.region.blockOffset + r.offset + (at - r.start);
@@ -85,7 +85,7 @@ public final class BusMemory implements GuestMemory {
     @Override
     public @Nullable RamPiece ram(long address, long length, boolean toFill) {
         RegionMap.Range r = map.find(address);
-        AnonymousRam block = r == null ? null : r.region.block;
+        AnonymousRam block = r == null ? null : r.region.readable();
         if (r == null || block == null || toFill && r.region.readOnly) {
             return null;
         }

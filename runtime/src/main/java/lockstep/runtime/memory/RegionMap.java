@@ -75,7 +75,7 @@ public final class RegionMap implements AddressSpace {
     }
 
     /** A region as it was mapped; RAM has a block, registers have a handler. */
-    final class Mapped implements Region {
+    final class Mapped implements CommandRom {
         final String name;
         final long size;
         final int priority;
@@ -86,6 +86,9 @@ public final class RegionMap implements AddressSpace {
         private long base;
         private boolean enabled = true;
         boolean readOnly;
+
+        /** With a block: whether reads find it. */
+        private boolean direct = true;
 
         Mapped(
                 String name,
@@ -130,6 +133,24 @@ public final class RegionMap implements AddressSpace {
         }
 
         @Override
+        public void direct(boolean on) {
+            if (direct != on) {
+                direct = on;
+                changed();
+            }
+        }
+
+        /** The memory that reads find, or null where they are a device's. */
+        @Nullable AnonymousRam readable() {
+            return direct ? block : null;
+        }
+
+        /** The memory that writes change or, being ROM, leave as it is; null where they are a device's. */
+        @Nullable AnonymousRam writable() {
+            return handler == null ? block : null;
+        }
+
+        @Override
         public long base() {
             return base;
         }
@@ -165,6 +186,18 @@ public final class RegionMap implements AddressSpace {
             throw new IllegalArgumentException("bad mapping of block " + block.name());
         }
         return add(new Mapped(name, base, size, priority, ram, blockOffset, null));
+    }
+
+    @Override
+    public CommandRom mapCommandRom(
+            String name, long base, RamBlock block, int priority, IoHandler commands) {
+        if (!(block instanceof AnonymousRam ram) || (base & (RamBlock.PAGE - 1)) != 0) {
+            throw new IllegalArgumentException("bad mapping of block " + block.name());
+        }
+        Mapped rom = new Mapped(name, base, ram.maxLength(), priority, ram, 0, commands);
+        rom.readOnly = true;
+        add(rom);
+        return rom;
     }
 
     @Override
@@ -240,7 +273,7 @@ public final class RegionMap implements AddressSpace {
     private static List<MemoryAccelerator.Piece> pieces(List<Range> ranges) {
         List<MemoryAccelerator.Piece> out = new ArrayList<>();
         for (Range r : ranges) {
-            AnonymousRam block = r.region.block;
+            AnonymousRam block = r.region.readable();
             if (block == null) {
                 continue;
             }
@@ -370,7 +403,7 @@ public final class RegionMap implements AddressSpace {
 
     private boolean whole(Range r, long address, int size) {
         return r.end - address >= size
-                && (!splitUnaligned || (address & (size - 1)) == 0 || r.region.block != null);
+                && (!splitUnaligned || (address & (size - 1)) == 0 || r.region.writable() != null);
     }
 
     /** The widest power of two of at most {@code left} bytes that is one access at {@code address}. */
@@ -390,8 +423,8 @@ public final class RegionMap implements AddressSpace {
     private static long readRange(Range r, long address, int size) {
         long offset = r.offset + (address - r.start);
         IoHandler h = r.region.handler;
-        AnonymousRam ram = r.region.block;
-        if (h == null) {
+        AnonymousRam ram = r.region.readable();
+        if (h == null || ram != null) {
             return ram == null ? mask(size) : load(ram, r.region.blockOffset + offset, size);
         }
         int max = h.maxAccess();
@@ -456,7 +489,11 @@ public final class RegionMap implements AddressSpace {
                             r.start,
                             r.end - 1,
                             r.region.priority,
-                            r.region.block == null ? "i/o" : r.region.readOnly ? "rom" : "ram",
+                            r.region.readable() == null
+                                    ? "i/o"
+                                    : r.region.writable() == null
+                                            ? "romd"
+                                            : r.region.readOnly ? "rom" : "ram",
                             r.region.name));
         }
         return out.toString();

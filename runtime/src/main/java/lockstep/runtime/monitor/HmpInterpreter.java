@@ -67,6 +67,9 @@ public final class HmpInterpreter {
                 }
             }
         }
+        if (!table.available(command, !path.isEmpty())) {
+            return "Command \"" + path + command.names().getFirst() + "\" is not available.\n";
+        }
         String typed = path + (path.isEmpty() ? word : command.names().getFirst());
         HmpArguments arguments = new HmpArguments();
         String names = String.join("|", command.names());

@@ -6,6 +6,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 
 /**
@@ -13,13 +15,66 @@ import java.util.function.Function;
  * loop runs.
  */
 public final class HmpTable {
+    /** What may run before there is a machine. */
+    private static final Set<String> EARLY =
+            Set.of(
+                    "help",
+                    "quit",
+                    "exit_preconfig",
+                    "block_resize",
+                    "block_job_set_speed",
+                    "block_job_cancel",
+                    "block_job_complete",
+                    "block_job_pause",
+                    "block_job_resume",
+                    "netdev_add",
+                    "netdev_del",
+                    "object_add",
+                    "object_del",
+                    "nbd_server_start",
+                    "nbd_server_add",
+                    "nbd_server_remove",
+                    "nbd_server_stop",
+                    "getfd",
+                    "closefd",
+                    "block_set_io_throttle",
+                    "qom-list",
+                    "qom-get",
+                    "qom-set",
+                    "info");
+
+    private static final Set<String> EARLY_INFO =
+            Set.of(
+                    "version",
+                    "chardev",
+                    "history",
+                    "status",
+                    "name",
+                    "uuid",
+                    "qom-tree",
+                    "memdev",
+                    "iothreads",
+                    "cryptodev");
+
     private final Map<String, HmpCommand> commands = new LinkedHashMap<>();
     private final Map<String, HmpCommand> infos = new LinkedHashMap<>();
+    private BooleanSupplier complete = () -> true;
     private Function<String, @Nullable Long> registers = name -> null;
 
     /** Says what a register of the processor holds, by its name, or null; none is known without this. */
     public void registers(Function<String, @Nullable Long> source) {
         registers = source;
+    }
+
+    /** Says whether there is a machine, without which most commands make no sense. */
+    public void availableWhen(BooleanSupplier machine) {
+        complete = machine;
+    }
+
+    /** Whether a command, or an {@code info} command, may run now. */
+    public boolean available(HmpCommand command, boolean info) {
+        return complete.getAsBoolean()
+                || (info ? EARLY_INFO : EARLY).contains(command.names().getFirst());
     }
 
     /** The value of a register, or null when there is none of that name. */
@@ -54,18 +109,19 @@ public final class HmpTable {
         return infos.get(name);
     }
 
-    /** All commands once, by first name. */
+    /** All commands that may run now once, by first name. */
     public List<HmpCommand> all() {
-        return sorted(commands);
+        return sorted(commands, false);
     }
 
-    /** All {@code info} commands once, by first name. */
+    /** All {@code info} commands likewise. */
     public List<HmpCommand> allInfo() {
-        return sorted(infos);
+        return sorted(infos, true);
     }
 
-    private static List<HmpCommand> sorted(Map<String, HmpCommand> table) {
+    private List<HmpCommand> sorted(Map<String, HmpCommand> table, boolean info) {
         List<HmpCommand> list = new ArrayList<>(new java.util.LinkedHashSet<>(table.values()));
+        list.removeIf(c -> !available(c, info));
         list.sort((a, b) -> a.names().getFirst().compareTo(b.names().getFirst()));
         return list;
     }

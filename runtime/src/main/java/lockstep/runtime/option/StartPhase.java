@@ -24,5 +24,10 @@ public enum StartPhase {
     /** Devices from {@code -device}, in order. */
     DEVICES,
     /** The last step before the main loop: reset, incoming migration, start of the guest. */
-    LAUNCH
+    LAUNCH;
+
+    /** Whether the step belongs to what {@code --preconfig} puts off. */
+    public boolean late() {
+        return compareTo(MACHINE) >= 0;
+    }
 }

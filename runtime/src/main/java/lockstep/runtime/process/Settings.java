@@ -1,5 +1,7 @@
 package lockstep.runtime.process;
 
+import lockstep.api.Audiodev;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
@@ -26,6 +28,12 @@ public interface Settings {
 
     /** Directories with firmware, in order of search. */
     List<String> firmwareDirectories();
+
+    /** The back ends for sound of {@code -audiodev}. */
+    List<Audiodev> soundBackends();
+
+    /** Whether the machine is only made when a monitor says so. */
+    boolean preconfig();
 
     /** The text of {@code -cpu} or null. */
     @Nullable String cpuModel();

@@ -21,6 +21,7 @@ import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.machine.Host;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.RunControl;
 import lockstep.runtime.monitor.HmpTable;
@@ -30,6 +31,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.OptionTable;
+import lockstep.runtime.option.StartPhase;
 import lockstep.runtime.spi.DeviceType;
 import lockstep.runtime.spi.Ending;
 import lockstep.runtime.spi.MachineType;
@@ -75,7 +77,7 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     private final Shutdown shutdown = new Shutdown(this);
     private @Nullable Accelerator accelerator;
     private @Nullable Machine machine;
-    private boolean started;
+    private volatile boolean started;
 
     /** With nothing in it; {@code program} is what messages begin with, {@code settings} fill while options are read. */
     public VmmProcess(String program, Settings settings) throws LinuxException {
@@ -89,6 +91,9 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         devices = new DeviceManager(this);
         publish(Chardevs.class, chardevs);
         publish(RunControl.class, run);
+        publish(Host.class, this);
+        commands.availableWhen(command -> started);
+        hmp.availableWhen(() -> started);
         commands.onFailure((name, e) -> InternalFailure.log("command '" + name + "'", e));
     }
 
@@ -207,8 +212,16 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         return shutdown.begun();
     }
 
-    /** Says that start-up is over: descriptors are now only those that a monitor was handed. */
-    public void started() {
+    /**
+     * The second half of a start: makes the machine, its devices, and has the guest go. Then start-up is over:
+     * descriptors are only those that a monitor was handed, and all commands may run.
+     */
+    public void makeMachine() throws OptionTable.Failure {
+        for (StartPhase phase : StartPhase.values()) {
+            if (phase.late()) {
+                options.run(phase);
+            }
+        }
         started = true;
     }
 

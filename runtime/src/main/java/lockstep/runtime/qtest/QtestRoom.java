@@ -1,5 +1,6 @@
 package lockstep.runtime.qtest;
 
+import lockstep.api.ObjectOptions;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
@@ -12,6 +13,7 @@ public final class QtestRoom implements Room {
     @Override
     public void install(Registration offer, Vmm vmm) {
         offer.acceleratorType(new QtestType());
+        offer.objectType(QtestObject.TYPE, ObjectOptions.Qtest.class, QtestObject::create);
     }
 
     @Override

@@ -44,13 +44,22 @@ public final class QtestServer implements ChardevFrontend {
     private final Vmm vmm;
     private final QtestLog log;
     private final Chardev.Attachment attachment;
-    private final AddressSpace memory;
-    private final AddressSpace ports;
-    private final GuestMemory bytes;
     private final BitSet levels = new BitSet(IRQS);
     private byte[] line = new byte[256];
     private int length;
     private ObjectTree.@Nullable Node intercepted;
+    private @Nullable Board board;
+
+    /** What commands read and write. */
+    private record Board(AddressSpace memory, AddressSpace ports, GuestMemory bytes) {
+        static Board of(@Nullable Machine machine) {
+            if (machine == null) {
+                RegionMap nothing = RegionMap.memory(null);
+                return new Board(nothing, RegionMap.ports(), new BusMemory(nothing));
+            }
+            return new Board(machine.memory(), machine.ports(), machine.dma());
+        }
+    }
 
     /** A command that cannot be done; the message is the reply. */
     private static final class Refusal extends Exception {
@@ -69,18 +78,14 @@ public final class QtestServer implements ChardevFrontend {
     public QtestServer(Vmm vmm, Chardev device, QtestLog log) throws ChardevException {
         this.vmm = vmm;
         this.log = log;
-        Machine machine = vmm.machine();
-        if (machine == null) {
-            RegionMap nothing = RegionMap.memory(null);
-            memory = nothing;
-            bytes = new BusMemory(nothing);
-            ports = RegionMap.ports();
-        } else {
-            memory = machine.memory();
-            bytes = machine.dma();
-            ports = machine.ports();
-        }
         attachment = device.attach(this, vmm.mainLoop());
+        vmm.publish(QtestServer.class, this);
+    }
+
+    /** Lets go of the character device. */
+    void close() {
+        attachment.close();
+        vmm.withdraw(QtestServer.class);
     }
 
     // ---- lines
@@ -212,21 +217,33 @@ public final class QtestServer implements ChardevFrontend {
         return "OK 0x" + "0".repeat(Math.max(0, digits - text.length())) + text;
     }
 
+    /** The machine's; of nothing with {@code -machine none} or as long as there is no machine yet. */
+    private Board board() {
+        Board known = board;
+        if (known == null) {
+            known = Board.of(vmm.machine());
+            if (!vmm.starting()) {
+                board = known;
+            }
+        }
+        return known;
+    }
+
     private String in(String[] w, int size) throws Refusal {
-        return hex(ports.read(port(w), size), 4);
+        return hex(board().ports().read(port(w), size), 4);
     }
 
     private String out(String[] w, int size) throws Refusal {
-        ports.write(port(w), size, number(w, 2) & -1L >>> 64 - 8 * size);
+        board().ports().write(port(w), size, number(w, 2) & -1L >>> 64 - 8 * size);
         return "OK";
     }
 
     private String load(String[] w, int size) throws Refusal {
-        return hex(memory.read(number(w, 1), size), 16);
+        return hex(board().memory().read(number(w, 1), size), 16);
     }
 
     private String store(String[] w, int size) throws Refusal {
-        memory.write(number(w, 1), size, number(w, 2) & -1L >>> 64 - 8 * size);
+        board().memory().write(number(w, 1), size, number(w, 2) & -1L >>> 64 - 8 * size);
         return "OK";
     }
 
@@ -237,7 +254,7 @@ public final class QtestServer implements ChardevFrontend {
         if (data.length == 0) {
             throw new Refusal("FAIL nothing to read");
         }
-        bytes.read(address, data, 0, data.length);
+        board().bytes().read(address, data, 0, data.length);
         return data;
     }
 
@@ -263,7 +280,7 @@ public final class QtestServer implements ChardevFrontend {
             int low = Character.digit(text.charAt(2 * i + 3), 16);
             data[i] = (byte) (Math.max(high, 0) << 4 | Math.max(low, 0));
         }
-        bytes.write(address, data, 0, data.length);
+        board().bytes().write(address, data, 0, data.length);
         return "OK";
     }
 
@@ -284,7 +301,7 @@ public final class QtestServer implements ChardevFrontend {
                             + data.length
                             + ")");
         }
-        bytes.write(address, data, 0, Math.min(size, data.length));
+        board().bytes().write(address, data, 0, Math.min(size, data.length));
         return "OK";
     }
 
@@ -292,7 +309,7 @@ public final class QtestServer implements ChardevFrontend {
         long address = number(w, 1);
         byte[] data = new byte[size(w, 2)];
         Arrays.fill(data, (byte) number(w, 3));
-        bytes.write(address, data, 0, data.length);
+        board().bytes().write(address, data, 0, data.length);
         return "OK";
     }
 

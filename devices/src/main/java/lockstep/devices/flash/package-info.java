@@ -1,0 +1,2 @@
+/** Flash memory: firmware that a guest can change. */
+package lockstep.devices.flash;
