@@ -366,7 +366,11 @@ public final class IdeDrives {
         if (cdrom) {
             backend.setTray(new CdTray(plugged, () -> ide.interrupt(place.bus())));
         }
-        String drive = backend.name();
+        // A drive without a name of its own is known by the node that it was told.
+        String drive =
+                backend.name().isEmpty()
+                        ? Objects.requireNonNullElse(options.drive(), "")
+                        : backend.name();
         List<QomProperty> shown =
                 new ArrayList<>(
                         List.of(

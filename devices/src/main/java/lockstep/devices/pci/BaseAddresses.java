@@ -208,4 +208,22 @@ final class BaseAddresses {
         }
         return out.toString();
     }
+
+    /** As {@code info qtree} shows them, a line each. */
+    String briefly() {
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < bars.length; i++) {
+            Bar bar = bars[i];
+            if (bar != null) {
+                out.append(
+                        "bar %d: %s at 0x%x [0x%x]%n"
+                                .formatted(
+                                        i,
+                                        bar.io() ? "i/o" : "mem",
+                                        bar.address,
+                                        bar.address + bar.size - 1));
+            }
+        }
+        return out.toString();
+    }
 }

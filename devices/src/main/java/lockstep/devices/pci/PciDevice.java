@@ -97,6 +97,11 @@ public record PciDevice(PciFunction function, List<QomProperty> properties, List
         return all;
     }
 
+    @Override
+    public String notes() {
+        return function.describeBriefly();
+    }
+
     /** Slot and function as users write them. */
     public static String address(int devfn) {
         return "%02x.%x".formatted(devfn >> 3, devfn & 7);

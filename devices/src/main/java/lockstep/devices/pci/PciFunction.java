@@ -452,6 +452,19 @@ public abstract class PciFunction {
         return out.append("      id \"").append(id).append("\"\n").toString();
     }
 
+    /** Class, place, identity and base address registers, as {@code info qtree} shows them. */
+    final String describeBriefly() {
+        return "class %s, addr 00:%s, pci id %04x:%04x (sub %04x:%04x)%n"
+                        .formatted(
+                                PciSpec.className(get16(config, PciSpec.CLASS_DEVICE)),
+                                PciDevice.address(devfn),
+                                get16(config, PciSpec.VENDOR_ID),
+                                get16(config, PciSpec.DEVICE_ID),
+                                get16(config, PciSpec.SUBSYSTEM_VENDOR_ID),
+                                get16(config, PciSpec.SUBSYSTEM_ID))
+                + bars.briefly();
+    }
+
     /** System reset: header first, then the function's own registers. */
     final void systemReset() {
         for (int pin = 0; pin < 4; pin++) {

@@ -132,7 +132,17 @@ public final class UsbBuses {
     }
 
     /** A USB device as users see it. */
-    private record UsbNode(List<QomProperty> properties) implements Device {}
+    private record UsbNode(int bus, Plugged place, List<QomProperty> properties) implements Device {
+        @Override
+        public String notes() {
+            return "addr %d.%d, port %d, speed 12, name %s, attached"
+                    .formatted(
+                            bus,
+                            place.device().address,
+                            place.port() + 1,
+                            place.device().product());
+        }
+    }
 
     private Device createController(DeviceRequest<UhciOptions> request, DeviceScope scope)
             throws DeviceException {
@@ -184,7 +194,10 @@ public final class UsbBuses {
         Plugged entry = new Plugged(controller, place, device, request.id());
         plugged.add(entry);
         scope.onClose(() -> plugged.remove(entry));
-        return new UsbNode(List.of(QomProperty.of("attached", "bool", () -> true)));
+        return new UsbNode(
+                controllers.indexOf(controller),
+                entry,
+                List.of(QomProperty.of("attached", "bool", () -> true)));
     }
 
     private static HidDevice.Settings settings(

@@ -14,16 +14,12 @@ import lockstep.runtime.monitor.Version;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.option.OptionException;
-import lockstep.runtime.process.DeviceManager;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 
 /** The runtime's own commands of the human monitor. */
 final class HumanCommands {
@@ -281,10 +277,11 @@ final class HumanCommands {
                 });
         t.addInfo(
                 "qtree",
-                "detail:-b",
+                "brief:-b",
                 "[-b]",
-                "devices and their properties",
-                (a, out) -> tree(out));
+                "devices and their properties (-b: no properties)",
+                (a, out) ->
+                        new DeviceTree(vmm.objects(), vmm.devices(), a.flag("brief"), out).print());
         t.addInfo(
                 "qom-tree",
                 "path:s?",
@@ -323,51 +320,6 @@ final class HumanCommands {
                     .append(": thread_id=")
                     .append(threads.get(i))
                     .append('\n');
-        }
-    }
-
-    private void tree(StringBuilder out) {
-        Map<String, List<DeviceManager.Made>> buses = new LinkedHashMap<>();
-        buses.put("main-system-bus", new ArrayList<>());
-        for (DeviceManager.Made made : vmm.devices().all()) {
-            buses.computeIfAbsent(made.bus(), none -> new ArrayList<>()).add(made);
-        }
-        buses.forEach(
-                (bus, devices) -> {
-                    out.append("bus: ").append(bus).append('\n');
-                    out.append("  type ").append(busType(bus)).append('\n');
-                    devices.forEach(made -> device(made, out));
-                });
-    }
-
-    private static String busType(String bus) {
-        return switch (bus.replaceAll("[.0-9].*", "")) {
-            case "main-system-bus" -> "System";
-            case "pci" -> "PCI";
-            case "isa" -> "ISA";
-            case "ide" -> "IDE";
-            case "usb-bus" -> "usb-bus";
-            default -> bus;
-        };
-    }
-
-    private void device(DeviceManager.Made made, StringBuilder out) {
-        String id = made.id();
-        out.append("  dev: ")
-                .append(made.driver())
-                .append(", id \"")
-                .append(id == null ? "" : id)
-                .append("\"\n");
-        ObjectTree.Node node = Objects.requireNonNull(vmm.objects().find(made.path()));
-        for (QomProperty p : node.properties()) {
-            Object value = p.reader().get();
-            out.append("    ").append(p.name()).append(" = ");
-            if (value instanceof String s) {
-                out.append('"').append(s).append('"');
-            } else {
-                out.append(value);
-            }
-            out.append('\n');
         }
     }
 

@@ -156,7 +156,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
     }
 
     /** The JSON of a property's value. */
-    private static JsonValue json(Object value) {
+    static JsonValue json(Object value) {
         return switch (value) {
             case JsonValue j -> j;
             case String s -> new JsonString(s);

@@ -3,6 +3,7 @@ package lockstep.runtime.object;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The tree behind qom-list and qom-get: {@code /objects}, {@code /chardevs}, {@code /machine/peripheral},
@@ -26,6 +27,12 @@ public interface ObjectTree {
 
         /** The properties, without {@code type}. */
         List<QomProperty> properties();
+
+        /** What {@code info qtree} says of it beside its properties, in lines. */
+        String notes();
+
+        /** Greater than those of all nodes that were added before it. */
+        long age();
     }
 
     /** The root, {@code /}. */
@@ -40,7 +47,12 @@ public interface ObjectTree {
      * @throws IllegalArgumentException {@code attempt to add duplicate property 'x' to object (type
      *     'container')}
      */
-    Node add(String path, String type, List<QomProperty> properties);
+    default Node add(String path, String type, List<QomProperty> properties) {
+        return add(path, type, properties, () -> "");
+    }
+
+    /** Adds a node that has {@linkplain Node#notes() notes}. */
+    Node add(String path, String type, List<QomProperty> properties, Supplier<String> notes);
 
     /** The first free {@code /machine/unattached/device[N]}. */
     String nextUnattached();

@@ -82,6 +82,11 @@ public final class DeviceManager {
         this.vmm = vmm;
     }
 
+    /** Whether a node of the object tree is a bus. */
+    public static boolean isBus(ObjectTree.Node node) {
+        return BUS_TYPES.contains(node.type());
+    }
+
     /** Adds a driver. */
     public void type(DeviceType<?> type) {
         if (types.putIfAbsent(type.name(), type) != null) {
@@ -204,7 +209,7 @@ public final class DeviceManager {
             return machine == null ? null : type.home().placement().bus(machine);
         }
         ObjectTree.Node node = vmm.objects().find(wanted);
-        if (node == null || !BUS_TYPES.contains(node.type())) {
+        if (node == null || !isBus(node)) {
             throw new DeviceException("Bus '" + wanted + "' not found");
         }
         if (!node.type().equals(type.home().type())) {

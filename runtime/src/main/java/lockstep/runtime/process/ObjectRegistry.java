@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /** The object tree of one process and the user's objects in it. */
 public final class ObjectRegistry implements ObjectTree {
@@ -25,13 +26,23 @@ public final class ObjectRegistry implements ObjectTree {
         private final @Nullable Entry parent;
         private final String type;
         private final List<QomProperty> properties;
+        private final Supplier<String> notes;
+        private final long age;
         private final Map<String, Entry> children = new LinkedHashMap<>();
 
-        Entry(String name, @Nullable Entry parent, String type, List<QomProperty> properties) {
+        Entry(
+                String name,
+                @Nullable Entry parent,
+                String type,
+                List<QomProperty> properties,
+                Supplier<String> notes,
+                long age) {
             this.name = name;
             this.parent = parent;
             this.type = type;
             this.properties = properties;
+            this.notes = notes;
+            this.age = age;
         }
 
         @Override
@@ -62,12 +73,23 @@ public final class ObjectRegistry implements ObjectTree {
         public List<QomProperty> properties() {
             return properties;
         }
+
+        @Override
+        public String notes() {
+            return notes.get();
+        }
+
+        @Override
+        public long age() {
+            return age;
+        }
     }
 
     private record Made(String type, UserObject object) {}
 
     private final Vmm vmm;
-    private final Entry root = new Entry("/", null, "container", List.of());
+    private final Entry root = container("/", null);
+    private long added;
 
     private record Offer<O extends ObjectOptions>(
             QomType<?> type, Class<O> options, ObjectFactory<O> factory) {
@@ -201,22 +223,25 @@ public final class ObjectRegistry implements ObjectTree {
     }
 
     @Override
-    public Node add(String path, String type, List<QomProperty> properties) {
+    public Node add(
+            String path, String type, List<QomProperty> properties, Supplier<String> notes) {
         String[] parts = path.split("/", -1);
         Entry at = root;
         for (int i = 1; i < parts.length - 1; i++) {
             Entry parent = at;
-            at =
-                    at.children.computeIfAbsent(
-                            parts[i], name -> new Entry(name, parent, "container", List.of()));
+            at = at.children.computeIfAbsent(parts[i], name -> container(name, parent));
         }
         String name = parts[parts.length - 1];
         if (at.children.containsKey(name)) {
             throw new IllegalArgumentException(duplicate(name));
         }
-        Entry made = new Entry(name, at, type, List.copyOf(properties));
+        Entry made = new Entry(name, at, type, List.copyOf(properties), notes, ++added);
         at.children.put(name, made);
         return made;
+    }
+
+    private static Entry container(String name, @Nullable Entry parent) {
+        return new Entry(name, parent, "container", List.of(), () -> "", 0);
     }
 
     @Override

@@ -34,6 +34,11 @@ public interface Device {
         return List.of();
     }
 
+    /** What info qtree says beside the properties, in lines. */
+    default String notes() {
+        return "";
+    }
+
     /** The buses of the device. */
     default List<Bus> buses() {
         return List.of();

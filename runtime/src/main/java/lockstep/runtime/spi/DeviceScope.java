@@ -17,6 +17,7 @@ import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedSet;
+import java.util.function.Supplier;
 
 /**
  * What one device has taken of its machine: ranges of addresses, a reset hook, sections, timers, memory, back
@@ -109,7 +110,17 @@ public final class DeviceScope implements AutoCloseable {
 
     /** Shows a node in the object tree. */
     public void show(ObjectTree tree, String path, String type, List<QomProperty> properties) {
-        tree.add(path, type, properties);
+        show(tree, path, type, properties, () -> "");
+    }
+
+    /** Shows a node that has notes. */
+    public void show(
+            ObjectTree tree,
+            String path,
+            String type,
+            List<QomProperty> properties,
+            Supplier<String> notes) {
+        tree.add(path, type, properties, notes);
         onClose(() -> tree.remove(path));
     }
 

@@ -356,7 +356,7 @@ public final class DeviceType<O extends Record> {
             Device device = factory.create(request, scope);
             List<QomProperty> shown = new ArrayList<>(properties(request, device));
             shown.add(tree.busLink(request.bus()));
-            scope.show(tree, request.path(), name, shown);
+            scope.show(tree, request.path(), name, shown, device::notes);
             for (Device.Bus bus : device.buses()) {
                 String path = request.path() + "/" + bus.name();
                 tree.add(path, bus.type(), bus.properties(path));
