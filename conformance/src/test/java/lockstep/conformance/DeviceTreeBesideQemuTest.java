@@ -121,4 +121,22 @@ final class DeviceTreeBesideQemuTest {
                 brief.lines().filter(l -> l.contains("dev: ")).toList());
         assertEquals(List.of(), brief.lines().filter(l -> l.contains(" = ")).toList());
     }
+
+    @Test
+    void aDefaultOfAnAbstractTypeIsThatOfAllThatSpecialiseIt(@TempDir Path directory) {
+        String[] options = {
+            "-machine", "pc", "-nodefaults", "-device", "e1000",
+            "-global", "fw_cfg.dma_enabled=off",
+            "-global", "e1000.romfile=none.rom",
+            "-global", "pci-device.romfile="
+        };
+        try (QtestMachine machine = QtestMachine.ours(directory, options)) {
+            String text = text(machine, "info qtree");
+            assertTrue(text.contains("dma_enabled = false"), text);
+            assertEquals(
+                    List.of("romfile = \"\""),
+                    text.lines().map(String::strip).filter(l -> l.startsWith("romfile")).distinct()
+                            .toList());
+        }
+    }
 }

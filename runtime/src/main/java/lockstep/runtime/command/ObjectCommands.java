@@ -58,6 +58,7 @@ final class ObjectCommands implements QomCommands, QdevCommands {
         this.vmm = vmm;
         this.types = new ObjectTypes(vmm);
         vmm.devices().refusal(types::whyNotPluggable);
+        vmm.devices().kinship(types::isA);
     }
 
     private ObjectTree.Node node(String path) throws QmpException {

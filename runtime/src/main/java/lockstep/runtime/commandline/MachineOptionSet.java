@@ -341,7 +341,8 @@ final class MachineOptionSet {
             property = text.substring(dot + 1, equals);
             value = text.substring(equals + 1);
         }
-        if (!vmm.devices().offers(driver)) {
+        List<String> drivers = vmm.devices().driversOf(driver);
+        if (drivers.isEmpty()) {
             if (vmm.devices().exists(driver)) {
                 throw new OptionException(
                         "'" + driver + "' takes no defaults: name the type of the devices");
@@ -349,8 +350,10 @@ final class MachineOptionSet {
             vmm.warn("global %s.%s has invalid class name".formatted(driver, property));
         }
         settings.drivers.add(driver);
-        settings.globals.put(driver + "." + property, value);
-        vmm.devices().global(driver, property, value);
+        for (String one : drivers) {
+            settings.globals.put(one + "." + property, value);
+            vmm.devices().global(one, property, value);
+        }
     }
 
     private void checkDevice(String text) throws OptionException {

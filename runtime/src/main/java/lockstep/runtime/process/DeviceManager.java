@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.BiPredicate;
 import java.util.function.Function;
 
 /** The device drivers and the devices that users made, from birth to death. Under the machine lock. */
@@ -73,6 +74,7 @@ public final class DeviceManager {
     private final Vmm vmm;
     private final Map<String, DeviceType<?>> types = new LinkedHashMap<>();
     private Function<String, @Nullable String> refusal = type -> null;
+    private BiPredicate<String, String> kinship = String::equals;
     private final Map<String, Made> byPath = new LinkedHashMap<>();
     private final Map<String, Map<String, String>> globals = new LinkedHashMap<>();
     private int anonymous;
@@ -97,6 +99,16 @@ public final class DeviceManager {
     /** Sets what says why users cannot add a device of a type; null from it: there is no such type. */
     public void refusal(Function<String, @Nullable String> why) {
         refusal = why;
+    }
+
+    /** Sets what says whether a type is, or specialises, another one. */
+    public void kinship(BiPredicate<String, String> isA) {
+        kinship = isA;
+    }
+
+    /** The drivers of a type and of all that specialise it. */
+    public List<String> driversOf(String type) {
+        return types.keySet().stream().filter(t -> kinship.test(t, type)).toList();
     }
 
     /** Whether there is a driver of that name, for users' devices or for parts of the board. */

@@ -286,13 +286,19 @@ public final class DeviceType<O extends Record> {
         for (Map.Entry<String, String> global : globals.entrySet()) {
             String property = global.getKey();
             if (!free.contains(property)
-                    && !Objects.equals(here.get(property), usual.get(property))) {
+                    && !said(here, property).equals(said(usual, property))) {
                 throw new DeviceException(
                         "can't apply global %s.%s=%s: the board does not offer that"
                                 .formatted(name, property, global.getValue()));
             }
         }
         return options;
+    }
+
+    /** The value of a member; one that is left out is an empty text to users. */
+    private static JsonValue said(JsonObject options, String property) {
+        JsonValue value = options.get(property);
+        return value == null ? new JsonString("") : value;
     }
 
     void requireUsual(O options, String... properties) throws DeviceException {
