@@ -70,6 +70,12 @@ public final class BlockBackend implements RootUser {
         return name;
     }
 
+    /** What a device shows of it: the drive's id, else the name of the node in it, "" for neither. */
+    public String shownName() {
+        BlockNode medium = root();
+        return name.isEmpty() && medium != null ? medium.name() : name;
+    }
+
     /** Takes the name away, as deleting a drive does. */
     public void forgetName() {
         name = "";

@@ -135,6 +135,20 @@ class ArchitectureTest {
                 .check(CLASSES);
     }
 
+    /** They are found as services; the machine knows them by what all accelerators have. */
+    @Test
+    void nobodyKnowsAnAccelerator() {
+        for (String accelerator : List.of("lockstep.runtime.kvm..", "lockstep.runtime.jvm..")) {
+            noClasses()
+                    .that()
+                    .resideOutsideOfPackage(accelerator)
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAPackage(accelerator)
+                    .check(CLASSES);
+        }
+    }
+
     @Test
     void noPackageIsADrawerForEverything() {
         for (String name : List.of("util", "common", "base", "misc", "impl")) {

@@ -9,6 +9,7 @@ import lockstep.qmp.JsonValue;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -90,5 +91,51 @@ class DevicePropertiesTest {
         expected.entrySet().removeIf(e -> e.getValue().equals(actual.get(e.getKey())));
         actual.keySet().retainAll(expected.keySet());
         assertEquals(expected, actual);
+    }
+
+    /** A drive is shown by its id, or else by the name of the node in it; with no medium by nothing. */
+    @Test
+    void drivesAndHelpAreShownAsByQemu() {
+        Host.assumeProgram(QEMU);
+        List<String> options =
+                List.of(
+                        "-nodefaults -S -display none -m 16 -blockdev"
+                            + " null-co,node-name=n0,size=1048576",
+                        "-blockdev null-co,node-name=n1,size=1048576 -device ide-hd,id=a,drive=n0",
+                        "-drive if=none,id=d,driver=null-co,size=1048576 -device"
+                            + " ide-hd,id=b,drive=d",
+                        "-device ide-cd,id=c,bus=ide.1 -device floppy,id=f,drive=n1");
+        List<String> words = List.of(String.join(" ", options).split(" "));
+        List<List<String>> seen = new ArrayList<>();
+        for (String program : List.of(Host.binary().toString(), QEMU)) {
+            List<String> arguments = new ArrayList<>(List.of("-accel"));
+            arguments.add(program.equals(QEMU) ? "tcg" : "qtest");
+            arguments.addAll(words);
+            List<String> answers = new ArrayList<>();
+            try (ProbedMonitor monitor =
+                    ProbedMonitor.start(program, arguments.toArray(String[]::new))) {
+                for (String id : List.of("a", "b", "c", "f")) {
+                    String path = "'path': '/machine/peripheral/" + id + "'";
+                    answers.add(
+                            monitor.execute("qom-get", "{" + path + ", 'property': 'drive'}")
+                                    .toString());
+                }
+                for (String command :
+                        List.of(
+                                "device_add nosuch,help",
+                                "device_add pci-device,help",
+                                "device_add edu,help",
+                                "object_add iothread,help")) {
+                    String text =
+                            monitor.execute(
+                                            "human-monitor-command",
+                                            "{'command-line': '" + command + "'}")
+                                    .toString();
+                    answers.add(text.replaceAll("(\\\\r)?\\\\n.*", ""));
+                }
+            }
+            seen.add(answers);
+        }
+        assertEquals(seen.getLast(), seen.getFirst());
     }
 }

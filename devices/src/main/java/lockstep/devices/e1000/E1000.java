@@ -73,11 +73,6 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
         return p;
     }
 
-    /** The name in {@code info network}. */
-    public String portName() {
-        return port().name();
-    }
-
     /** The configured address. */
     public MacAddress mac() {
         return port().mac();

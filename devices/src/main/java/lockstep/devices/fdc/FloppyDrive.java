@@ -56,7 +56,7 @@ public final class FloppyDrive implements Device {
 
     private final int unit;
     private final Drive drive;
-    private final String backendName;
+    private final BlockBackend backend;
 
     private FloppyDrive(DeviceRequest<FloppyOptions> request, DeviceScope scope)
             throws DeviceException {
@@ -69,9 +69,8 @@ public final class FloppyDrive implements Device {
         }
         sector(options.logicalBlockSize());
         sector(options.physicalBlockSize());
-        BlockBackend backend = backend(scope.machine().service(BlockLayer.class), options.drive());
-        backendName = backend.name();
-        if (backendName.isEmpty()) {
+        backend = backend(scope.machine().service(BlockLayer.class), options.drive());
+        if (backend.name().isEmpty()) {
             scope.onClose(backend::close);
         }
         policy("werror", backend.errors().onWrite());
@@ -139,7 +138,7 @@ public final class FloppyDrive implements Device {
     @Override
     public List<QomProperty> properties() {
         return List.of(
-                QomProperty.of("drive", "str", () -> backendName),
+                QomProperty.of("drive", "str", backend::shownName),
                 QomProperty.of("unit", "uint32", () -> (long) unit),
                 QomProperty.of("logical_block_size", "size", () -> (long) Drive.SECTOR),
                 QomProperty.of("physical_block_size", "size", () -> (long) Drive.SECTOR),

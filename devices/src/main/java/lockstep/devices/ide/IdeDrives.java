@@ -193,15 +193,11 @@ public final class IdeDrives {
         if (value == null || value == 0) {
             return;
         }
-        if (Long.compareUnsigned(value, 512) < 0 || Long.compareUnsigned(value, 2 << 20) > 0) {
+        if (Long.compareUnsigned(value, 512) < 0
+                || Long.compareUnsigned(value, 2 << 20) > 0
+                || Long.bitCount(value) != 1) {
             throw new DeviceException(
-                    "Property .%s doesn't take value %s (minimum: 512, maximum: 2097152)"
-                            .formatted(name, Long.toUnsignedString(value)));
-        }
-        if (Long.bitCount(value) != 1) {
-            throw new DeviceException(
-                    "Property .%s doesn't take value '%d', it's not a power of 2"
-                            .formatted(name, value));
+                    "parameter " + name + " must be a power of 2 between 512 and 2097152");
         }
     }
 
@@ -366,15 +362,10 @@ public final class IdeDrives {
         if (cdrom) {
             backend.setTray(new CdTray(plugged, () -> ide.interrupt(place.bus())));
         }
-        // A drive without a name of its own is known by the node that it was told.
-        String drive =
-                backend.name().isEmpty()
-                        ? Objects.requireNonNullElse(options.drive(), "")
-                        : backend.name();
         List<QomProperty> shown =
                 new ArrayList<>(
                         List.of(
-                                QomProperty.of("drive", "str", () -> drive),
+                                QomProperty.of("drive", "str", backend::shownName),
                                 size("logical_block_size", AtaSpec.SECTOR),
                                 size("physical_block_size", s.physical()),
                                 size("discard_granularity", AtaSpec.SECTOR),

@@ -293,11 +293,4 @@ public final class PciBus {
             }
         };
     }
-
-    /** Takes the wires to the levels that the loaded counts mean. */
-    public void refreshWires() {
-        for (int wire = 0; wire < irqCount.length; wire++) {
-            southBridge.pirq(wire, irqCount[wire] != 0);
-        }
-    }
 }

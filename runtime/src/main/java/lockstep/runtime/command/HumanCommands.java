@@ -1,5 +1,6 @@
 package lockstep.runtime.command;
 
+import lockstep.api.DeviceListPropertiesArguments;
 import lockstep.api.ObjectOptions;
 import lockstep.api.RunState;
 import lockstep.qmp.KeyvalInputVisitor;
@@ -14,6 +15,8 @@ import lockstep.runtime.monitor.Version;
 import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.option.OptionException;
+import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
@@ -24,13 +27,15 @@ import java.util.Map;
 /** The runtime's own commands of the human monitor. */
 final class HumanCommands {
     private final VmmProcess vmm;
+    private final ObjectCommands objects;
 
-    private HumanCommands(VmmProcess vmm) {
+    private HumanCommands(VmmProcess vmm, ObjectCommands objects) {
         this.vmm = vmm;
+        this.objects = objects;
     }
 
-    static void register(VmmProcess vmm) {
-        HumanCommands h = new HumanCommands(vmm);
+    static void register(VmmProcess vmm, ObjectCommands objects) {
+        HumanCommands h = new HumanCommands(vmm, objects);
         HmpTable t = vmm.hmp();
         h.control(t);
         h.devices(t);
@@ -141,9 +146,21 @@ final class HumanCommands {
                 "[qom-type=]type,id=str[,prop=value][,...]",
                 "make an object",
                 (a, out) -> {
+                    String text = a.string("object");
+                    OptionValues values = OptionValues.parse(text, "qom-type");
+                    boolean typeIsGiven =
+                            vmm.objects().types().contains(values.get("qom-type", ""));
+                    if (TypeHelp.askedForTypes(text) || TypeHelp.asked(values) && !typeIsGiven) {
+                        out.append(TypeHelp.objects(vmm.objects().types()));
+                        return;
+                    }
+                    if (TypeHelp.asked(values)) {
+                        out.append(TypeHelp.object(values.get("qom-type", "")));
+                        return;
+                    }
                     var visitor =
                             new KeyvalInputVisitor(
-                                    OptionText.parse(a.string("object"), "qom-type").toTree(),
+                                    OptionText.parse(text, "qom-type").toTree(),
                                     KeyvalInputVisitor.Style.KEYVAL);
                     vmm.objects().create(ObjectOptions.read(visitor, null));
                 });
@@ -159,9 +176,22 @@ final class HumanCommands {
                 "driver[,prop=value][,...]",
                 "plug a device in",
                 (a, out) -> {
-                    Map<String, String> options =
-                            OptionText.parse(a.string("device"), "driver").toMap();
-                    vmm.devices().plug(options);
+                    String text = a.string("device");
+                    if (TypeHelp.askedForTypes(text)) {
+                        out.append(TypeHelp.devices(vmm.devices().drivers()));
+                        return;
+                    }
+                    OptionValues values = OptionValues.parse(text, "driver");
+                    if (TypeHelp.asked(values)) {
+                        String driver = values.get("driver", "");
+                        out.append(
+                                TypeHelp.device(
+                                        driver,
+                                        objects.deviceListProperties(
+                                                new DeviceListPropertiesArguments(driver))));
+                        return;
+                    }
+                    vmm.devices().plug(OptionText.parse(text, "driver").toMap());
                 });
         t.add(
                 "device_del",

@@ -80,7 +80,7 @@ public final class RuntimeCommands {
         // The answer is data that the build made from the schema; it is printed as it is.
         table.register(SCHEMA, none -> Introspection.schemaInfo());
         AudioCommands.register(table, vmm.settings()::soundBackends);
-        HumanCommands.register(vmm);
+        HumanCommands.register(vmm, objects);
         InspectCommands.register(table, new HumanTexts(vmm));
         vmm.objectType(
                 SecretObject.TYPE,

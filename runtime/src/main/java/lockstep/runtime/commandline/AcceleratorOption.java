@@ -7,6 +7,7 @@ import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.process.VmmProcess;
 
 import org.jspecify.annotations.Nullable;

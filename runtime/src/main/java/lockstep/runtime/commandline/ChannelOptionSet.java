@@ -15,6 +15,7 @@ import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.qtest.QtestLog;
 import lockstep.runtime.qtest.QtestServer;
@@ -397,10 +398,8 @@ final class ChannelOptionSet {
     // ---- objects
 
     private void checkObject(String text) throws OptionException {
-        if (text.equals("help") || text.equals("?")) {
-            StringBuilder out = new StringBuilder("List of user creatable objects:\n");
-            vmm.objects().types().forEach(t -> out.append("  ").append(t).append('\n'));
-            throw new EndOfProgram(out.toString());
+        if (TypeHelp.askedForTypes(text)) {
+            throw new EndOfProgram(TypeHelp.objects(vmm.objects().types()));
         }
         if (!text.startsWith("{")) {
             OptionValues values = OptionValues.parse(text, "qom-type");
@@ -423,7 +422,7 @@ final class ChannelOptionSet {
             return new OptionException("invalid object type: " + type);
         }
         try {
-            return TypeHelp.object(type);
+            return new EndOfProgram(TypeHelp.object(type));
         } catch (QmpException e) {
             throw new OptionException(e.description());
         }

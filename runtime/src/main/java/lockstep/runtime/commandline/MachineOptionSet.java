@@ -10,6 +10,7 @@ import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.QmpException;
+import lockstep.qmp.ValueReader;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
@@ -20,6 +21,7 @@ import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -173,7 +175,7 @@ final class MachineOptionSet {
     }
 
     private void boot(String text) throws OptionException {
-        TypeHelp.group(text, "boot-opts", BootConfiguration::read);
+        group(text, "boot-opts", BootConfiguration::read);
         OptionValues values =
                 OptionValues.parse(text, "order")
                         .only(
@@ -227,12 +229,10 @@ final class MachineOptionSet {
     private OptionException describeMachine() {
         String name = settings.machineType;
         if ("none".equals(name)) {
-            return TypeHelp.machine("none-machine", MachineProperties.COMMON);
+            return help("none-machine", MachineProperties.COMMON);
         }
         MachineType<?> found = name == null ? defaultType() : find(name);
-        return found == null
-                ? unsupported(name)
-                : TypeHelp.machine(found.name() + "-machine", found.options());
+        return found == null ? unsupported(name) : help(found.name() + "-machine", found.options());
     }
 
     private void wallClock(String text) throws OptionException {
@@ -295,7 +295,7 @@ final class MachineOptionSet {
     }
 
     private void smp(String text) throws OptionException {
-        TypeHelp.group(text, "smp-opts", SMPConfiguration::read);
+        group(text, "smp-opts", SMPConfiguration::read);
         OptionValues values =
                 OptionValues.parse(text, "cpus")
                         .only(
@@ -357,12 +357,8 @@ final class MachineOptionSet {
     }
 
     private void checkDevice(String text) throws OptionException {
-        if (text.equals("help") || text.equals("?")) {
-            StringBuilder out = new StringBuilder();
-            for (String driver : vmm.devices().drivers()) {
-                out.append("name \"").append(driver).append("\"\n");
-            }
-            throw new EndOfProgram(out.toString());
+        if (TypeHelp.askedForTypes(text)) {
+            throw new EndOfProgram(TypeHelp.devices(vmm.devices().drivers()));
         }
         if (text.startsWith("{")) {
             noteDriver(text);
@@ -375,7 +371,7 @@ final class MachineOptionSet {
             if (!vmm.devices().drivers().contains(driver)) {
                 throw new OptionException("'" + driver + "' is not a valid device model name");
             }
-            throw TypeHelp.device(driver, vmm.devices().properties(driver));
+            throw new EndOfProgram(TypeHelp.device(driver, vmm.devices().properties(driver)));
         }
         values.warnings().forEach(vmm::warnOption);
         String id = values.id();
@@ -563,6 +559,22 @@ final class MachineOptionSet {
             vmm.machine(machine);
         } catch (DeviceException e) {
             throw new OptionException(String.valueOf(e.getMessage()), false);
+        }
+    }
+
+    private static EndOfProgram help(String type, RecordType<?> options) {
+        StringBuilder out = new StringBuilder(type + " options:\n");
+        MachineProperties.describe(options).stream()
+                .map(p -> "  %s=<%s>\n".formatted(p.name(), p.type()))
+                .sorted()
+                .forEach(out::append);
+        return new EndOfProgram(out.toString());
+    }
+
+    /** Ends the program with the names of a group of options if the text asks for them. */
+    private static void group(String text, String name, ValueReader<?> reader) throws EndOfProgram {
+        if (TypeHelp.askedForTypes(text)) {
+            throw new EndOfProgram(name + " options:\n" + TypeHelp.members(reader));
         }
     }
 }

@@ -282,9 +282,4 @@ public final class FileCalls {
     public static int prctl(int option, long argument) {
         return (int) PRCTL.call(option, argument);
     }
-
-    /** prctl(2) with one pointer. */
-    public static int prctlPointer(int option, MemorySegment argument) {
-        return (int) PRCTL.call(option, argument);
-    }
 }

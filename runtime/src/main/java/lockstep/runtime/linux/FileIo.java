@@ -92,13 +92,6 @@ public final class FileIo {
         }
     }
 
-    /** Size in bytes of a block device. */
-    public static long blockDeviceSize(int fd) throws LinuxException {
-        MemorySegment value = Native.small();
-        Errno.check(FileCalls.ioctlPointer(fd, BLKGETSIZE64(), value), "BLKGETSIZE64");
-        return value.get(ValueLayout.JAVA_LONG, 0);
-    }
-
     /** Sets or clears O_NONBLOCK, which all holders of the open file share. */
     public static void nonBlocking(int fd, boolean on) throws LinuxException {
         int flags = Errno.check(FileCalls.fcntl(fd, F_GETFL(), 0), "F_GETFL");
@@ -159,23 +152,6 @@ public final class FileIo {
         int wanted = (int) Math.min(length, scratch.byteSize());
         MemorySegment.copy(source, offset, scratch, ValueLayout.JAVA_BYTE, 0, wanted);
         return (int) FileCalls.write(fd, scratch, wanted);
-    }
-
-    /**
-     * Writes all bytes to a blocking descriptor.
-     *
-     * @throws LinuxException for any error but an interruption
-     */
-    public static void writeFully(int fd, MemorySegment source) throws LinuxException {
-        long done = 0;
-        while (done < source.byteSize()) {
-            MemorySegment rest = source.asSlice(done);
-            long n = FileCalls.write(fd, rest, rest.byteSize());
-            if (n == -Errno.EINTR) {
-                continue;
-            }
-            done += Errno.check(n, "write");
-        }
     }
 
     /**

@@ -1,10 +1,8 @@
 package lockstep.runtime.linux;
 
-import static lockstep.linux.abi.LinuxAbi.PR_SET_NAME;
 import static lockstep.linux.abi.LinuxAbi.PR_SET_PDEATHSIG;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -20,13 +18,6 @@ public final class HostProcess {
     private static final int PROCESS = 0;
 
     private HostProcess() {}
-
-    /** Names the calling thread for ps and gdb; longer names are cut to 15 bytes. */
-    public static void nameThread(String name) {
-        try (Arena arena = Arena.ofConfined()) {
-            FileCalls.prctlPointer(PR_SET_NAME(), arena.allocateFrom(name));
-        }
-    }
 
     /**
      * Has the kernel send {@code signal} to this process when the thread that started it ends. Returns 0

@@ -84,11 +84,6 @@ public final class MigrationService
         return outgoing.status().get();
     }
 
-    /** The status as the destination. Any thread. */
-    public MigrationStatus targetStatus() {
-        return incoming.status().get();
-    }
-
     @Override
     public boolean busy() {
         ColoHandler handler = colo.get();

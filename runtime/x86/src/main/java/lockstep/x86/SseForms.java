@@ -132,15 +132,6 @@ final class SseForms {
         };
     }
 
-    static Decoder.Form registerOnly(Action register) {
-        return d -> {
-            if (xmm(d).memoryOperand()) {
-                throw d.none();
-            }
-            return d.op(register);
-        };
-    }
-
     // ---- permission
 
     /** The SSE registers, where the system allows SSE instructions. */
