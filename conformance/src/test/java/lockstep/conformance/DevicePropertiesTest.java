@@ -100,10 +100,11 @@ class DevicePropertiesTest {
         List<String> options =
                 List.of(
                         "-nodefaults -S -display none -m 16 -blockdev"
-                            + " null-co,node-name=n0,size=1048576",
-                        "-blockdev null-co,node-name=n1,size=1048576 -device ide-hd,id=a,drive=n0",
+                                + " null-co,node-name=n0,size=1048576",
+                        "-blockdev null-co,node-name=n1,size=1048576 -device"
+                                + " ide-hd,id=a,bus=ide.0,drive=n0",
                         "-drive if=none,id=d,driver=null-co,size=1048576 -device"
-                            + " ide-hd,id=b,drive=d",
+                                + " ide-hd,id=b,drive=d",
                         "-device ide-cd,id=c,bus=ide.1 -device floppy,id=f,drive=n1");
         List<String> words = List.of(String.join(" ", options).split(" "));
         List<List<String>> seen = new ArrayList<>();

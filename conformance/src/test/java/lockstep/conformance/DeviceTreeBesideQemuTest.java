@@ -125,17 +125,27 @@ final class DeviceTreeBesideQemuTest {
     @Test
     void aDefaultOfAnAbstractTypeIsThatOfAllThatSpecialiseIt(@TempDir Path directory) {
         String[] options = {
-            "-machine", "pc", "-nodefaults", "-device", "e1000",
-            "-global", "fw_cfg.dma_enabled=off",
-            "-global", "e1000.romfile=none.rom",
-            "-global", "pci-device.romfile="
+            "-machine",
+            "pc",
+            "-nodefaults",
+            "-device",
+            "e1000",
+            "-global",
+            "fw_cfg.dma_enabled=off",
+            "-global",
+            "e1000.romfile=none.rom",
+            "-global",
+            "pci-device.romfile="
         };
         try (QtestMachine machine = QtestMachine.ours(directory, options)) {
             String text = text(machine, "info qtree");
             assertTrue(text.contains("dma_enabled = false"), text);
             assertEquals(
                     List.of("romfile = \"\""),
-                    text.lines().map(String::strip).filter(l -> l.startsWith("romfile")).distinct()
+                    text.lines()
+                            .map(String::strip)
+                            .filter(l -> l.startsWith("romfile"))
+                            .distinct()
                             .toList());
         }
     }

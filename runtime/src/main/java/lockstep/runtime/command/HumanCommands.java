@@ -22,7 +22,6 @@ import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
 import java.util.List;
-import java.util.Map;
 
 /** The runtime's own commands of the human monitor. */
 final class HumanCommands {
@@ -184,11 +183,15 @@ final class HumanCommands {
                     OptionValues values = OptionValues.parse(text, "driver");
                     if (TypeHelp.asked(values)) {
                         String driver = values.get("driver", "");
-                        out.append(
-                                TypeHelp.device(
-                                        driver,
-                                        objects.deviceListProperties(
-                                                new DeviceListPropertiesArguments(driver))));
+                        try {
+                            out.append(
+                                    TypeHelp.device(
+                                            driver,
+                                            objects.deviceListProperties(
+                                                    new DeviceListPropertiesArguments(driver))));
+                        } catch (QmpException e) {
+                            out.append(e.description()).append('\n'); // told, but no failure
+                        }
                         return;
                     }
                     vmm.devices().plug(OptionText.parse(text, "driver").toMap());

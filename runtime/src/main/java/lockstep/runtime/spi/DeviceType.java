@@ -285,8 +285,7 @@ public final class DeviceType<O extends Record> {
         JsonObject usual = record.toJson(options(told, false, Map.of()));
         for (Map.Entry<String, String> global : globals.entrySet()) {
             String property = global.getKey();
-            if (!free.contains(property)
-                    && !said(here, property).equals(said(usual, property))) {
+            if (!free.contains(property) && !said(here, property).equals(said(usual, property))) {
                 throw new DeviceException(
                         "can't apply global %s.%s=%s: the board does not offer that"
                                 .formatted(name, property, global.getValue()));
