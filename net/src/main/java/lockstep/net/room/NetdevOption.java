@@ -15,6 +15,7 @@ import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.option.TypeHelp;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -47,7 +48,7 @@ final class NetdevOption implements OptionHandler {
 
     @Override
     public void parse(String argument) throws OptionException {
-        if (argument.equals("help") || argument.equals("?")) {
+        if (TypeHelp.askedForTypes(argument)) {
             throw new EndOfProgram(
                     "Available netdev backend types:\n" + String.join("\n", Netdevs.TYPES) + "\n");
         }

@@ -206,15 +206,11 @@ public final class InterruptDump {
         out.append(name).append("\t ");
         boolean none = true;
         for (int vector = 0; vector < 256; vector++) {
-            if (isSet(bits, vector)) {
+            if (LocalApic.isSet(bits, vector)) {
                 none = false;
-                out.append(vector).append(isSet(level, vector) ? "(level) " : " ");
+                out.append(vector).append(LocalApic.isSet(level, vector) ? "(level) " : " ");
             }
         }
         out.append(none ? "(none)\n" : "\n");
-    }
-
-    private static boolean isSet(int[] bits, int vector) {
-        return (bits[vector >>> 5] >>> vector & 1) != 0;
     }
 }

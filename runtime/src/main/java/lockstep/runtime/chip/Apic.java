@@ -353,19 +353,6 @@ public final class Apic {
         bits[vector >>> 5] &= ~(1 << vector);
     }
 
-    private static boolean isSet(int[] bits, int vector) {
-        return (bits[vector >>> 5] >>> vector & 1) != 0;
-    }
-
-    private static int highest(int[] bits) {
-        for (int i = 7; i >= 0; i--) {
-            if (bits[i] != 0) {
-                return i << 5 | 31 - Integer.numberOfLeadingZeros(bits[i]);
-            }
-        }
-        return -1;
-    }
-
     /** The processor priority: that of the task or of what is being served, whichever is higher. */
     int processorPriority() {
         return s.processorPriority();
@@ -375,7 +362,7 @@ public final class Apic {
         if (!enabled() || (s.spurious & SOFTWARE_ENABLE) == 0) {
             return -1;
         }
-        int vector = highest(s.irr);
+        int vector = LocalApic.highest(s.irr);
         return vector >>> 4 > processorPriority() >>> 4 ? vector : -1;
     }
 
@@ -499,12 +486,12 @@ public final class Apic {
     }
 
     private void endOfInterrupt() {
-        int vector = highest(s.isr);
+        int vector = LocalApic.highest(s.isr);
         if (vector < 0) {
             return;
         }
         clear(s.isr, vector);
-        if (isSet(s.tmr, vector)) {
+        if (LocalApic.isSet(s.tmr, vector)) {
             bus.endOfInterrupt(vector);
         }
         update();

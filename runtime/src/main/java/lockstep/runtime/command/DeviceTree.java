@@ -9,8 +9,6 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.process.DeviceManager;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -55,7 +53,7 @@ final class DeviceTree {
     }
 
     private void collect(ObjectTree.Node node) {
-        QomProperty bus = property(node, "parent_bus");
+        QomProperty bus = node.property("parent_bus");
         if (bus != null) {
             byBus.computeIfAbsent(String.valueOf(bus.reader().get()), none -> new ArrayList<>())
                     .add(node);
@@ -92,7 +90,7 @@ final class DeviceTree {
         settings.removeIf(name -> name.startsWith(UNLISTED));
         for (QomProperty p : node.properties()) {
             if (settings.contains(p.name())) {
-                QomProperty legacy = property(node, "legacy-" + p.name());
+                QomProperty legacy = node.property("legacy-" + p.name());
                 out.append(indent).append(p.name()).append(" = ");
                 out.append(legacy == null ? text(p) : String.valueOf(legacy.reader().get()));
                 out.append('\n');
@@ -123,12 +121,5 @@ final class DeviceTree {
         }
         String digits = rest == Math.rint(rest) ? "%.0f" : rest < 10 ? "%.2f" : "%.1f";
         return digits.formatted(rest) + ' ' + units.charAt(unit) + (unit == 0 ? "" : "iB");
-    }
-
-    private static @Nullable QomProperty property(ObjectTree.Node node, String name) {
-        return node.properties().stream()
-                .filter(p -> p.name().equals(name))
-                .findFirst()
-                .orElse(null);
     }
 }

@@ -305,14 +305,8 @@ final class InspectionCommands {
     /** The value that a text stands for, by the type of the property. */
     private JsonValue value(String path, String property, String text) throws QmpException {
         ObjectTree.Node node = vmm.objects().find(path);
-        String type =
-                node == null
-                        ? ""
-                        : node.properties().stream()
-                                .filter(p -> p.name().equals(property))
-                                .findFirst()
-                                .map(QomProperty::type)
-                                .orElse("");
+        QomProperty found = node == null ? null : node.property(property);
+        String type = found == null ? "" : found.type();
         JsonObject only = new JsonObject().put(property, text);
         KeyvalInputVisitor visitor =
                 new KeyvalInputVisitor(only, KeyvalInputVisitor.Style.PROPERTY);

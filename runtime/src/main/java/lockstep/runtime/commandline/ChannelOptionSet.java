@@ -130,7 +130,7 @@ final class ChannelOptionSet {
     // ---- character devices
 
     private void checkChardev(String text) throws OptionException {
-        if (text.equals("help") || text.equals("?")) {
+        if (TypeHelp.askedForTypes(text)) {
             StringBuilder out = new StringBuilder("Available chardev backend types: \n");
             lockstep.runtime.chardev.ChardevConfig.KINDS.forEach(
                     k -> out.append("  ").append(k).append('\n'));

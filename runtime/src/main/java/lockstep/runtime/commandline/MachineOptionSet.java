@@ -207,7 +207,7 @@ final class MachineOptionSet {
         for (Map.Entry<String, String> e : values.values().entrySet()) {
             switch (e.getKey()) {
                 case "type" -> {
-                    if (e.getValue().equals("help") || e.getValue().equals("?")) {
+                    if (TypeHelp.askedForTypes(e.getValue())) {
                         throw new EndOfProgram(machineHelp());
                     }
                     settings.machineType = e.getValue();
@@ -286,7 +286,7 @@ final class MachineOptionSet {
         if (text.isEmpty()) {
             throw new OptionException("-cpu option cannot be empty", false);
         }
-        if (text.equals("help") || text.equals("?")) {
+        if (TypeHelp.askedForTypes(text)) {
             StringBuilder out = new StringBuilder("Available CPUs:\n");
             RuntimeCommands.cpuModels().forEach(m -> out.append("  ").append(m).append('\n'));
             throw new EndOfProgram(out.toString());

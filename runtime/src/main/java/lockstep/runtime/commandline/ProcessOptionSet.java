@@ -19,6 +19,7 @@ import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.OptionValues;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.trace.Trace;
 
@@ -227,7 +228,7 @@ final class ProcessOptionSet {
     }
 
     private static void soundHelp(String text) throws OptionException {
-        if (text.equals("help") || text.equals("?")) {
+        if (TypeHelp.askedForTypes(text)) {
             throw new EndOfProgram("Available audio drivers:\nnone\n");
         }
     }
@@ -296,7 +297,7 @@ final class ProcessOptionSet {
     }
 
     private void log(String items) throws OptionException {
-        if (items.equals("help") || items.equals("?")) {
+        if (TypeHelp.askedForTypes(items)) {
             throw new EndOfProgram(
                     LogItems.help() + "Use \"-d trace:help\" to get a list of trace events.\n\n");
         }
@@ -321,7 +322,7 @@ final class ProcessOptionSet {
     }
 
     private void trace(String text) throws OptionException {
-        if (text.equals("help") || text.equals("?")) {
+        if (TypeHelp.askedForTypes(text)) {
             throw new EndOfProgram(eventNames());
         }
         OptionValues values =

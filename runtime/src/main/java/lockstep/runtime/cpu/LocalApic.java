@@ -198,13 +198,23 @@ public final class LocalApic {
 
     /** The priority that an interrupt must exceed: that of the task or of what is being served. */
     public int processorPriority() {
-        int served = 0;
-        for (int i = isr.length - 1; i >= 0 && served == 0; i--) {
-            if (isr[i] != 0) {
-                served = i * 32 + 31 - Integer.numberOfLeadingZeros(isr[i]);
+        int served = Math.max(0, highest(isr));
+        return tpr >>> 4 >= served >>> 4 ? tpr : served & 0xf0;
+    }
+
+    /** The highest vector of a register with a bit for each; -1 when there is none. */
+    public static int highest(int[] bits) {
+        for (int i = bits.length - 1; i >= 0; i--) {
+            if (bits[i] != 0) {
+                return i << 5 | 31 - Integer.numberOfLeadingZeros(bits[i]);
             }
         }
-        return tpr >>> 4 >= served >>> 4 ? tpr : served & 0xf0;
+        return -1;
+    }
+
+    /** Whether a register with a bit for each vector has that of one. */
+    public static boolean isSet(int[] bits, int vector) {
+        return (bits[vector >>> 5] >>> vector & 1) != 0;
     }
 
     /** Fills the kernel's page. */

@@ -28,6 +28,16 @@ public interface ObjectTree {
         /** The properties, without {@code type}. */
         List<QomProperty> properties();
 
+        /** One of the properties, or null when there is none of that name. */
+        default @Nullable QomProperty property(String name) {
+            for (QomProperty p : properties()) {
+                if (p.name().equals(name)) {
+                    return p;
+                }
+            }
+            return null;
+        }
+
         /** What {@code info qtree} says of it beside its properties, in lines. */
         String notes();
 

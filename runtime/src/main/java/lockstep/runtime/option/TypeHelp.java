@@ -20,7 +20,7 @@ public final class TypeHelp {
 
     private TypeHelp() {}
 
-    /** Whether a text asks which types there are. */
+    /** Whether a text asks what could stand in its place: which types, or which members. */
     public static boolean askedForTypes(String text) {
         return text.equals("help") || text.equals("?");
     }

@@ -9,6 +9,7 @@ import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.Device;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceRequest;
@@ -317,12 +318,8 @@ public final class DeviceManager {
 
     /** The name of the bus that a part of the board sits on. */
     private static String bus(ObjectTree.Node node) {
-        String path =
-                node.properties().stream()
-                        .filter(p -> p.name().equals("parent_bus"))
-                        .map(p -> String.valueOf(p.reader().get()))
-                        .findFirst()
-                        .orElse("");
+        QomProperty bus = node.property("parent_bus");
+        String path = bus == null ? "" : String.valueOf(bus.reader().get());
         String name = path.substring(path.lastIndexOf('/') + 1);
         return name.equals("sysbus") ? "main-system-bus" : name;
     }
