@@ -7,12 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
 import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.accelerator.Accelerator;
+import lockstep.runtime.accelerator.Vcpu;
 import lockstep.runtime.cpu.VcpuState;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.monitor.HmpCommand;
-import lockstep.runtime.testmachine.Journal;
-import lockstep.runtime.testmachine.StillAccelerator;
+import lockstep.runtime.qtest.QtestType;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -23,11 +25,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -90,20 +96,37 @@ final class NastyNumbersTest {
 
     @TempDir Path directory;
     private TestVmm vmm;
-    private final StillAccelerator accelerator = new StillAccelerator(new Journal());
+    private @Nullable Vcpu vcpu;
     private AcceleratedMachine machine;
 
     @BeforeEach
     void start() throws Exception {
         vmm = TestVmm.start();
         machine =
-                new AcceleratedMachine(vmm.vmm(), accelerator, "test", 16 << 20, null, 1, "qemu64");
+                new AcceleratedMachine(
+                        vmm.vmm(), accelerator(), "test", 16 << 20, null, 1, "qemu64");
         machine.memory().mapRam("pc.ram", 0, 16 << 20, machine.ram(), 0, 0);
         RamBlock rom = machine.newBlock("pc.bios", 0x1000, 0x1000);
         MemorySegment.copy(
                 MemorySegment.ofArray(FIRMWARE), 0, rom.memory(), 0xff0, FIRMWARE.length);
         machine.memory().mapRam("pc.bios", 0xfffff000L, 0x1000, rom, 0, 0).readOnly(true);
         vmm.vmm().lock().run(() -> vmm.vmm().machine(machine));
+    }
+
+    /** The one of qtest, of which this test keeps the vCPU. */
+    private Accelerator accelerator() {
+        Accelerator qtest = new QtestType().open(Map.of(), vmm.vmm().mainLoop());
+        InvocationHandler keeping =
+                (self, method, arguments) -> {
+                    Object made = method.invoke(qtest, arguments);
+                    vcpu = made instanceof Vcpu v ? v : vcpu;
+                    return made;
+                };
+        return (Accelerator)
+                Proxy.newProxyInstance(
+                        Accelerator.class.getClassLoader(),
+                        new Class<?>[] {Accelerator.class},
+                        keeping);
     }
 
     @AfterEach
@@ -253,7 +276,7 @@ final class NastyNumbersTest {
     }
 
     private void paging(long cr3, long cr4, long efer) {
-        VcpuState s = accelerator.vcpu(0).state;
+        VcpuState s = Objects.requireNonNull(vcpu).state;
         s.cr0 = 0x80000011L;
         s.cr3 = cr3;
         s.cr4 = cr4;

@@ -113,7 +113,7 @@ final class RefusedSectionsTest {
     private static boolean refuses(TestMachine core, StateSection section, byte[] bad)
             throws Exception {
         byte[] before = save(section);
-        boolean[] wires = core.accelerator().wires().clone();
+        boolean[] wires = core.wires();
         String mapped = core.mapped();
         // Not the alarms: a card that was loaded looks once, whatever was loaded.
         Map<String, Integer> taken = new HashMap<>(core.taken());
@@ -123,7 +123,7 @@ final class RefusedSectionsTest {
         } catch (StateException e) {
             String name = section.name();
             assertArrayEquals(before, save(section), name);
-            assertArrayEquals(wires, core.accelerator().wires(), name + ": wires");
+            assertArrayEquals(wires, core.wires(), name + ": wires");
             assertEquals(mapped, core.mapped(), name);
             assertTrue(core.taken().entrySet().containsAll(taken.entrySet()), name);
             return true;

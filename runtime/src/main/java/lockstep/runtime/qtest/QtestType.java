@@ -10,7 +10,10 @@ import java.util.List;
 import java.util.Map;
 
 /** Nothing runs; a test drives the devices. */
-final class QtestType implements AcceleratorType {
+public final class QtestType implements AcceleratorType {
+    /** Any number of machines can be opened. */
+    public QtestType() {}
+
     @Override
     public String name() {
         return "qtest";

@@ -6,12 +6,14 @@ import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.machine.MachineProperties;
 import lockstep.runtime.object.RecordType;
+import lockstep.runtime.qtest.QtestType;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
 import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
+import java.util.Map;
 
 /** A board of RAM alone for a whole process, {@code -machine test}: what can migrate where there is no KVM. */
 public final class StillBoard implements MachineType<MachineOptions> {
@@ -47,7 +49,7 @@ public final class StillBoard implements MachineType<MachineOptions> {
             AcceleratedMachine machine =
                     new AcceleratedMachine(
                             vmm,
-                            new StillAccelerator(new Journal()),
+                            new QtestType().open(Map.of(), vmm.mainLoop()),
                             name(),
                             config.ramSize(),
                             null,

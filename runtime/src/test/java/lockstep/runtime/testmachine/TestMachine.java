@@ -2,12 +2,14 @@ package lockstep.runtime.testmachine;
 
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.accelerator.AcceleratedMachine;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.GuestMemory;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.qtest.QtestType;
 import lockstep.runtime.vmstate.StateRegistry;
 
 import java.lang.reflect.InvocationTargetException;
@@ -18,12 +20,16 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A machine that does nothing by itself: the core of a PC with real memory and real sections, on a {@link
- * StillAccelerator}. Time passes by {@link #advance}. Used by one thread, unless the process's loop was started.
+ * A machine that does nothing by itself: the core of a PC on the accelerator {@code qtest}, with the memory, interrupt
+ * controllers, timer and sections that users have there. Time passes by {@link #advance}, and interrupt inputs are
+ * watched. Used by one thread, unless the process's loop was started.
  */
 public final class TestMachine implements AutoCloseable {
+    private static final int INPUTS = 24;
+
     private final TestProcess process = new TestProcess();
-    private final StillAccelerator accelerator = new StillAccelerator(process.journal());
+    private final boolean[] wires = new boolean[INPUTS];
+    private final int[] rises = new int[INPUTS];
     private final AcceleratedMachine machine;
     private final CoreMachine core;
     private final List<Object> resetHooks = new ArrayList<>();
@@ -41,6 +47,8 @@ public final class TestMachine implements AutoCloseable {
      * @param vcpus how many
      */
     public TestMachine(String type, long ramSize, int vcpus) {
+        Accelerator accelerator = new QtestType().open(Map.of(), process.mainLoop());
+        accelerator.interrupts().tap(this::driven);
         try {
             machine =
                     new AcceleratedMachine(
@@ -52,7 +60,14 @@ public final class TestMachine implements AutoCloseable {
         process.machine(core);
     }
 
-    /** The machine, except that it is known who wants to be told of a reset. */
+    private void driven(int input, boolean level) {
+        if (level && !wires[input]) {
+            rises[input]++;
+        }
+        wires[input] = level;
+    }
+
+    /** The machine, except that messages are noted, and that it is known who wants to be told of a reset. */
     private CoreMachine counting() {
         return (CoreMachine)
                 Proxy.newProxyInstance(
@@ -62,6 +77,8 @@ public final class TestMachine implements AutoCloseable {
                             switch (method.getName()) {
                                 case "onReset" -> resetHooks.add(arguments[0]);
                                 case "dropReset" -> resetHooks.remove(arguments[0]);
+                                case "signalMessage" ->
+                                        journal().add("message %x %x".formatted(arguments));
                                 default -> {}
                             }
                             try {
@@ -80,11 +97,6 @@ public final class TestMachine implements AutoCloseable {
     /** The process around it. */
     public TestProcess vmm() {
         return process;
-    }
-
-    /** What runs the guest: its wires and vCPUs. */
-    public StillAccelerator accelerator() {
-        return accelerator;
     }
 
     /** Ports. */
@@ -119,7 +131,17 @@ public final class TestMachine implements AutoCloseable {
 
     /** Whether an interrupt input is up. */
     public boolean wire(int input) {
-        return accelerator.wires()[input];
+        return wires[input];
+    }
+
+    /** The level of each interrupt input. */
+    public boolean[] wires() {
+        return wires.clone();
+    }
+
+    /** How often an interrupt input went up. */
+    public int rises(int input) {
+        return rises[input];
     }
 
     /** Runs what was posted, lets time pass on all clocks and runs what is due. */
