@@ -40,6 +40,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 
 /** The types of the parts that users can look at and cannot add; here those that the accelerator brings, or nobody. */
 final class BoardTypes {
@@ -66,21 +67,29 @@ final class BoardTypes {
         }
     }
 
-    private static final Map<ChipNames, Chips> CHIPS = new ConcurrentHashMap<>();
+    /** Chips by name: a machine may have some of one accelerator's and some of another's. */
+    private static final Map<String, DeviceType<?>> MADE = new ConcurrentHashMap<>();
 
     /** Those with such names. */
-    static Chips chips(ChipNames names) {
-        return CHIPS.computeIfAbsent(names, BoardTypes::make);
+    static Chips chips(ChipNames n) {
+        ChipNames ours = ChipNames.SOFTWARE;
+        String clock = n.clock();
+        return new Chips(
+                once(n.pic(), BoardTypes::pic),
+                n.timer().equals(ours.timer())
+                        ? once(n.timer(), BoardTypes::isaTimer)
+                        : once(n.timer(), BoardTypes::timer),
+                n.ioapic().equals(ours.ioapic())
+                        ? once(n.ioapic(), BoardTypes::versionedIoapic)
+                        : once(n.ioapic(), BoardTypes::ioapic),
+                once(n.localApic(), BoardTypes::localApic),
+                clock == null ? null : once(clock, BoardTypes::clock));
     }
 
-    private static Chips make(ChipNames n) {
-        boolean ours = n.equals(ChipNames.SOFTWARE);
-        return new Chips(
-                pic(n.pic()),
-                ours ? isaTimer(n.timer()) : timer(n.timer()),
-                ours ? versionedIoapic(n.ioapic()) : ioapic(n.ioapic()),
-                localApic(n.localApic()),
-                clock(n.clock()));
+    @SuppressWarnings("unchecked") // a name is always of the same chip
+    private static <O extends Record> DeviceType<O> once(
+            String name, Function<String, DeviceType<O>> maker) {
+        return (DeviceType<O>) MADE.computeIfAbsent(name, maker);
     }
 
     private static DeviceType<IsaPitOptions> isaTimer(String name) {
@@ -181,15 +190,13 @@ final class BoardTypes {
                             .xSignalUnsupportedCmd(true)
                             .build());
 
-    private static @Nullable DeviceType<KvmclockOptions> clock(@Nullable String name) {
-        return name == null
-                ? null
-                : shown(
-                        name,
-                        SYSTEM,
-                        KvmclockOptions::read,
-                        KvmclockOptions::write,
-                        KvmclockOptions.builder().xMachUseReliableGetClock(true).build());
+    private static DeviceType<KvmclockOptions> clock(String name) {
+        return shown(
+                name,
+                SYSTEM,
+                KvmclockOptions::read,
+                KvmclockOptions::write,
+                KvmclockOptions.builder().xMachUseReliableGetClock(true).build());
     }
 
     static final DeviceType<NoDeviceOptions> KVMVAPIC =

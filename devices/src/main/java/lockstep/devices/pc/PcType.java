@@ -2,7 +2,6 @@ package lockstep.devices.pc;
 
 import lockstep.api.MachineOptions;
 import lockstep.api.OnOffAuto;
-import lockstep.api.OnOffSplit;
 import lockstep.api.PcMachineOptions;
 import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.accelerator.Accelerator;
@@ -93,7 +92,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
         if (accelerator == null) {
             throw new DeviceException("no accelerator selected");
         }
-        checkOptions(options, accelerator.type().properties().containsKey("kernel-irqchip"));
+        checkOptions(options);
         MemoryBackend backend = memoryBackend(options, vmm);
         String model = config.cpuModel() == null ? CpuModel.DEFAULT : config.cpuModel();
         try {
@@ -123,7 +122,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
     }
 
     /** What this board does not have is refused, so that nobody relies on it. */
-    static void checkOptions(PcMachineOptions o, boolean kernelChips) throws DeviceException {
+    static void checkOptions(PcMachineOptions o) throws DeviceException {
         boolean tree = given(o.dtb()) || given(o.dumpdtb()) || given(o.dtCompatible());
         refuse(tree, "dtb", "a PC has no device tree");
         refuse(o.acpi() == OnOffAuto.OFF, "acpi", "the board always has its ACPI tables");
@@ -150,11 +149,6 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
                 Objects.equals(o.xOemId(), usual.xOemId())
                         && Objects.equals(o.xOemTableId(), usual.xOemTableId());
         refuse(!names, "x-oem-id", "the ACPI tables have names of their own");
-        OnOffSplit irqchip = o.kernelIrqchip();
-        refuse(
-                kernelChips && irqchip != null && irqchip != OnOffSplit.ON,
-                "kernel-irqchip",
-                "the interrupt controllers are the accelerator's");
     }
 
     private static boolean given(@Nullable String text) {

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.OnOffAuto;
-import lockstep.api.OnOffSplit;
 import lockstep.api.PcMachineOptions;
 import lockstep.devices.board.Firmware;
 import lockstep.runtime.spi.DeviceException;
@@ -125,22 +124,21 @@ final class PcOptionsTest {
     private static String refusedOption(PcMachineOptions given) {
         PcMachineOptions options = PcType.OPTIONS.complete(given);
         return String.valueOf(
-                assertThrows(DeviceException.class, () -> PcType.checkOptions(options, true))
+                assertThrows(DeviceException.class, () -> PcType.checkOptions(options))
                         .getMessage());
     }
 
     /** None of them is taken and then forgotten. */
     @Test
     void whatTheBoardCannotBeToldIsRefused() throws Exception {
-        PcType.checkOptions(PcType.OPTIONS.usual(), true);
+        PcType.checkOptions(PcType.OPTIONS.usual());
         List.of(
                         PcMachineOptions.builder().acpi(OnOffAuto.OFF).build(),
                         PcMachineOptions.builder().pit(OnOffAuto.OFF).build(),
                         PcMachineOptions.builder().smm(OnOffAuto.ON).build(),
                         PcMachineOptions.builder().i8042(false).build(),
                         PcMachineOptions.builder().maxRamBelow4g(1L << 30).build(),
-                        PcMachineOptions.builder().xOemId("MINE").build(),
-                        PcMachineOptions.builder().kernelIrqchip(OnOffSplit.SPLIT).build())
+                        PcMachineOptions.builder().xOemId("MINE").build())
                 .forEach(
                         o ->
                                 assertTrue(

@@ -3074,6 +3074,15 @@ public class LinuxAbi extends LinuxSymbols {
     public static int KVM_CAP_READONLY_MEM() {
         return KVM_CAP_READONLY_MEM;
     }
+    private static final int KVM_CAP_SPLIT_IRQCHIP = (int)121L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_CAP_SPLIT_IRQCHIP 121
+     * }
+     */
+    public static int KVM_CAP_SPLIT_IRQCHIP() {
+        return KVM_CAP_SPLIT_IRQCHIP;
+    }
     private static final int KVM_CAP_IMMEDIATE_EXIT = (int)136L;
     /**
      * {@snippet lang=c :

@@ -179,7 +179,7 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
 
     @Override
     public ChipNames chipNames() {
-        return accelerator.type().chipNames();
+        return accelerator.namesOfChips();
     }
 
     @Override

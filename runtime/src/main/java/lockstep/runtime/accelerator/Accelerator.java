@@ -14,6 +14,11 @@ public interface Accelerator extends AutoCloseable {
     /** Its kind. */
     AcceleratorType type();
 
+    /** What the object tree calls its chips. */
+    default ChipNames namesOfChips() {
+        return type().chipNames();
+    }
+
     /** The CPUID leaves that it can give to a guest. */
     List<CpuidLeaf> supportedCpuid();
 

@@ -35,7 +35,7 @@ public interface AcceleratorType {
         return Map.of();
     }
 
-    /** What the object tree calls its chips. */
+    /** What the object tree calls its chips, where nothing is said of them. */
     default ChipNames chipNames() {
         return ChipNames.SOFTWARE;
     }

@@ -1,5 +1,7 @@
 package lockstep.runtime.chip;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
@@ -21,11 +23,17 @@ final class ApicBus {
 
     static final int BROADCAST = 0xff;
 
+    private final @Nullable KernelApics kernel;
     private final List<Apic> apics = new ArrayList<>();
     private int lastChosen;
     private boolean picOutput;
     private IntSupplier pic = () -> 0xff;
     private IntConsumer ends = vector -> {};
+
+    /** {@code kernel} has the local APICs, if it is not null: none is added then. */
+    ApicBus(@Nullable KernelApics kernel) {
+        this.kernel = kernel;
+    }
 
     /**
      * Wires up the rest, once.
@@ -52,6 +60,9 @@ final class ApicBus {
         picOutput = level;
         if (changed) {
             apics.forEach(a -> a.lint0(level));
+            if (kernel != null) {
+                kernel.external(level);
+            }
         }
     }
 
@@ -67,6 +78,13 @@ final class ApicBus {
         ends.accept(vector);
     }
 
+    /** The IOAPIC's entries may have changed. With the guard held. */
+    void entries(long[] table) {
+        if (kernel != null) {
+            kernel.entries(table);
+        }
+    }
+
     /**
      * Delivers a message; whether somebody took it.
      *
@@ -74,6 +92,11 @@ final class ApicBus {
      */
     synchronized boolean deliver(
             int destination, boolean logical, int mode, int vector, boolean level) {
+        if (kernel != null) {
+            // The vector is known: where it came from makes no difference any more.
+            int how = mode == EXTERNAL ? FIXED : mode;
+            return kernel.message(destination & 0xff, logical, how << 8 | vector, level);
+        }
         List<Apic> to = new ArrayList<>();
         for (Apic a : apics) {
             if (a.matches(destination & 0xff, logical)) {

@@ -27,7 +27,7 @@ public final class ChipSet implements InterruptControllers {
     private static final int[] ELCR_MASKS = {0xf8, 0xde};
 
     private final EventLoop loop;
-    private final ApicBus bus = new ApicBus();
+    private final ApicBus bus;
     private final Pic second;
     private final Pic first;
     private final IoApic ioapic;
@@ -41,7 +41,13 @@ public final class ChipSet implements InterruptControllers {
 
     /** Makes the chips, which are mapped nowhere yet; timers run on that loop, which holds the machine lock. */
     public ChipSet(EventLoop loop) {
+        this(loop, null);
+    }
+
+    /** Likewise; {@code kernel} has the local APICs if it is not null. */
+    public ChipSet(EventLoop loop, @Nullable KernelApics kernel) {
         this.loop = loop;
+        bus = new ApicBus(kernel);
         second = new Pic(bus, 1, ELCR_MASKS[1], null, this::cascade);
         first = new Pic(bus, 0, ELCR_MASKS[0], second, bus::picOutput);
         ioapic = new IoApic(bus, first::acknowledge);
@@ -91,6 +97,20 @@ public final class ChipSet implements InterruptControllers {
     /** The local APIC of a vCPU, whose registers are those. */
     public Apic newApic(LocalApic state, InterruptTarget target) {
         return new Apic(state, bus, loop, target);
+    }
+
+    /** A processor that heard of the first PIC's output takes what it has: the vector, or -1 if it is low again. */
+    public int acknowledgePic() {
+        synchronized (bus) {
+            return bus.picOutput() ? bus.acknowledgePic() : -1;
+        }
+    }
+
+    /** A local APIC in the kernel tells of the end of a level-triggered interrupt. */
+    public void endOfInterrupt(int vector) {
+        synchronized (bus) {
+            bus.endOfInterrupt(vector);
+        }
     }
 
     /** The 8254. */

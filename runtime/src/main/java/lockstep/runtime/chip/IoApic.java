@@ -54,6 +54,7 @@ final class IoApic implements StateSection, IoHandler {
         select = 0;
         irr = 0;
         Arrays.fill(table, MASKED);
+        bus.entries(table);
     }
 
     /** Drives an input. With the guard held. */
@@ -158,6 +159,7 @@ final class IoApic implements StateSection, IoHandler {
                             ? old & 0xffffffffL | value << 32
                             : old & 0xffffffff00000000L | value & ~READ_ONLY | old & READ_ONLY;
             table[n] = (entry & LEVEL) != 0 ? entry : entry & ~REMOTE_IRR;
+            bus.entries(table);
             service(n);
         }
     }
@@ -190,5 +192,12 @@ final class IoApic implements StateSection, IoHandler {
             irr = 0;
         }
         c.u64s("ioredtbl", table);
+    }
+
+    @Override
+    public void afterLoad(int version) {
+        synchronized (bus) {
+            bus.entries(table);
+        }
     }
 }

@@ -32,7 +32,7 @@ final class InterruptTopics {
         if (vmm.machine() == null || accelerator == null) {
             return;
         }
-        var names = accelerator.type().chipNames();
+        var names = accelerator.namesOfChips();
         list(out, names.ioapic(), accelerator.interrupts().ioapicCounts());
         list(out, names.pic(), accelerator.interrupts().picCounts());
     }

@@ -27,6 +27,9 @@ final class AcceleratorOption {
     private boolean given;
     private @Nullable String list;
 
+    /** What {@code -machine} says of accelerators; what an {@code -accel} says itself goes first. */
+    private final Map<String, String> usual = new HashMap<>();
+
     /** What failed last, not told yet: it is the end of the program when nothing else works. */
     private @Nullable String failure;
 
@@ -63,6 +66,18 @@ final class AcceleratorOption {
         list = names;
     }
 
+    /** {@code -machine kernel-irqchip=} and the like: for those accelerators that have such a property. */
+    void usually(String property, String value) {
+        usual.put(property, value);
+    }
+
+    private Map<String, String> withUsual(AcceleratorType type, Map<String, String> own) {
+        Map<String, String> all = new HashMap<>(usual);
+        all.keySet().retainAll(type.properties().keySet());
+        all.putAll(own);
+        return all;
+    }
+
     /** {@code -accel}, when it is carried out. */
     void open(String text) throws OptionException {
         if (list != null) {
@@ -86,12 +101,13 @@ final class AcceleratorOption {
         return null;
     }
 
-    private void attempt(String name, Map<String, String> properties) throws OptionException {
+    private void attempt(String name, Map<String, String> own) throws OptionException {
         AcceleratorType type = find(name);
         if (type == null) {
             failed(located("invalid accelerator " + name));
             return;
         }
+        Map<String, String> properties = withUsual(type, own);
         checkProperties(name, type, properties);
         try {
             chosen = type.open(properties, vmm.mainLoop());
@@ -176,8 +192,10 @@ final class AcceleratorOption {
             if (!type.automatic()) {
                 continue;
             }
+            Map<String, String> properties = withUsual(type, Map.of());
+            checkProperties(type.name(), type, properties);
             try {
-                Accelerator opened = type.open(Map.of(), vmm.mainLoop());
+                Accelerator opened = type.open(properties, vmm.mainLoop());
                 if (!failures.isEmpty()) {
                     vmm.report(String.join("; ", failures) + "; falling back to " + type.name());
                 }

@@ -215,6 +215,9 @@ final class MachineOptionSet {
                 case "accel" -> accelerators.machine(e.getValue());
                 case "help", "?" -> {}
                 default -> {
+                    if (e.getKey().equals("kernel-irqchip")) {
+                        accelerators.usually(e.getKey(), e.getValue());
+                    }
                     if (!settings.groups.take(e.getKey(), e.getValue())) {
                         settings.machineProperties.put(e.getKey(), e.getValue());
                     }

@@ -84,6 +84,8 @@ public final class CpuModel {
         boolean kvm = supported.stream().anyMatch(l -> l.function() == SIGNATURE_LEAF + 1);
         if (!kvm) {
             words.put(Word.KVM, 0);
+        }
+        if (!kvm || (supported(supported, Word.F1_ECX) & X2APIC) == 0) {
             words.merge(Word.F1_ECX, ~X2APIC, (bits, mask) -> bits & mask);
         }
         for (int i = 1; i < parts.length; i++) {

@@ -72,6 +72,10 @@ public final class VcpuState {
             this.flags = flags;
         }
 
+        void set(Segment from) {
+            set(from.selector, from.base, from.limit, from.flags);
+        }
+
         void describe(StateCodec c) throws StateException {
             selector = c.u32("selector", selector);
             base = c.u64("base", base);
@@ -261,6 +265,41 @@ public final class VcpuState {
         sipiVector = 0;
         tripleFault = 0;
         mpState = bootstrap ? RUNNABLE : NOT_STARTED;
+    }
+
+    /**
+     * What INIT leaves: like a reset, but for floating point, the caches and the model-specific registers, time stamp counter
+     * among them. A non-maskable interrupt that waits goes on doing so.
+     */
+    public void init(int signature) {
+        VcpuState fresh = new VcpuState();
+        fresh.reset(signature, true);
+        System.arraycopy(fresh.regs, 0, regs, 0, 16);
+        rip = fresh.rip;
+        rflags = fresh.rflags;
+        for (int i = 0; i < 6; i++) {
+            segs[i].set(fresh.segs[i]);
+        }
+        ldt.set(fresh.ldt);
+        tr.set(fresh.tr);
+        gdt.set(fresh.gdt);
+        idt.set(fresh.idt);
+        cr0 = 0x10 | cr0 & 0x60000000L;
+        cr2 = 0;
+        cr3 = 0;
+        cr4 = 0;
+        efer = 0;
+        System.arraycopy(fresh.dr, 0, dr, 0, 8);
+        shadows(false, false);
+        interruptInjected = -1;
+        exceptionNumber = -1;
+        exceptionPending = false;
+        exceptionInjected = false;
+        exceptionHasPayload = false;
+        hasErrorCode = 0;
+        softInterrupt = 0;
+        nmiInjected = 0;
+        tripleFault = 0;
     }
 
     private void resetModelRegisters() {

@@ -142,33 +142,10 @@ final class JvmState {
 
     /** Registers after INIT (Intel SDM volume 3, table 10-1). */
     static void init(Registers r, VcpuState s, int signature, boolean waits) {
-        VcpuState fresh = new VcpuState();
-        fresh.reset(signature, true);
-        long cache = r.cr0 & 0x60000000L;
         fetch(r, s);
-        System.arraycopy(fresh.regs, 0, s.regs, 0, 16);
-        s.rip = fresh.rip;
-        s.rflags = fresh.rflags;
-        for (int i = 0; i < 6; i++) {
-            copy(fresh.segs[i], s.segs[i]);
-        }
-        copy(fresh.ldt, s.ldt);
-        copy(fresh.tr, s.tr);
-        copy(fresh.gdt, s.gdt);
-        copy(fresh.idt, s.idt);
-        s.cr0 = 0x10 | cache;
-        s.cr2 = 0;
-        s.cr3 = 0;
-        s.cr4 = 0;
-        s.efer = 0;
-        System.arraycopy(fresh.dr, 0, s.dr, 0, 8);
-        s.shadows(false, false);
+        s.init(signature);
         store(s, r);
         r.halted = false;
         r.waitsForStart = waits;
-    }
-
-    private static void copy(VcpuState.Segment from, VcpuState.Segment to) {
-        to.set(from.selector, from.base, from.limit, from.flags);
     }
 }

@@ -1,5 +1,6 @@
 package lockstep.runtime.kvm;
 
+import lockstep.api.OnOffSplit;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorType;
@@ -20,7 +21,7 @@ final class KvmType implements AcceleratorType {
 
     @Override
     public ChipNames chipNames() {
-        return new ChipNames("kvm-i8259", "kvm-pit", "kvm-ioapic", "kvm-apic", "kvmclock");
+        return KvmAccelerator.names(OnOffSplit.ON);
     }
 
     @Override
@@ -47,7 +48,8 @@ final class KvmType implements AcceleratorType {
                 "kernel-irqchip",
                 new Property(
                         QomKind.choice("on|off|split", "on", "off", "split"),
-                        "on: the interrupt controllers are the kernel's"),
+                        "the kernel has all interrupt controllers, none, or (split) the local"
+                            + " APICs"),
                 "kvm-shadow-mem",
                 new Property(QomKind.INT, none + ": the kernel decides"),
                 "notify-vmexit",
@@ -73,13 +75,12 @@ final class KvmType implements AcceleratorType {
 
     @Override
     public Accelerator open(Map<String, String> given, EventLoop loop) throws KvmException {
-        String chips = given.getOrDefault("kernel-irqchip", "on");
-        if (!chips.equals("on")) {
-            throw new KvmException(
-                    "kernel-irqchip="
-                            + chips
-                            + " is not offered, the interrupt controllers are KVM's");
-        }
-        return new KvmAccelerator(this);
+        OnOffSplit kernel =
+                switch (given.getOrDefault("kernel-irqchip", "on")) {
+                    case "off" -> OnOffSplit.OFF;
+                    case "split" -> OnOffSplit.SPLIT;
+                    default -> OnOffSplit.ON;
+                };
+        return new KvmAccelerator(this, kernel, loop);
     }
 }

@@ -25,9 +25,10 @@ import java.util.List;
 
 /**
  * A vCPU in the kernel: what leads into KVM_RUN, and what comes out of it. It is kicked by a real-time signal that is
- * blocked except inside KVM_RUN, where it ends the call.
+ * blocked except inside KVM_RUN, where it ends the call. Where interrupt controllers are not in the kernel, those who
+ * extend it see to interrupts.
  */
-final class KvmVcpu extends Vcpu {
+class KvmVcpu extends Vcpu {
     private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
@@ -48,16 +49,27 @@ final class KvmVcpu extends Vcpu {
     private static final long MMIO_WRITE = kvm_run.mmio$offset() + kvm_run.mmio.is_write$offset();
     private static final long UNION = kvm_run.io$offset();
 
-    private static final int EXIT_IO = KVM_EXIT_IO();
-    private static final int EXIT_MMIO = KVM_EXIT_MMIO();
-    private static final int EXIT_HLT = KVM_EXIT_HLT();
+    private static final long READY = kvm_run.ready_for_interrupt_injection$offset();
+    private static final long WINDOW = kvm_run.request_interrupt_window$offset();
+    private static final long INTERRUPT_FLAG = kvm_run.if_flag$offset();
+    private static final long TASK_PRIORITY = kvm_run.cr8$offset();
+    private static final long APIC_BASE = kvm_run.apic_base$offset();
+
+    static final int EXIT_IO = KVM_EXIT_IO();
+    static final int EXIT_MMIO = KVM_EXIT_MMIO();
+    static final int EXIT_HLT = KVM_EXIT_HLT();
+    static final int EXIT_EOI = KVM_EXIT_IOAPIC_EOI();
+
+    /** No reason to leave the guest, but a kick. */
+    static final int INTERRUPTED = -1;
+
     private static final int EXIT_INTR = KVM_EXIT_INTR();
     private static final int EXIT_WINDOW = KVM_EXIT_IRQ_WINDOW_OPEN();
     private static final int EXIT_SHUTDOWN = KVM_EXIT_SHUTDOWN();
     private static final int EXIT_SYSTEM_EVENT = KVM_EXIT_SYSTEM_EVENT();
     private static final int EXIT_FAIL_ENTRY = KVM_EXIT_FAIL_ENTRY();
     private static final int EXIT_INTERNAL_ERROR = KVM_EXIT_INTERNAL_ERROR();
-    private static final int EXIT_EOI = KVM_EXIT_IOAPIC_EOI();
+    private static final int EXIT_TASK_PRIORITY = KVM_EXIT_SET_TPR();
     private static final int DIRECTION_OUT = KVM_EXIT_IO_OUT();
     private static final long RUN = KVM_RUN();
 
@@ -170,28 +182,103 @@ final class KvmVcpu extends Vcpu {
     }
 
     @Override
-    protected boolean enter() {
-        // An access to a device is complete only after the next KVM_RUN has begun, so a vCPU that
-        // is
-        // to park makes one that ends at once.
-        run.set(BYTE, IMMEDIATE_EXIT, (byte) (stopping() ? 1 : 0));
+    protected final boolean enter() {
+        if (stayOut()) {
+            return true;
+        }
         gate.enter(this);
         int result;
         try {
+            run.set(BYTE, IMMEDIATE_EXIT, (byte) (enterBriefly() ? 1 : 0));
             result = FileCalls.ioctl(fd.number(), RUN, 0);
         } finally {
             gate.leave(this);
         }
         if (result >= 0) {
-            exited(run.get(INT, EXIT_REASON));
-            return false;
+            int reason = run.get(INT, EXIT_REASON);
+            left(reason);
+            exited(reason);
+            return reason == EXIT_HLT;
         }
+        left(INTERRUPTED);
         if (result == -Errno.EINTR || result == -Errno.EAGAIN) {
             Signals.take(Signals.KICK);
         } else {
             fail("error: kvm run failed " + Errno.text(-result));
         }
         return true;
+    }
+
+    // ---- for those who have interrupt controllers of their own, on the vCPU's thread
+
+    /** Whether the guest is not entered now, because something was done in its place; between two instructions. */
+    protected boolean stayOut() {
+        return false;
+    }
+
+    /**
+     * Last thing before the guest is entered, when a kick is seen by KVM_RUN: whether that is to end at once. An access to
+     * a device is complete only after the next KVM_RUN has begun, so a vCPU that is to park makes such a one.
+     */
+    protected boolean enterBriefly() {
+        return stopping();
+    }
+
+    /** First thing after the guest was left, for one of the kernel's reasons or {@link #INTERRUPTED}. */
+    protected void left(int reason) {}
+
+    /** Has the vCPU come to {@link #enterBriefly} soon, if it is in the guest or about to be. Any thread. */
+    final void disturb() {
+        if (inGuest && !isCurrentThread()) {
+            kick();
+        }
+    }
+
+    /** Whether the kernel takes an interrupt now. */
+    final boolean readyForInterrupt() {
+        return run.get(BYTE, READY) != 0;
+    }
+
+    /** The registers are other ones than those of the last exit. */
+    final void notReady() {
+        run.set(BYTE, READY, (byte) 0);
+    }
+
+    /** Hands an interrupt to the kernel, which must be ready for it. */
+    final void interrupt(int vector) {
+        transfer.interrupt(vector);
+        notReady();
+    }
+
+    /** Whether the guest is to be left when the kernel is ready for an interrupt. */
+    final void requestWindow(boolean on) {
+        run.set(BYTE, WINDOW, (byte) (on ? 1 : 0));
+    }
+
+    final boolean interruptFlag() {
+        return run.get(BYTE, INTERRUPT_FLAG) != 0;
+    }
+
+    /** CR8 as the guest has it. */
+    final int taskPriority() {
+        return (int) run.get(LONG, TASK_PRIORITY);
+    }
+
+    final void taskPriority(int cr8) {
+        run.set(LONG, TASK_PRIORITY, cr8);
+    }
+
+    final long apicBase() {
+        return run.get(LONG, APIC_BASE);
+    }
+
+    /** Of {@link #EXIT_EOI}. */
+    final int endedVector() {
+        return run.get(BYTE, UNION) & 0xff;
+    }
+
+    final VcpuTransfer transfer() {
+        return transfer;
     }
 
     /** The kick signal is blocked except while the guest runs. */
@@ -221,8 +308,9 @@ final class KvmVcpu extends Vcpu {
         } else if (reason != EXIT_INTR
                 && reason != EXIT_HLT
                 && reason != EXIT_WINDOW
+                && reason != EXIT_TASK_PRIORITY
                 && reason != EXIT_EOI) {
-            // Those four only ask to be entered again.
+            // Those only ask to be entered again.
             fail("KVM: unknown exit, hardware reason " + Integer.toHexString(reason));
         }
     }

@@ -2,12 +2,14 @@ package lockstep.runtime.kvm;
 
 import static lockstep.linux.abi.LinuxAbi.*;
 
+import lockstep.api.OnOffSplit;
 import lockstep.linux.abi.kvm_clock_data;
 import lockstep.linux.abi.kvm_enable_cap;
 import lockstep.linux.abi.kvm_irq_level;
 import lockstep.linux.abi.kvm_irq_routing;
 import lockstep.linux.abi.kvm_irq_routing_entry;
 import lockstep.linux.abi.kvm_irq_routing_irqchip;
+import lockstep.linux.abi.kvm_irq_routing_msi;
 import lockstep.linux.abi.kvm_irqchip;
 import lockstep.linux.abi.kvm_msi;
 import lockstep.linux.abi.kvm_pit_config;
@@ -21,9 +23,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * One virtual machine in the kernel with the PC's interrupt controllers (two 8259A, an 82093AA, a local
- * APIC for each vCPU) and its 8254 timer. Interrupt inputs may be driven from any thread; the rest runs
- * under the machine lock.
+ * One virtual machine in the kernel, there with the PC's interrupt controllers (two 8259A, an 82093AA, a local APIC for
+ * each vCPU) and its 8254 timer, or the local APICs alone, or none of them. Interrupt inputs may be driven and messages
+ * be sent from any thread; the rest runs under the machine lock.
  */
 final class KvmVm implements AutoCloseable {
     /** Interrupt inputs of the machine: 0 to 15 reach PIC and IOAPIC, 16 to 23 the IOAPIC. */
@@ -34,7 +36,11 @@ final class KvmVm implements AutoCloseable {
     private static final long IDENTITY_MAP = 0xfeffc000L;
     private static final long TASK_STATE = IDENTITY_MAP + 0x1000;
 
+    private static final long LEVEL = 1 << 15;
+    private static final long MESSAGES = 0xfee00000L;
+
     private final Kvm kvm;
+    private final OnOffSplit chips;
     private final Fd fd;
     private final Arena arena = Arena.ofShared();
     // kvm_irq_level for each input and level, never written again: no lock, no allocation.
@@ -42,9 +48,10 @@ final class KvmVm implements AutoCloseable {
     private final MemorySegment[] high = new MemorySegment[GSIS];
     private final Irq[] inputs = new Irq[GSIS];
 
-    /** Makes the machine with its interrupt controllers and timer. */
-    public KvmVm(Kvm kvm) throws KvmException {
+    /** Makes the machine; {@code chips} are those that the kernel has. */
+    public KvmVm(Kvm kvm, OnOffSplit chips) throws KvmException {
         this.kvm = kvm;
+        this.chips = chips;
         fd = kvm.createVm();
         for (int i = 0; i < GSIS; i++) {
             low[i] = level(i, 0);
@@ -61,6 +68,7 @@ final class KvmVm implements AutoCloseable {
     }
 
     private void setUp() throws KvmException {
+        // Where the kernel has them.
         enable(KVM_CAP_EXCEPTION_PAYLOAD(), 1);
         enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT(), 1);
         MemorySegment address = arena.allocate(8, 8);
@@ -68,6 +76,21 @@ final class KvmVm implements AutoCloseable {
         call(KVM_SET_IDENTITY_MAP_ADDR(), address, "KVM_SET_IDENTITY_MAP_ADDR");
         KvmException.check(
                 FileCalls.ioctl(fd.number(), KVM_SET_TSS_ADDR(), TASK_STATE), "KVM_SET_TSS_ADDR");
+        switch (chips) {
+            case OFF -> {}
+            case SPLIT -> createLocalApics();
+            default -> createChips();
+        }
+    }
+
+    private void createLocalApics() throws KvmException {
+        int result = enable(KVM_CAP_SPLIT_IRQCHIP(), GSIS);
+        if (result < 0) {
+            throw new KvmException("Could not enable split irqchip mode: " + Errno.text(-result));
+        }
+    }
+
+    private void createChips() throws KvmException {
         KvmException.check(
                 FileCalls.ioctl(fd.number(), KVM_CREATE_IRQCHIP(), 0), "KVM_CREATE_IRQCHIP");
         MemorySegment pit = kvm_pit_config.allocate(arena);
@@ -115,17 +138,60 @@ final class KvmVm implements AutoCloseable {
         FileCalls.ioctlPointer(fd.number(), KVM_IRQ_LINE(), on ? high[gsi] : low[gsi]);
     }
 
-    /** Turns a capability on where the kernel has it. */
-    private void enable(int capability, long argument) {
+    /** Turns a capability on; the negated errno where the kernel does not have it. */
+    private int enable(int capability, long argument) {
         if (kvm.extension(capability) == 0) {
-            return;
+            return -Errno.EINVAL;
         }
         try (Arena scope = Arena.ofConfined()) {
             MemorySegment s = kvm_enable_cap.allocate(scope);
             kvm_enable_cap.cap(s, capability);
             kvm_enable_cap.args(s, 0, argument);
-            FileCalls.ioctlPointer(fd.number(), KVM_ENABLE_CAP(), s);
+            return FileCalls.ioctlPointer(fd.number(), KVM_ENABLE_CAP(), s);
         }
+    }
+
+    /** Which chips the kernel has. */
+    OnOffSplit chips() {
+        return chips;
+    }
+
+    /**
+     * Has the local APICs in the kernel tell of the ends of level-triggered interrupts, for which it wants to know what the
+     * IOAPIC sends; the delivery itself is by {@link #signalMsi}.
+     */
+    void routeMessages(long[] entries) throws KvmException {
+        long header = kvm_irq_routing.entries$offset();
+        long size = kvm_irq_routing_entry.sizeof();
+        try (Arena scope = Arena.ofConfined()) {
+            MemorySegment table = scope.allocate(header + entries.length * size, 8);
+            int n = 0;
+            for (int pin = 0; pin < entries.length; pin++) {
+                if ((entries[pin] & LEVEL) == 0) {
+                    continue;
+                }
+                MemorySegment entry = table.asSlice(header + n++ * size, size);
+                kvm_irq_routing_entry.gsi(entry, pin);
+                kvm_irq_routing_entry.type(entry, KVM_IRQ_ROUTING_MSI());
+                MemorySegment message = kvm_irq_routing_entry.u.msi(kvm_irq_routing_entry.u(entry));
+                int destination = (int) (entries[pin] >>> 56);
+                boolean logical = (entries[pin] & 1 << 11) != 0;
+                kvm_irq_routing_msi.address_lo(message, (int) address(destination, logical));
+                kvm_irq_routing_msi.data(message, (int) (entries[pin] & 0x7ff | LEVEL));
+            }
+            kvm_irq_routing.nr(table, n);
+            call(KVM_SET_GSI_ROUTING(), table, "KVM_SET_GSI_ROUTING");
+        }
+    }
+
+    /** Delivers what the IOAPIC or a device sends; whether some APIC took it. */
+    boolean signalMsi(int destination, boolean logical, int what, boolean level) {
+        return signalMsi(address(destination, logical), what | (int) (level ? LEVEL : 0));
+    }
+
+    /** Where a message is written to (Intel SDM volume 3, section 11.11.1). */
+    private static long address(int destination, boolean logical) {
+        return MESSAGES | (long) destination << 12 | (logical ? 4 : 0);
     }
 
     /** The kernel module this machine lives in. */

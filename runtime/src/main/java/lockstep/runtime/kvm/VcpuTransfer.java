@@ -2,9 +2,11 @@ package lockstep.runtime.kvm;
 
 import static lockstep.linux.abi.LinuxAbi.*;
 
+import lockstep.api.OnOffSplit;
 import lockstep.linux.abi.kvm_debugregs;
 import lockstep.linux.abi.kvm_dtable;
 import lockstep.linux.abi.kvm_fpu;
+import lockstep.linux.abi.kvm_interrupt;
 import lockstep.linux.abi.kvm_lapic_state;
 import lockstep.linux.abi.kvm_mp_state;
 import lockstep.linux.abi.kvm_regs;
@@ -51,6 +53,7 @@ final class VcpuTransfer implements AutoCloseable {
     private static final int EFLAGS_VM = 0x20000;
 
     private final int fd;
+    private final boolean hasApic;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment regs = kvm_regs.allocate(arena);
     private final MemorySegment sregs = kvm_sregs.allocate(arena);
@@ -61,6 +64,7 @@ final class VcpuTransfer implements AutoCloseable {
     private final MemorySegment events = kvm_vcpu_events.allocate(arena);
     private final MemorySegment mp = kvm_mp_state.allocate(arena);
     private final MemorySegment apicPage = kvm_lapic_state.allocate(arena);
+    private final MemorySegment interrupt = kvm_interrupt.allocate(arena);
     private final VcpuMsrs msrs;
     private final int[] components = new int[10];
     private final boolean hasXsave;
@@ -73,6 +77,7 @@ final class VcpuTransfer implements AutoCloseable {
     VcpuTransfer(KvmVm vm, int fd, List<CpuidLeaf> supported) throws KvmException {
         this.fd = fd;
         Kvm kvm = vm.kvm();
+        hasApic = vm.chips() != OnOffSplit.OFF;
         hasXsave = kvm.extension(KVM_CAP_XSAVE()) > 0;
         hasXcrs = kvm.extension(KVM_CAP_XCRS()) > 0;
         hasDebug = kvm.extension(KVM_CAP_DEBUGREGS()) > 0;
@@ -104,7 +109,7 @@ final class VcpuTransfer implements AutoCloseable {
         KvmException.check(FileCalls.ioctlPointer(fd, request, argument), name);
     }
 
-    /** Fetches everything from the kernel. */
+    /** Fetches everything from the kernel, of local APIC and multiprocessing state if it has them. */
     void fetch(VcpuState s, LocalApic apic, long virtualNow) throws KvmException {
         call(KVM_GET_REGS(), regs, "KVM_GET_REGS");
         fetchRegisters(s);
@@ -139,14 +144,16 @@ final class VcpuTransfer implements AutoCloseable {
         }
         call(KVM_GET_VCPU_EVENTS(), events, "KVM_GET_VCPU_EVENTS");
         fetchEvents(s);
-        call(KVM_GET_MP_STATE(), mp, "KVM_GET_MP_STATE");
-        s.mpState = kvm_mp_state.mp_state(mp);
         msrs.fetch(s);
         int khz = FileCalls.ioctl(fd, KVM_GET_TSC_KHZ(), 0);
         s.tscKhz = Math.max(0, khz);
-        call(KVM_GET_LAPIC(), apicPage, "KVM_GET_LAPIC");
-        apic.from(apicPage, kvm_sregs.apic_base(sregs), virtualNow);
-        apic.startupKnown();
+        if (hasApic) {
+            call(KVM_GET_MP_STATE(), mp, "KVM_GET_MP_STATE");
+            s.mpState = kvm_mp_state.mp_state(mp);
+            call(KVM_GET_LAPIC(), apicPage, "KVM_GET_LAPIC");
+            apic.from(apicPage, kvm_sregs.apic_base(sregs), virtualNow);
+            apic.startupKnown();
+        }
     }
 
     /** Puts everything into the kernel. */
@@ -158,8 +165,6 @@ final class VcpuTransfer implements AutoCloseable {
                 FileCalls.ioctl(fd, KVM_SET_TSC_KHZ(), s.tscKhz);
             }
         }
-        storeRegisters(s);
-        call(KVM_SET_REGS(), regs, "KVM_SET_REGS");
         if (hasXcrs) {
             kvm_xcrs.nr_xcrs(xcrs, 1);
             kvm_xcrs.flags(xcrs, 0);
@@ -178,16 +183,36 @@ final class VcpuTransfer implements AutoCloseable {
             storeFpu(s);
             call(KVM_SET_FPU(), fpu, "KVM_SET_FPU");
         }
+        storeAllRegisters(s, apic);
+        msrs.store(s);
+        if (hasApic) {
+            apic.to(apicPage, virtualNow);
+            call(KVM_SET_LAPIC(), apicPage, "KVM_SET_LAPIC");
+            msrs.storeDeadline(s);
+        }
+        storeEventsAndDebug(s);
+        if (hasApic) {
+            kvm_mp_state.mp_state(mp, s.mpState);
+            call(KVM_SET_MP_STATE(), mp, "KVM_SET_MP_STATE");
+        }
+    }
+
+    /** Puts into the kernel what an INIT or a start-up message changes. */
+    void storeProcessor(VcpuState s, LocalApic apic) throws KvmException {
+        storeAllRegisters(s, apic);
+        storeEventsAndDebug(s);
+    }
+
+    private void storeAllRegisters(VcpuState s, LocalApic apic) throws KvmException {
+        storeRegisters(s);
+        call(KVM_SET_REGS(), regs, "KVM_SET_REGS");
         storeSystemRegisters(s, apic);
         call(KVM_SET_SREGS(), sregs, "KVM_SET_SREGS");
-        msrs.store(s);
-        apic.to(apicPage, virtualNow);
-        call(KVM_SET_LAPIC(), apicPage, "KVM_SET_LAPIC");
-        msrs.storeDeadline(s);
+    }
+
+    private void storeEventsAndDebug(VcpuState s) throws KvmException {
         storeEvents(s);
         call(KVM_SET_VCPU_EVENTS(), events, "KVM_SET_VCPU_EVENTS");
-        kvm_mp_state.mp_state(mp, s.mpState);
-        call(KVM_SET_MP_STATE(), mp, "KVM_SET_MP_STATE");
         if (hasDebug) {
             debug.fill((byte) 0);
             for (int i = 0; i < 4; i++) {
@@ -208,6 +233,21 @@ final class VcpuTransfer implements AutoCloseable {
     /** Raises a non-maskable interrupt. */
     int injectNmi() {
         return FileCalls.ioctl(fd, KVM_NMI(), 0);
+    }
+
+    /** Hands over an interrupt, of which the kernel keeps one. */
+    void interrupt(int vector) {
+        kvm_interrupt.irq(interrupt, vector);
+        FileCalls.ioctlPointer(fd, KVM_INTERRUPT(), interrupt);
+    }
+
+    /** Ends a HLT. */
+    void wake() {
+        int result = FileCalls.ioctlPointer(fd, KVM_GET_MP_STATE(), mp);
+        if (result >= 0 && kvm_mp_state.mp_state(mp) == KVM_MP_STATE_HALTED()) {
+            kvm_mp_state.mp_state(mp, KVM_MP_STATE_RUNNABLE());
+            FileCalls.ioctlPointer(fd, KVM_SET_MP_STATE(), mp);
+        }
     }
 
     private void fetchRegisters(VcpuState s) {

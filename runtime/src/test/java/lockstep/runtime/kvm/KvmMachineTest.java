@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.OnOffSplit;
 import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.memory.IoHandler;
@@ -70,7 +71,7 @@ class KvmMachineTest {
             machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmAccelerator(new KvmType()),
+                            new KvmAccelerator(new KvmType(), OnOffSplit.ON, process.loop),
                             "pc-i440fx-10.2",
                             RAM,
                             null,

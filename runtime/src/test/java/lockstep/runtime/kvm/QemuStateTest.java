@@ -3,6 +3,7 @@ package lockstep.runtime.kvm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
+import lockstep.api.OnOffSplit;
 import lockstep.runtime.accelerator.AcceleratedMachine;
 import lockstep.runtime.testmachine.CoreProcess;
 import lockstep.runtime.vmstate.Description;
@@ -49,7 +50,7 @@ class QemuStateTest {
             AcceleratedMachine machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmAccelerator(new KvmType()),
+                            new KvmAccelerator(new KvmType(), OnOffSplit.ON, process.loop),
                             "pc-i440fx-7.2",
                             1 << 20,
                             null,
