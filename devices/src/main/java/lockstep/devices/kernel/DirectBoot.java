@@ -18,8 +18,6 @@ import java.util.Set;
  * @param commandLine the kernel's
  */
 public record DirectBoot(String kernel, String initrd, String commandLine) {
-    private static final long MIB = 1 << 20;
-
     /** Bytes at the end of the RAM below 4 GiB where the firmware puts its ACPI tables. */
     private static final long ACPI_DATA = 0x28000;
 
@@ -90,12 +88,7 @@ public record DirectBoot(String kernel, String initrd, String commandLine) {
             return -1;
         }
         long most = Math.min(highest, target.below4G - ACPI_DATA - 1);
-        KernelFile disk = KernelFile.initrd(initrd);
-        if (disk.size() >= most) {
-            throw new DeviceException(
-                    "initrd is too large, cannot support.(max: %d, need %d)"
-                            .formatted(most, disk.size()));
-        }
+        KernelFile disk = KernelFile.initrd(initrd, most);
         long address = most - disk.size() & -4096;
         target.offer(Part.INITRD, address, disk.bytes());
         return address;
@@ -148,9 +141,9 @@ public record DirectBoot(String kernel, String initrd, String commandLine) {
             fwCfg.file(name, file.bytes());
         }
 
-        /** A kernel above 1 MiB must end before the RAM does. */
+        /** A kernel must end before the RAM does, and be no larger than an item can be. */
         void checkFits(String kernel, long address, long size) throws DeviceException {
-            if (address >= MIB && address + size > below4G) {
+            if (size > Integer.MAX_VALUE || address + size > below4G) {
                 throw new DeviceException(
                         "could not load kernel '%s': it is too large for the RAM, it ends at 0x%x of 0x%x"
                                 .formatted(kernel, address + size, below4G));

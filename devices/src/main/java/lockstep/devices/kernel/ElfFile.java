@@ -2,7 +2,6 @@ package lockstep.devices.kernel;
 
 import lockstep.runtime.spi.DeviceException;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -22,8 +21,11 @@ final class ElfFile {
     private static final int LOAD = 1;
     private static final int NOTE = 4;
 
-    /** The largest image that is made of one, of which a part may have no bytes in the file. */
-    private static final long LIMIT = 1 << 30;
+    /** No segment is larger or lies further up, nor do all of them have more bytes in the file. */
+    private static final long LIMIT = 1L << 32;
+
+    /** So many notes are looked at. */
+    private static final int MOST_NOTES = 10_000;
 
     private record Segment(
             int type, long offset, long address, long fileSize, long memorySize, long align) {}
@@ -32,7 +34,7 @@ final class ElfFile {
     private final boolean wide;
     private final List<Segment> segments = new ArrayList<>();
     private final long low;
-    private final MemorySegment image;
+    private final long size;
 
     /**
      * Reads one.
@@ -51,16 +53,11 @@ final class ElfFile {
                 most = Math.max(most, s.address + s.memorySize);
             }
         }
-        if (most <= least || most - least > LIMIT || most > 1L << 32) {
+        if (most <= least) {
             throw damaged();
         }
         low = least;
-        image = Arena.ofAuto().allocate(most - least);
-        for (Segment s : segments) {
-            if (s.type == LOAD) {
-                MemorySegment.copy(file.bytes(), s.offset, image, s.address - low, s.fileSize);
-            }
-        }
+        size = most - least;
     }
 
     static boolean isOne(KernelFile file) {
@@ -71,6 +68,7 @@ final class ElfFile {
         long table = wide ? file.u64(32) : file.u32(28);
         int unit = file.u16(wide ? 54 : 42);
         int count = file.u16(wide ? 56 : 44);
+        long loaded = 0;
         for (int i = 0; i < count; i++) {
             long at = table + (long) i * unit;
             if (!file.has(at, wide ? 56 : 32)) {
@@ -94,19 +92,25 @@ final class ElfFile {
                                     file.u32(at + 28));
             boolean bad =
                     !file.has(s.offset, s.fileSize)
-                            || s.address < 0
                             || s.type == LOAD && s.fileSize > s.memorySize
                             || s.type == LOAD && (s.memorySize < 0 || s.memorySize > LIMIT);
-            if ((s.type == LOAD || s.type == NOTE) && bad) {
+            loaded += s.type == LOAD && !bad ? s.fileSize : 0;
+            if ((s.type == LOAD || s.type == NOTE) && bad || loaded > LIMIT) {
                 throw damaged();
+            }
+            if (s.type == LOAD && s.memorySize > 0 && (s.address < 0 || s.address > LIMIT)) {
+                throw refused("it is to lie above 4 GiB");
             }
             segments.add(s);
         }
     }
 
     private DeviceException damaged() {
-        return new DeviceException(
-                "could not load kernel '" + file.name() + "': its ELF headers are damaged");
+        return refused("its headers are damaged");
+    }
+
+    DeviceException refused(String why) {
+        return new DeviceException("Error while loading elf kernel '" + file.name() + "': " + why);
     }
 
     int machine() {
@@ -122,21 +126,31 @@ final class ElfFile {
         return low;
     }
 
-    /** What is at that address and behind it. */
-    MemorySegment image() {
-        return image;
+    /** Bytes from there to the end of the highest segment. */
+    long size() {
+        return size;
+    }
+
+    /** Copies what the file has of the segments to zeroed memory that stands for the lowest address. */
+    void copyTo(MemorySegment memory) {
+        for (Segment s : segments) {
+            if (s.type == LOAD && s.fileSize > 0) {
+                MemorySegment.copy(file.bytes(), s.offset, memory, s.address - low, s.fileSize);
+            }
+        }
     }
 
     /** The number that a note has. */
     OptionalLong note(String owner, int type) {
         byte[] name = (owner + "\0").getBytes(StandardCharsets.US_ASCII);
+        int looked = 0;
         for (Segment s : segments) {
             if (s.type != NOTE) {
                 continue;
             }
             long align = s.align == 8 ? 8 : 4;
             long end = s.offset + s.fileSize;
-            for (long at = s.offset; at + 12 <= end; ) {
+            for (long at = s.offset; at + 12 <= end && looked < MOST_NOTES; looked++) {
                 long nameSize = file.u32(at);
                 long size = file.u32(at + 4);
                 long content = at + 12 + nameSize + align - 1 & -align;

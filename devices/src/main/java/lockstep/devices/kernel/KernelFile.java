@@ -2,6 +2,8 @@ package lockstep.devices.kernel;
 
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.linux.Mapping;
 import lockstep.runtime.memory.LittleEndian;
 import lockstep.runtime.spi.DeviceException;
 
@@ -33,7 +35,12 @@ record KernelFile(String name, MemorySegment bytes) {
                     "could not open kernel file '" + name + "': " + Errno.text(e.errno()), e);
         }
         try (file) {
-            return new KernelFile(name, read(file));
+            long length = length(file);
+            if (length > LIMIT) {
+                throw new DeviceException(
+                        "a file of " + length + " bytes is too large to boot from");
+            }
+            return new KernelFile(name, read(file, length));
         } catch (ImageFile.Failure e) {
             throw new DeviceException(
                     "could not load kernel '" + name + "': " + Errno.text(e.errno()), e);
@@ -43,29 +50,46 @@ record KernelFile(String name, MemorySegment bytes) {
     /**
      * Reads an initial RAM disk.
      *
-     * @throws DeviceException when there is none
+     * @param most more bytes than it can have
+     * @throws DeviceException when there is none, or it is larger
      */
-    static KernelFile initrd(String name) throws DeviceException {
+    static KernelFile initrd(String name, long most) throws DeviceException {
         try (ImageFile file = ImageFile.open(name, false)) {
-            return new KernelFile(name, read(file));
+            long length = length(file);
+            if (length >= most) {
+                throw new DeviceException(
+                        "initrd is too large, cannot support.(max: %d, need %d)"
+                                .formatted(most, length));
+            }
+            return new KernelFile(name, read(file, length));
         } catch (ImageFile.Failure e) {
             throw new DeviceException(
                     "error reading initrd " + name + ": " + Errno.text(e.errno()), e);
         }
     }
 
-    private static MemorySegment read(ImageFile file) throws ImageFile.Failure, DeviceException {
+    private static long length(ImageFile file) throws ImageFile.Failure {
         if (!file.isDisk()) {
             // Says what is wrong with a directory; a pipe has no length.
             file.read(0, Arena.ofAuto().allocate(1));
         }
-        long length = file.length();
-        if (length > LIMIT) {
-            throw new DeviceException("a file of " + length + " bytes is too large to boot from");
-        }
-        MemorySegment bytes = Arena.ofAuto().allocate(Math.max(length, 1)).asSlice(0, length);
+        return file.length();
+    }
+
+    private static MemorySegment read(ImageFile file, long length)
+            throws ImageFile.Failure, DeviceException {
+        MemorySegment bytes = memory(length);
         file.read(0, bytes);
         return bytes;
+    }
+
+    /** Zeroed memory, of which the host has to give what is touched. */
+    static MemorySegment memory(long length) throws DeviceException {
+        try {
+            return Mapping.collected(length, "cannot allocate memory for what is booted");
+        } catch (LinuxException e) {
+            throw new DeviceException(e.getMessage(), e);
+        }
     }
 
     long size() {

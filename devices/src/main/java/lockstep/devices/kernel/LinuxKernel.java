@@ -2,6 +2,7 @@ package lockstep.devices.kernel;
 
 import lockstep.devices.kernel.DirectBoot.Part;
 import lockstep.devices.kernel.DirectBoot.Target;
+import lockstep.qmp.NumberText;
 import lockstep.runtime.spi.DeviceException;
 
 import java.lang.foreign.MemorySegment;
@@ -49,8 +50,8 @@ final class LinuxKernel {
     /** The highest that a kernel takes its RAM disk at which does not say itself. */
     private static final long OLD_INITRD_MAX = 0x37ff_ffff;
 
-    private static final Pattern VGA =
-            Pattern.compile("vga=(normal|ext|ask|0[xX][0-9a-fA-F]+|\\d+)");
+    /** A mode by name, whatever follows that, or by its number. */
+    private static final Pattern VGA = Pattern.compile("vga=(normal|ext|ask|[^ ]*)");
 
     private LinuxKernel() {}
 
@@ -118,12 +119,18 @@ final class LinuxKernel {
         return BootRom.realMode(target, real, lineAt - real - 16);
     }
 
-    private static int videoMode(String text) {
+    private static int videoMode(String text) throws DeviceException {
         return switch (text) {
             case "normal" -> 0xffff;
             case "ext" -> 0xfffe;
             case "ask" -> 0xfffd;
-            default -> (int) (long) Long.decode(text);
+            default -> {
+                NumberText number = NumberText.wrapping(text);
+                if (number.toOptional().isEmpty() || Math.abs(number.value()) > 0xffff_ffffL) {
+                    throw new DeviceException("invalid 'vga=' kernel parameter.");
+                }
+                yield (int) number.value();
+            }
         };
     }
 

@@ -4,7 +4,6 @@ import lockstep.devices.kernel.DirectBoot.Part;
 import lockstep.devices.kernel.DirectBoot.Target;
 import lockstep.runtime.spi.DeviceException;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.Consumer;
 
 /** A kernel with a Multiboot header. Behind it in memory are its modules' list, the texts, and the modules. */
 final class MultibootKernel {
@@ -44,7 +44,13 @@ final class MultibootKernel {
 
     private record Module(MemorySegment bytes, String text) {}
 
-    private record Image(long address, MemorySegment bytes, long entry) {}
+    /**
+     * What is loaded.
+     *
+     * @param size bytes, also those that are not in the file
+     * @param fill writes the others to zeroed memory
+     */
+    private record Image(long address, long size, Consumer<MemorySegment> fill, long entry) {}
 
     private MultibootKernel() {}
 
@@ -60,15 +66,15 @@ final class MultibootKernel {
 
     static byte[] offer(KernelFile file, int header, DirectBoot boot, Target target)
             throws DeviceException {
-        Image image =
-                (file.u32(header + 4) & ADDRESSES) != 0 ? placed(file, header, target) : elf(file);
+        Image image = (file.u32(header + 4) & ADDRESSES) != 0 ? placed(file, header) : elf(file);
+        target.checkFits(file.name(), image.address, image.size);
         List<Module> modules = modules(boot.initrd());
 
         List<String> texts = new ArrayList<>();
         modules.forEach(m -> texts.add(m.text));
         texts.add(file.name() + " " + boot.commandLine());
         texts.add(LOADER);
-        long list = pages(image.bytes.byteSize());
+        long list = pages(image.size);
         long size = list + (long) MODULE * modules.size();
         for (String t : texts) {
             size += t.getBytes(StandardCharsets.UTF_8).length + 1;
@@ -79,8 +85,8 @@ final class MultibootKernel {
         }
         target.checkFits(file.name(), image.address, size);
 
-        MemorySegment all = Arena.ofAuto().allocate(size);
-        MemorySegment.copy(image.bytes, 0, all, 0, image.bytes.byteSize());
+        MemorySegment all = KernelFile.memory(size);
+        image.fill.accept(all);
         ByteBuffer out = all.asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
         out.position((int) list + MODULE * modules.size());
         int[] textAt = new int[texts.size()];
@@ -118,7 +124,7 @@ final class MultibootKernel {
     }
 
     /** A file whose header says what of it goes where. */
-    private static Image placed(KernelFile file, int at, Target target) throws DeviceException {
+    private static Image placed(KernelFile file, int at) throws DeviceException {
         long header = file.u32(at + 12);
         long load = file.u32(at + 16);
         long loadEnd = file.u32(at + 20);
@@ -128,14 +134,17 @@ final class MultibootKernel {
         check(start >= 0 && start <= file.size(), "header_addr address");
         check(loadEnd == 0 || loadEnd >= load, "load_end_addr address");
         long loaded = loadEnd == 0 ? file.size() - start : loadEnd - load;
-        // What the file has no bytes for is zero.
-        long present = Math.min(loaded, file.size() - start);
+        if (!file.has(start, loaded)) {
+            throw new DeviceException(
+                    "could not load kernel '" + file.name() + "': the file ends too early");
+        }
         check(bssEnd == 0 || bssEnd >= load + loaded, "bss_end_addr address");
         long size = bssEnd == 0 ? loaded : bssEnd - load;
-        target.checkFits(file.name(), load, size);
-        MemorySegment bytes = Arena.ofAuto().allocate(Math.max(1, size));
-        MemorySegment.copy(file.bytes(), start, bytes, 0, present);
-        return new Image(load, bytes, file.u32(at + 28));
+        return new Image(
+                load,
+                size,
+                to -> MemorySegment.copy(file.bytes(), start, to, 0, loaded),
+                file.u32(at + 28));
     }
 
     private static void check(boolean good, String what) throws DeviceException {
@@ -155,7 +164,7 @@ final class MultibootKernel {
         if (elf.machine() != ElfFile.I386) {
             throw new DeviceException("Error while loading elf kernel");
         }
-        return new Image(elf.low(), elf.image(), elf.entry());
+        return new Image(elf.low(), elf.size(), elf::copyTo, elf.entry());
     }
 
     /** Files with commas between them; a module's command line is its name and what is behind a space. */
@@ -164,7 +173,10 @@ final class MultibootKernel {
         if (!names.isEmpty()) {
             for (String each : names.split(",", -1)) {
                 String text = each.stripLeading();
-                modules.add(new Module(KernelFile.initrd(text.split(" ", 2)[0]).bytes(), text));
+                modules.add(
+                        new Module(
+                                KernelFile.initrd(text.split(" ", 2)[0], Integer.MAX_VALUE).bytes(),
+                                text));
             }
         }
         return modules;

@@ -4,6 +4,7 @@ import lockstep.devices.kernel.DirectBoot.Part;
 import lockstep.devices.kernel.DirectBoot.Target;
 import lockstep.runtime.spi.DeviceException;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.OptionalLong;
@@ -21,13 +22,18 @@ final class PvhKernel {
 
     static byte[] offer(KernelFile file, DirectBoot boot, Target target) throws DeviceException {
         ElfFile elf = new ElfFile(file);
+        if (elf.machine() != ElfFile.I386 && elf.machine() != ElfFile.X86_64) {
+            throw elf.refused("it is for another processor");
+        }
         OptionalLong entry = elf.note("Xen", PHYS32_ENTRY);
         if (entry.isEmpty()) {
             throw new DeviceException("Error loading uncompressed kernel without PVH ELF Note");
         }
-        target.checkFits(file.name(), elf.low(), elf.image().byteSize());
+        target.checkFits(file.name(), elf.low(), elf.size());
+        MemorySegment image = KernelFile.memory(elf.size());
+        elf.copyTo(image);
         target.entry(entry.getAsLong());
-        target.offer(Part.KERNEL, elf.low(), elf.image());
+        target.offer(Part.KERNEL, elf.low(), image);
         target.offer(Part.COMMAND_LINE, COMMAND_LINE, boot.commandLineBytes());
         byte[] head =
                 file.bytes()

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.PcMachineOptions;
 import lockstep.devices.board.Firmware;
+import lockstep.devices.fwcfg.FwCfg;
+import lockstep.devices.kernel.DirectBoot;
 import lockstep.runtime.memory.AddressSpace;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.MachineConfig;
@@ -333,22 +335,104 @@ final class DirectBootTest {
         assertEquals("invalid load_addr address", refused(load, ""));
     }
 
+    @Test
+    void elfSegmentsThatCannotBeLoadedAreRefused() throws Exception {
+        byte[] nothing = pvh(18);
+        little(nothing).putLong(64 + 0x18, 0).putLong(64 + 0x20, 0).putLong(64 + 0x28, 0);
+        assertEquals(
+                "Error while loading elf kernel 'K': its headers are damaged",
+                refused(nothing, ""));
+        byte[] high = pvh(18);
+        little(high).putLong(64 + 0x18, Long.MAX_VALUE);
+        assertEquals(
+                "Error while loading elf kernel 'K': it is to lie above 4 GiB", refused(high, ""));
+        byte[] large = pvh(18);
+        little(large).putLong(64 + 0x28, 1 << 30);
+        assertEquals(
+                "could not load kernel 'K': it is too large for the RAM, it ends at 0x40300000 of"
+                        + " 0x400000",
+                refused(large, ""));
+        byte[] arm = pvh(18);
+        little(arm).putShort(18, (short) 183);
+        assertEquals(
+                "Error while loading elf kernel 'K': it is for another processor",
+                refused(arm, ""));
+        byte[] cut = Arrays.copyOf(pvh(18), 40);
+        assertEquals(
+                "Error while loading elf kernel 'K': its headers are damaged", refused(cut, ""));
+    }
+
+    /** A segment without memory lies nowhere, whatever its address is. */
+    @Test
+    void anEmptyElfSegmentIsNotLoaded() throws Exception {
+        byte[] image = pvh(18);
+        little(image).putShort(56, (short) 3);
+        little(image).putInt(64 + 2 * 56, 1).putLong(64 + 2 * 56 + 0x18, -1);
+        try (TestMachine core = new TestMachine(16 * MIB)) {
+            make(core, file("vmlinux", image), "", "");
+            assertEquals(0x300000, number(core, KERNEL_ADDRESS));
+            assertEquals(0x2000, number(core, KERNEL_SIZE));
+        }
+    }
+
+    @Test
+    void multibootImagesThatDoNotFitAreRefused() throws Exception {
+        byte[] low = multiboot();
+        little(low).putInt(0x4c, 0x40).putInt(0x50, 0).putInt(0x58, -1);
+        assertEquals(
+                "could not load kernel 'K': it is too large for the RAM, it ends at 0xffffffff of"
+                        + " 0x400000",
+                refused(low, ""));
+        byte[] cut = multiboot();
+        little(cut).putInt(0x54, 0x300000).putInt(0x58, 0);
+        assertEquals("could not load kernel 'K': the file ends too early", refused(cut, ""));
+    }
+
+    @Test
+    void videoModesAreNamesOrNumbers() throws Exception {
+        Map<String, Integer> good =
+                Map.of("normal", 0xffff, "extra", 0xfffe, "ask", 0xfffd, "0x1ff", 0x1ff, "010", 8);
+        Path kernel = file("bzImage", linux(0x20f, 1000));
+        for (Map.Entry<String, Integer> mode : good.entrySet()) {
+            try (TestMachine core = new TestMachine(16 * MIB)) {
+                make(core, kernel, "", "quiet vga=" + mode.getKey() + " ro");
+                short field = little(item(core, SETUP, 1024)).getShort(0x1fa);
+                assertEquals(mode.getValue(), field & 0xffff, mode.getKey());
+            }
+        }
+        for (String bad : List.of("", "08", "5x", "abc", "99999999999999999999", "0x100000000")) {
+            try (TestMachine core = new TestMachine(16 * MIB)) {
+                assertEquals(
+                        "invalid 'vga=' kernel parameter.",
+                        assertThrows(
+                                        DeviceException.class,
+                                        () -> make(core, kernel, "", "vga=" + bad))
+                                .getMessage());
+            }
+        }
+    }
+
     /** Whatever a file holds: it is a kernel or is refused. */
     @Test
     void damagedFilesAreKernelsOrRefused() throws Exception {
         Random random = new Random(7);
         List<byte[]> good = List.of(linux(0x20f, 1000), multiboot(), pvh(18));
-        for (int i = 0; i < 300; i++) {
-            byte[] image = good.get(i % good.size()).clone();
-            for (int n = random.nextInt(8); n >= 0; n--) {
-                int at = random.nextInt(Math.min(image.length, 0x300));
-                image[at] = (byte) (random.nextBoolean() ? 0xff : random.nextInt());
-            }
-            Path path = file("damaged", image);
-            try (TestMachine core = new TestMachine(16 * MIB)) {
-                make(core, path, "", "");
-            } catch (DeviceException e) {
-                assertTrue(String.valueOf(e.getMessage()).length() > 10);
+        try (TestMachine core = new TestMachine(16 * MIB)) {
+            FwCfg firmware = PcSectionsTest.board(core).parts().get(FwCfg.class);
+            for (int i = 0; i < 3000; i++) {
+                byte[] image = good.get(i % good.size()).clone();
+                for (int n = random.nextInt(8); n >= 0; n--) {
+                    int at = random.nextInt(Math.min(image.length, 0x300));
+                    image[at] = (byte) (random.nextBoolean() ? 0xff : random.nextInt());
+                }
+                int length = random.nextInt(4) == 0 ? random.nextInt(image.length) : image.length;
+                Path path = file("damaged", Arrays.copyOf(image, length));
+                String initrd = random.nextBoolean() ? "" : path.toString();
+                try {
+                    new DirectBoot(path.toString(), initrd, "").offer(firmware, 16 * MIB);
+                } catch (DeviceException e) {
+                    assertTrue(String.valueOf(e.getMessage()).length() > 10);
+                }
             }
         }
     }

@@ -159,9 +159,10 @@ final class MachineOptionSet {
 
     /** What belongs to a kernel needs one, and a board that boots it. */
     private void checkKernel() throws OptionException {
-        if (settings.machineProperties.getOrDefault("kernel", "").isEmpty()) {
+        Map<String, String> given = settings.machineProperties;
+        if (!given.containsKey("kernel")) {
             for (String part : List.of("append", "initrd")) {
-                if (!settings.machineProperties.getOrDefault(part, "").isEmpty()) {
+                if (given.containsKey(part)) {
                     throw new OptionException(
                             "-" + part + " only allowed with -kernel option", false);
                 }
@@ -171,6 +172,14 @@ final class MachineOptionSet {
                     "The -kernel parameter is not supported (use the generic 'loader' device"
                             + " instead).",
                     false);
+        }
+        // For the board a name that is empty is none.
+        if ("".equals(given.get("kernel"))) {
+            throw new OptionException(
+                    "could not open kernel file '': No such file or directory", false);
+        }
+        if ("".equals(given.get("initrd"))) {
+            throw new OptionException("error reading initrd : No such file or directory", false);
         }
     }
 

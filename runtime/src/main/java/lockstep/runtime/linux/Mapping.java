@@ -40,6 +40,19 @@ public final class Mapping implements AutoCloseable {
         return map(length, flags(shared, reserve) | MAP_ANONYMOUS(), -1, 0, what);
     }
 
+    /**
+     * Zeroed memory likewise, given back when nobody refers to it any more. Unlike that of an arena it has no limit in
+     * the JVM.
+     *
+     * @param length bytes, also none
+     * @param what the words of the error
+     */
+    public static MemorySegment collected(long length, String what) throws LinuxException {
+        int flags = flags(false, true) | MAP_ANONYMOUS();
+        long size = Math.max(1, length);
+        return map(size, flags, -1, 0, what, Arena.ofAuto()).asSlice(0, length);
+    }
+
     /** Memory of a file from {@code offset}. */
     static Mapping file(int fd, long offset, long length, boolean shared, boolean reserve)
             throws LinuxException {
@@ -59,10 +72,16 @@ public final class Mapping implements AutoCloseable {
     @SuppressWarnings("MustBeClosedChecker") // closed with the mapping
     private static Mapping map(long length, int flags, int fd, long offset, String what)
             throws LinuxException {
+        Arena arena = Arena.ofShared();
+        return new Mapping(arena, map(length, flags, fd, offset, what, arena));
+    }
+
+    private static MemorySegment map(
+            long length, int flags, int fd, long offset, String what, Arena arena)
+            throws LinuxException {
         int protection = PROT_READ() | PROT_WRITE();
         long address = Errno.check(Native.mmap(0, length, protection, flags, fd, offset), what);
-        Arena arena = Arena.ofShared();
-        return new Mapping(arena, Native.mapping(address, length, arena));
+        return Native.mapping(address, length, arena);
     }
 
     /** The memory. */
