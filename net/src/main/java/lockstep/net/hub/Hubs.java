@@ -3,6 +3,8 @@ package lockstep.net.hub;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -33,6 +35,26 @@ public final class Hubs {
         return h.port(id);
     }
 
+    /** Adds a port with the name that QEMU gives one which the user does not name. */
+    public Endpoint port(int hubId) {
+        int made = 0;
+        for (Hub h : hubs) {
+            made = h.id == hubId ? h.made : made;
+        }
+        return port("hub" + hubId + "port" + made, hubId);
+    }
+
+    /** The number of the hub that an end of a wire is a port of, or leads to; null when there is none. */
+    public @Nullable Integer number(Endpoint endpoint) {
+        for (Hub h : hubs) {
+            Endpoint peer = endpoint.peer();
+            if (h.owns(endpoint) || peer != null && h.owns(peer)) {
+                return h.id;
+            }
+        }
+        return null;
+    }
+
     private final class Hub implements Network.HubText {
         private final int id;
 
@@ -40,12 +62,14 @@ public final class Hubs {
         private Port[] ports = {};
 
         private boolean flushing;
+        private int made;
 
         Hub(int id) {
             this.id = id;
         }
 
         Port port(String name) {
+            made++;
             Port p = new Port(this, name);
             Port[] more = new Port[ports.length + 1];
             more[0] = p;

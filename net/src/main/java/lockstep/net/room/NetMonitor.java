@@ -7,14 +7,17 @@ import lockstep.api.NetdevDelArguments;
 import lockstep.api.QueryRxFilterArguments;
 import lockstep.api.RxFilterInfo;
 import lockstep.api.SetLinkArguments;
+import lockstep.net.NetException;
 import lockstep.net.nic.NetServices;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.KeyvalInputVisitor;
-import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 
@@ -75,6 +78,26 @@ final class NetMonitor implements NetCommands {
                 a.interfaces());
     }
 
+    /** Changes the forwardings of one network. */
+    private interface Forwarding {
+        @Nullable String change(@Nullable String id, String text) throws NetException;
+    }
+
+    /** Both commands have the network first, which may be left out, and say what is wrong without {@code Error:}. */
+    private static void forwarding(HmpArguments arguments, StringBuilder out, Forwarding action) {
+        String second = arguments.optional("arg2");
+        String first = arguments.string("arg1");
+        String said;
+        try {
+            said = second == null ? action.change(null, first) : action.change(first, second);
+        } catch (NetException e) {
+            said = e.getMessage();
+        }
+        if (said != null) {
+            out.append(said).append('\n');
+        }
+    }
+
     void register(HmpTable hmp) {
         hmp.addInfo(
                 "network",
@@ -82,6 +105,31 @@ final class NetMonitor implements NetCommands {
                 "",
                 "network clients and their filters",
                 (arguments, out) -> out.append(network.describe()));
+        hmp.addInfo(
+                "usernet",
+                "",
+                "",
+                "show user network stack connection states",
+                (arguments, out) -> out.append(netdevs.describeUsers()));
+        hmp.add(
+                "hostfwd_add",
+                "arg1:s,arg2:s?",
+                "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
+                "redirect TCP or UDP connections from host to guest (requires -net user)",
+                (arguments, out) ->
+                        forwarding(
+                                arguments,
+                                out,
+                                (id, rule) -> {
+                                    netdevs.users().forward(id, rule);
+                                    return null;
+                                }));
+        hmp.add(
+                "hostfwd_remove",
+                "arg1:s,arg2:s?",
+                "[netdev_id] [tcp|udp]:[hostaddr]:hostport",
+                "remove host-to-guest TCP or UDP redirection",
+                (arguments, out) -> forwarding(arguments, out, netdevs.users()::unforward));
         hmp.add(
                 "set_link",
                 "name:s,up:b",
@@ -100,8 +148,7 @@ final class NetMonitor implements NetCommands {
                         netdevs.add(
                                 Netdev.read(
                                         new KeyvalInputVisitor(
-                                                OptionText.parse(arguments.string("netdev"), "type")
-                                                        .toTree(),
+                                                NetdevOption.flat(arguments.string("netdev")),
                                                 KeyvalInputVisitor.Style.OPTIONS),
                                         null),
                                 ""));

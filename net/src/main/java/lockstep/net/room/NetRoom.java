@@ -52,8 +52,9 @@ public final class NetRoom implements Room {
         vmm.publish(NetFilters.class, services);
         vmm.publish(NetworkAnnouncer.class, services);
         offer.option(new NetdevOption(netdevs));
-        offer.option(new NicOption(netdevs, services));
-        offer.option(new NetOption(network));
+        NetOption net = new NetOption(network, netdevs, services);
+        offer.option(new NicOption(netdevs, services, net));
+        offer.option(net);
         NetCommands.register(offer.commands(), monitor);
         monitor.register(vmm.hmp());
         filters(offer, vmm, network);

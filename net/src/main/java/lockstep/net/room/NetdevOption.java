@@ -2,6 +2,7 @@ package lockstep.net.room;
 
 import lockstep.api.Netdev;
 import lockstep.qmp.InputVisitor;
+import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonStreamParser;
@@ -28,6 +29,8 @@ final class NetdevOption implements OptionHandler {
     private static final String HINT =
             "\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
 
+    private static final List<String> LISTS = List.of("dnssearch", "hostfwd", "guestfwd");
+
     private final Netdevs netdevs;
     private final Deque<Netdev> parsed = new ArrayDeque<>();
     private final Set<String> ids = new HashSet<>();
@@ -48,6 +51,7 @@ final class NetdevOption implements OptionHandler {
 
     @Override
     public void parse(String argument) throws OptionException {
+        netdevs.given();
         if (TypeHelp.askedForTypes(argument)) {
             throw new EndOfProgram(
                     "Available netdev backend types:\n" + String.join("\n", Netdevs.TYPES) + "\n");
@@ -76,9 +80,27 @@ final class NetdevOption implements OptionHandler {
 
     /** The options of a text; the older backends have looser rules. */
     static JsonObject tree(String argument) throws QmpException {
-        return strict(argument)
-                ? KeyvalText.parse(argument, "type")
-                : OptionText.parse(argument, "type").toTree();
+        return strict(argument) ? KeyvalText.parse(argument, "type") : flat(argument);
+    }
+
+    /** The options of the older text, in which those of a list are given once for each element. */
+    static JsonObject flat(String argument) throws QmpException {
+        OptionText text = OptionText.parse(argument, "type");
+        JsonObject tree = text.toTree();
+        for (String name : LISTS) {
+            JsonArray list = new JsonArray();
+            for (OptionText.Option option : text.options()) {
+                if (option.name().equals(name)) {
+                    JsonObject element = new JsonObject();
+                    element.put("str", new JsonString(option.value()));
+                    list.add(element);
+                }
+            }
+            if (list.size() > 0) {
+                tree.put(name, list);
+            }
+        }
+        return tree;
     }
 
     private static boolean strict(String type) {
@@ -111,7 +133,7 @@ final class NetdevOption implements OptionHandler {
 
     @Override
     public String help() {
-        return "-netdev tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's"
+        return "-netdev user|tap|socket|stream|dgram|hubport,id=ID[,...]  connect to the host's"
                 + " network\n";
     }
 }

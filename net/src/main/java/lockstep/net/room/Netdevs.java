@@ -7,6 +7,7 @@ import lockstep.net.NetException;
 import lockstep.net.hub.Hubs;
 import lockstep.net.socket.SocketBackends;
 import lockstep.net.tap.TapEndpoint;
+import lockstep.net.user.UserNetworks;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.Network;
 import lockstep.qmp.ErrorClass;
@@ -16,22 +17,68 @@ import lockstep.runtime.spi.Vmm;
 
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.ThreadLocalRandom;
 
 /** Makes and removes backends. Under the machine lock. */
 final class Netdevs {
     /** The types that can be made, for {@code -netdev help}. */
-    static final List<String> TYPES = List.of("socket", "stream", "dgram", "hubport", "tap");
+    static final List<String> TYPES =
+            List.of("socket", "stream", "dgram", "hubport", "tap", "user");
 
     private final Vmm vmm;
     private final Network network;
     private final Hubs hubs;
     private final SocketBackends sockets;
+    private final UserNetworks users;
+    private boolean given;
+    private int named;
 
     Netdevs(Vmm vmm, Network network) {
         this.vmm = vmm;
         this.network = network;
         this.hubs = new Hubs(network);
         this.sockets = new SocketBackends(network, vmm);
+        this.users = new UserNetworks(network, vmm.mainLoop(), vmm.state());
+    }
+
+    /** The user networks. */
+    UserNetworks users() {
+        return users;
+    }
+
+    /** The user said something about the network, so there is no default. */
+    void given() {
+        given = true;
+    }
+
+    /** Whether the machine has a network because nobody said a word about one. */
+    boolean byDefault() {
+        return !given && vmm.defaults();
+    }
+
+    /** The id of a backend that the user does not name: one that nobody can choose, as QEMU makes it. */
+    String nextId() {
+        return "#net%d%02d".formatted(named++, ThreadLocalRandom.current().nextInt(100));
+    }
+
+    /** Connects a backend to a hub. */
+    void join(String id, int hub) throws NetException {
+        Endpoint backend = network.backend(id);
+        Endpoint port = hubs.port(hub);
+        network.add(port);
+        port.connect(backend);
+    }
+
+    /** Makes a port of a hub for a NIC; gives its name. */
+    String portForNic(int hub) {
+        Endpoint port = hubs.port(hub);
+        network.add(port);
+        return port.name();
+    }
+
+    /** The text of {@code info usernet}. */
+    String describeUsers() {
+        return users.describe(hubs::number);
     }
 
     /**
@@ -65,7 +112,7 @@ final class Netdevs {
                         case Netdev.Dgram d -> sockets.dgram(id, d.data());
                         case Netdev.None n -> throw notBuiltIn(netdev);
                         case Netdev.Nic n -> throw notBuiltIn(netdev);
-                        case Netdev.User u -> throw notBuiltIn(netdev);
+                        case Netdev.User u -> users.make(id, u.data());
                     });
         } catch (NetException e) {
             throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);

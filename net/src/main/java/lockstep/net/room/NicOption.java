@@ -26,12 +26,13 @@ final class NicOption implements OptionHandler {
 
     private final Netdevs netdevs;
     private final NetServices services;
+    private final NetOption net;
     private final Deque<Both> parsed = new ArrayDeque<>();
-    private int made;
 
-    NicOption(Netdevs netdevs, NetServices services) {
+    NicOption(Netdevs netdevs, NetServices services, NetOption net) {
         this.netdevs = netdevs;
         this.services = services;
+        this.net = net;
     }
 
     @Override
@@ -46,6 +47,7 @@ final class NicOption implements OptionHandler {
 
     @Override
     public void parse(String argument) throws OptionException {
+        netdevs.given();
         if (argument.equals(NONE)) {
             return;
         }
@@ -63,9 +65,8 @@ final class NicOption implements OptionHandler {
                     throw new OptionException("Parameter 'id' expects an identifier");
                 }
             } else {
-                tree.put("id", new JsonString("__org.qemu.nic" + made));
+                tree.put("id", new JsonString(netdevs.nextId()));
             }
-            made++;
             OnboardNic nic =
                     OnboardNic.read(
                             new KeyvalInputVisitor(own, KeyvalInputVisitor.Style.OPTIONS), null);
@@ -90,9 +91,15 @@ final class NicOption implements OptionHandler {
         services.want(both.nic());
     }
 
+    /** Behind all of {@code -netdev} and {@code -nic} come those of {@code -net}. */
+    @Override
+    public void finish() throws OptionException {
+        net.make();
+    }
+
     @Override
     public String help() {
-        return "-nic none|tap|socket|stream|dgram|hubport[,id=ID][,model=M][,mac=M][,...]"
+        return "-nic none|user|tap|socket|stream|dgram|hubport[,id=ID][,model=M][,mac=M][,...]"
                 + "  a network adapter of the machine's, and its backend\n";
     }
 }

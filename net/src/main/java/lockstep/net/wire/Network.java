@@ -87,7 +87,7 @@ public final class Network {
     }
 
     /** The netdev of that id, as a filter wants it. */
-    Endpoint backend(String id) throws NetException {
+    public Endpoint backend(String id) throws NetException {
         Endpoint e = findBackend(id);
         if (e == null) {
             throw new NetException("Parameter 'netdev' expects a network backend id");

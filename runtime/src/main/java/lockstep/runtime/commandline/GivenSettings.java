@@ -58,6 +58,11 @@ final class GivenSettings implements Settings {
     GivenSettings() {}
 
     @Override
+    public boolean defaults() {
+        return !noDefaults;
+    }
+
+    @Override
     public @Nullable String name() {
         return name;
     }

@@ -21,6 +21,7 @@ public final class Sockets {
     public static final int MAXIMUM_DESCRIPTORS = 16;
 
     private static final int INT = 4;
+    private static final int IPPROTO_ICMP = 1; // linux/in.h
     // Ancillary data is aligned to the size of a pointer (CMSG_ALIGN).
     private static final int CONTROL_HEADER = align((int) cmsghdr.sizeof());
     private static final int CONTROL_SPACE = CONTROL_HEADER + align(MAXIMUM_DESCRIPTORS * INT);
@@ -37,9 +38,29 @@ public final class Sockets {
         return socket(family, SOCK_DGRAM());
     }
 
+    /**
+     * A socket for ICMP echo requests and the replies to them, which needs no privilege where the kernel's
+     * {@code ping_group_range} admits this process (icmp(7)).
+     */
+    public static Fd ping() throws LinuxException {
+        return socket(AF_INET(), SOCK_DGRAM(), IPPROTO_ICMP);
+    }
+
     private static Fd socket(int family, int type) throws LinuxException {
-        int fd = SocketCalls.socket(family, type | SOCK_NONBLOCK() | SOCK_CLOEXEC(), 0);
+        return socket(family, type, 0);
+    }
+
+    private static Fd socket(int family, int type, int protocol) throws LinuxException {
+        int fd = SocketCalls.socket(family, type | SOCK_NONBLOCK() | SOCK_CLOEXEC(), protocol);
         return new Fd(Errno.check(fd, "Failed to create socket"));
+    }
+
+    /** Has a stream socket tell its peer by a reset, not by an end of file, when it is closed. */
+    public static void abortOnClose(Fd socket) {
+        MemorySegment linger = Native.small(); // struct linger: on, for no time
+        linger.set(ValueLayout.JAVA_INT, 0, 1);
+        linger.set(ValueLayout.JAVA_INT, INT, 0);
+        SocketCalls.setsockopt(socket.number(), SOL_SOCKET(), SO_LINGER(), linger, 2 * INT);
     }
 
     /** Two connected stream sockets. */
@@ -177,6 +198,39 @@ public final class Sockets {
     /** As above, from native memory. */
     public static long send(int fd, MemorySegment source) {
         return SocketCalls.send(fd, source, source.byteSize(), MSG_NOSIGNAL());
+    }
+
+    /** Sends a datagram to an address; returns bytes taken or the negated errno. */
+    public static int sendTo(int fd, byte[] source, int offset, int length, SocketName to) {
+        MemorySegment scratch = Native.scratch();
+        if (length > scratch.byteSize()) {
+            return -Errno.EMSGSIZE;
+        }
+        MemorySegment.copy(source, offset, scratch, ValueLayout.JAVA_BYTE, 0, length);
+        MemorySegment address = Native.small();
+        int addressLength = to.encode(address);
+        return (int)
+                SocketCalls.sendto(fd, scratch, length, MSG_NOSIGNAL(), address, addressLength);
+    }
+
+    /**
+     * Receives a datagram; what does not fit is lost.
+     *
+     * @param from takes the sender in its first element
+     * @return bytes read or the negated errno
+     */
+    public static int receiveFrom(
+            int fd, byte[] target, int offset, int length, SocketName[] from) {
+        MemorySegment scratch = Native.scratch();
+        int wanted = (int) Math.min(length, scratch.byteSize());
+        MemorySegment address = prepared();
+        MemorySegment size = address.asSlice(SocketName.MAXIMUM, INT);
+        int n = (int) SocketCalls.recvfrom(fd, scratch, wanted, 0, address, size);
+        if (n >= 0) {
+            MemorySegment.copy(scratch, ValueLayout.JAVA_BYTE, 0, target, offset, n);
+            from[0] = SocketName.decode(address, size.get(ValueLayout.JAVA_INT, 0));
+        }
+        return n;
     }
 
     /**

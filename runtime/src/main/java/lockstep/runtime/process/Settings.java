@@ -11,6 +11,9 @@ public interface Settings {
     /** The guest's name or null. */
     @Nullable String name();
 
+    /** Whether there are default devices. */
+    boolean defaults();
+
     /** The guest's 16-byte id or null. */
     byte @Nullable [] uuid();
 

@@ -312,6 +312,11 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
     }
 
     @Override
+    public boolean defaults() {
+        return settings.defaults();
+    }
+
+    @Override
     public @Nullable String name() {
         return settings.name();
     }

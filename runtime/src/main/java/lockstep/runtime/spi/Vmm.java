@@ -44,6 +44,9 @@ public interface Vmm extends Host {
     /** The accelerators that rooms offer, in order. */
     List<AcceleratorType> acceleratorTypes();
 
+    /** Whether the machine has what machines have by default: not under {@code -nodefaults}. */
+    boolean defaults();
+
     /** The guest's name of {@code -name}, or null. */
     @Nullable String name();
 

@@ -244,6 +244,11 @@ public final class TestProcess implements Vmm {
     }
 
     @Override
+    public boolean defaults() {
+        return false;
+    }
+
+    @Override
     public @Nullable String name() {
         return null;
     }
