@@ -10,10 +10,12 @@ for guest in counter dirty; do
     rm "$out/$guest.o"
 done
 
-# The firmware that tries the processor.
-as --64 -o "$out/system.o" "$here/system.S"
-ld -m elf_x86_64 -Ttext 0 -e start --oformat binary -o "$out/system.bin" "$out/system.o"
-rm "$out/system.o"
+# The firmware that tries the processor, and that which takes interrupts.
+for guest in system interrupts; do
+    as --64 -o "$out/$guest.o" "$here/$guest.S"
+    ld -m elf_x86_64 -Ttext 0 -e start --oformat binary -o "$out/$guest.bin" "$out/$guest.o"
+    rm "$out/$guest.o"
+done
 
 # The network guest is C behind a boot sector of its own.
 gcc -m64 -Os -ffreestanding -fno-pic -fno-pie -mno-red-zone -mno-sse -mno-mmx -fno-stack-protector \

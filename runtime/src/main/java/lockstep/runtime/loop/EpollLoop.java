@@ -15,6 +15,7 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 
 /**
  * The event loop over epoll: the main loop, which holds the machine lock around every callback, and the
@@ -53,6 +54,8 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
 
     private final Object timerGuard = new Object();
     private final TimerHeap[] timers = {new TimerHeap(), new TimerHeap(), new TimerHeap()};
+    private final Runnable[] runDue =
+            Stream.of(CLOCKS).<Runnable>map(c -> () -> runDue(c)).toArray(Runnable[]::new);
     private static final ClockType[] CLOCKS = ClockType.values();
 
     private final Object watchGuard = new Object();
@@ -252,26 +255,28 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
 
     private void runTimers() {
         for (ClockType clock : CLOCKS) {
-            Alarm due = takeDue(clock);
-            while (due != null) {
-                guarded(due.callback);
-                due = takeDue(clock);
+            while (due(clock) != null) {
+                guarded(runDue[clock.ordinal()]);
             }
         }
     }
 
-    private @Nullable Alarm takeDue(ClockType clock) {
+    /** With the machine lock held: what others did under it until now, such as to cancel a timer, holds. */
+    private void runDue(ClockType clock) {
+        Alarm due = due(clock);
+        if (due != null) {
+            due.cancel();
+            due.callback.run();
+        }
+    }
+
+    private @Nullable Alarm due(ClockType clock) {
         if (clock == ClockType.VIRTUAL && !clocks.virtualRunning()) {
             return null;
         }
         synchronized (timerGuard) {
-            TimerHeap heap = timers[clock.ordinal()];
-            TimerHeap.Entry e = heap.peek();
-            if (e == null || e.when() > clocks.now(clock)) {
-                return null;
-            }
-            heap.remove(e);
-            return (Alarm) e;
+            TimerHeap.Entry e = timers[clock.ordinal()].peek();
+            return e == null || e.when() > clocks.now(clock) ? null : (Alarm) e;
         }
     }
 
@@ -292,10 +297,8 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
             long next = nextVirtual();
             boolean early = next != Timer.NEVER && next < target;
             clocks.setVirtual(early ? Math.max(next, clocks.virtual()) : target);
-            Alarm due = takeDue(ClockType.VIRTUAL);
-            while (due != null) {
-                guarded(due.callback);
-                due = takeDue(ClockType.VIRTUAL);
+            while (due(ClockType.VIRTUAL) != null) {
+                guarded(runDue[ClockType.VIRTUAL.ordinal()]);
             }
         }
     }

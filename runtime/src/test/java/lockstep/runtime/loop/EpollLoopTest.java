@@ -40,6 +40,28 @@ class EpollLoopTest {
     }
 
     @Test
+    void aTimerThatIsCancelledUnderTheLockDoesNotGoOff() throws Exception {
+        BlockingQueue<Boolean> wentOff = new ArrayBlockingQueue<>(1);
+        Timer timer = loop.timer(ClockType.REALTIME, () -> wentOff.add(true));
+        Thread waits =
+                Thread.getAllStackTraces().keySet().stream()
+                        .filter(t -> t.getName().equals("test loop"))
+                        .findFirst()
+                        .orElseThrow();
+        lock.acquire();
+        timer.arm(0);
+        while (waits.getState() != Thread.State.WAITING) {
+            Thread.onSpinWait();
+        }
+        timer.cancel();
+        lock.release();
+        CountDownLatch later = new CountDownLatch(1);
+        loop.execute(later::countDown);
+        later.await();
+        assertTrue(wentOff.isEmpty());
+    }
+
+    @Test
     void tasksRunInOrderUnderTheLockAndSurviveFailures() throws Exception {
         List<Integer> seen = new CopyOnWriteArrayList<>();
         CountDownLatch done = new CountDownLatch(1);
