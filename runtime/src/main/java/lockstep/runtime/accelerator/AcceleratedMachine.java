@@ -22,6 +22,7 @@ import lockstep.runtime.memory.MemoryAccelerator;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.memory.RegionMap;
 import lockstep.runtime.object.MemoryBackend;
+import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 import lockstep.runtime.vmstate.StateSection;
 
@@ -141,10 +142,10 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
     }
 
     private void registerSections() {
-        GuestTime time = null;
-        if (host.clocks() instanceof VmClocks clocks && host.state().find("timer", 0) == null) {
-            time = new GuestTime(clocks, vcpus.all().getFirst().state);
-        }
+        GuestTime time =
+                host.clocks() instanceof VmClocks clocks && host.state().find("timer", 0) == null
+                        ? new GuestTime(clocks, vcpus.all().getFirst().state)
+                        : null;
         List<CpuSections> processors = new ArrayList<>();
         for (Vcpu v : vcpus.all()) {
             processors.add(new CpuSections(vcpus, v, time));
@@ -167,8 +168,19 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
                     .ifPresent(
                             clock -> {
                                 vcpus.onSwitch(clock);
+                                clock.onArrival(() -> clockArrived(time, processors));
                                 register(clock);
                             });
+        }
+    }
+
+    private static void clockArrived(@Nullable GuestTime time, List<CpuSections> processors)
+            throws StateException {
+        if (time != null) {
+            time.kernelCounts();
+            for (CpuSections p : processors) {
+                p.store();
+            }
         }
     }
 

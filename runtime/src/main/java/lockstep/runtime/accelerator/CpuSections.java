@@ -76,7 +76,8 @@ final class CpuSections {
         }
     }
 
-    private void store() throws StateException {
+    /** Puts what has come in force, or what it means now. */
+    void store() throws StateException {
         settle();
         try {
             group.store(vcpu);
@@ -113,7 +114,7 @@ final class CpuSections {
             s.nmiPending = 1;
         }
         if (time != null) {
-            s.tsc = time.timestamp(tsc, vcpu.index() == 0, apic.loadTime);
+            s.tsc = time.timestamp(tsc, s.tscKhz != 0, vcpu.index() == 0, apic.loadTime);
         }
     }
 

@@ -13,6 +13,7 @@ final class GuestTime implements StateSection {
     private long ticks;
     private long loaded;
     private boolean agreed;
+    private boolean kernelCounts;
 
     /** With the state of the first vCPU, which is up to date when sections are saved. */
     GuestTime(VmClocks clocks, VcpuState first) {
@@ -20,21 +21,31 @@ final class GuestTime implements StateSection {
         this.first = first;
     }
 
+    /** The stream has what only a kernel's virtual machine has. */
+    void kernelCounts() {
+        kernelCounts = true;
+    }
+
     /**
      * What a vCPU's time stamp counter shows, from the stream last loaded. QEMU's emulated processors have it in this
      * section alone, and hand on unchanged what was in theirs when they got it. Where KVM had it the two differ as well;
-     * such a stream is told by its local APICs, which count from the moment of saving. What Lockstep saves says the same
-     * twice.
+     * such a stream is told by its kvmclock, or by its local APICs, which count from the moment of saving where they are
+     * the kernel's. With neither, and a rate that only KVM knows, it may be from KVM or handed on: the later one, as a
+     * guest can do without some time, but not without the order of things. What Lockstep saves says the same twice.
      *
      * @param own what the vCPU's section has
+     * @param rated whether that has a rate too
      * @param first whether it is the first vCPU, of which this section speaks
      * @param counting since when the vCPU's local APIC counts
      */
-    long timestamp(long own, boolean first, long counting) {
+    long timestamp(long own, boolean rated, boolean first, long counting) {
         if (first) {
             agreed = own == ticks;
         }
-        return agreed || counting == loaded ? own : ticks;
+        if (agreed || kernelCounts || counting == loaded) {
+            return own;
+        }
+        return rated ? Math.max(own, ticks) : ticks;
     }
 
     @Override
@@ -62,6 +73,7 @@ final class GuestTime implements StateSection {
                 throw c.invalid("the guest's clock in the stream is negative: " + now);
             }
             loaded = now;
+            kernelCounts = false;
             clocks.setVirtual(now);
         }
     }

@@ -23,6 +23,7 @@ final class KvmClock implements GuestClock {
     private long nanoseconds;
     private boolean reliable;
     private boolean loaded;
+    private Arrival arrival = () -> {};
 
     KvmClock(KvmVm vm, VcpuState first, GuestMemory memory) {
         this.vm = vm;
@@ -67,6 +68,16 @@ final class KvmClock implements GuestClock {
         long scaled =
                 Math.unsignedMultiplyHigh(delta, multiplier) << 32 | (delta * multiplier) >>> 32;
         return memory.readLong(page + SYSTEM_TIME) + scaled;
+    }
+
+    @Override
+    public void onArrival(Arrival todo) {
+        arrival = todo;
+    }
+
+    @Override
+    public void afterLoad(int version) throws StateException {
+        arrival.run();
     }
 
     @Override

@@ -49,7 +49,7 @@ final class KvmType implements AcceleratorType {
                 new Property(
                         QomKind.choice("on|off|split", "on", "off", "split"),
                         "the kernel has all interrupt controllers, none, or (split) the local"
-                            + " APICs"),
+                                + " APICs"),
                 "kvm-shadow-mem",
                 new Property(QomKind.INT, none + ": the kernel decides"),
                 "notify-vmexit",

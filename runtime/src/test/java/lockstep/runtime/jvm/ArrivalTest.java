@@ -232,6 +232,13 @@ class ArrivalTest {
         cpu.tsc = 7_000_000_000L;
         arrive(apicsFirst);
         assertEquals(ticks, there().tsc, "QEMU's emulator, after somebody else");
+        cpu.tscKhz = 3_123_456;
+        arrive(apicsFirst);
+        assertEquals(ticks, there().tsc, "the same after KVM");
+        cpu.tsc = ticks + 5;
+        arrive(apicsFirst);
+        assertEquals(cpu.tsc, there().tsc, "QEMU on KVM, with the local APICs in QEMU");
+        cpu.tsc = 7_000_000_000L;
         apic.loadTime = CLOCK;
         arrive(apicsFirst);
         assertEquals(cpu.tsc, there().tsc, "QEMU on KVM");

@@ -24,6 +24,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.ByteArrayInputStream;
 import java.lang.foreign.MemorySegment;
@@ -40,7 +43,12 @@ import java.util.concurrent.TimeUnit;
 
 @Tag("kvm")
 @Timeout(60)
+@ParameterizedClass
+@EnumSource(names = {"ON", "OFF", "SPLIT"})
 class KvmMachineTest {
+    /** The interrupt controllers that the kernel has. */
+    @Parameter OnOffSplit kernel;
+
     private static final int RAM = 1 << 20;
     private static final int START = 0x7c00;
 
@@ -60,7 +68,7 @@ class KvmMachineTest {
     }
 
     /** A machine whose guest counts, tells a port and a register, and reads them back. */
-    private static final class Guest implements AutoCloseable {
+    private final class Guest implements AutoCloseable {
         final CoreProcess process = new CoreProcess();
         final AcceleratedMachine machine;
         final BlockingQueue<Integer> port = new LinkedBlockingQueue<>();
@@ -71,7 +79,7 @@ class KvmMachineTest {
             machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmAccelerator(new KvmType(), OnOffSplit.ON, process.loop),
+                            new KvmAccelerator(new KvmType(), kernel, process.loop),
                             "pc-i440fx-10.2",
                             RAM,
                             null,

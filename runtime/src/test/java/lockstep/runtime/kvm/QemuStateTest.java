@@ -15,8 +15,9 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
@@ -42,15 +43,16 @@ class QemuStateTest {
     private static final int TSC = 1157;
     private static final int PLAIN_FIELDS = 1817;
 
-    @Test
-    void stateOfQemuGoesThroughTheKernelUnchanged() throws Exception {
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF", "SPLIT"})
+    void stateOfQemuGoesThroughTheKernelUnchanged(OnOffSplit kernel) throws Exception {
         Assumptions.assumeTrue(
                 Files.isWritable(Path.of("/dev/kvm")), "no access to /dev/kvm on this host");
         try (CoreProcess process = new CoreProcess()) {
             AcceleratedMachine machine =
                     new AcceleratedMachine(
                             process.vmm,
-                            new KvmAccelerator(new KvmType(), OnOffSplit.ON, process.loop),
+                            new KvmAccelerator(new KvmType(), kernel, process.loop),
                             "pc-i440fx-7.2",
                             1 << 20,
                             null,
