@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
 import lockstep.runtime.memory.BigEndian;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 
 import java.util.ArrayList;
@@ -22,7 +24,8 @@ class E1000ChipTest {
     private static final int TX = 0x1000;
     private static final int RX = 0x2000;
 
-    private final ArrayMemory memory = new ArrayMemory(1 << 20);
+    @AutoClose private final TestMachine machine = TestMachine.ofRam(1 << 20);
+    private final GuestMemory memory = machine.dma();
     private final FakeBoard board = new FakeBoard();
     private final E1000Chip chip = new E1000Chip(board, memory, MAC, 0x100e);
 

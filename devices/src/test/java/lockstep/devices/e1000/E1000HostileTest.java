@@ -2,9 +2,11 @@ package lockstep.devices.e1000;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 
 import java.util.Random;
@@ -35,7 +37,8 @@ class E1000HostileTest {
         E1000Spec.RA + 1
     };
 
-    private final ArrayMemory memory = new ArrayMemory(1 << 20);
+    @AutoClose private final TestMachine machine = TestMachine.ofRam(1 << 20);
+    private final GuestMemory memory = machine.dma();
 
     @Test
     void anythingGoes() {
@@ -44,7 +47,7 @@ class E1000HostileTest {
         byte[] frame = new byte[20000];
         for (int round = 0; round < 1000; round++) {
             random.nextBytes(frame);
-            System.arraycopy(frame, 0, memory.bytes, random.nextInt(1 << 16), 4096);
+            memory.write(random.nextInt(1 << 16), frame, 0, 4096);
             for (int i = 0; i < 20; i++) {
                 int register =
                         random.nextInt(4) == 0

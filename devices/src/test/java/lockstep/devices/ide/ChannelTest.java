@@ -6,17 +6,20 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.testmachine.TestMachine;
 import lockstep.runtime.vmstate.StateException;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 
 /** A guest's view of a channel with a disk and a CD drive. */
 class ChannelTest {
     private static final int STATUS = 7;
 
-    private final ArrayMemory memory = new ArrayMemory(1 << 20);
+    @AutoClose private final TestMachine machine = TestMachine.ofRam(1 << 20);
+    private final GuestMemory memory = machine.dma();
     private final FakeDisk disk = new FakeDisk(2048);
     private final FakeDisk disc = new FakeDisk(4 * 300);
     private final Level irq = new Level();

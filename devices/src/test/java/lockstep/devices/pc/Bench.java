@@ -90,6 +90,17 @@ public final class Bench implements AutoCloseable {
         outSized(0xcfc + (register & 3), size, value);
     }
 
+    /** Reads 32 bits of a function's configuration space. */
+    public int config(int device, int function, int register) {
+        outSized(0xcf8, 4, 1 << 31 | device << 11 | function << 8 | register);
+        return in(0xcfc, 4);
+    }
+
+    /** What the board is built on. */
+    TestMachine core() {
+        return core;
+    }
+
     /** Lets guest time pass. */
     public void advance(long nanos) {
         core.advance(nanos);

@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import lockstep.devices.ArrayMemory;
 import lockstep.devices.Sections;
+import lockstep.runtime.memory.GuestMemory;
+import lockstep.runtime.testmachine.TestMachine;
 
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 
 /** A driver's view of the controller, with a tablet on its first port. */
@@ -17,7 +19,8 @@ class UhciChipTest {
     private static final int TD = 0x4000;
     private static final int DATA = 0x5000;
 
-    private final ArrayMemory memory = new ArrayMemory(1 << 20);
+    @AutoClose private final TestMachine machine = TestMachine.ofRam(1 << 20);
+    private final GuestMemory memory = machine.dma();
     private final FakeBoard board = new FakeBoard();
     private final UhciChip chip = new UhciChip(board, memory);
     private final Pointer tablet = new Pointer(true, new HidDevice.Settings(true, true, null));

@@ -60,6 +60,13 @@ public final class TestMachine implements AutoCloseable {
         process.machine(core);
     }
 
+    /** A machine whose address space is RAM and then nothing. */
+    public static TestMachine ofRam(long size) {
+        TestMachine made = new TestMachine(size);
+        made.machine.memory().mapRam("ram", 0, size, made.machine.ram(), 0, 0);
+        return made;
+    }
+
     private void driven(int input, boolean level) {
         if (level && !wires[input]) {
             rises[input]++;
