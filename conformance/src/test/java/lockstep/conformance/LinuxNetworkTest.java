@@ -2,7 +2,8 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.junit.jupiter.api.AfterEach;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -18,6 +19,7 @@ import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 
 /** A Linux guest serves its disk by TCP through its e1000, and moves to another process while it does. */
@@ -32,42 +34,18 @@ class LinuxNetworkTest {
 
     @TempDir Path directory;
 
-    private final String namespace = "linux-" + ProcessHandle.current().pid();
+    @AutoClose private @Nullable GuestNetwork network;
 
     @BeforeEach
-    void network() {
+    void setUpNetwork() {
         LinuxTest.assumeAskedFor();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
-        Host.run("ip", "netns", "add", namespace);
-        inside("ip", "link", "add", "br0", "address", "52:54:00:00:00:01", "type", "bridge");
-        inside("ip", "addr", "add", "10.77.1.1/24", "dev", "br0");
-        inside("ip", "link", "set", "br0", "up");
-        for (String tap : List.of("tap0", "tap1")) {
-            inside("ip", "tuntap", "add", tap, "mode", "tap");
-            inside("ip", "link", "set", tap, "up", "master", "br0");
-        }
-    }
-
-    @AfterEach
-    void removeNetwork() {
-        if (Files.exists(Path.of("/run/netns", namespace))) {
-            Host.run("ip", "netns", "del", namespace);
-        }
-    }
-
-    private List<String> prefix() {
-        return List.of("ip", "netns", "exec", namespace);
+        network = new GuestNetwork("linux", "10.77.1.1/24");
     }
 
     private List<String> command(String... words) {
-        List<String> all = new ArrayList<>(prefix());
-        all.addAll(List.of(words));
-        return all;
-    }
-
-    private void inside(String... words) {
-        Host.run(command(words));
+        return Objects.requireNonNull(network).command(words);
     }
 
     private LinuxMachine machine(int number, LinuxGuest guest, boolean qemu, String... more)
@@ -92,8 +70,8 @@ class LinuxNetworkTest {
         all.addAll(List.of(more));
         String name = "machine" + number;
         return qemu
-                ? LinuxMachine.qemu(directory, name, prefix(), all)
-                : new LinuxMachine(directory, name, prefix(), all);
+                ? LinuxMachine.qemu(directory, name, command(), all)
+                : new LinuxMachine(directory, name, command(), all);
     }
 
     @Test

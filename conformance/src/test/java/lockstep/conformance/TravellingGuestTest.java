@@ -2,19 +2,19 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.junit.jupiter.api.AfterEach;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A running guest with disk, display, network and tablet moves from QEMU to Lockstep, back, and to Lockstep
@@ -30,38 +30,18 @@ class TravellingGuestTest {
 
     @TempDir Path directory;
 
-    private final String namespace = "travel-" + ProcessHandle.current().pid();
+    @AutoClose private @Nullable GuestNetwork network;
 
     @BeforeEach
-    void network() {
+    void setUpNetwork() {
         Host.assumeNetworkRoot();
         Host.assumeProgram(QEMU);
         Host.assumeProgram("nc");
-        Host.run("ip", "netns", "add", namespace);
-        inside("ip", "link", "add", "br0", "address", "52:54:00:00:00:01", "type", "bridge");
-        inside("ip", "addr", "add", "10.77.0.1/24", "dev", "br0");
-        inside("ip", "link", "set", "br0", "up");
-        for (String tap : List.of("tap0", "tap1")) {
-            inside("ip", "tuntap", "add", tap, "mode", "tap");
-            inside("ip", "link", "set", tap, "up", "master", "br0");
-        }
-    }
-
-    @AfterEach
-    void removeNetwork() throws IOException {
-        if (Files.exists(Path.of("/run/netns", namespace))) {
-            Host.run("ip", "netns", "del", namespace);
-        }
+        network = new GuestNetwork("travel", "10.77.0.1/24");
     }
 
     private List<String> command(String... words) {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", namespace));
-        all.addAll(List.of(words));
-        return all;
-    }
-
-    private void inside(String... words) {
-        Host.run(command(words));
+        return Objects.requireNonNull(network).command(words);
     }
 
     private Monitor machine(String program, int number, String... more) {
