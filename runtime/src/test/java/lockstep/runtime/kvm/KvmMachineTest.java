@@ -47,7 +47,7 @@ import java.util.concurrent.TimeUnit;
 @EnumSource(names = {"ON", "OFF", "SPLIT"})
 class KvmMachineTest {
     /** The interrupt controllers that the kernel has. */
-    @Parameter OnOffSplit kernel;
+    @Parameter OnOffSplit kernel = OnOffSplit.ON;
 
     private static final int RAM = 1 << 20;
     private static final int START = 0x7c00;
