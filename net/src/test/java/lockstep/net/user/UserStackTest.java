@@ -10,12 +10,19 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import lockstep.api.NetdevUserOptions;
 import lockstep.net.NetException;
+import lockstep.runtime.vmstate.Description;
+import lockstep.runtime.vmstate.LoadingCodec;
+import lockstep.runtime.vmstate.SavingCodec;
+import lockstep.runtime.vmstate.StateException;
+import lockstep.runtime.vmstate.StateInput;
+import lockstep.runtime.vmstate.StateOutput;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.io.ByteArrayInputStream;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
@@ -77,6 +84,37 @@ class UserStackTest {
         }
         assertEquals("none", answer(guest, dhcp(1, 99, 0)), "all are given away");
         assertEquals("2 10.0.2.15", answer(guest, dhcp(1, 1, 0)), "it stays whose it was");
+    }
+
+    @Test
+    void leasesTravelAsQemuWritesThem() throws Exception {
+        GuestEnd from = new GuestEnd();
+        assertEquals("2 10.0.2.17", answer(from, dhcp(1, 7, 0x0a00_0211)));
+        StateOutput out = new StateOutput(200);
+        new SavingCodec(out, Description.none()).inPlace(new SlirpSection(() -> from.stack));
+        byte[] expected = new byte[131];
+        expected[2] = 1; // The number of the next packet.
+        expected[3 + 2 * 8 + 1] = 1;
+        System.arraycopy(GuestEnd.MAC, 0, expected, 3 + 2 * 8 + 2, 5);
+        expected[3 + 2 * 8 + 7] = 7;
+        assertArrayEquals(expected, out.toByteArray());
+
+        GuestEnd to = new GuestEnd();
+        new LoadingCodec(new StateInput(new ByteArrayInputStream(expected)))
+                .content(new SlirpSection(() -> to.stack), 4);
+        assertEquals("6 0.0.0.0", answer(to, dhcp(3, 1, 0x0a00_0211)));
+        assertEquals("5 10.0.2.17", answer(to, dhcp(3, 7, 0x0a00_0211)));
+        guestForwardIsRefused(to);
+    }
+
+    private static void guestForwardIsRefused(GuestEnd guest) {
+        byte[] content = new byte[131];
+        content[0] = 42;
+        assertThrows(
+                StateException.class,
+                () ->
+                        new LoadingCodec(new StateInput(new ByteArrayInputStream(content)))
+                                .content(new SlirpSection(() -> guest.stack), 4));
     }
 
     @Test
