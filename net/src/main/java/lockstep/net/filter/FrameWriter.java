@@ -16,6 +16,9 @@ public final class FrameWriter {
     /** Bytes that may wait for a slow peer before packets are dropped. */
     public static final long LIMIT = 64 << 20;
 
+    /** Bytes that {@link #append} gathers at most. */
+    private static final int GATHERED = 64 << 10;
+
     private final Chardev.Attachment out;
     private volatile boolean vnetHeader;
     private ByteBuffer buffer = ByteBuffer.allocate(2048); // The device copies what it must keep.
@@ -45,22 +48,53 @@ public final class FrameWriter {
      */
     public void write(byte[] frame, int offset, int length, int vnetHeaderLength)
             throws IOException {
+        append(frame, offset, length, vnetHeaderLength);
+        send();
+    }
+
+    /**
+     * Like {@link #write}, but what is sent may stay here until {@link #send}, so that many packets
+     * cost one call of the host.
+     */
+    public void append(byte[] frame, int offset, int length, int vnetHeaderLength)
+            throws IOException {
         if (length == 0) {
             return;
         }
-        if (out.pending() > LIMIT) {
-            throw new IOException("the peer does not read");
+        int needed = length + 8;
+        if (buffer.remaining() < needed) {
+            if (buffer.position() + needed > GATHERED) {
+                send();
+            }
+            if (buffer.remaining() < needed) {
+                int room = Math.max(buffer.position() + needed, 2 * buffer.capacity());
+                buffer = ByteBuffer.allocate(room).put(buffer.flip());
+            }
         }
-        if (buffer.capacity() < length + 8) {
-            buffer = ByteBuffer.allocate(length + 8);
-        }
-        ByteBuffer b = buffer.clear();
-        b.putInt(length);
+        buffer.putInt(length);
         if (vnetHeader) {
-            b.putInt(vnetHeaderLength);
+            buffer.putInt(vnetHeaderLength);
         }
-        b.put(frame, offset, length).flip();
-        out.write(b);
+        buffer.put(frame, offset, length);
+    }
+
+    /**
+     * Sends what was gathered.
+     *
+     * @throws IOException as {@link #write}: it is lost
+     */
+    public void send() throws IOException {
+        if (buffer.position() == 0) {
+            return;
+        }
+        try {
+            if (out.pending() > LIMIT) {
+                throw new IOException("the peer does not read");
+            }
+            out.write(buffer.flip());
+        } finally {
+            buffer.clear();
+        }
     }
 
     /** Whether so much waits for the peer that whoever reads packets should pause. */

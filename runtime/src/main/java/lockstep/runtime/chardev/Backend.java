@@ -64,6 +64,11 @@ abstract class Backend implements Chardev {
         }
 
         @Override
+        public boolean poll() {
+            return !gone && Backend.this.poll();
+        }
+
+        @Override
         public @Nullable Fd takeDescriptor() {
             return Backend.this.takeDescriptor();
         }
@@ -126,6 +131,11 @@ abstract class Backend implements Chardev {
     /** Bytes queued. */
     long pending() {
         return 0;
+    }
+
+    /** Delivers what is here already; whether that was something. On the loop. */
+    boolean poll() {
+        return false;
     }
 
     /** A file descriptor that the peer sent along, or null. Any thread. */

@@ -30,6 +30,14 @@ public interface Chardev extends AutoCloseable {
         void acceptInput();
 
         /**
+         * Hands the front end at once what the peer has sent and the host has here, as far as it takes it.
+         * On the front end's loop. False when there was nothing, or the back end cannot.
+         */
+        default boolean poll() {
+            return false;
+        }
+
+        /**
          * The oldest file descriptor that came with what the peer sent last, and was not taken yet; null
          * if there is none, as on everything but unix sockets. The caller owns it. Any thread.
          */

@@ -298,38 +298,46 @@ final class SocketChardev extends Backend {
         }
     }
 
-    private void readable(SocketConnection c) {
+    @Override
+    boolean poll() {
+        SocketConnection c = connection;
+        return c != null && readable(c);
+    }
+
+    /** Reads once; whether something was there. */
+    private boolean readable(SocketConnection c) {
         int room = room();
         if (room == 0) {
             pauseInput(c);
-            return;
+            return false;
         }
         int n;
         lock.lock();
         try {
             if (connection != c) {
-                return;
+                return false;
             }
             n = c.read(input, Math.min(room, input.length));
             if (n == -Errno.EAGAIN || n == -Errno.EINTR) {
-                return;
+                return false;
             }
         } finally {
             lock.unlock();
         }
         if (n == 0) {
             end(c);
-            return;
+            return false;
         }
         if (n < 0) {
             disconnect(c);
-            return;
+            return false;
         }
         int length = telnetText ? telnet.strip(input, n) : n;
         if (telnet.takeBreak()) {
             tellBroken();
         }
         deliver(input, 0, length);
+        return true;
     }
 
     /** The peer ended its own sending: what it asked for and what is queued still goes out. */
