@@ -29,5 +29,16 @@ public final class CheckpointRoom implements Room {
                         "",
                         "go on alone, as the other side of the COLO pair is lost",
                         (arguments, output) -> session.xColoLostHeartbeat());
+        vmm.hmp()
+                .addInfo(
+                        "colo",
+                        "",
+                        "",
+                        "checkpoints of COLO, and what its comparisons have done",
+                        (arguments, output) ->
+                                ColoText.describe(
+                                        session.queryColoStatus(),
+                                        session.queryColoStats(),
+                                        output));
     }
 }

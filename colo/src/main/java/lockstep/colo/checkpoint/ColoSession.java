@@ -1,12 +1,16 @@
 package lockstep.colo.checkpoint;
 
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+
 import lockstep.api.COLOExitReason;
 import lockstep.api.COLOMode;
 import lockstep.api.COLOStatus;
 import lockstep.api.ColoCommands;
+import lockstep.api.ColoStats;
 import lockstep.api.FailoverStatus;
 import lockstep.api.ReplicationStatus;
 import lockstep.api.XenSetReplicationArguments;
+import lockstep.colo.measure.Durations;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.migration.ColoHandler;
 import lockstep.runtime.migration.ColoSource;
@@ -124,6 +128,21 @@ public final class ColoSession implements ColoHandler, ColoCommands {
                     };
         }
         return new COLOStatus(mode(), lastMode, reason);
+    }
+
+    @Override
+    public ColoStats queryColoStats() {
+        Side s = side;
+        Durations pauses = s == null ? new Durations() : s.pauses();
+        return ColoStats.builder()
+                .mode(mode())
+                .checkpoints(pauses.count())
+                .pauseLast(NANOSECONDS.toMicros(pauses.last()))
+                .pauseMedian(NANOSECONDS.toMicros(pauses.most(0.5)))
+                .pause99(NANOSECONDS.toMicros(pauses.most(0.99)))
+                .pauseLongest(NANOSECONDS.toMicros(pauses.longest()))
+                .compare(neighbours.comparisons())
+                .build();
     }
 
     @Override

@@ -1,8 +1,11 @@
 package lockstep.colo.checkpoint;
 
+import lockstep.api.ColoCompareStats;
+
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.util.List;
 
 /**
  * The rooms that take part in a checkpoint, as the session sees them. Errors are sentences for the user.
@@ -32,4 +35,7 @@ public interface Neighbours {
 
     /** Releases all packets that wait for comparison, and waits for that. Without the machine lock. */
     void releasePackets();
+
+    /** What the comparisons have done. */
+    List<ColoCompareStats> comparisons();
 }

@@ -79,6 +79,7 @@ final class PrimarySide extends Side {
         neighbours.releasePackets();
         link.expect(COLOMessage.VMSTATE_LOADED);
         locked(this::startGuest);
+        completed();
     }
 
     @Override

@@ -103,6 +103,7 @@ final class SecondarySide extends Side {
                         afterLoading();
                     }
                 });
+        completed();
         checkFailover();
         link.send(COLOMessage.VMSTATE_LOADED);
     }

@@ -5,6 +5,7 @@ import lockstep.api.COLOMode;
 import lockstep.api.ColoExitEvent;
 import lockstep.api.FailoverStatus;
 import lockstep.api.RunState;
+import lockstep.colo.measure.Durations;
 import lockstep.runtime.migration.MigrationHost;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
@@ -21,6 +22,10 @@ abstract class Side {
     final MigrationHost host;
     final Neighbours neighbours;
     final Failover failover = new Failover();
+
+    // Of the session's thread; copies for others are made under its own monitor.
+    private final Durations pauses = new Durations();
+    private long stoppedAt;
 
     Side(MigrationHost host, Neighbours neighbours) {
         this.host = host;
@@ -69,6 +74,7 @@ abstract class Side {
 
     /** Stops the guest for a checkpoint. Under the machine lock, which is given up meanwhile. */
     void stopGuest() throws IOException {
+        stoppedAt = System.nanoTime();
         host.stop(RunState.COLO);
         VM_STATE.log("Change 'run' => 'stop'");
         checkFailover();
@@ -78,6 +84,20 @@ abstract class Side {
     void startGuest() {
         host.start();
         VM_STATE.log("Change 'stop' => 'run'");
+    }
+
+    /** A checkpoint is complete, and the guest goes on. */
+    void completed() {
+        synchronized (pauses) {
+            pauses.add(System.nanoTime() - stoppedAt);
+        }
+    }
+
+    /** How long the guest stood in each checkpoint. Any thread. */
+    Durations pauses() {
+        synchronized (pauses) {
+            return pauses.copy();
+        }
     }
 
     /** Runs the session's loop, then sees it to its end. Returns when a failover has ended it. */

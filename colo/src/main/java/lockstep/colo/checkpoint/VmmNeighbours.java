@@ -1,5 +1,6 @@
 package lockstep.colo.checkpoint;
 
+import lockstep.api.ColoCompareStats;
 import lockstep.block.ReplicationControl;
 import lockstep.block.node.BlockException;
 import lockstep.colo.compare.PacketComparison;
@@ -9,6 +10,7 @@ import lockstep.runtime.spi.Vmm;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.util.List;
 
 /** The neighbours that the process's context knows; one that is not there has nothing to do. */
 final class VmmNeighbours implements Neighbours {
@@ -69,6 +71,11 @@ final class VmmNeighbours implements Neighbours {
     @Override
     public void onMismatch(@Nullable Runnable listener) {
         vmm.find(PacketComparison.class).ifPresent(c -> c.onCheckpointRequest(listener));
+    }
+
+    @Override
+    public List<ColoCompareStats> comparisons() {
+        return vmm.find(PacketComparison.class).map(PacketComparison::statistics).orElse(List.of());
     }
 
     @Override

@@ -1,9 +1,12 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoComparePolicy;
+import lockstep.api.ColoCompareStats;
 import lockstep.net.filter.FrameDecoder;
 import lockstep.net.filter.FrameWriter;
 import lockstep.net.filter.OutputFrontend;
 import lockstep.qmp.ErrorClass;
+import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
@@ -23,15 +26,29 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.LongSupplier;
 
 /**
  * The object colo-compare: a comparison with its four character devices, on the loop of an I/O
  * thread. Made and closed under the machine lock; everything between runs on that loop without it.
  */
 public final class ColoCompare implements UserObject {
+    private static final String[] POLICIES =
+            ColoComparePolicy.known().stream()
+                    .map(ColoComparePolicy::wireName)
+                    .toArray(String[]::new);
+
+    private static final QomKind<ColoCompareStats> STATISTICS =
+            new QomKind<>(
+                    "ColoCompareStats",
+                    (visitor, name) -> ColoCompareStats.read(visitor, name),
+                    stats -> JsonOutputVisitor.toJson(stats, ColoCompareStats::write));
+
     /**
      * QEMU: type "colo-compare". It keeps its devices and its frames' layout; other values of those are
      * only remembered.
@@ -86,9 +103,23 @@ public final class ColoCompare implements UserObject {
                             QomKind.BOOL,
                             null,
                             c -> c.vnetHeader,
-                            (c, v) -> c.vnetHeader = v);
+                            (c, v) -> c.vnetHeader = v)
+                    .with(
+                            "policy",
+                            QomKind.choice("ColoComparePolicy", POLICIES),
+                            null,
+                            c -> c.config.policy().wireName(),
+                            (c, v) -> c.keepPolicy(v))
+                    .with(
+                            "settle-time",
+                            QomKind.UINT32,
+                            null,
+                            c -> c.settleTime,
+                            (c, v) -> c.settleTime = v)
+                    .with("statistics", STATISTICS, null, ColoCompare::statistics, null);
 
     private static final long MILLISECOND = 1_000_000;
+    private static final int MOST_READS = 4096;
     private static final String TO_XEN = "DO_CHECKPOINT";
     private static final String XEN_HELLO = "COLO_USERSPACE_PROXY_INIT";
     private static final String XEN_ANSWER = "COLO_COMPARE_GET_XEN_INIT";
@@ -100,12 +131,15 @@ public final class ColoCompare implements UserObject {
     private final Consumer<String> warnings;
     private final Runnable whenClosed;
     private final Links links;
-    private final CompareEngine engine;
+    private final Engine engine;
     private final Chardev.Attachment primary;
     private final Chardev.Attachment secondary;
     private final FrameWriter out;
     private final @Nullable FrameWriter xen;
+    private final Input primaryInput;
+    private final Input secondaryInput;
     private final Timer scan;
+    private final Timer settle;
     private String iothreadPath;
     private String primaryName;
     private String secondaryName;
@@ -114,6 +148,9 @@ public final class ColoCompare implements UserObject {
     private boolean vnetHeader;
     private volatile long timeout;
     private volatile long scanCycle;
+    private volatile long settleTime;
+    private long settlesAt = Long.MAX_VALUE;
+    private boolean draining;
     private boolean outFailing;
     private boolean closed;
 
@@ -124,11 +161,19 @@ public final class ColoCompare implements UserObject {
         warnings = s.warnings;
         whenClosed = s.whenClosed;
         links = s.links;
+        LongSupplier nanos = () -> loop.clocks().now(ClockType.REALTIME);
         engine =
-                new CompareEngine(
-                        new EngineOutput(),
-                        () -> loop.clocks().now(ClockType.REALTIME) / MILLISECOND,
-                        comparisons::maxQueue);
+                config.policy() == ColoComparePolicy.QEMU
+                        ? new QemuEngine(
+                                new EngineOutput(),
+                                () -> nanos.getAsLong() / MILLISECOND,
+                                comparisons::maxQueue)
+                        : new StrictEngine(
+                                new EngineOutput(),
+                                nanos,
+                                comparisons::mostQueued,
+                                () -> settleTime * MILLISECOND,
+                                StrictEngine.MOST_FLOWS);
         primary = devices[0];
         secondary = devices[1];
         out = new FrameWriter(devices[2], config.vnetHeader());
@@ -141,7 +186,15 @@ public final class ColoCompare implements UserObject {
         vnetHeader = config.vnetHeader();
         timeout = config.compareTimeout();
         scanCycle = config.expiredScanCycle();
+        settleTime = config.settleTime();
+        primaryInput =
+                new Input(
+                        "primary_in",
+                        engine::primary,
+                        () -> engine.takes(true) && !out.congested());
+        secondaryInput = new Input("secondary_in", engine::secondary, () -> engine.takes(false));
         scan = loop.timer(ClockType.REALTIME, this::scan);
+        settle = loop.timer(ClockType.REALTIME, this::settle);
     }
 
     /**
@@ -226,11 +279,11 @@ public final class ColoCompare implements UserObject {
             comparisons.maxQueue((int) Math.min(max, Integer.MAX_VALUE));
         }
         comparisons.add(this);
-        primaryIn.begin(new Input("primary_in", engine::primary), primary);
-        secondaryIn.begin(new Input("secondary_in", engine::secondary), secondary);
+        primaryIn.begin(primaryInput, primary);
+        secondaryIn.begin(secondaryInput, secondary);
         FrameWriter x = xen;
         if (x != null) {
-            notifyIn.begin(new Input("notify_dev", this::fromXen), x.attachment());
+            notifyIn.begin(new Input("notify_dev", this::fromXen, () -> true), x.attachment());
         }
         armScan();
     }
@@ -243,6 +296,46 @@ public final class ColoCompare implements UserObject {
         if (!closed) {
             engine.scan(timeout);
             armScan();
+            worked();
+        }
+    }
+
+    private void settle() {
+        if (!closed) {
+            settlesAt = Long.MAX_VALUE;
+            engine.settle();
+            worked();
+        }
+    }
+
+    /** Behind everything that the engine did: sends what it released, and looks what it wants next. */
+    private void worked() {
+        send();
+        long next = engine.settlesAt();
+        if (next < settlesAt) {
+            settlesAt = next;
+            settle.arm(next);
+        }
+        if (out.congested()) {
+            out.attachment().whenDrained(() -> primaryInput.resume(primary));
+        }
+        primaryInput.resume(primary);
+        secondaryInput.resume(secondary);
+    }
+
+    private void send() {
+        try {
+            out.send();
+            outFailing = false;
+        } catch (IOException e) {
+            lost();
+        }
+    }
+
+    private void lost() {
+        if (!outFailing) {
+            outFailing = true;
+            warnings.accept("colo send primary packet failed");
         }
     }
 
@@ -253,15 +346,38 @@ public final class ColoCompare implements UserObject {
     /** Releases all that waits. On the loop. */
     void flush() {
         if (!closed) {
+            drain();
             engine.flush();
+            worked();
         }
+    }
+
+    /**
+     * Takes what both guests sent before they stopped, as far as it is here: it belongs to the time before the
+     * checkpoint.
+     */
+    private void drain() {
+        draining = true;
+        try {
+            for (int i = 0; i < MOST_READS && primary.poll(); i++) {}
+            for (int i = 0; i < MOST_READS && secondary.poll(); i++) {}
+        } finally {
+            draining = false;
+        }
+    }
+
+    /** What it has done so far. Any thread but the loop's. */
+    ColoCompareStats statistics() {
+        CompletableFuture<ColoCompareStats> shown = new CompletableFuture<>();
+        post(() -> shown.complete(engine.statistics().show(config.id(), config.policy())));
+        return shown.join();
     }
 
     private void fromXen(byte[] data, int length, int vnetHeader) {
         String text = new String(data, 0, length, StandardCharsets.ISO_8859_1);
         switch (text) {
             case XEN_HELLO -> toXen(XEN_ANSWER);
-            case XEN_CHECKPOINT -> engine.flush();
+            case XEN_CHECKPOINT -> flush();
             default -> warnings.accept("COLO compare got unsupported instruction");
         }
     }
@@ -278,17 +394,13 @@ public final class ColoCompare implements UserObject {
         }
     }
 
-    private final class EngineOutput implements CompareEngine.Output {
+    private final class EngineOutput implements Engine.Output {
         @Override
         public void release(byte[] frame, int length, int vnetHeader) {
             try {
-                out.write(frame, 0, length, vnetHeader);
-                outFailing = false;
+                out.append(frame, 0, length, vnetHeader);
             } catch (IOException e) {
-                if (!outFailing) {
-                    outFailing = true;
-                    warnings.accept("colo send primary packet failed");
-                }
+                lost();
             }
         }
 
@@ -306,16 +418,28 @@ public final class ColoCompare implements UserObject {
     private final class Input implements ChardevFrontend {
         private final String name;
         private final FrameDecoder decoder;
+        private final BooleanSupplier room;
         private boolean broken;
+        private boolean refused;
 
-        Input(String name, FrameDecoder.Sink sink) {
+        Input(String name, FrameDecoder.Sink sink, BooleanSupplier room) {
             this.name = name;
+            this.room = room;
             this.decoder = new FrameDecoder(config.vnetHeader(), sink);
         }
 
         @Override
         public int canReceive() {
-            return broken || closed ? 0 : FrameDecoder.MAX_FRAME;
+            boolean takes = !broken && !closed && (draining || room.getAsBoolean());
+            refused = !takes;
+            return takes ? FrameDecoder.MAX_FRAME : 0;
+        }
+
+        /** Has the device read again that was told to wait. */
+        void resume(Chardev.Attachment device) {
+            if (refused && canReceive() > 0) {
+                device.acceptInput();
+            }
         }
 
         @Override
@@ -327,6 +451,9 @@ public final class ColoCompare implements UserObject {
                     warnings.accept(FrameDecoder.OVERSIZED);
                     warnings.accept("colo-compare " + name + " error");
                 }
+            }
+            if (!closed) {
+                worked();
             }
         }
 
@@ -380,6 +507,13 @@ public final class ColoCompare implements UserObject {
         iothreadPath = path.isEmpty() ? "" : links.path(path);
     }
 
+    /** The rules are those that it was made with. */
+    private void keepPolicy(String value) throws QmpException {
+        if (!value.equals(config.policy().wireName())) {
+            throw new QmpException("The policy of a comparison cannot be changed");
+        }
+    }
+
     private static long positive(String property, long value) throws QmpException {
         try {
             CompareConfig.positive(property, value);
@@ -414,8 +548,10 @@ public final class ColoCompare implements UserObject {
             return;
         }
         engine.flush();
+        send();
         closed = true;
         scan.cancel();
+        settle.cancel();
         primary.close();
         secondary.close();
         out.attachment().close();

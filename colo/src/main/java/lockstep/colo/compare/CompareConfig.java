@@ -1,5 +1,7 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoComparePolicy;
+
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param compareTimeout milliseconds a packet may wait before a checkpoint is requested, unsigned
  * @param expiredScanCycle milliseconds between two looks at the waiting packets, unsigned 32 bits
  * @param maxQueueSize packets per queue or null for what is set for the process
+ * @param policy by which rules
+ * @param settleTime milliseconds that packets which differ may wait for their likes, unsigned 32 bits
  * @param vnetHeader whether frames carry the length of a virtio header
  */
 public record CompareConfig(
@@ -26,12 +30,17 @@ public record CompareConfig(
         long compareTimeout,
         long expiredScanCycle,
         @Nullable Long maxQueueSize,
+        ColoComparePolicy policy,
+        long settleTime,
         boolean vnetHeader) {
     /** QEMU: DEFAULT_TIME_OUT_MS. */
     public static final long DEFAULT_TIMEOUT = 3000;
 
     /** QEMU: REGULAR_PACKET_CHECK_MS. */
     public static final long DEFAULT_SCAN = 1000;
+
+    /** How long datagrams may be out of order. */
+    public static final long DEFAULT_SETTLE = 10;
 
     void check() throws CompareException {
         if (primaryIn.equals(outdev)

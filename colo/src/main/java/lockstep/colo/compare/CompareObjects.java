@@ -1,5 +1,6 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoComparePolicy;
 import lockstep.api.ColoCompareProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.qmp.ErrorClass;
@@ -49,6 +50,8 @@ public final class CompareObjects {
                                 p.expiredScanCycle(),
                                 CompareConfig.DEFAULT_SCAN),
                         p.maxQueueSize(),
+                        p.policy() == null ? ColoComparePolicy.STRICT : p.policy(),
+                        p.settleTime() == null ? CompareConfig.DEFAULT_SETTLE : p.settleTime(),
                         Boolean.TRUE.equals(p.vnetHdrSupport()));
         Iothread thread = vmm.objects().object(p.iothread(), Iothread.class);
         if (thread == null) {

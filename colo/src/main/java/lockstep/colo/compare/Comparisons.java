@@ -1,5 +1,7 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoCompareStats;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
@@ -33,6 +35,12 @@ public final class Comparisons implements PacketComparison {
         return maxQueue;
     }
 
+    /** The same as a number that counts up. */
+    int mostQueued() {
+        int most = maxQueue;
+        return most < 0 ? Integer.MAX_VALUE : most;
+    }
+
     void maxQueue(int packets) {
         maxQueue = packets;
     }
@@ -64,6 +72,11 @@ public final class Comparisons implements PacketComparison {
                     });
         }
         await(left);
+    }
+
+    @Override
+    public List<ColoCompareStats> statistics() {
+        return all.stream().map(ColoCompare::statistics).toList();
     }
 
     /** Waits for something that a loop is bound to do; an interruption is kept for the caller. */

@@ -1,6 +1,10 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoCompareStats;
+
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
 
 /**
  * All colo-compare objects of the process, as the checkpoint driver of the primary sees them;
@@ -19,4 +23,7 @@ public interface PacketComparison {
      * machine lock may be held.
      */
     void checkpoint();
+
+    /** What each comparison has done. Any thread but that of an I/O thread. */
+    List<ColoCompareStats> statistics();
 }

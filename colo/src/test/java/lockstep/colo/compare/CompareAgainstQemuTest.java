@@ -3,6 +3,7 @@ package lockstep.colo.compare;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.ColoComparePolicy;
 import lockstep.colo.packet.Frames;
 import lockstep.runtime.chardev.ChardevConfig;
 import lockstep.runtime.chardev.ChardevHost;
@@ -327,7 +328,19 @@ class CompareAgainstQemuTest {
                         m -> {});
             }
             CompareConfig config =
-                    new CompareConfig("c", "p", "s", "o", "t", "n", 60000, 1000, null, false);
+                    new CompareConfig(
+                            "c",
+                            "p",
+                            "s",
+                            "o",
+                            "t",
+                            "n",
+                            60000,
+                            1000,
+                            null,
+                            ColoComparePolicy.QEMU,
+                            10,
+                            false);
             return ColoCompare.open(
                     new ColoCompare.Setup(
                             config,

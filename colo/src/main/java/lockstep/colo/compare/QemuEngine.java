@@ -1,36 +1,29 @@
 package lockstep.colo.compare;
 
+import lockstep.api.ColoDifferenceKind;
 import lockstep.colo.packet.ConnectionTable;
 import lockstep.colo.packet.Ipv4Packet;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * Compares what two guests send. A packet of the primary is released when the secondary has sent
- * the same; at the first difference a checkpoint is requested, after which both guests are equal
- * again and everything that waits is released. Packets that cannot be compared pass from the
- * primary and are dropped from the secondary. One thread.
+ * Compares as QEMU's colo-compare does, gaps included, for pairs that are to behave like its own: what is not IPv4
+ * passes from the primary and is dropped from the secondary, an acknowledgement may leave before the secondary has
+ * sent it, and a full queue loses packets. {@link StrictEngine} is the better one. One thread.
  *
  * <p>TCP is compared as a stream: segments may be cut differently. UDP and ICMP are compared behind
  * the IP header, other protocols whole.
  */
-final class CompareEngine {
-    /** Takes what leaves. */
-    interface Output {
-        /** Sends a frame to the network; the bytes are only valid during the call. */
-        void release(byte[] frame, int length, int vnetHeader);
-
-        /** The guests differ, or one is too slow. */
-        void requestCheckpoint();
-    }
-
+final class QemuEngine implements Engine {
     private final Output output;
     private final LongSupplier millis;
     private final IntSupplier maxQueue;
+    private final CompareStatistics statistics = new CompareStatistics();
     private final ConnectionTable<Connection> connections = new ConnectionTable<>(Connection::new);
 
     /**
@@ -39,49 +32,81 @@ final class CompareEngine {
      * @param millis a monotonic clock in milliseconds
      * @param maxQueue how many packets wait per queue; one more is accepted, as in QEMU
      */
-    CompareEngine(Output output, LongSupplier millis, IntSupplier maxQueue) {
+    QemuEngine(Output output, LongSupplier millis, IntSupplier maxQueue) {
         this.output = output;
         this.millis = millis;
         this.maxQueue = maxQueue;
     }
 
-    /** Takes a frame of the primary guest. */
-    void primary(byte[] data, int length, int vnetHeader) {
+    @Override
+    public void primary(byte[] data, int length, int vnetHeader) {
+        statistics.primaryPackets++;
+        statistics.primaryBytes += length;
         Ipv4Packet p = Ipv4Packet.parse(data, length, vnetHeader);
         if (p == null) {
             CompareTrace.MAIN.log(": primary: unsupported packet in");
+            statistics.released(length, 0);
             output.release(data, length, vnetHeader);
             return;
         }
-        Connection c = connections.get(p.key());
+        Connection c = connection(p);
         if (c.primary.size() > unsignedLimit()) {
             CompareTrace.DROP.log(": primary: queue size too big, drop packet");
+            statistics.dropped++;
         } else {
             enqueue(c.primary, p);
+            statistics.primaryHeld++;
             if (p.protocol() == Ipv4Packet.TCP) {
                 c.primaryAck = p.acknowledgement();
             }
         }
-        compare(c, p.protocol());
+        counted(c, p);
     }
 
-    /** Takes a frame of the secondary guest. */
-    void secondary(byte[] data, int length, int vnetHeader) {
+    @Override
+    public void secondary(byte[] data, int length, int vnetHeader) {
+        statistics.secondaryPackets++;
+        statistics.secondaryBytes += length;
         Ipv4Packet p = Ipv4Packet.parse(data, length, vnetHeader);
         if (p == null) {
             CompareTrace.MAIN.log(": secondary: unsupported packet in");
             return;
         }
-        Connection c = connections.get(p.key());
+        Connection c = connection(p);
         if (c.secondary.size() > unsignedLimit()) {
             CompareTrace.DROP.log(": secondary: queue size too big, drop packet");
+            statistics.dropped++;
         } else {
             enqueue(c.secondary, p);
+            statistics.secondaryHeld++;
             if (p.protocol() == Ipv4Packet.TCP) {
                 c.secondaryAck = p.acknowledgement();
             }
         }
+        counted(c, p);
+    }
+
+    /** QEMU's table forgets everything, also what waits, when it is full. */
+    private Connection connection(Ipv4Packet p) {
+        int known = connections.all().size();
+        Connection c = connections.get(p.key());
+        if (connections.all().size() < known) {
+            statistics.dropped += statistics.primaryHeld;
+            statistics.evicted += known;
+            statistics.primaryHeld = 0;
+            statistics.secondaryHeld = 0;
+        }
+        return c;
+    }
+
+    /** Compares, with one packet more, and counts what waits before and after. */
+    private void counted(Connection c, Ipv4Packet p) {
+        int primary = c.primary.size();
+        int secondary = c.secondary.size();
+        statistics.held();
         compare(c, p.protocol());
+        statistics.primaryHeld += c.primary.size() - primary;
+        statistics.secondaryHeld += c.secondary.size() - secondary;
     }
 
     private int unsignedLimit() {
@@ -138,8 +163,10 @@ final class CompareEngine {
         }
     }
 
-    private boolean differ(String cause) {
-        CompareTrace.CHECKPOINT.log(cause);
+    private boolean differ(int protocol, ColoDifferenceKind kind) {
+        statistics.count(protocol, kind);
+        statistics.asked++;
+        CompareTrace.CHECKPOINT.log(CompareStatistics.name(protocol, kind));
         output.requestCheckpoint();
         return false;
     }
@@ -162,7 +189,7 @@ final class CompareEngine {
         boolean primaryFirst = p.end() - s.end() <= 0;
         int count = primaryFirst ? p.uncompared() : s.uncompared();
         if (!p.sameNext(s, count)) {
-            return differ("tcp: different payload");
+            return differ(Ipv4Packet.TCP, ColoDifferenceKind.PAYLOAD);
         }
         if (!primaryFirst) {
             p.advance(count);
@@ -172,7 +199,7 @@ final class CompareEngine {
             return true;
         }
         if (p.packet().acknowledgement() - acked > 0) {
-            return differ("tcp: not acknowledged by both");
+            return differ(Ipv4Packet.TCP, ColoDifferenceKind.ACKNOWLEDGEMENT);
         }
         s.advance(count);
         CompareTrace.tcp(p, s);
@@ -192,7 +219,7 @@ final class CompareEngine {
             Queued match = find(c.secondary, p, protocol, name, title);
             if (match == null) {
                 CompareTrace.MAIN.log(": packet different");
-                differ(name + ": different payload");
+                differ(protocol, ColoDifferenceKind.PAYLOAD);
                 return;
             }
             CompareTrace.MAIN.log(": packet same and release packet");
@@ -223,36 +250,72 @@ final class CompareEngine {
     }
 
     private void release(Queued p) {
+        statistics.released(
+                p.packet().length(),
+                TimeUnit.MILLISECONDS.toNanos(millis.getAsLong() - p.arrival()));
         output.release(p.packet().data(), p.packet().length(), p.packet().vnetHeader());
     }
 
-    /**
-     * Requests a checkpoint if a packet of either side has waited for longer.
-     *
-     * @param timeout milliseconds
-     */
-    void scan(long timeout) {
+    @Override
+    public void scan(long timeout) {
         long now = millis.getAsLong();
         for (Connection c : connections.all()) {
-            if (waited(c.primary, now, timeout) || waited(c.secondary, now, timeout)) {
-                differ("one side is late");
+            Queued late = waiting(c.primary, now, timeout);
+            late = late == null ? waiting(c.secondary, now, timeout) : late;
+            if (late != null) {
+                differ(late.packet().protocol(), ColoDifferenceKind.LATE);
                 return;
             }
         }
     }
 
-    private static boolean waited(List<Queued> queue, long now, long timeout) {
+    private static @Nullable Queued waiting(List<Queued> queue, long now, long timeout) {
         for (Queued q : queue) {
             if (now - q.arrival() > timeout) {
                 CompareTrace.OLD.log(Long.toString(q.arrival()));
-                return true;
+                return q;
             }
         }
-        return false;
+        return null;
     }
 
-    /** Both guests are equal: releases what the primary sent, forgets what the secondary sent. */
-    void flush() {
+    @Override
+    public boolean takes(boolean primary) {
+        return true;
+    }
+
+    @Override
+    public long settlesAt() {
+        return Long.MAX_VALUE;
+    }
+
+    @Override
+    public void settle() {}
+
+    @Override
+    public CompareStatistics statistics() {
+        CompareStatistics s = statistics;
+        s.heldBytes = 0;
+        long oldest = Long.MAX_VALUE;
+        for (Connection c : connections.all()) {
+            for (List<Queued> queue : List.of(c.primary, c.secondary)) {
+                for (Queued q : queue) {
+                    s.heldBytes += q.packet().length();
+                    oldest = Math.min(oldest, q.arrival());
+                }
+            }
+        }
+        s.flows = connections.all().size();
+        long waits = millis.getAsLong() - oldest;
+        s.oldest = oldest == Long.MAX_VALUE ? 0 : TimeUnit.MILLISECONDS.toNanos(waits);
+        return s;
+    }
+
+    @Override
+    public void flush() {
+        statistics.checkpoints++;
+        statistics.primaryHeld = 0;
+        statistics.secondaryHeld = 0;
         for (Connection c : connections.all()) {
             boolean tcp =
                     !c.primary.isEmpty()

@@ -12,15 +12,15 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
-class CompareEngineTest {
+class QemuEngineTest {
     private static final int A = Frames.ACK;
     private long now;
     private int requests;
     private int limit = 1024;
     private final List<byte[]> out = new ArrayList<>();
-    private final CompareEngine engine =
-            new CompareEngine(
-                    new CompareEngine.Output() {
+    private final QemuEngine engine =
+            new QemuEngine(
+                    new Engine.Output() {
                         @Override
                         public void release(byte[] frame, int length, int vnetHeader) {
                             out.add(Arrays.copyOf(frame, length));
@@ -228,7 +228,7 @@ class CompareEngineTest {
             List<byte[]> primary = segments(r, stream, start);
             List<byte[]> secondary = segments(r, stream, start);
             out.clear();
-            CompareEngine e = freshEngine();
+            QemuEngine e = freshEngine();
             int i = 0;
             int j = 0;
             while (i < primary.size() || j < secondary.size()) {
@@ -255,9 +255,9 @@ class CompareEngineTest {
         }
     }
 
-    private CompareEngine freshEngine() {
-        return new CompareEngine(
-                new CompareEngine.Output() {
+    private QemuEngine freshEngine() {
+        return new QemuEngine(
+                new Engine.Output() {
                     @Override
                     public void release(byte[] frame, int length, int vnetHeader) {
                         out.add(Arrays.copyOf(frame, length));

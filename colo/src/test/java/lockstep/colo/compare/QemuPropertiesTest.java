@@ -19,9 +19,9 @@ import java.util.Random;
  * Two guests that send anything: what both sent goes out however it is cut into segments, and what
  * only one sent does not.
  */
-class ComparePropertiesTest {
-    private static final class Run implements CompareEngine.Output {
-        private final CompareEngine engine = new CompareEngine(this, () -> 0, () -> 1 << 20);
+class QemuPropertiesTest {
+    private static final class Run implements Engine.Output {
+        private final QemuEngine engine = new QemuEngine(this, () -> 0, () -> 1 << 20);
         private final StringBuilder out = new StringBuilder();
         private final List<String> released = new ArrayList<>();
         private int requests;

@@ -1,0 +1,82 @@
+package lockstep.colo.compare;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What belongs together, because it has the same addresses, protocol and ports: the packets that wait, and of TCP what is
+ * known of both connections. One thread.
+ */
+final class Flow {
+    // ---- for the table
+
+    final long[] key = new long[FlowTable.KEY];
+    int hash;
+    @Nullable Flow chain;
+    @Nullable Flow lessRecent;
+    @Nullable Flow moreRecent;
+
+    // ---- what waits: datagrams in order of arrival, data of TCP in order of sequence numbers
+
+    final PacketList primary = new PacketList();
+    final PacketList secondary = new PacketList();
+
+    /** The primary's segments whose data were compared or that have none, and that wait for something else. */
+    final PacketList ready = new PacketList();
+
+    /** What came behind the opening of another connection between the same ends, that of TCP which is next. */
+    final PacketList nextPrimary = new PacketList();
+
+    final PacketList nextSecondary = new PacketList();
+
+    /** A difference was found: only a checkpoint helps. */
+    boolean differs;
+
+    /** Both sides have something that the other one has not, so that it will be looked at again. */
+    boolean suspect;
+
+    /** Since when, in nanoseconds. */
+    long suspectSince;
+
+    /** As {@link Packet#protocol}. */
+    int protocol;
+
+    /** Whether it is one of TCP. */
+    boolean isTcp;
+
+    /** The queue of a side is full. */
+    boolean primaryFull;
+
+    boolean secondaryFull;
+
+    final TcpState tcp = new TcpState();
+
+    int primaryWaits() {
+        return primary.size + ready.size + nextPrimary.size;
+    }
+
+    int secondaryWaits() {
+        return secondary.size + nextSecondary.size;
+    }
+
+    boolean idle() {
+        return primaryWaits() == 0 && secondaryWaits() == 0 && tcp.secondaryOpening == null;
+    }
+
+    /** Forgets what waits. */
+    void clear() {
+        primary.clear();
+        secondary.clear();
+        ready.clear();
+        nextPrimary.clear();
+        nextSecondary.clear();
+    }
+
+    /** Makes it new. */
+    void reset() {
+        differs = false;
+        suspect = false;
+        primaryFull = false;
+        secondaryFull = false;
+        tcp.reset();
+    }
+}

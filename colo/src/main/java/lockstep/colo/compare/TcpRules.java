@@ -1,0 +1,400 @@
+package lockstep.colo.compare;
+
+import lockstep.api.ColoDifferenceKind;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Compares TCP as what it is to a client: a stream of bytes, its beginning and its end, and what was acknowledged.
+ *
+ * <p>A segment of the primary leaves when
+ *
+ * <ul>
+ *   <li>all its data were found equal to what the secondary sent at the same place of the stream, in whatever segments;
+ *   <li>the secondary has acknowledged what it acknowledges: the client may forget no byte that only one guest has;
+ *   <li>what opens or ends the connection in it (SYN, FIN, RST) did so on the secondary too.
+ * </ul>
+ *
+ * Window, urgency, and timestamps may differ; what the SYN negotiates must not.
+ */
+final class TcpRules {
+    private static final int END_OF_OPTIONS = 0;
+    private static final int NO_OPERATION = 1;
+    private static final int TIMESTAMPS = 8;
+
+    private final StrictEngine engine;
+
+    TcpRules(StrictEngine engine) {
+        this.engine = engine;
+    }
+
+    // ---- the primary
+
+    void primary(Flow f, Packet p) {
+        TcpState t = f.tcp;
+        boolean opens = p.is(Packet.SYN);
+        boolean again = opens && t.primarySyn && p.sequence == t.primaryInitial;
+        if (!f.nextPrimary.isEmpty() || opens && !again && anotherBegins(t, t.primarySeen)) {
+            f.nextPrimary.add(engine.keep(p));
+            nextConnection(f);
+            return;
+        }
+        t.sent(p);
+        if (p.dataLength() > 0 && !(t.based && p.dataEnd() - t.compared <= 0)) {
+            Packet kept = engine.keep(p);
+            f.primary.addBySequence(kept);
+            opening(t, kept, again);
+            advance(f);
+        } else if (mayLeave(f, p)) {
+            engine.release(p);
+        } else {
+            Packet kept = engine.keep(p);
+            f.ready.add(kept);
+            opening(t, kept, again);
+            advance(f);
+        }
+    }
+
+    /** Whether a new SYN opens another connection than the one that is known, be it from its middle on. */
+    private static boolean anotherBegins(TcpState t, boolean seen) {
+        return seen || t.primarySeen && !t.primarySyn || t.secondarySeen && !t.secondarySyn;
+    }
+
+    private static void opening(TcpState t, Packet kept, boolean again) {
+        if (kept.is(Packet.SYN) && !again) {
+            t.primaryOpening = kept;
+        }
+    }
+
+    private static boolean mayLeave(Flow f, Packet p) {
+        TcpState t = f.tcp;
+        if (p.is(Packet.ACK)
+                && !(t.secondaryAcknowledges && p.acknowledgement - t.secondaryAcknowledged <= 0)) {
+            return false;
+        }
+        if (p.dataLength() > 0 && !(t.based && p.dataEnd() - t.compared <= 0)) {
+            return false;
+        }
+        if (p.is(Packet.SYN) && !(t.opened && p.sequence == t.primaryInitial)) {
+            return false;
+        }
+        if (p.is(Packet.FIN) && !ends(f, p.dataEnd())) {
+            return false;
+        }
+        return !p.is(Packet.RST) || resets(t, p);
+    }
+
+    private static boolean ends(Flow f, int at) {
+        TcpState t = f.tcp;
+        return t.secondaryFin
+                && at == t.secondaryFinAt
+                && (t.based ? at - t.compared <= 0 : f.primary.isEmpty());
+    }
+
+    private static boolean resets(TcpState t, Packet p) {
+        return t.secondaryReset
+                && (t.secondaryResetAt - t.shift == p.sequence
+                        || t.secondaryResetAt == p.sequence
+                        || t.primarySyn
+                                && t.secondarySyn
+                                && t.secondaryResetAt - t.secondaryInitial
+                                        == p.sequence - t.primaryInitial);
+    }
+
+    // ---- the secondary
+
+    void secondary(Flow f, Packet s) {
+        TcpState t = f.tcp;
+        boolean opens = s.is(Packet.SYN);
+        boolean again = opens && t.secondarySyn && s.sequence == t.secondaryInitial;
+        if (!f.nextSecondary.isEmpty() || opens && !again && anotherBegins(t, t.secondarySeen)) {
+            f.nextSecondary.add(engine.keep(s));
+            nextConnection(f);
+            return;
+        }
+        boolean opening = opens && !again;
+        if (opening) {
+            t.secondarySyn = true;
+            t.secondaryInitial = s.sequence;
+            t.secondaryOpening = engine.keep(s);
+        }
+        t.secondarySeen = true;
+        boolean news = acknowledged(t, s);
+        if (!opens) {
+            t.decideShift(s.sequence);
+        }
+        if (s.is(Packet.RST)) {
+            t.secondaryReset = true;
+            t.secondaryResetAt = s.sequence;
+            news = true;
+        }
+        boolean data = s.dataLength() > 0 || s.is(Packet.FIN);
+        if (data && !f.differs && !(t.based && t.shiftKnown && old(t, s))) {
+            f.secondary.addBySequence(opening ? engine.another(s) : engine.keep(s));
+        } else if (!opening) {
+            engine.drop(s);
+        }
+        if (data || opens) {
+            advance(f);
+        } else if (news) {
+            releaseReady(f);
+        }
+    }
+
+    private static boolean old(TcpState t, Packet s) {
+        int end = t.place(s) + s.dataLength();
+        return end - t.compared <= 0 && !s.is(Packet.FIN);
+    }
+
+    private static boolean acknowledged(TcpState t, Packet s) {
+        if (!s.is(Packet.ACK)
+                || t.secondaryAcknowledges && s.acknowledgement - t.secondaryAcknowledged <= 0) {
+            return false;
+        }
+        t.secondaryAcknowledges = true;
+        t.secondaryAcknowledged = s.acknowledgement;
+        return true;
+    }
+
+    // ---- both
+
+    private void advance(Flow f) {
+        TcpState t = f.tcp;
+        if (!f.differs && open(f)) {
+            compare(f);
+        }
+        releaseReady(f);
+    }
+
+    /** Compares the openings; whether data can be. */
+    private boolean open(Flow f) {
+        TcpState t = f.tcp;
+        Packet p = t.primaryOpening;
+        Packet s = t.secondaryOpening;
+        if (p != null && s != null) {
+            int kind = Packet.SYN | Packet.ACK;
+            if ((p.flags & kind) != (s.flags & kind) || !sameOptions(p, s)) {
+                engine.differ(f, ColoDifferenceKind.OPTIONS);
+                return false;
+            }
+            t.opened = true;
+            t.based = true;
+            t.compared = t.primaryInitial + 1;
+            t.primaryOpening = null;
+            t.secondaryOpening = null;
+            engine.drop(s);
+        }
+        if (t.opened || !t.primarySyn && !t.secondarySyn) {
+            base(f);
+            return t.based;
+        }
+        return false;
+    }
+
+    /** Of a connection whose beginning was not seen, data are compared from the first that either side sends. */
+    private static void base(Flow f) {
+        TcpState t = f.tcp;
+        Packet s = f.secondary.first;
+        if (s != null && !t.shiftKnown) {
+            t.decideShift(s.sequence);
+        }
+        Packet p = f.primary.first;
+        if (!t.based && s != null && (p != null || t.primaryFin)) {
+            int first = p != null ? p.dataSequence() : t.primaryFinAt;
+            int place = t.place(s);
+            t.based = true;
+            t.compared = first - place < 0 ? first : place;
+        }
+    }
+
+    private void compare(Flow f) {
+        TcpState t = f.tcp;
+        while (true) {
+            Packet p = f.primary.first;
+            if (p != null && p.dataEnd() - t.compared <= 0) {
+                f.primary.remove(p);
+                f.ready.add(p);
+                continue;
+            }
+            Packet s = f.secondary.first;
+            if (s != null && t.place(s) + s.dataLength() - t.compared <= 0) {
+                if (s.is(Packet.FIN)) {
+                    t.secondaryFin = true;
+                    t.secondaryFinAt = t.place(s) + s.dataLength();
+                }
+                f.secondary.remove(s);
+                engine.drop(s);
+                continue;
+            }
+            if (beyondTheEnd(t, p, s)) {
+                engine.differ(f, ColoDifferenceKind.END);
+                return;
+            }
+            if (p == null || s == null) {
+                return;
+            }
+            int before = t.compared - p.dataSequence();
+            int otherBefore = t.compared - t.place(s);
+            if (before < 0 || otherBefore < 0) {
+                return; // something is yet to come in between
+            }
+            int bytes = Math.min(p.dataLength() - before, s.dataLength() - otherBefore);
+            if (!p.sameData(before, s, otherBefore, bytes)) {
+                engine.differ(f, ColoDifferenceKind.PAYLOAD);
+                return;
+            }
+            t.compared += bytes;
+        }
+    }
+
+    /** Whether one side has data behind where the other one ended, or they end at different places. */
+    private static boolean beyondTheEnd(TcpState t, @Nullable Packet p, @Nullable Packet s) {
+        if (t.secondaryFin && p != null && p.dataEnd() - t.secondaryFinAt > 0) {
+            return true;
+        }
+        if (!t.primaryFin) {
+            return false;
+        }
+        return s != null && t.place(s) + s.dataLength() - t.primaryFinAt > 0
+                || t.secondaryFin && t.secondaryFinAt != t.primaryFinAt;
+    }
+
+    private void releaseReady(Flow f) {
+        Packet p = f.ready.first;
+        while (p != null) {
+            Packet next = p.next;
+            if (mayLeave(f, p)) {
+                f.ready.remove(p);
+                engine.release(p);
+            }
+            p = next;
+        }
+    }
+
+    /** Goes on to the next connection of the same ends when both sides have opened it and the old one is over. */
+    private void nextConnection(Flow f) {
+        Packet p = f.nextPrimary.first;
+        Packet s = f.nextSecondary.first;
+        if (p == null || s == null || f.differs) {
+            return;
+        }
+        if (!f.primary.isEmpty() || !f.ready.isEmpty()) {
+            engine.differ(f, ColoDifferenceKind.END);
+            return;
+        }
+        for (Packet old = f.secondary.first; old != null; old = f.secondary.first) {
+            f.secondary.remove(old);
+            engine.drop(old);
+        }
+        forgetOpening(f.tcp);
+        f.tcp.reset();
+        replay(f, f.nextPrimary, true);
+        replay(f, f.nextSecondary, false);
+    }
+
+    private void forgetOpening(TcpState t) {
+        Packet s = t.secondaryOpening;
+        if (s != null) {
+            engine.drop(s);
+        }
+    }
+
+    private void replay(Flow f, PacketList list, boolean primary) {
+        Packet p = list.first;
+        list.clear();
+        while (p != null) {
+            Packet next = p.next;
+            p.previous = null;
+            p.next = null;
+            if (primary) {
+                primary(f, p);
+            } else {
+                secondary(f, p);
+            }
+            p = next;
+        }
+    }
+
+    /** Whether one side has ended by a reset what the other one goes on with. */
+    static boolean suspect(Flow f) {
+        TcpState t = f.tcp;
+        if (t.secondaryReset && !f.primary.isEmpty()) {
+            return true;
+        }
+        for (Packet p = f.ready.first; p != null; p = p.next) {
+            if (p.is(Packet.RST) && (t.secondaryReset || !f.secondary.isEmpty())) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Everything was released: the secondary is now as the primary, also in a connection that was yet to be compared. */
+    static void checkpoint(Flow f) {
+        TcpState t = f.tcp;
+        if (!f.nextPrimary.isEmpty()) {
+            t.reset();
+            for (Packet p = f.nextPrimary.first; p != null; p = p.next) {
+                t.sent(p);
+            }
+        }
+        t.checkpoint();
+    }
+
+    // ---- options
+
+    /** Whether two openings negotiate the same, whatever the order and the timestamps. */
+    private static boolean sameOptions(Packet p, Packet s) {
+        return covers(p, s) && covers(s, p);
+    }
+
+    private static boolean covers(Packet a, Packet b) {
+        for (int at = option(a, a.optionsFrom); at >= 0; at = option(a, at + size(a, at))) {
+            int other = b.optionsFrom;
+            do {
+                other = option(b, other);
+                if (other < 0) {
+                    return false;
+                }
+                if (equal(a, at, b, other)) {
+                    break;
+                }
+                other += size(b, other);
+            } while (true);
+        }
+        return true;
+    }
+
+    private static boolean equal(Packet a, int at, Packet b, int other) {
+        int size = size(a, at);
+        if (a.content[at] != b.content[other] || size != size(b, other)) {
+            return false;
+        }
+        int compared = a.content[at] == TIMESTAMPS ? 2 : size;
+        for (int i = 0; i < compared; i++) {
+            if (a.content[at + i] != b.content[other + i]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static int size(Packet p, int at) {
+        return p.content[at + 1] & 0xff;
+    }
+
+    /** The first option from {@code at} on that is whole and says something; negative when there is none. */
+    private static int option(Packet p, int at) {
+        int i = at;
+        while (i < p.dataFrom && p.content[i] == NO_OPERATION) {
+            i++;
+        }
+        if (i + 1 >= p.dataFrom
+                || p.content[i] == END_OF_OPTIONS
+                || size(p, i) < 2
+                || i + size(p, i) > p.dataFrom) {
+            return -1;
+        }
+        return i;
+    }
+}

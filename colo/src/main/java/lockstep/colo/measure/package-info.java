@@ -1,0 +1,2 @@
+/** What COLO counts and times. */
+package lockstep.colo.measure;
