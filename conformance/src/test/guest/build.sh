@@ -10,8 +10,8 @@ for guest in counter dirty; do
     rm "$out/$guest.o"
 done
 
-# The firmware that tries the processor, and that which takes interrupts.
-for guest in system interrupts; do
+# The firmware that tries the processor, that which takes interrupts, and that which finds out what a KVM knows.
+for guest in system interrupts linux-probe; do
     as --64 -o "$out/$guest.o" "$here/$guest.S"
     ld -m elf_x86_64 -Ttext 0 -e start --oformat binary -o "$out/$guest.bin" "$out/$guest.o"
     rm "$out/$guest.o"

@@ -5,6 +5,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -22,6 +25,8 @@ import java.util.TreeMap;
 @Tag("tun")
 @Tag("root")
 @Timeout(1800)
+@ParameterizedClass
+@ValueSource(strings = {"jvm", "kvm"})
 class ColoLinuxTest {
     private static final String ADDRESS = "10.77.0.50";
     private static final String SERVICES =
@@ -33,10 +38,14 @@ class ColoLinuxTest {
     /** How much of the stream goes each way before the failover, and again after it. */
     private static final int PART = 1 << 20;
 
+    /** What runs the guest. */
+    @Parameter String accelerator;
+
     @TempDir Path directory;
 
     @BeforeEach
     void machine() {
+        LinuxKvm.assumeRuns(accelerator);
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
@@ -67,7 +76,7 @@ class ColoLinuxTest {
                 new byte[0],
                 Host.binary(),
                 Host.binary(),
-                LinuxMachine.ACCELERATOR,
+                accelerator,
                 List.of(
                         "-kernel",
                         guest.kernel().toString(),

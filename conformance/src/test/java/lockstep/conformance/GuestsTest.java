@@ -19,7 +19,8 @@ class GuestsTest {
         Host.assumeProgram("ld");
         Host.assumeProgram("gcc");
         Host.run("sh", "src/test/guest/build.sh", directory.toString());
-        for (String guest : new String[] {"counter", "dirty", "interrupts", "system"}) {
+        for (String guest :
+                new String[] {"counter", "dirty", "interrupts", "linux-probe", "system"}) {
             assertArrayEquals(
                     Files.readAllBytes(directory.resolve(guest + ".bin")), Guests.load(guest));
         }

@@ -17,9 +17,6 @@ final class LinuxMachine implements AutoCloseable {
     /** A guest on a processor in software, on a machine that others use: it takes as long as it takes. */
     static final Duration LONG = Duration.ofMinutes(10);
 
-    /** What runs the guest; not every KVM can run a Linux, so it is not asked for by itself. */
-    static final String ACCELERATOR = System.getProperty("linux.accelerator", "jvm");
-
     private static final String PROMPT = "# ";
 
     private final Process process;
@@ -30,19 +27,28 @@ final class LinuxMachine implements AutoCloseable {
     /**
      * Starts a machine with a serial console and a monitor in {@code directory}.
      *
+     * @param accelerator what runs the guest, as {@code -accel} is told
      * @param prefix what goes in front of the program, such as {@code ip netns exec}
      * @param options all that the machine has besides
      */
-    LinuxMachine(Path directory, String name, List<String> prefix, List<String> options) {
-        this(directory, name, prefix, Host.binary().toString(), ACCELERATOR, options);
+    LinuxMachine(
+            String accelerator,
+            Path directory,
+            String name,
+            List<String> prefix,
+            List<String> options) {
+        this(directory, name, prefix, Host.binary().toString(), accelerator, options);
     }
 
     /** The same machine by QEMU, whose processor in software has a name of its own. */
     static LinuxMachine qemu(
-            Path directory, String name, List<String> prefix, List<String> options) {
-        String accelerator = ACCELERATOR.equals("jvm") ? "tcg" : ACCELERATOR;
-        return new LinuxMachine(
-                directory, name, prefix, "qemu-system-x86_64", accelerator, options);
+            String accelerator,
+            Path directory,
+            String name,
+            List<String> prefix,
+            List<String> options) {
+        String its = accelerator.equals("jvm") ? "tcg" : accelerator;
+        return new LinuxMachine(directory, name, prefix, "qemu-system-x86_64", its, options);
     }
 
     private LinuxMachine(

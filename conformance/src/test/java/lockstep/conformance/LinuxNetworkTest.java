@@ -9,6 +9,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -26,11 +29,16 @@ import java.util.Random;
 @Tag("tun")
 @Tag("root")
 @Timeout(1800)
+@ParameterizedClass
+@ValueSource(strings = {"jvm", "kvm"})
 class LinuxNetworkTest {
     private static final String ADDRESS = "10.77.1.50";
 
     /** What is read between two moves. */
     private static final int PART = 2 << 20;
+
+    /** What runs the guest. */
+    @Parameter String accelerator;
 
     @TempDir Path directory;
 
@@ -38,6 +46,7 @@ class LinuxNetworkTest {
 
     @BeforeEach
     void setUpNetwork() {
+        LinuxKvm.assumeRuns(accelerator);
         LinuxTest.assumeAskedFor();
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
@@ -70,8 +79,8 @@ class LinuxNetworkTest {
         all.addAll(List.of(more));
         String name = "machine" + number;
         return qemu
-                ? LinuxMachine.qemu(directory, name, command(), all)
-                : new LinuxMachine(directory, name, command(), all);
+                ? LinuxMachine.qemu(accelerator, directory, name, command(), all)
+                : new LinuxMachine(accelerator, directory, name, command(), all);
     }
 
     @Test

@@ -9,6 +9,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -25,8 +28,13 @@ import java.util.Random;
  * which boot again and again, are asked for with {@code -Dlinux=1}.
  */
 @Timeout(1800)
+@ParameterizedClass
+@ValueSource(strings = {"jvm", "kvm", "kvm,kernel-irqchip=off", "kvm,kernel-irqchip=split"})
 class LinuxTest {
     private static final String DATE = "2031-03-04";
+
+    /** What runs the guest. */
+    @Parameter String accelerator;
 
     @TempDir Path directory;
 
@@ -34,6 +42,7 @@ class LinuxTest {
 
     @BeforeEach
     void assumePrograms() {
+        LinuxKvm.assumeRuns(accelerator);
         Host.assumeProgram("nc");
     }
 
@@ -56,7 +65,7 @@ class LinuxTest {
         all.addAll(List.of(guest.kernel().toString(), "-initrd", initrd.toString()));
         all.addAll(List.of("-append", "console=ttyS0 panic=-1"));
         all.addAll(List.of(options));
-        LinuxMachine machine = new LinuxMachine(directory, name, List.of(), all);
+        LinuxMachine machine = new LinuxMachine(accelerator, directory, name, List.of(), all);
         machines.add(machine);
         return machine;
     }

@@ -8,8 +8,11 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -26,6 +29,8 @@ import java.util.List;
  */
 @Tag("qemu")
 @Timeout(3600)
+@ParameterizedClass
+@ValueSource(strings = {"jvm", "kvm"})
 class TravellingLinuxTest {
     /** Computes, writes to its disk, and lets time pass, all the while. */
     private static final String WORK =
@@ -41,12 +46,16 @@ class TravellingLinuxTest {
     /** How far a guest's clock may be behind after some moves on a machine with much to do, in seconds. */
     private static final long DELAY = 60;
 
+    /** What runs the guest. */
+    @Parameter String accelerator;
+
     @TempDir Path directory;
 
     private final List<LinuxMachine> machines = new ArrayList<>();
 
     @BeforeEach
     void assumePrograms() {
+        LinuxKvm.assumeRuns(accelerator);
         Host.assumeProgram("qemu-system-x86_64");
         Host.assumeProgram("nc");
     }
@@ -96,8 +105,8 @@ class TravellingLinuxTest {
         String name = "machine" + number;
         LinuxMachine machine =
                 number % 2 == 0
-                        ? LinuxMachine.qemu(directory, name, List.of(), all)
-                        : new LinuxMachine(directory, name, List.of(), all);
+                        ? LinuxMachine.qemu(accelerator, directory, name, List.of(), all)
+                        : new LinuxMachine(accelerator, directory, name, List.of(), all);
         machines.add(machine);
         return machine;
     }

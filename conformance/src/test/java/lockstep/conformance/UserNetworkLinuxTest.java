@@ -9,6 +9,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -25,6 +28,8 @@ import java.util.regex.Pattern;
 
 /** A Linux guest behind user networking: its address by DHCP, the gateway, and TCP both ways. */
 @Timeout(1200)
+@ParameterizedClass
+@ValueSource(strings = {"jvm", "kvm"})
 class UserNetworkLinuxTest {
     private static final int LENGTH = 4 << 20;
 
@@ -40,10 +45,14 @@ class UserNetworkLinuxTest {
             chmod +x /tmp/on-lease
             """;
 
+    /** What runs the guest. */
+    @Parameter String accelerator;
+
     @TempDir Path directory;
 
     @BeforeEach
     void assumePrograms() {
+        LinuxKvm.assumeRuns(accelerator);
         Host.assumeProgram("nc");
     }
 
@@ -84,8 +93,8 @@ class UserNetworkLinuxTest {
                         "-device",
                         "e1000,netdev=n0,romfile=");
         return (qemu
-                        ? LinuxMachine.qemu(directory, "machine", List.of(), options)
-                        : new LinuxMachine(directory, "machine", List.of(), options))
+                        ? LinuxMachine.qemu(accelerator, directory, "machine", List.of(), options)
+                        : new LinuxMachine(accelerator, directory, "machine", List.of(), options))
                 .up();
     }
 

@@ -270,13 +270,13 @@ class KvmMachineTest {
     }
 
     @Test
-    void romIsNotWrittenAndUnmappedMemoryReadsAsOnes() throws Exception {
+    void romIsNotWrittenAndUnmappedMemoryReadsAsZeroes() throws Exception {
         try (Guest guest = new Guest(COUNTER)) {
             guest.process.lock.run(
                     () -> {
                         guest.machine.dma().writeByte(0xfffffff0L, 0);
                         assertEquals(0xea, guest.machine.dma().readByte(0xfffffff0L));
-                        assertEquals(-1, guest.machine.dma().readInt(0x8000_0000L));
+                        assertEquals(0, guest.machine.dma().readInt(0x8000_0000L));
                         assertEquals(0xff, guest.machine.ports().read(0x1234, 1));
                     });
             assertFalse(guest.machine.dirtyLog().recording());

@@ -25,8 +25,11 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -64,8 +67,13 @@ class QemuStateTest {
                 machine.state().register(machine.intervalTimer());
                 Map<StateSection, byte[]> loaded = new LinkedHashMap<>();
                 try (DataInputStream in = new DataInputStream(resource())) {
+                    List<Section> sections = new ArrayList<>();
                     while (in.available() > 0) {
-                        Section s = next(in);
+                        sections.add(next(in));
+                    }
+                    // Guest time goes first, as in a stream.
+                    sections.sort(Comparator.comparing(s -> !s.name.equals("timer")));
+                    for (Section s : sections) {
                         StateSection target = process.state.find(s.name, s.instance);
                         assertNotNull(target, s.name);
                         new LoadingCodec(new StateInput(new ByteArrayInputStream(s.content)))
@@ -104,6 +112,11 @@ class QemuStateTest {
             throw new AssertionError(section.name(), e);
         }
         byte[] actual = out.toByteArray();
+        if (section.name().equals("timer")) {
+            // QEMU's own counter; here it is the time-stamp counter again.
+            Arrays.fill(actual, 0, 8, (byte) 0);
+            Arrays.fill(expected, 0, 8, (byte) 0);
+        }
         if (section.name().equals("cpu")) {
             Arrays.fill(actual, TSC, TSC + 8, (byte) 0);
             Arrays.fill(expected, TSC, TSC + 8, (byte) 0);
