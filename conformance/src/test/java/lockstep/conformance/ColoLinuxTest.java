@@ -39,7 +39,7 @@ class ColoLinuxTest {
     private static final int PART = 1 << 20;
 
     /** What runs the guest. */
-    @Parameter String accelerator;
+    @Parameter String accelerator = "";
 
     @TempDir Path directory;
 

@@ -38,7 +38,7 @@ class LinuxNetworkTest {
     private static final int PART = 2 << 20;
 
     /** What runs the guest. */
-    @Parameter String accelerator;
+    @Parameter String accelerator = "";
 
     @TempDir Path directory;
 

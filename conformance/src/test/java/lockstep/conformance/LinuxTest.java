@@ -34,7 +34,7 @@ class LinuxTest {
     private static final String DATE = "2031-03-04";
 
     /** What runs the guest. */
-    @Parameter String accelerator;
+    @Parameter String accelerator = "";
 
     @TempDir Path directory;
 

@@ -47,7 +47,7 @@ class TravellingLinuxTest {
     private static final long DELAY = 60;
 
     /** What runs the guest. */
-    @Parameter String accelerator;
+    @Parameter String accelerator = "";
 
     @TempDir Path directory;
 

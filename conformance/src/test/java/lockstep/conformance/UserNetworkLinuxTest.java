@@ -46,7 +46,7 @@ class UserNetworkLinuxTest {
             """;
 
     /** What runs the guest. */
-    @Parameter String accelerator;
+    @Parameter String accelerator = "";
 
     @TempDir Path directory;
 
