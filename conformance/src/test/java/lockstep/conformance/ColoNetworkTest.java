@@ -39,8 +39,20 @@ class ColoNetworkTest {
         }
     }
 
+    @Test
+    void theComparisonNeedsNoSocketsWithinAProcess() throws IOException {
+        try (ColoPair pair = connected(true)) {
+            talkAcross(pair, pair.primary, ColoPair.SECONDARY_QMP, "secondary-failover");
+        }
+    }
+
     private ColoPair connected() throws IOException {
+        return connected(false);
+    }
+
+    private ColoPair connected(boolean direct) throws IOException {
         ColoPair pair = new ColoPair(directory.resolve("n"), Guests.echo(ADDRESS_BYTES));
+        pair.primary.direct = direct;
         try {
             connect(pair);
             return pair;

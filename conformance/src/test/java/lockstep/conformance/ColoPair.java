@@ -36,6 +36,9 @@ final class ColoPair implements AutoCloseable {
         final Path errors;
         Process process;
 
+        /** Whether packets stay in the process on their way to the comparison and back. */
+        boolean direct;
+
         private Side(String name) {
             this.name = name;
             this.output = directory.resolve(name + ".out");
@@ -45,6 +48,13 @@ final class ColoPair implements AutoCloseable {
         private void start() {
             try {
                 String script = Files.readString(Host.scripts().resolve(name + ".sh"));
+                if (direct) {
+                    script =
+                            script.replaceAll("socket,id=(compare0|compare_out),\\S+", "pair,id=$1")
+                                    .replaceAll(
+                                            "socket,id=(compare0|compare_out)(-?0),\\S+",
+                                            "pair,id=$1$2,peer=$1");
+                }
                 Path adapted = directory.resolve(name + ".sh");
                 Files.writeString(
                         adapted,

@@ -61,6 +61,9 @@ public sealed interface ChardevConfig {
     /** Lets up to four front ends share the device named {@code base}. */
     record Mux(String base) implements ChardevConfig {}
 
+    /** An end of a pair within the process, or with {@code peer} the other end of that one. */
+    record Pair(@Nullable String peer) implements ChardevConfig {}
+
     /** Datagrams to a remote address. */
     record Udp(Address.Inet remote, Address.@Nullable Inet local) implements ChardevConfig {}
 
@@ -70,6 +73,6 @@ public sealed interface ChardevConfig {
     /** The kinds by the names of query-chardev-backends. */
     List<String> KINDS =
             List.of(
-                    "mux", "null", "file", "pipe", "pty", "ringbuf", "serial", "socket", "stdio",
-                    "udp");
+                    "mux", "null", "file", "pair", "pipe", "pty", "ringbuf", "serial", "socket",
+                    "stdio", "udp");
 }

@@ -87,6 +87,7 @@ public final class ChardevTable implements Chardevs {
             }
             case ChardevConfig.Null n -> new NullChardev(id, host);
             case ChardevConfig.Ringbuf r -> new RingbufChardev(id, r.size(), host);
+            case ChardevConfig.Pair p -> pair(id, p.peer());
             case ChardevConfig.Udp u -> new UdpChardev(id, u, host);
             case ChardevConfig.Pty p -> {
                 PtyChardev pty = new PtyChardev(id, p, host);
@@ -119,6 +120,20 @@ public final class ChardevTable implements Chardevs {
                 yield device;
             }
         };
+    }
+
+    private Chardev pair(String id, @Nullable String peer) throws ChardevException {
+        if (peer == null) {
+            return new PairChardev(id, host);
+        }
+        Chardev first = devices.get(peer);
+        if (first == null) {
+            throw new ChardevException("pair: chardev '" + peer + "' not found");
+        }
+        if (first instanceof PairChardev end) {
+            return new PairChardev(id, end, host);
+        }
+        throw new ChardevException("pair: chardev '" + peer + "' is no end of a pair");
     }
 
     private Chardev stdio(String id, ChardevConfig.Stdio config) throws ChardevException {

@@ -25,6 +25,7 @@ public final class ChardevText {
                     "id",
                     "backend",
                     "path",
+                    "peer",
                     "input-path",
                     "host",
                     "port",
@@ -222,6 +223,7 @@ public final class ChardevText {
                     case "mux" ->
                             new ChardevConfig.Mux(
                                     required(o.get("chardev"), "chardev: mux: no chardev given"));
+                    case "pair" -> new ChardevConfig.Pair(o.get("peer"));
                     case "socket" -> socket(o);
                     case "udp" -> udp(o);
                     default ->

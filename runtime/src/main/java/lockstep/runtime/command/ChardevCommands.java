@@ -11,6 +11,7 @@ import lockstep.api.ChardevFile;
 import lockstep.api.ChardevHostdev;
 import lockstep.api.ChardevInfo;
 import lockstep.api.ChardevMux;
+import lockstep.api.ChardevPair;
 import lockstep.api.ChardevPty;
 import lockstep.api.ChardevRemoveArguments;
 import lockstep.api.ChardevReturn;
@@ -189,6 +190,10 @@ final class ChardevCommands implements CharCommands {
             }
             case ChardevBackend.Ringbuf b -> ring(b.data().data());
             case ChardevBackend.Memory b -> ring(b.data().data());
+            case ChardevBackend.Pair b -> {
+                ChardevPair p = b.data().data();
+                yield logged(p, new ChardevConfig.Pair(p.peer()));
+            }
             case ChardevBackend.Vc b -> logged(b.data().data(), new ChardevConfig.Null());
             case ChardevBackend.Hub b -> throw unsupported(b.type());
             case ChardevBackend.Msmouse b -> throw unsupported(b.type());

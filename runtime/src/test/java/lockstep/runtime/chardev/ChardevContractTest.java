@@ -30,6 +30,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 /** The contract, run on every back end that can be made here. */
 class ChardevContractTest {
@@ -91,6 +94,80 @@ class ChardevContractTest {
             byte[] last = Arrays.copyOfRange(data, data.length - 1024, data.length);
             assertArrayEquals(Arrays.copyOf(last, 24), device.take(24));
             assertArrayEquals(Arrays.copyOfRange(last, 24, 1024), device.take(5000));
+        }
+    }
+
+    @Nested
+    class Pair extends ChardevContract {
+        @Override
+        ChardevConfig config() {
+            return new ChardevConfig.Pair(null);
+        }
+
+        private int ends;
+
+        @Override
+        Chardev make() throws Exception {
+            Chardev device = super.make();
+            end("end" + ends++);
+            return device;
+        }
+
+        private Chardev end(String id) throws Exception {
+            return locked(() -> table.create(id, new ChardevConfig.Pair(ID), false, notice -> {}));
+        }
+
+        @Test
+        void bytesReachTheOtherEndInOrderAsFarAsItTakesThem() throws Exception {
+            Heard here = new Heard(mainLoop);
+            Chardev.Attachment one = attach(super.make(), here, mainLoop);
+            assertThrows(ChardevException.class, () -> one.write(ByteBuffer.allocate(1)));
+            Chardev other = end("d");
+            Heard there = new Heard(otherLoop);
+            Chardev.Attachment two = attach(other, there, otherLoop);
+            here.awaitOpened(1);
+            there.awaitOpened(1);
+            byte[] data = new byte[200_000];
+            new Random(1).nextBytes(data);
+            for (int at = 0; at < data.length; at += 1000) {
+                one.write(ByteBuffer.wrap(data, at, 1000));
+            }
+            assertEquals(data.length, one.pending());
+            for (int taken = 0; taken < data.length; taken += 5000) {
+                there.allow(5000);
+                two.acceptInput();
+                there.awaitSize(taken + 5000);
+            }
+            assertArrayEquals(data, there.got());
+            CompletableFuture<Void> drained = new CompletableFuture<>();
+            one.whenDrained(() -> drained.complete(null));
+            drained.get(30, TimeUnit.SECONDS);
+            here.allow(1);
+            two.write(ByteBuffer.wrap(new byte[] {7}));
+            here.awaitSize(1);
+            detach(two, otherLoop);
+            locked(
+                    () -> {
+                        table.remove("d");
+                        return null;
+                    });
+            here.awaitClosed(1);
+            assertEquals("1 opened, 1 closed, 1 bytes []", here.story());
+        }
+
+        @Test
+        void aPairHasTwoEnds() throws Exception {
+            make();
+            assertEquals(
+                    "pair: chardev 'c' has its other end",
+                    assertThrows(ChardevException.class, () -> end("e")).getMessage());
+            ChardevConfig nowhere = new ChardevConfig.Pair("x");
+            assertEquals(
+                    "pair: chardev 'x' not found",
+                    assertThrows(
+                                    ChardevException.class,
+                                    () -> locked(() -> table.create("e", nowhere, false, n -> {})))
+                            .getMessage());
         }
     }
 
