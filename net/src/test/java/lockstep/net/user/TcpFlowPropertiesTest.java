@@ -2,6 +2,7 @@ package lockstep.net.user;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import net.jqwik.api.ForAll;
@@ -72,6 +73,7 @@ class TcpFlowPropertiesTest {
                     turn();
                     host = server.accept();
                 }
+                assertNotNull(host, "the connection never came");
                 carry(host);
             }
         }
