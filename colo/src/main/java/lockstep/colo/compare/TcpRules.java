@@ -40,7 +40,7 @@ final class TcpRules {
             return;
         }
         t.sent(p);
-        if (p.dataLength() > 0 && !(t.based && p.dataEnd() - t.compared <= 0)) {
+        if (p.dataLength() > 0 && !t.equal(p)) {
             Packet kept = engine.keep(p);
             f.primary.addBySequence(kept);
             opening(t, kept, again);
@@ -72,10 +72,10 @@ final class TcpRules {
                 && !(t.secondaryAcknowledges && p.acknowledgement - t.secondaryAcknowledged <= 0)) {
             return false;
         }
-        if (p.dataLength() > 0 && !(t.based && p.dataEnd() - t.compared <= 0)) {
+        if (p.dataLength() > 0 && !t.equal(p)) {
             return false;
         }
-        if (p.is(Packet.SYN) && !(t.opened && p.sequence == t.primaryInitial)) {
+        if (t.primarySyn && !t.opened || p.is(Packet.SYN) && p.sequence != t.primaryInitial) {
             return false;
         }
         if (p.is(Packet.FIN) && !ends(f, p.dataEnd())) {
@@ -204,6 +204,8 @@ final class TcpRules {
             int place = t.place(s);
             t.based = true;
             t.compared = first - place < 0 ? first : place;
+            t.fromMiddle = true;
+            t.base = t.compared;
         }
     }
 
@@ -288,8 +290,11 @@ final class TcpRules {
         }
         forgetOpening(f.tcp);
         f.tcp.reset();
-        replay(f, f.nextPrimary, true);
-        replay(f, f.nextSecondary, false);
+        // Either may open yet another connection, which must not find what is being taken here.
+        f.nextPrimary.clear();
+        f.nextSecondary.clear();
+        replay(f, p, true);
+        replay(f, s, false);
     }
 
     private void forgetOpening(TcpState t) {
@@ -299,9 +304,8 @@ final class TcpRules {
         }
     }
 
-    private void replay(Flow f, PacketList list, boolean primary) {
-        Packet p = list.first;
-        list.clear();
+    private void replay(Flow f, Packet first, boolean primary) {
+        Packet p = first;
         while (p != null) {
             Packet next = p.next;
             p.previous = null;
@@ -335,6 +339,9 @@ final class TcpRules {
         if (!f.nextPrimary.isEmpty()) {
             t.reset();
             for (Packet p = f.nextPrimary.first; p != null; p = p.next) {
+                if (p.is(Packet.SYN) && !(t.primarySyn && p.sequence == t.primaryInitial)) {
+                    t.reset(); // several connections wait, and the last one is the one that goes on
+                }
                 t.sent(p);
             }
         }

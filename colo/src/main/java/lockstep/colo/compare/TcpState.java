@@ -66,6 +66,11 @@ final class TcpState {
 
     int compared;
 
+    /** Neither opening was seen: of what lies before {@link #base} nothing is known until a checkpoint. */
+    boolean fromMiddle;
+
+    int base;
+
     /** Nothing is known. */
     void reset() {
         primarySeen = false;
@@ -83,6 +88,12 @@ final class TcpState {
         secondaryReset = false;
         opened = false;
         based = false;
+        fromMiddle = false;
+    }
+
+    /** Whether all data of a segment of the primary are equal. */
+    boolean equal(Packet p) {
+        return based && p.dataEnd() - compared <= 0 && !(fromMiddle && p.dataSequence() - base < 0);
     }
 
     /** Takes notice of a segment of the primary. A reset may have any number. */
@@ -129,6 +140,7 @@ final class TcpState {
         secondaryReset = false;
         opened = primarySyn;
         based = true;
+        fromMiddle = false;
         compared = primaryFin ? primaryFinAt : sent;
     }
 
