@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 
 class StrictEngineTest {
     private static final int A = Frames.ACK;
@@ -466,5 +467,51 @@ class StrictEngineTest {
         f[34] = (byte) (port >> 8);
         f[35] = (byte) port;
         return f;
+    }
+
+    // ---- whatever comes
+
+    private static byte[] damaged(Random r) {
+        byte[] f =
+                switch (r.nextInt(6)) {
+                    case 0 -> Frames.up(r.nextInt(9), r.nextInt(9), r.nextInt(64), "text");
+                    case 1 -> Frames.udp(r.nextInt(3), "datagram");
+                    case 2 ->
+                            fragment(r.nextInt(3), 8 * r.nextInt(4), r.nextBoolean(), new byte[16]);
+                    case 3 -> frame(0x86dd, 0x60);
+                    case 4 -> tagged(Frames.arp(), 1, 2);
+                    default -> new byte[1 + r.nextInt(80)];
+                };
+        for (int i = r.nextInt(4); i > 0; i--) {
+            f[r.nextInt(f.length)] = (byte) r.nextInt();
+        }
+        return Arrays.copyOf(f, 1 + r.nextInt(f.length + 4));
+    }
+
+    @Test
+    void noFrameOfThePrimaryIsLostWhateverTheFramesAre() {
+        engine = engine(16);
+        Random r = new Random(1);
+        int sent = 0;
+        for (int i = 0; i < 100_000; i++) {
+            byte[] f = damaged(r);
+            boolean primary = r.nextBoolean();
+            int vnetHeader = r.nextInt(4) == 0 ? r.nextInt() : 0;
+            if (primary) {
+                engine.primary(f, f.length, vnetHeader);
+                sent++;
+            } else {
+                engine.secondary(f, f.length, vnetHeader);
+            }
+            pass(r.nextInt(3));
+            if (r.nextInt(500) == 0) {
+                engine.scan(3);
+                engine.flush();
+                assertEquals(sent, out.size());
+            }
+        }
+        engine.flush();
+        assertEquals(sent, out.size());
+        assertEquals(0, stats().heldPrimary() + stats().heldSecondary() + stats().heldBytes());
     }
 }
