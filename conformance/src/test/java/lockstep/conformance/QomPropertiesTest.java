@@ -42,6 +42,9 @@ class QomPropertiesTest {
     /** Properties that came after the installed QEMU or left after it, or are objects of its own. */
     private static final Set<String> NEITHER = Set.of("offset", "rom", "loaded", "child");
 
+    /** What colo-compare has here alone. */
+    private static final Set<String> OF_COMPARISON = Set.of("policy", "settle-time", "statistics");
+
     /**
      * Where the installed QEMU keeps a value that it has just refused, or takes the lower half of one that is
      * too large.
@@ -113,7 +116,11 @@ class QomPropertiesTest {
             for (String object : objects()) {
                 String path = "/objects/" + type(object);
                 Map<String, String> properties = properties(theirs, path);
-                assertEquals(properties, properties(ours, path), path);
+                Map<String, String> here = properties(ours, path);
+                if (path.equals("/objects/colo-compare")) {
+                    here.keySet().removeAll(OF_COMPARISON);
+                }
+                assertEquals(properties, here, path);
                 for (String property : properties.keySet()) {
                     tryValues(ours, theirs, path, property, different);
                 }
