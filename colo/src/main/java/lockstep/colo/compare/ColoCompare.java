@@ -167,7 +167,7 @@ public final class ColoCompare implements UserObject {
                         ? new QemuEngine(
                                 new EngineOutput(),
                                 () -> nanos.getAsLong() / MILLISECOND,
-                                comparisons::maxQueue)
+                                comparisons::mostQueued)
                         : new StrictEngine(
                                 new EngineOutput(),
                                 nanos,

@@ -50,7 +50,7 @@ final class QemuEngine implements Engine {
             return;
         }
         Connection c = connection(p);
-        if (c.primary.size() > unsignedLimit()) {
+        if (c.primary.size() > maxQueue.getAsInt()) {
             CompareTrace.DROP.log(": primary: queue size too big, drop packet");
             statistics.dropped++;
         } else {
@@ -73,7 +73,7 @@ final class QemuEngine implements Engine {
             return;
         }
         Connection c = connection(p);
-        if (c.secondary.size() > unsignedLimit()) {
+        if (c.secondary.size() > maxQueue.getAsInt()) {
             CompareTrace.DROP.log(": secondary: queue size too big, drop packet");
             statistics.dropped++;
         } else {
@@ -107,11 +107,6 @@ final class QemuEngine implements Engine {
         compare(c, p.protocol());
         statistics.primaryHeld += c.primary.size() - primary;
         statistics.secondaryHeld += c.secondary.size() - secondary;
-    }
-
-    private int unsignedLimit() {
-        int max = maxQueue.getAsInt();
-        return max < 0 ? Integer.MAX_VALUE : max;
     }
 
     private void enqueue(List<Queued> queue, Ipv4Packet p) {

@@ -159,7 +159,6 @@ final class TcpRules {
     // ---- both
 
     private void advance(Flow f) {
-        TcpState t = f.tcp;
         if (!f.differs && open(f)) {
             compare(f);
         }

@@ -1,5 +1,7 @@
 package lockstep.net.user;
 
+import lockstep.runtime.memory.BigEndian;
+
 import org.jspecify.annotations.Nullable;
 
 import java.io.ByteArrayOutputStream;
@@ -60,11 +62,11 @@ final class Dhcp {
         if (length < OPTIONS
                 || f[at] != 1
                 || Ip.get8(f, at + 2) != 6
-                || Ip.get32(f, at + OPTIONS - 4) != COOKIE) {
+                || BigEndian.get32(f, at + OPTIONS - 4) != COOKIE) {
             return;
         }
         int type = 0;
-        int wanted = Ip.get32(f, at + 12); // ciaddr, of one that renews
+        int wanted = BigEndian.get32(f, at + 12); // ciaddr, of one that renews
         boolean asked = false;
         int end = at + length;
         for (int p = at + OPTIONS; p < end && Ip.get8(f, p) != 255; ) {
@@ -79,7 +81,7 @@ final class Dhcp {
             if (Ip.get8(f, p) == 53 && size >= 1) {
                 type = Ip.get8(f, p + 2);
             } else if (Ip.get8(f, p) == 50 && size >= 4) {
-                wanted = Ip.get32(f, p + 2);
+                wanted = BigEndian.get32(f, p + 2);
                 asked = true;
             }
             p += 2 + size;
@@ -90,7 +92,9 @@ final class Dhcp {
         if (type != DISCOVER && type != REQUEST) {
             return;
         }
-        long hardware = (long) Ip.get16(f, at + 28) << 32 | Ip.get32(f, at + 30) & 0xffff_ffffL;
+        long hardware =
+                (long) BigEndian.get16(f, at + 28) << 32
+                        | BigEndian.get32(f, at + 30) & 0xffff_ffffL;
         int index = lease(hardware, wanted, type == REQUEST && asked);
         if (index < 0 && (type != REQUEST || !asked)) {
             return; // No address is left.
@@ -131,7 +135,7 @@ final class Dhcp {
         r[2] = 6;
         System.arraycopy(request, at + 4, r, 4, 4); // xid
         System.arraycopy(request, at + 28, r, 28, 16);
-        Ip.put32(r, OPTIONS - 4, COOKIE);
+        BigEndian.put32(r, OPTIONS - 4, COOKIE);
         ByteArrayOutputStream options = new ByteArrayOutputStream();
         if (index < 0) {
             option(options, 53, new byte[] {NAK});
@@ -139,8 +143,8 @@ final class Dhcp {
         } else {
             int address = config.dhcpStart() + index;
             ethernet.learn(address, request, at + 28);
-            Ip.put32(r, 16, address);
-            Ip.put32(r, 20, config.host());
+            BigEndian.put32(r, 16, address);
+            BigEndian.put32(r, 20, config.host());
             if (config.bootFile() != null) {
                 byte[] name = ascii(config.bootFile());
                 System.arraycopy(name, 0, r, 108, Math.min(name.length, 127));
@@ -176,7 +180,7 @@ final class Dhcp {
 
     private static void number(ByteArrayOutputStream options, int code, int value) {
         byte[] bytes = new byte[4];
-        Ip.put32(bytes, 0, value);
+        BigEndian.put32(bytes, 0, value);
         option(options, code, bytes);
     }
 

@@ -1,5 +1,7 @@
 package lockstep.net.user;
 
+import lockstep.runtime.memory.BigEndian;
+
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -105,7 +107,7 @@ final class Ethernet {
         if (length < HEADER) {
             return;
         }
-        switch (Ip.get16(frame, offset + 12)) {
+        switch (BigEndian.get16(frame, offset + 12)) {
             case ETHERTYPE_ARP -> arp(frame, offset, length);
             case ETHERTYPE_IP -> ip(frame, offset + HEADER, length - HEADER);
             default -> {}
@@ -115,13 +117,13 @@ final class Ethernet {
     private void arp(byte[] f, int at, int length) {
         int arp = at + HEADER;
         if (length < ARP_LENGTH
-                || Ip.get32(f, arp) != 0x0001_0800
-                || Ip.get16(f, arp + 4) != 0x0604) {
+                || BigEndian.get32(f, arp) != 0x0001_0800
+                || BigEndian.get16(f, arp + 4) != 0x0604) {
             return;
         }
-        int operation = Ip.get16(f, arp + 6);
-        int sender = Ip.get32(f, arp + 14);
-        int target = Ip.get32(f, arp + 24);
+        int operation = BigEndian.get16(f, arp + 6);
+        int sender = BigEndian.get32(f, arp + 14);
+        int target = BigEndian.get32(f, arp + 24);
         boolean served = operation == 1 && sender != target && servers.contains(target);
         if (operation == 2 || served || operation == 1 && sender == target) {
             learn(sender, f, arp + 8);
@@ -138,20 +140,20 @@ final class Ethernet {
 
     private static void arp(byte[] f, int operation, int sender, int target) {
         address(f, 6, sender);
-        Ip.put16(f, 12, ETHERTYPE_ARP);
-        Ip.put32(f, HEADER, 0x0001_0800);
-        Ip.put16(f, HEADER + 4, 0x0604);
-        Ip.put16(f, HEADER + 6, operation);
+        BigEndian.put16(f, 12, ETHERTYPE_ARP);
+        BigEndian.put32(f, HEADER, 0x0001_0800);
+        BigEndian.put16(f, HEADER + 4, 0x0604);
+        BigEndian.put16(f, HEADER + 6, operation);
         address(f, HEADER + 8, sender);
-        Ip.put32(f, HEADER + 14, sender);
-        Ip.put32(f, HEADER + 24, target);
+        BigEndian.put32(f, HEADER + 14, sender);
+        BigEndian.put32(f, HEADER + 24, target);
     }
 
     /** The hardware address of one of our own: 52:55 and its number. */
     private static void address(byte[] f, int at, int own) {
         f[at] = 0x52;
         f[at + 1] = 0x55;
-        Ip.put32(f, at + 2, own);
+        BigEndian.put32(f, at + 2, own);
     }
 
     /** Remembers which station has an address, and sends it what waited for that. */
@@ -177,7 +179,7 @@ final class Ethernet {
             return;
         }
         int header = (Ip.get8(f, at) & 0xf) * 4;
-        int total = Ip.get16(f, at + 2);
+        int total = BigEndian.get16(f, at + 2);
         if (Ip.get8(f, at) >> 4 != 4
                 || header < Ip.HEADER
                 || total < header
@@ -185,8 +187,8 @@ final class Ethernet {
                 || Ip.fold(Ip.sum(f, at, header)) != 0) {
             return;
         }
-        int source = Ip.get32(f, at + 12);
-        int destination = Ip.get32(f, at + 16);
+        int source = BigEndian.get32(f, at + 12);
+        int destination = BigEndian.get32(f, at + 16);
         if (Ip.isLoopback(source) || Ip.isLoopback(destination) || destination == 0) {
             return; // RFC 1122 3.2.1.3: never outside of a host.
         }
@@ -194,7 +196,7 @@ final class Ethernet {
         if (protocol == null) {
             return;
         }
-        int fragmentation = Ip.get16(f, at + 6);
+        int fragmentation = BigEndian.get16(f, at + 6);
         if ((fragmentation & (MORE_FRAGMENTS | OFFSET)) == 0) {
             protocol.packet(source, destination, f, at + header, total - header);
             return;
@@ -202,7 +204,10 @@ final class Ethernet {
         byte[] whole =
                 reassembly.add(
                         new Reassembly.Key(
-                                source, destination, Ip.get8(f, at + 9), Ip.get16(f, at + 4)),
+                                source,
+                                destination,
+                                Ip.get8(f, at + 9),
+                                BigEndian.get16(f, at + 4)),
                         (fragmentation & OFFSET) * 8,
                         (fragmentation & MORE_FRAGMENTS) != 0,
                         f,
@@ -240,18 +245,18 @@ final class Ethernet {
             int length,
             boolean paced) {
         address(f, 6, config.host());
-        Ip.put16(f, 12, ETHERTYPE_IP);
+        BigEndian.put16(f, 12, ETHERTYPE_IP);
         f[HEADER] = 0x45;
         f[HEADER + 1] = 0;
-        Ip.put16(f, HEADER + 2, Ip.HEADER + length);
-        Ip.put16(f, HEADER + 4, id);
-        Ip.put16(f, HEADER + 6, fragmentation);
+        BigEndian.put16(f, HEADER + 2, Ip.HEADER + length);
+        BigEndian.put16(f, HEADER + 4, id);
+        BigEndian.put16(f, HEADER + 6, fragmentation);
         f[HEADER + 8] = TIME_TO_LIVE;
         f[HEADER + 9] = (byte) protocol;
-        Ip.put16(f, HEADER + 10, 0);
-        Ip.put32(f, HEADER + 12, source);
-        Ip.put32(f, HEADER + 16, destination);
-        Ip.put16(f, HEADER + 10, Ip.fold(Ip.sum(f, HEADER, Ip.HEADER)));
+        BigEndian.put16(f, HEADER + 10, 0);
+        BigEndian.put32(f, HEADER + 12, source);
+        BigEndian.put32(f, HEADER + 16, destination);
+        BigEndian.put16(f, HEADER + 10, Ip.fold(Ip.sum(f, HEADER, Ip.HEADER)));
         transmit(destination, f, PAYLOAD + length, paced);
     }
 

@@ -6,6 +6,7 @@ import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.memory.BigEndian;
 
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -49,7 +50,7 @@ final class Icmp implements Ethernet.Protocol {
             return;
         }
         if (destination == config.host() || destination == config.dns()) {
-            reply(destination, source, Ip.get16(f, at + 4), f, at, length);
+            reply(destination, source, BigEndian.get16(f, at + 4), f, at, length);
         } else if (!config.restricted()) {
             probe(source, destination, f, at, length);
         }
@@ -59,14 +60,14 @@ final class Icmp implements Ethernet.Protocol {
         byte[] p = ethernet.packet;
         System.arraycopy(f, at, p, Ethernet.PAYLOAD, length);
         p[Ethernet.PAYLOAD] = ECHO_REPLY;
-        Ip.put16(p, Ethernet.PAYLOAD + 4, identifier);
+        BigEndian.put16(p, Ethernet.PAYLOAD + 4, identifier);
         finish(from, to, length);
     }
 
     private void finish(int from, int to, int length) {
         byte[] p = ethernet.packet;
-        Ip.put16(p, Ethernet.PAYLOAD + 2, 0);
-        Ip.put16(p, Ethernet.PAYLOAD + 2, Ip.fold(Ip.sum(p, Ethernet.PAYLOAD, length)));
+        BigEndian.put16(p, Ethernet.PAYLOAD + 2, 0);
+        BigEndian.put16(p, Ethernet.PAYLOAD + 2, Ip.fold(Ip.sum(p, Ethernet.PAYLOAD, length)));
         ethernet.send(Ip.ICMP, from, to, length, false);
     }
 
@@ -78,23 +79,23 @@ final class Icmp implements Ethernet.Protocol {
     void unreachable(int code, int protocol, int source, int destination, byte[] f, int at) {
         byte[] start = new byte[Ip.HEADER + 8];
         start[0] = 0x45;
-        Ip.put16(start, 2, start.length);
+        BigEndian.put16(start, 2, start.length);
         start[8] = 64;
         start[9] = (byte) protocol;
-        Ip.put32(start, 12, source);
-        Ip.put32(start, 16, destination);
-        Ip.put16(start, 10, Ip.fold(Ip.sum(start, 0, Ip.HEADER)));
+        BigEndian.put32(start, 12, source);
+        BigEndian.put32(start, 16, destination);
+        BigEndian.put16(start, 10, Ip.fold(Ip.sum(start, 0, Ip.HEADER)));
         System.arraycopy(f, at, start, Ip.HEADER, 8);
         byte[] p = ethernet.packet;
         p[Ethernet.PAYLOAD] = UNREACHABLE;
         p[Ethernet.PAYLOAD + 1] = (byte) code;
-        Ip.put32(p, Ethernet.PAYLOAD + 4, 0);
+        BigEndian.put32(p, Ethernet.PAYLOAD + 4, 0);
         System.arraycopy(start, 0, p, Ethernet.PAYLOAD + HEADER, start.length);
         finish(stack.config().host(), source, HEADER + start.length);
     }
 
     private void probe(int source, int destination, byte[] f, int at, int length) {
-        Key key = new Key(source, Ip.get16(f, at + 4), destination);
+        Key key = new Key(source, BigEndian.get16(f, at + 4), destination);
         Probe probe = probes.get(key);
         int result;
         try {

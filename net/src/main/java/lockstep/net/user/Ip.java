@@ -1,6 +1,7 @@
 package lockstep.net.user;
 
 import lockstep.runtime.linux.SocketName;
+import lockstep.runtime.memory.BigEndian;
 
 import org.jspecify.annotations.Nullable;
 
@@ -74,7 +75,7 @@ final class Ip {
     /** The host's name for an address and a port. */
     static SocketName.Inet name(int address, int port) {
         byte[] bytes = new byte[4];
-        put32(bytes, 0, address);
+        BigEndian.put32(bytes, 0, address);
         try {
             return new SocketName.Inet(
                     new InetSocketAddress(InetAddress.getByAddress(bytes), port));
@@ -87,7 +88,7 @@ final class Ip {
     static int address(SocketName name) {
         if (name instanceof SocketName.Inet inet) {
             byte[] bytes = inet.address().getAddress().getAddress();
-            return bytes.length == 4 ? get32(bytes, 0) : 0;
+            return bytes.length == 4 ? BigEndian.get32(bytes, 0) : 0;
         }
         return 0;
     }
@@ -101,30 +102,12 @@ final class Ip {
         return b[at] & 0xff;
     }
 
-    static int get16(byte[] b, int at) {
-        return (b[at] & 0xff) << 8 | b[at + 1] & 0xff;
-    }
-
-    static int get32(byte[] b, int at) {
-        return get16(b, at) << 16 | get16(b, at + 2);
-    }
-
-    static void put16(byte[] b, int at, int value) {
-        b[at] = (byte) (value >> 8);
-        b[at + 1] = (byte) value;
-    }
-
-    static void put32(byte[] b, int at, int value) {
-        put16(b, at, value >> 16);
-        put16(b, at + 2, value);
-    }
-
     /** The sum of 16-bit words that the checksum of RFC 1071 is made of, not yet folded. */
     static long sum(byte[] b, int offset, int length) {
         long sum = 0;
         int end = offset + (length & ~1);
         for (int i = offset; i < end; i += 2) {
-            sum += get16(b, i);
+            sum += BigEndian.get16(b, i);
         }
         return (length & 1) == 0 ? sum : sum + (get8(b, end) << 8);
     }

@@ -1,5 +1,6 @@
 package lockstep.net.user;
 
+import lockstep.runtime.memory.BigEndian;
 import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
@@ -36,13 +37,13 @@ final class SlirpSection implements StateSection {
         UserStack stack = first.get();
         byte[] data = new byte[3 + 8 * Dhcp.CLIENTS];
         Dhcp dhcp = stack.dhcp();
-        Ip.put16(data, 1, stack.ethernet().identification());
+        BigEndian.put16(data, 1, stack.ethernet().identification());
         for (int i = 0; i < Dhcp.CLIENTS; i++) {
             long owner = dhcp.owner(i);
             if (owner >= 0) {
-                Ip.put16(data, 3 + 8 * i, 1);
-                Ip.put16(data, 5 + 8 * i, (int) (owner >> 32));
-                Ip.put32(data, 7 + 8 * i, (int) owner);
+                BigEndian.put16(data, 3 + 8 * i, 1);
+                BigEndian.put16(data, 5 + 8 * i, (int) (owner >> 32));
+                BigEndian.put32(data, 7 + 8 * i, (int) owner);
             }
         }
         c.bytes("data", data);
@@ -52,11 +53,11 @@ final class SlirpSection implements StateSection {
         if (data[0] == CONNECTION) {
             throw c.invalid("user networking: a connection through guestfwd= cannot be taken over");
         }
-        stack.ethernet().identification(Ip.get16(data, 1));
+        stack.ethernet().identification(BigEndian.get16(data, 1));
         for (int i = 0; i < Dhcp.CLIENTS; i++) {
-            boolean taken = Ip.get16(data, 3 + 8 * i) != 0;
-            long hardware = (long) Ip.get16(data, 5 + 8 * i) << 32;
-            dhcp.owner(i, taken ? hardware | Ip.get32(data, 7 + 8 * i) & 0xffff_ffffL : -1);
+            boolean taken = BigEndian.get16(data, 3 + 8 * i) != 0;
+            long hardware = (long) BigEndian.get16(data, 5 + 8 * i) << 32;
+            dhcp.owner(i, taken ? hardware | BigEndian.get32(data, 7 + 8 * i) & 0xffff_ffffL : -1);
         }
     }
 }

@@ -5,6 +5,7 @@ import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.memory.BigEndian;
 
 import org.jspecify.annotations.Nullable;
 
@@ -479,7 +480,7 @@ final class TcpFlow {
         byte[] p = stack.ethernet().packet;
         int header = HEADER + ((flags & SYN) != 0 ? 4 : 0);
         if (header > HEADER) {
-            Ip.put32(p, Ethernet.PAYLOAD + HEADER, 0x0204_0000 | SEGMENT);
+            BigEndian.put32(p, Ethernet.PAYLOAD + HEADER, 0x0204_0000 | SEGMENT);
         }
         send.copy(length == 0 ? 0 : sequence - una, p, Ethernet.PAYLOAD + header, length);
         announced = expected + receiveWindow();

@@ -7,6 +7,7 @@ import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.memory.BigEndian;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -113,9 +114,9 @@ final class TcpRelay implements Ethernet.Protocol {
     void refuse(TcpFlow.Key key, int acknowledgement, int errno) {
         if (errno == Errno.ENETUNREACH || errno == Errno.EHOSTUNREACH || errno == Errno.ETIMEDOUT) {
             byte[] start = new byte[8];
-            Ip.put16(start, 0, key.guestPort());
-            Ip.put16(start, 2, key.remotePort());
-            Ip.put32(start, 4, acknowledgement - 1);
+            BigEndian.put16(start, 0, key.guestPort());
+            BigEndian.put16(start, 2, key.remotePort());
+            BigEndian.put32(start, 4, acknowledgement - 1);
             int code = errno == Errno.ENETUNREACH ? Icmp.NET : Icmp.HOST;
             icmp.unreachable(code, Ip.TCP, key.guest(), key.remote(), start, 0);
         } else {
@@ -139,17 +140,17 @@ final class TcpRelay implements Ethernet.Protocol {
             int length) {
         byte[] p = ethernet.packet;
         int at = Ethernet.PAYLOAD;
-        Ip.put16(p, at, key.remotePort());
-        Ip.put16(p, at + 2, key.guestPort());
-        Ip.put32(p, at + 4, sequence);
-        Ip.put32(p, at + 8, acknowledgement);
+        BigEndian.put16(p, at, key.remotePort());
+        BigEndian.put16(p, at + 2, key.guestPort());
+        BigEndian.put32(p, at + 4, sequence);
+        BigEndian.put32(p, at + 8, acknowledgement);
         p[at + 12] = (byte) (header / 4 << 4);
         p[at + 13] = (byte) flags;
-        Ip.put16(p, at + 14, window);
-        Ip.put32(p, at + 16, 0);
+        BigEndian.put16(p, at + 14, window);
+        BigEndian.put32(p, at + 16, 0);
         int size = header + length;
         long sum = Ip.sum(p, at, size) + Ip.pseudoHeader(key.remote(), key.guest(), Ip.TCP, size);
-        Ip.put16(p, at + 16, Ip.fold(sum));
+        BigEndian.put16(p, at + 16, Ip.fold(sum));
         ethernet.send(Ip.TCP, key.remote(), key.guest(), size, length > 0);
     }
 

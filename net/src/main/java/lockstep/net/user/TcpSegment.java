@@ -1,5 +1,7 @@
 package lockstep.net.user;
 
+import lockstep.runtime.memory.BigEndian;
+
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,12 +33,12 @@ record TcpSegment(
             return null;
         }
         return new TcpSegment(
-                Ip.get16(f, at),
-                Ip.get16(f, at + 2),
-                Ip.get32(f, at + 4),
-                Ip.get32(f, at + 8),
+                BigEndian.get16(f, at),
+                BigEndian.get16(f, at + 2),
+                BigEndian.get32(f, at + 4),
+                BigEndian.get32(f, at + 8),
                 Ip.get8(f, at + 13),
-                Ip.get16(f, at + 14),
+                BigEndian.get16(f, at + 14),
                 maximum(f, at + TcpFlow.HEADER, at + header),
                 f,
                 at + header,
@@ -54,7 +56,7 @@ record TcpSegment(
                 return 0;
             }
             if (f[p] == MAXIMUM_SEGMENT_SIZE && size == 4) {
-                return Ip.get16(f, p + 2);
+                return BigEndian.get16(f, p + 2);
             }
             p += size;
         }

@@ -7,6 +7,7 @@ import lockstep.runtime.linux.LinuxException;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.memory.BigEndian;
 
 import org.jspecify.annotations.Nullable;
 
@@ -67,10 +68,10 @@ final class UdpRelay implements Ethernet.Protocol {
         if (length < HEADER) {
             return;
         }
-        int size = Ip.get16(f, at + 4);
+        int size = BigEndian.get16(f, at + 4);
         if (size < HEADER
                 || size > length
-                || Ip.get16(f, at + 6) != 0
+                || BigEndian.get16(f, at + 6) != 0
                         && Ip.fold(
                                         Ip.sum(f, at, size)
                                                 + Ip.pseudoHeader(
@@ -78,8 +79,8 @@ final class UdpRelay implements Ethernet.Protocol {
                                 != 0) {
             return;
         }
-        int port = Ip.get16(f, at);
-        int destinationPort = Ip.get16(f, at + 2);
+        int port = BigEndian.get16(f, at);
+        int destinationPort = BigEndian.get16(f, at + 2);
         UserConfig config = stack.config();
         Service service = services.get(destinationPort);
         if (service != null && (destination == config.host() || config.broadcast(destination))) {
@@ -134,13 +135,13 @@ final class UdpRelay implements Ethernet.Protocol {
         byte[] p = ethernet.packet;
         int at = Ethernet.PAYLOAD;
         int size = HEADER + length;
-        Ip.put16(p, at, port);
-        Ip.put16(p, at + 2, destinationPort);
-        Ip.put16(p, at + 4, size);
-        Ip.put16(p, at + 6, 0);
+        BigEndian.put16(p, at, port);
+        BigEndian.put16(p, at + 2, destinationPort);
+        BigEndian.put16(p, at + 4, size);
+        BigEndian.put16(p, at + 6, 0);
         int check =
                 Ip.fold(Ip.sum(p, at, size) + Ip.pseudoHeader(source, destination, Ip.UDP, size));
-        Ip.put16(p, at + 6, check == 0 ? 0xffff : check);
+        BigEndian.put16(p, at + 6, check == 0 ? 0xffff : check);
         ethernet.send(Ip.UDP, source, destination, size, true);
     }
 

@@ -2,6 +2,7 @@ package lockstep.net.user;
 
 import lockstep.api.NetdevUserOptions;
 import lockstep.net.NetException;
+import lockstep.runtime.memory.BigEndian;
 
 import java.io.ByteArrayOutputStream;
 import java.util.ArrayDeque;
@@ -50,12 +51,12 @@ final class GuestEnd {
         byte[] f = new byte[42];
         Arrays.fill(f, 0, 6, (byte) 0xff);
         System.arraycopy(MAC, 0, f, 6, 6);
-        Ip.put16(f, 12, 0x0806);
-        Ip.put32(f, 14, 0x0001_0800);
-        Ip.put32(f, 18, 0x0604_0000 | operation);
+        BigEndian.put16(f, 12, 0x0806);
+        BigEndian.put32(f, 14, 0x0001_0800);
+        BigEndian.put32(f, 18, 0x0604_0000 | operation);
         System.arraycopy(MAC, 0, f, 22, 6);
-        Ip.put32(f, 28, sender);
-        Ip.put32(f, 38, target);
+        BigEndian.put32(f, 28, sender);
+        BigEndian.put32(f, 38, target);
         return f;
     }
 
@@ -66,30 +67,30 @@ final class GuestEnd {
     /** One packet with these bits in the place of the fragment. */
     static byte[] fragment(int protocol, int source, int destination, int place, byte[] payload) {
         byte[] f = new byte[34 + payload.length];
-        Ip.put16(f, 0, 0x5255);
-        Ip.put32(f, 2, HOST);
+        BigEndian.put16(f, 0, 0x5255);
+        BigEndian.put32(f, 2, HOST);
         System.arraycopy(MAC, 0, f, 6, 6);
-        Ip.put16(f, 12, 0x0800);
+        BigEndian.put16(f, 12, 0x0800);
         f[14] = 0x45;
-        Ip.put16(f, 16, 20 + payload.length);
-        Ip.put16(f, 20, place);
+        BigEndian.put16(f, 16, 20 + payload.length);
+        BigEndian.put16(f, 20, place);
         f[22] = 64;
         f[23] = (byte) protocol;
-        Ip.put32(f, 26, source);
-        Ip.put32(f, 30, destination);
-        Ip.put16(f, 24, Ip.fold(Ip.sum(f, 14, 20)));
+        BigEndian.put32(f, 26, source);
+        BigEndian.put32(f, 30, destination);
+        BigEndian.put16(f, 24, Ip.fold(Ip.sum(f, 14, 20)));
         System.arraycopy(payload, 0, f, 34, payload.length);
         return f;
     }
 
     static byte[] udp(int source, int port, int destination, int destinationPort, byte[] data) {
         byte[] p = new byte[8 + data.length];
-        Ip.put16(p, 0, port);
-        Ip.put16(p, 2, destinationPort);
-        Ip.put16(p, 4, p.length);
+        BigEndian.put16(p, 0, port);
+        BigEndian.put16(p, 2, destinationPort);
+        BigEndian.put16(p, 4, p.length);
         System.arraycopy(data, 0, p, 8, data.length);
         long sum = Ip.sum(p, 0, p.length) + Ip.pseudoHeader(source, destination, Ip.UDP, p.length);
-        Ip.put16(p, 6, Ip.fold(sum));
+        BigEndian.put16(p, 6, Ip.fold(sum));
         return p;
     }
 
@@ -103,16 +104,16 @@ final class GuestEnd {
             int window,
             byte[] data) {
         byte[] p = new byte[20 + data.length];
-        Ip.put16(p, 0, port);
-        Ip.put16(p, 2, destinationPort);
-        Ip.put32(p, 4, sequence);
-        Ip.put32(p, 8, acknowledgement);
+        BigEndian.put16(p, 0, port);
+        BigEndian.put16(p, 2, destinationPort);
+        BigEndian.put32(p, 4, sequence);
+        BigEndian.put32(p, 8, acknowledgement);
         p[12] = 0x50;
         p[13] = (byte) flags;
-        Ip.put16(p, 14, window);
+        BigEndian.put16(p, 14, window);
         System.arraycopy(data, 0, p, 20, data.length);
         long sum = Ip.sum(p, 0, p.length) + Ip.pseudoHeader(ADDRESS, destination, Ip.TCP, p.length);
-        Ip.put16(p, 16, Ip.fold(sum));
+        BigEndian.put16(p, 16, Ip.fold(sum));
         return ip(Ip.TCP, ADDRESS, destination, p);
     }
 
@@ -121,19 +122,24 @@ final class GuestEnd {
         ByteArrayOutputStream whole = new ByteArrayOutputStream();
         while (true) {
             byte[] f = frames.remove();
-            int length = Ip.get16(f, 16) - 20;
-            if (Ip.get16(f, 12) != 0x0800
+            int length = BigEndian.get16(f, 16) - 20;
+            if (BigEndian.get16(f, 12) != 0x0800
                     || Ip.get8(f, 23) != protocol
                     || Ip.fold(Ip.sum(f, 14, 20)) != 0
-                    || (Ip.get16(f, 20) & 0x1fff) * 8 != whole.size()) {
+                    || (BigEndian.get16(f, 20) & 0x1fff) * 8 != whole.size()) {
                 throw new AssertionError("another packet: " + HexFormat.of().formatHex(f));
             }
             whole.write(f, 34, length);
-            if ((Ip.get16(f, 20) & 0x2000) == 0) {
+            if ((BigEndian.get16(f, 20) & 0x2000) == 0) {
                 byte[] all = whole.toByteArray();
                 long sum = Ip.sum(all, 0, all.length);
                 if (protocol != Ip.ICMP) {
-                    sum += Ip.pseudoHeader(Ip.get32(f, 26), Ip.get32(f, 30), protocol, all.length);
+                    sum +=
+                            Ip.pseudoHeader(
+                                    BigEndian.get32(f, 26),
+                                    BigEndian.get32(f, 30),
+                                    protocol,
+                                    all.length);
                 }
                 if (Ip.fold(sum) != 0) {
                     throw new AssertionError("a wrong checksum");

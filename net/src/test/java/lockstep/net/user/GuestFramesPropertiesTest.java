@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.NetdevUserOptions;
+import lockstep.runtime.memory.BigEndian;
 
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -104,9 +105,9 @@ class GuestFramesPropertiesTest {
         random.nextBytes(d);
         d[0] = 1;
         d[2] = 6;
-        Ip.put32(d, 236, 0x6382_5363);
+        BigEndian.put32(d, 236, 0x6382_5363);
         if (d.length > 243) {
-            Ip.put32(d, 240, 0x3501_0000 | random.nextInt(4) << 8 | 50);
+            BigEndian.put32(d, 240, 0x3501_0000 | random.nextInt(4) << 8 | 50);
         }
         return GuestEnd.udp(source, 68, destination, 67, d);
     }
@@ -115,7 +116,7 @@ class GuestFramesPropertiesTest {
         byte[] e = new byte[8 + data.length];
         e[0] = (byte) (random.nextInt(4) == 0 ? random.nextInt() : 8);
         System.arraycopy(data, 0, e, 8, data.length);
-        Ip.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
+        BigEndian.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
         return e;
     }
 }

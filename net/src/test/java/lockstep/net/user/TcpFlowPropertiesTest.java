@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.memory.BigEndian;
+
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 
@@ -202,11 +204,16 @@ class TcpFlowPropertiesTest {
         }
 
         void frame(byte[] f) {
-            if (Ip.get16(f, 12) != 0x0800) {
+            if (BigEndian.get16(f, 12) != 0x0800) {
                 return;
             }
             TcpSegment s =
-                    TcpSegment.parse(Ip.get32(f, 26), Ip.get32(f, 30), f, 34, Ip.get16(f, 16) - 20);
+                    TcpSegment.parse(
+                            BigEndian.get32(f, 26),
+                            BigEndian.get32(f, 30),
+                            f,
+                            34,
+                            BigEndian.get16(f, 16) - 20);
             assertTrue(s != null, "a whole segment");
             if (s.has(TcpFlow.RST)) {
                 assertTrue(done(), "a reset");
@@ -216,7 +223,7 @@ class TcpFlowPropertiesTest {
                 if (!synchronised) {
                     synchronised = true;
                     opened = true;
-                    peer = Ip.get32(f, 26);
+                    peer = BigEndian.get32(f, 26);
                     peerPort = s.sourcePort();
                     port = s.destinationPort();
                     expected = s.sequence() + 1;

@@ -10,6 +10,7 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import lockstep.api.NetdevUserOptions;
 import lockstep.net.NetException;
+import lockstep.runtime.memory.BigEndian;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.SavingCodec;
@@ -44,14 +45,14 @@ class UserStackTest {
         d[0] = 1;
         d[1] = 1;
         d[2] = 6;
-        Ip.put32(d, 4, 0x1234_5678);
+        BigEndian.put32(d, 4, 0x1234_5678);
         System.arraycopy(GuestEnd.MAC, 0, d, 28, 6);
         d[33] = (byte) mac;
-        Ip.put32(d, 236, 0x6382_5363);
-        Ip.put32(d, 240, 0x3501_0000 | type << 8 | (wanted == 0 ? 0 : 50));
+        BigEndian.put32(d, 236, 0x6382_5363);
+        BigEndian.put32(d, 240, 0x3501_0000 | type << 8 | (wanted == 0 ? 0 : 50));
         if (wanted != 0) {
             d[244] = 4;
-            Ip.put32(d, 245, wanted);
+            BigEndian.put32(d, 245, wanted);
             d[249] = (byte) 255;
         } else {
             d[244] = (byte) 255;
@@ -66,8 +67,8 @@ class UserStackTest {
             return "none";
         }
         byte[] p = guest.next(Ip.UDP);
-        assertEquals(0x1234_5678, Ip.get32(p, 12));
-        return p[8 + 242] + " " + Ip.text(Ip.get32(p, 8 + 16));
+        assertEquals(0x1234_5678, BigEndian.get32(p, 12));
+        return p[8 + 242] + " " + Ip.text(BigEndian.get32(p, 8 + 16));
     }
 
     @Test
@@ -139,9 +140,9 @@ class UserStackTest {
             guest.input(GuestEnd.arp(1, GuestEnd.ADDRESS, address));
             byte[] reply = guest.frames.remove();
             assertArrayEquals(GuestEnd.MAC, Arrays.copyOf(reply, 6));
-            assertEquals(2, Ip.get16(reply, 20));
-            assertEquals(0x5255, Ip.get16(reply, 22));
-            assertEquals(address, Ip.get32(reply, 24));
+            assertEquals(2, BigEndian.get16(reply, 20));
+            assertEquals(0x5255, BigEndian.get16(reply, 22));
+            assertEquals(address, BigEndian.get32(reply, 24));
         }
         guest.input(GuestEnd.arp(1, GuestEnd.ADDRESS, 0x0a00_0263));
         assertTrue(guest.frames.isEmpty());
@@ -150,9 +151,9 @@ class UserStackTest {
     private static byte[] echo(int destination, byte[] data) {
         byte[] e = new byte[8 + data.length];
         e[0] = 8;
-        Ip.put16(e, 4, 77);
+        BigEndian.put16(e, 4, 77);
         System.arraycopy(data, 0, e, 8, data.length);
-        Ip.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
+        BigEndian.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
         return GuestEnd.ip(Ip.ICMP, GuestEnd.ADDRESS, destination, e);
     }
 
@@ -162,7 +163,7 @@ class UserStackTest {
         guest.input(echo(GuestEnd.HOST, "hello".getBytes(US_ASCII)));
         byte[] reply = guest.next(Ip.ICMP);
         assertEquals(0, reply[0]);
-        assertEquals(77, Ip.get16(reply, 4));
+        assertEquals(77, BigEndian.get16(reply, 4));
         assertEquals("hello", new String(reply, 8, 5, US_ASCII));
     }
 
@@ -171,8 +172,8 @@ class UserStackTest {
         GuestEnd guest = new GuestEnd();
         guest.input(echo(GuestEnd.HOST, new byte[3]));
         byte[] question = guest.frames.remove();
-        assertEquals(0x0806, Ip.get16(question, 12));
-        assertEquals(GuestEnd.ADDRESS, Ip.get32(question, 38));
+        assertEquals(0x0806, BigEndian.get16(question, 12));
+        assertEquals(GuestEnd.ADDRESS, BigEndian.get32(question, 38));
         assertTrue(guest.frames.isEmpty());
         guest.input(GuestEnd.arp(2, GuestEnd.ADDRESS, GuestEnd.HOST));
         assertEquals(0, guest.next(Ip.ICMP)[0]);
@@ -206,7 +207,7 @@ class UserStackTest {
                     guest.loop.turn(0);
                 }
                 byte[] back = guest.next(Ip.UDP);
-                assertEquals(host.getLocalPort(), Ip.get16(back, 0));
+                assertEquals(host.getLocalPort(), BigEndian.get16(back, 0));
                 assertArrayEquals(data, Arrays.copyOfRange(back, 8, back.length));
             }
         }
@@ -231,7 +232,7 @@ class UserStackTest {
                 guest.loop.turn(0);
             }
             byte[] call = guest.next(Ip.UDP);
-            assertEquals(client.getLocalPort(), Ip.get16(call, 0));
+            assertEquals(client.getLocalPort(), BigEndian.get16(call, 0));
             send(guest, client.getLocalPort(), new byte[7]);
             DatagramPacket answer = new DatagramPacket(new byte[100], 100);
             client.receive(answer);
@@ -250,7 +251,7 @@ class UserStackTest {
         guest.input(GuestEnd.tcp(4000, GuestEnd.HOST, 80, 99, 0, TcpFlow.SYN, 1000, new byte[0]));
         byte[] reset = guest.next(Ip.TCP);
         assertEquals(TcpFlow.RST | TcpFlow.ACK, reset[13]);
-        assertEquals(100, Ip.get32(reset, 8));
+        assertEquals(100, BigEndian.get32(reset, 8));
         guest.input(echo(0x0101_0101, new byte[3]));
         assertTrue(guest.frames.isEmpty());
     }
