@@ -15,11 +15,11 @@ final class CompareStatistics {
     private static final String[] PROTOCOLS = {"tcp", "udp", "icmp", "icmpv6", "arp", "other"};
     private static final List<ColoDifferenceKind> KINDS = ColoDifferenceKind.known();
 
-    long primaryPackets;
-    long primaryBytes;
-    long secondaryPackets;
-    long secondaryBytes;
-    long releasedBytes;
+    private long primaryPackets;
+    private long primaryBytes;
+    private long secondaryPackets;
+    private long secondaryBytes;
+    private long releasedBytes;
 
     /** Packets that were lost because a queue was full; only by QEMU's rules. */
     long dropped;
@@ -45,6 +45,28 @@ final class CompareStatistics {
 
     /** How long packets were held that left. */
     private final Durations holds = new Durations();
+
+    /** Counts a packet of a side. */
+    void arrived(boolean primary, int bytes) {
+        if (primary) {
+            primaryPackets++;
+            primaryBytes += bytes;
+        } else {
+            secondaryPackets++;
+            secondaryBytes += bytes;
+        }
+    }
+
+    /** Counts a packet that waits now, or with -1 one that no longer does. */
+    void held(Packet p, int change) {
+        if (p.primary) {
+            primaryHeld += change;
+        } else {
+            secondaryHeld += change;
+        }
+        heldBytes += (long) change * p.length;
+        held();
+    }
 
     /** Counts what waits now into the most. */
     void held() {

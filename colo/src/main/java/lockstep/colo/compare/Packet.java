@@ -24,6 +24,9 @@ final class Packet {
 
     private static final byte[] NONE = {};
 
+    /** Bytes of memory beside the frame. */
+    private static final int OVERHEAD = 512;
+
     /** How many ranges may be left out of the comparison. */
     private static final int MASKS = 16;
 
@@ -77,22 +80,34 @@ final class Packet {
 
     // ---- where it waits
 
-    @Nullable Flow flow;
     @Nullable Packet previous;
     @Nullable Packet next;
     @Nullable Packet older;
     @Nullable Packet newer;
 
-    /** The frames of the other fragments, in order, which go where this one goes. */
+    /** The frames of the other fragments, in order, which go where this one goes; the content is in room of its own then. */
     @Nullable Packet rest;
-
-    /** Holds the content of a datagram that came in fragments; empty until there was one. */
-    byte[] whole = NONE;
 
     /** A packet whose frame comes later. */
     Packet() {
         frame = NONE;
         content = NONE;
+    }
+
+    /** Lets go of its bytes and of other packets. */
+    void forget() {
+        frame = NONE;
+        content = NONE;
+        rest = null;
+        previous = null;
+        next = null;
+        older = null;
+        newer = null;
+    }
+
+    /** Bytes of memory that it takes while it waits. */
+    int memory() {
+        return OVERHEAD + frame.length + (content == frame ? 0 : content.length);
     }
 
     boolean is(int flag) {
@@ -161,17 +176,8 @@ final class Packet {
         return Arrays.equals(content, a, a + bytes, o.content, b, b + bytes);
     }
 
-    /** Becomes like another packet, with bytes of its own. */
-    void take(Packet o) {
-        if (frame.length < o.length) {
-            frame = new byte[o.length];
-        }
-        System.arraycopy(o.frame, 0, frame, 0, o.length);
-        content = frame;
-        if (o.content != o.frame) {
-            whole = Arrays.copyOf(o.content, o.to);
-            content = whole;
-        }
+    /** Becomes like another packet, but for its bytes. */
+    void describe(Packet o) {
         length = o.length;
         vnetHeader = o.vnetHeader;
         primary = o.primary;

@@ -2,35 +2,85 @@ package lockstep.colo.compare;
 
 import java.util.ArrayDeque;
 
-/** Packets that can be used again, so that a stream of them costs no memory. One thread. */
+/** Packets, and room for their bytes, that can be used again, so that a stream of them costs no memory. One thread. */
 final class PacketPool {
-    /** Bytes that hold a packet of an ordinary network. */
-    private static final int ORDINARY = 2048;
+    /** The smallest room is of this power of two, the largest holds every frame and every datagram. */
+    private static final int SMALLEST = 8;
 
-    private static final int MOST_ORDINARY = 4096;
-    private static final int MOST_LARGE = 64;
+    private static final int LARGEST = 17;
 
-    private final ArrayDeque<Packet> ordinary = new ArrayDeque<>();
-    private final ArrayDeque<Packet> large = new ArrayDeque<>();
+    /** Bytes of room of one size that are kept for later. */
+    private static final int KEPT = 4 << 20;
 
-    /** A packet with room for a frame. */
-    Packet take(int length) {
-        Packet p = (length <= ORDINARY ? ordinary : large).poll();
+    private static final int MOST_PACKETS = 16384;
+
+    private final ArrayDeque<Packet> packets = new ArrayDeque<>();
+    private final Room[] rooms = new Room[LARGEST - SMALLEST + 1];
+
+    /** An empty pool. */
+    PacketPool() {
+        for (int i = 0; i < rooms.length; i++) {
+            rooms[i] = new Room(1 << SMALLEST + i);
+        }
+    }
+
+    private static final class Room {
+        final int size;
+        final ArrayDeque<byte[]> free = new ArrayDeque<>();
+
+        Room(int size) {
+            this.size = size;
+        }
+    }
+
+    private Room room(int bytes) {
+        if (bytes == 0) {
+            return rooms[0];
+        }
+        return rooms[
+                Math.max(0, Integer.SIZE - SMALLEST - Integer.numberOfLeadingZeros(bytes - 1))];
+    }
+
+    /** Room for a number of bytes, up to 128 KiB; what stands there is left over. */
+    byte[] bytes(int length) {
+        Room r = room(length);
+        byte[] b = r.free.poll();
+        return b == null ? new byte[r.size] : b;
+    }
+
+    /** A packet like another one, with bytes of its own. */
+    Packet copy(Packet o) {
+        Packet p = packets.poll();
         if (p == null) {
             p = new Packet();
         }
-        if (p.frame.length < length) {
-            p.frame = new byte[Math.max(length, ORDINARY)];
+        p.describe(o);
+        p.frame = bytes(o.length);
+        System.arraycopy(o.frame, 0, p.frame, 0, o.length);
+        p.content = p.frame;
+        if (o.content != o.frame) {
+            p.content = bytes(o.to);
+            System.arraycopy(o.content, 0, p.content, 0, o.to);
         }
         return p;
     }
 
-    /** Takes a packet back. */
+    /** Takes a packet back, and its bytes. */
     void give(Packet p) {
-        boolean small = p.frame.length <= ORDINARY && p.whole.length == 0;
-        ArrayDeque<Packet> pool = small ? ordinary : large;
-        if (pool.size() < (small ? MOST_ORDINARY : MOST_LARGE)) {
-            pool.push(p);
+        give(p.frame);
+        if (p.content != p.frame) {
+            give(p.content);
+        }
+        p.forget();
+        if (packets.size() < MOST_PACKETS) {
+            packets.push(p);
+        }
+    }
+
+    private void give(byte[] bytes) {
+        Room r = room(bytes.length);
+        if (r.free.size() < KEPT / r.size) {
+            r.free.push(bytes);
         }
     }
 }

@@ -40,8 +40,7 @@ final class QemuEngine implements Engine {
 
     @Override
     public void primary(byte[] data, int length, int vnetHeader) {
-        statistics.primaryPackets++;
-        statistics.primaryBytes += length;
+        statistics.arrived(true, length);
         Ipv4Packet p = Ipv4Packet.parse(data, length, vnetHeader);
         if (p == null) {
             CompareTrace.MAIN.log(": primary: unsupported packet in");
@@ -65,8 +64,7 @@ final class QemuEngine implements Engine {
 
     @Override
     public void secondary(byte[] data, int length, int vnetHeader) {
-        statistics.secondaryPackets++;
-        statistics.secondaryBytes += length;
+        statistics.arrived(false, length);
         Ipv4Packet p = Ipv4Packet.parse(data, length, vnetHeader);
         if (p == null) {
             CompareTrace.MAIN.log(": secondary: unsupported packet in");

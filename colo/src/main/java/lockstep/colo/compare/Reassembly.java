@@ -16,6 +16,13 @@ final class Reassembly {
     /** The first fragment of each datagram that is not whole, with the others behind it. */
     private final List<Packet> begun = new ArrayList<>();
 
+    private final PacketPool pool;
+
+    /** None has begun; the content of what becomes whole is in bytes of the pool. */
+    Reassembly(PacketPool pool) {
+        this.pool = pool;
+    }
+
     /** Takes a fragment; gives its datagram once all of it is there, its frames from the first to the last. */
     @Nullable Packet add(Packet p) {
         for (int i = begun.size() - 1; i >= 0; i--) {
@@ -68,14 +75,12 @@ final class Reassembly {
         return -1;
     }
 
-    private static void join(Packet first, int length) {
-        if (first.whole.length < length) {
-            first.whole = new byte[length];
-        }
+    private void join(Packet first, int length) {
+        byte[] whole = pool.bytes(length);
         for (Packet p = first; p != null; p = p.rest) {
-            System.arraycopy(p.frame, p.from, first.whole, p.fragmentOffset, p.to - p.from);
+            System.arraycopy(p.frame, p.from, whole, p.fragmentOffset, p.to - p.from);
         }
-        PacketReader.reassembled(first, first.whole, length);
+        PacketReader.reassembled(first, whole, length);
     }
 
     /** How many datagrams are not whole. */

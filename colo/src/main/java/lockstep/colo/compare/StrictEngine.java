@@ -21,8 +21,8 @@ final class StrictEngine implements Engine {
     /** Flows that are remembered; also QEMU's number. */
     static final int MOST_FLOWS = 16384;
 
-    /** Bytes of packets of a side that may wait. */
-    private static final long MOST_BYTES = 32L << 20;
+    /** Bytes of memory that the waiting packets of a side may take. */
+    private static final long MOST_MEMORY = 64L << 20;
 
     private final Output output;
     private final LongSupplier nanos;
@@ -31,8 +31,8 @@ final class StrictEngine implements Engine {
     private final FlowTable flows;
     private final PacketPool pool = new PacketPool();
     private final TcpRules tcp = new TcpRules(this);
-    private final Reassembly primaryFragments = new Reassembly();
-    private final Reassembly secondaryFragments = new Reassembly();
+    private final Reassembly primaryFragments = new Reassembly(pool);
+    private final Reassembly secondaryFragments = new Reassembly(pool);
     private final CompareStatistics statistics = new CompareStatistics();
     private final ArrayDeque<Flow> suspects = new ArrayDeque<>();
 
@@ -43,8 +43,8 @@ final class StrictEngine implements Engine {
     private @Nullable Packet oldest;
     private @Nullable Packet newest;
 
-    private long primaryBytes;
-    private long secondaryBytes;
+    private long primaryMemory;
+    private long secondaryMemory;
     private int primaryFull;
     private int secondaryFull;
     private int differing;
@@ -74,19 +74,16 @@ final class StrictEngine implements Engine {
 
     @Override
     public void primary(byte[] data, int length, int vnetHeader) {
-        statistics.primaryPackets++;
-        statistics.primaryBytes += length;
         accept(data, length, vnetHeader, true);
     }
 
     @Override
     public void secondary(byte[] data, int length, int vnetHeader) {
-        statistics.secondaryPackets++;
-        statistics.secondaryBytes += length;
         accept(data, length, vnetHeader, false);
     }
 
     private void accept(byte[] data, int length, int vnetHeader, boolean primary) {
+        statistics.arrived(primary, length);
         Packet p = arriving;
         p.frame = data;
         p.length = length;
@@ -100,6 +97,7 @@ final class StrictEngine implements Engine {
                 checkRoom();
                 return;
             }
+            charge(whole, whole.content.length);
             p = whole;
         }
         Flow f = flows.get(p.key);
@@ -164,8 +162,8 @@ final class StrictEngine implements Engine {
     public boolean takes(boolean primary) {
         return !flows.full()
                 && (primary
-                        ? primaryFull == 0 && primaryBytes < MOST_BYTES
-                        : secondaryFull == 0 && secondaryBytes < MOST_BYTES);
+                        ? primaryFull == 0 && primaryMemory < MOST_MEMORY
+                        : secondaryFull == 0 && secondaryMemory < MOST_MEMORY);
     }
 
     // ---- differences
@@ -292,10 +290,7 @@ final class StrictEngine implements Engine {
 
     /** A copy that waits as well. */
     Packet another(Packet p) {
-        Packet kept = pool.take(p.length);
-        kept.take(p);
-        kept.rest = null;
-        kept.newer = null;
+        Packet kept = pool.copy(p);
         kept.older = newest;
         if (newest == null) {
             oldest = kept;
@@ -303,15 +298,17 @@ final class StrictEngine implements Engine {
             newest.newer = kept;
         }
         newest = kept;
-        if (kept.primary) {
-            statistics.primaryHeld++;
-            primaryBytes += kept.length;
-        } else {
-            statistics.secondaryHeld++;
-            secondaryBytes += kept.length;
-        }
-        statistics.held();
+        charge(kept, kept.memory());
+        statistics.held(kept, 1);
         return kept;
+    }
+
+    private void charge(Packet p, int memory) {
+        if (p.primary) {
+            primaryMemory += memory;
+        } else {
+            secondaryMemory += memory;
+        }
     }
 
     /** Sends a packet of the primary, and the other fragments of its datagram. */
@@ -360,18 +357,8 @@ final class StrictEngine implements Engine {
     }
 
     private void forget(Packet p) {
-        if (p.primary) {
-            statistics.primaryHeld--;
-            primaryBytes -= p.length;
-        } else {
-            statistics.secondaryHeld--;
-            secondaryBytes -= p.length;
-        }
-        p.rest = null;
-        p.previous = null;
-        p.next = null;
-        p.older = null;
-        p.newer = null;
+        charge(p, -p.memory());
+        statistics.held(p, -1);
         pool.give(p);
     }
 
@@ -380,7 +367,6 @@ final class StrictEngine implements Engine {
         Packet p = oldest;
         statistics.flows = flows.size();
         statistics.evicted = flows.evicted();
-        statistics.heldBytes = primaryBytes + secondaryBytes;
         statistics.oldest = p == null ? 0 : nanos.getAsLong() - p.arrival;
         return statistics;
     }
