@@ -82,7 +82,8 @@ class LinuxTest {
         Path disk = Files.write(directory.resolve("disk"), content);
         String drive = "if=ide,format=raw,file=" + disk;
         String rtc = "base=" + DATE;
-        LinuxMachine first = machine("first", guest, "-drive", drive, "-rtc", rtc).up();
+        LinuxMachine first =
+                machine("first", guest, "-drive", drive, "-rtc", rtc, "-smp", "2").up();
         Monitor monitor = first.monitor();
 
         assertEquals(DATE, first.run("cat /sys/class/rtc/rtc0/date"));
@@ -113,6 +114,8 @@ class LinuxTest {
                         drive,
                         "-rtc",
                         rtc,
+                        "-smp",
+                        "2",
                         "-incoming",
                         "file:" + saved);
         try (Monitor there = second.monitor()) {

@@ -34,10 +34,13 @@ final class JvmAccelerator implements Accelerator {
     private final JvmType type;
     private final Clocks clocks;
     private final ChipSet chips;
-    private final Turn turn = new Turn();
-    private final JvmMemory memory = new JvmMemory(turn);
+    private final Turn turn;
+    private final JvmMemory memory;
 
-    JvmAccelerator(JvmType type, EventLoop loop) {
+    /** Processors that run at a time: {@code most}. */
+    JvmAccelerator(JvmType type, EventLoop loop, int most) {
+        turn = new Turn(most);
+        memory = new JvmMemory(turn);
         this.type = type;
         clocks = loop.clocks();
         chips = new ChipSet(loop);

@@ -1,5 +1,6 @@
 package lockstep.runtime.jvm;
 
+import lockstep.runtime.linux.HostPairs;
 import lockstep.runtime.memory.AnonymousRam;
 import lockstep.runtime.memory.MemoryAccelerator;
 import lockstep.runtime.memory.RamBlock;
@@ -12,7 +13,8 @@ import java.util.List;
 
 /** Guest memory as the software processors see it, and the log of what they write. Under the machine lock. */
 final class JvmMemory implements MemoryAccelerator {
-    private final PhysicalMemory memory = new PhysicalMemory();
+    private final PhysicalMemory memory =
+            new PhysicalMemory(HostPairs.available() ? HostPairs::exchange : null);
     private final Turn turn;
     private final List<Processor> processors = new ArrayList<>();
     private List<Piece> pieces = List.of();

@@ -73,8 +73,8 @@ final class JvmType implements AcceleratorType {
                 "thread",
                 new Property(
                         threads,
-                        "single or multi, the same here: each processor has a thread, and one runs"
-                                + " at a time"));
+                        "single: processors run one at a time, in rounds; multi: all at the same"
+                                + " time (default)"));
     }
 
     @Override
@@ -100,6 +100,7 @@ final class JvmType implements AcceleratorType {
     @Override
     public Accelerator open(Map<String, String> given, EventLoop loop) {
         HostTicks.begin();
-        return new JvmAccelerator(this, loop);
+        boolean single = "single".equals(given.get("thread"));
+        return new JvmAccelerator(this, loop, single ? 1 : Integer.MAX_VALUE);
     }
 }

@@ -74,7 +74,7 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
         try {
             exit = processor.run();
         } finally {
-            turn.give();
+            turn.give(this);
         }
         switch (exit) {
             case HALTED -> sleep();
@@ -222,13 +222,37 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     // A device is reached without the turn, with the machine lock.
 
     private void outside() {
-        turn.give();
+        leaveTurn();
         owner.lock().acquire();
     }
 
     private void inside() {
         owner.lock().release();
+        takeTurn();
+    }
+
+    private void leaveTurn() {
+        processor.leave();
+        turn.give(this);
+    }
+
+    private void takeTurn() {
         turn.take(this);
+        processor.enter();
+    }
+
+    @Override
+    public void alone(Runnable change) {
+        leaveTurn();
+        turn.close();
+        try {
+            processor.enter();
+            change.run();
+        } finally {
+            processor.leave();
+            turn.open();
+            takeTurn();
+        }
     }
 
     @Override
@@ -310,6 +334,8 @@ final class JvmVcpu extends Vcpu implements InterruptTarget, Bus, Turn.Player {
     public void pause() {
         if (turn.wanted()) {
             processor.kick();
+        } else {
+            Thread.yield(); // the one that it waits for may have no processor of the host's
         }
     }
 }

@@ -1,11 +1,14 @@
 package lockstep.runtime.jvm;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * Whose turn it is: the vCPUs of a machine run one at a time, in rounds, so that the order of their accesses to memory
- * is that of x86 without further care. Also keeps all of them out while memory is mapped or its log read. A vCPU that
+ * Who may run: as many vCPUs of a machine at a time as were asked for, in rounds where that is fewer than there are.
+ * Also keeps all of them out while memory is mapped or its log read, and for what one of them must do alone. A vCPU that
  * accesses a device gives its turn away meanwhile, so that nobody who holds the machine lock waits for one who wants it.
  */
 final class Turn {
@@ -18,55 +21,79 @@ final class Turn {
         void yield();
     }
 
+    private final int most;
     private final Deque<Player> waiting = new ArrayDeque<>();
-    private Player holder = NOBODY;
+    private final List<Player> holders = new ArrayList<>();
     private int closed;
 
-    /** Whether somebody waits; read by the holder without the lock. */
+    /** Held by the one that keeps the others out. */
+    private final ReentrantLock alone = new ReentrantLock();
+
+    /** Whether somebody waits; read by the holders without the lock. */
     private volatile boolean wanted;
 
-    private static final Player NOBODY = () -> {};
+    /** Lets so many run at a time. */
+    Turn(int most) {
+        this.most = most;
+    }
 
-    /** Waits for the turn. */
+    /** Waits for a turn. */
     synchronized void take(Player p) {
-        if (closed == 0 && holder == NOBODY && waiting.isEmpty()) {
-            holder = p;
-            return;
+        if (closed != 0 || holders.size() >= most || !waiting.isEmpty()) {
+            await(p);
         }
+        holders.add(p);
+    }
+
+    private void await(Player p) {
         waiting.add(p);
         wanted = true;
-        while (closed != 0 || holder != NOBODY || waiting.peek() != p) {
+        while (closed != 0 || holders.size() >= most || waiting.peek() != p) {
             await(SLICE);
-            if (waiting.peek() == p && holder != NOBODY && closed == 0) {
-                holder.yield();
+            if (closed == 0 && holders.size() >= most && waiting.peek() == p) {
+                holders.getFirst().yield();
             }
         }
         waiting.remove();
         wanted = !waiting.isEmpty();
-        holder = p;
+        if (wanted) {
+            notifyAll(); // there may be room for the next one
+        }
     }
 
     /** Gives it back. */
-    synchronized void give() {
-        holder = NOBODY;
-        notifyAll();
+    synchronized void give(Player p) {
+        holders.remove(p);
+        if (wanted || closed != 0) {
+            notifyAll();
+        }
     }
 
-    /** Whether somebody else waits for it. Any thread. */
+    /** Whether somebody waits for a turn while all are given. Any thread. */
     boolean wanted() {
         return wanted;
     }
 
-    /** Returns when nobody has a turn; nobody gets one until {@link #open}. Nests. */
-    synchronized void close() {
+    /** Returns when nobody has a turn; nobody gets one until {@link #open}, by the same thread. Nests. */
+    void close() {
+        alone.lock();
+        empty();
+    }
+
+    private synchronized void empty() {
         closed++;
-        while (holder != NOBODY) {
-            holder.yield();
+        while (!holders.isEmpty()) {
+            holders.forEach(Player::yield);
             await(SLICE);
         }
     }
 
-    synchronized void open() {
+    void open() {
+        reopen();
+        alone.unlock();
+    }
+
+    private synchronized void reopen() {
         closed--;
         notifyAll();
     }

@@ -1,9 +1,6 @@
 package lockstep.runtime.linux;
 
-import static lockstep.linux.abi.LinuxAbi.*;
-
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -25,9 +22,7 @@ public final class HostTicks {
         0x0f, 0x31, 0x48, (byte) 0xc1, (byte) 0xe2, 0x20, 0x48, 0x09, (byte) 0xd0, (byte) 0xc3
     };
 
-    private static final long PAGE = 4096;
-    private static final CFunction MPROTECT = CFunction.ofInt("mprotect");
-    private static final long COUNTER = code();
+    private static final long COUNTER = HostCode.load(CODE);
     private static final Moment BEGIN = Moment.now();
 
     /** Both at once. */
@@ -81,19 +76,5 @@ public final class HostTicks {
     /** Ticks in a millisecond; at the first time it may take some 25 ms. */
     public static long kilohertz() {
         return Rate.KILOHERTZ;
-    }
-
-    /** The address of the code that reads it, which stays for the life of the process; 0 where that cannot be. */
-    private static long code() {
-        if (!System.getProperty("os.arch").equals("amd64")) {
-            return 0;
-        }
-        int flags = MAP_PRIVATE() | MAP_ANONYMOUS();
-        long page = Native.mmap(0, PAGE, PROT_READ() | PROT_WRITE(), flags, -1, 0);
-        if (page < 0) {
-            return 0;
-        }
-        MemorySegment.copy(CODE, 0, Native.at(page, PAGE), ValueLayout.JAVA_BYTE, 0, CODE.length);
-        return MPROTECT.call(page, PAGE, PROT_READ() | PROT_EXEC()) < 0 ? 0 : page;
     }
 }

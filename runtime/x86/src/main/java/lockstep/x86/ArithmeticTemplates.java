@@ -444,6 +444,16 @@ final class ArithmeticTemplates {
         Templates.call(Templates.WRITE_B, BitForms.TEST_IMM);
         Templates.call(Templates.READ_A, BitForms.TEST_MEM);
         Templates.call(
+                0,
+                AtomicForms.MEM_IMM,
+                AtomicForms.STEP_MEM,
+                AtomicForms.NOT_MEM,
+                AtomicForms.NEG_MEM,
+                AtomicForms.TEST_IMM);
+        Templates.call(Templates.READ_A, AtomicForms.MEM_REG, AtomicForms.TEST_MEM);
+        Templates.call(Templates.READ_A | Templates.AX, AtomicForms.COMPARE_EXCHANGE_MEM);
+        Templates.call(Templates.WRITE_A, AtomicForms.ADD_MEM, AtomicForms.EXCHANGE_MEM);
+        Templates.call(
                 Templates.READ_B | Templates.WRITE_A,
                 BitForms.SCAN_FORWARD,
                 BitForms.SCAN_REVERSE,

@@ -49,7 +49,7 @@ final class BitForms {
         return d.op(d.memoryOperand() ? TEST_MEM : TEST_REG);
     }
 
-    private static long changed(int kind, long v, long bit) {
+    static long changed(int kind, long v, long bit) {
         return switch (kind) {
             case TEST -> v;
             case SET -> v | bit;
@@ -93,28 +93,33 @@ final class BitForms {
                 c.setCarry((v & bit) != 0);
             };
 
+    /** The linear address of the operand that has the bit. */
+    static long bitAddress(Cpu c, Op o, boolean write) {
+        int size = o.size();
+        long number = Alu.signExtend(c.regs[o.a()], size);
+        long at = c.offset(o) + (number >> 3 + Integer.numberOfTrailingZeros(size)) * size;
+        at =
+                switch (o.address()) {
+                    case Op.A64 -> at;
+                    case Op.A16 -> at & 0xffff;
+                    default -> at & 0xffffffffL;
+                };
+        return c.codeSize == 64
+                ? at + c.base[o.segment()]
+                : c.linear(o.segment(), at, size, write);
+    }
+
     /** A bit string in memory: the register's number counts from the operand's address, in both directions. */
     static final Action TEST_MEM =
             (c, o) -> {
                 int size = o.size();
-                long number = Alu.signExtend(c.regs[o.a()], size);
-                long at = c.offset(o) + (number >> 3 + Integer.numberOfTrailingZeros(size)) * size;
-                at =
-                        switch (o.address()) {
-                            case Op.A64 -> at;
-                            case Op.A16 -> at & 0xffff;
-                            default -> at & 0xffffffffL;
-                        };
                 boolean write = o.repeat() != TEST;
-                long la =
-                        c.codeSize == 64
-                                ? at + c.base[o.segment()]
-                                : c.linear(o.segment(), at, size, write);
+                long la = bitAddress(c, o, write);
                 if (write) {
                     c.checkWrite(la, size);
                 }
                 long v = c.read(la, size);
-                long bit = 1L << (number & size * 8 - 1);
+                long bit = 1L << (c.regs[o.a()] & size * 8 - 1);
                 if (write) {
                     c.write(la, size, changed(o.repeat(), v, bit));
                 }
@@ -240,17 +245,22 @@ final class BitForms {
                 }
             };
 
+    static long pairAddress(Cpu c, Op o, int half) {
+        if (half == 8 && !c.cpuid.ecx1(13)) {
+            throw c.undefined();
+        }
+        long la = c.target(o, half * 2);
+        if (half == 8 && (la & 15) != 0) {
+            throw c.gp(0);
+        }
+        return la;
+    }
+
     /** CMPXCHG8B and CMPXCHG16B. */
     static final Action COMPARE_EXCHANGE_PAIR =
             (c, o) -> {
                 int half = o.size() == 8 ? 8 : 4;
-                if (half == 8 && !c.cpuid.ecx1(13)) {
-                    throw c.undefined();
-                }
-                long la = c.target(o, half * 2);
-                if (half == 8 && (la & 15) != 0) {
-                    throw c.gp(0);
-                }
+                long la = pairAddress(c, o, half);
                 c.checkWrite(la, half * 2);
                 long low = c.read(la, half);
                 long high = c.read(la + half, half);

@@ -5,6 +5,7 @@ import static lockstep.x86.PhysicalMemory.OFFSET;
 import static lockstep.x86.PhysicalMemory.PAGE;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 
 /** Repeated MOVS and STOS upwards, a page at a time, where both pages are memory that is known already. */
 final class BlockMove {
@@ -33,7 +34,9 @@ final class BlockMove {
                 // An overlap repeats what was just written: element by element.
                 return done;
             }
+            VarHandle.releaseFence();
             MemorySegment.copy(HOST, source, HOST, target, bytes);
+            VarHandle.acquireFence();
             c.set(Cpu.RSI, width, rsi + bytes);
             c.set(Cpu.RDI, width, rdi + bytes);
             done += run;
@@ -56,6 +59,7 @@ final class BlockMove {
             }
             boolean same = size == 1 || v == (v & 0xff) * (0x0101010101010101L >>> 64 - size * 8);
             if (same) {
+                VarHandle.releaseFence();
                 HOST.asSlice(target, run * size).fill((byte) v);
             } else {
                 for (long i = 0; i < run; i++) {

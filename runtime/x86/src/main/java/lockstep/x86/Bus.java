@@ -40,4 +40,9 @@ public interface Bus {
 
     /** The guest spins: another processor might be let run. */
     default void pause() {}
+
+    /** Does something while no other processor of the machine runs; it accesses memory, and no device. */
+    default void alone(Runnable change) {
+        change.run();
+    }
 }

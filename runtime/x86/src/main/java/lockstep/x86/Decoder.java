@@ -164,7 +164,7 @@ final class Decoder {
             if (lock && !lockable) {
                 throw NO_INSTRUCTION;
             }
-            return op;
+            return AtomicForms.of(op, lock);
         } catch (NoInstruction e) {
             ends = true;
             return op(UNDEFINED);

@@ -232,7 +232,6 @@ final class MoveTemplates {
                     w.set(o.a(), o.size());
                 },
                 MoveForms.EXCHANGE_REG);
-        Templates.call(Templates.WRITE_A, MoveForms.EXCHANGE_MEM);
         Templates.put(
                 Templates.WRITE_A | Templates.READ_B | Templates.READ_FLAGS,
                 (w, o) -> {

@@ -50,6 +50,13 @@ record Op(
     /** In {@link #b}: the operand is in memory. */
     static final int MEMORY = -1;
 
+    /** The same with another action. */
+    Op with(Action other) {
+        return new Op(
+                other, offset, end, size, a, b, address, segment, base, index, scale, disp, imm,
+                repeat, plain);
+    }
+
     /** Whether the rm operand is memory. */
     boolean inMemory() {
         return b == MEMORY;

@@ -4,6 +4,7 @@ import static lockstep.x86.PhysicalMemory.HOST;
 import static lockstep.x86.PhysicalMemory.OFFSET;
 
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 
 /**
  * From linear to physical addresses (Intel SDM volume 3, chapter 5), and the accesses that the translations kept by
@@ -116,8 +117,8 @@ final class Paging {
             rights &= entry;
             noExecute |= wide && nx && entry < 0;
             if (level > 0 && !large) {
-                if ((entry & ACCESSED) == 0) {
-                    memory.or(at, ACCESSED);
+                if ((entry & ACCESSED) == 0 && !memory.mark(at, size, entry, ACCESSED)) {
+                    return walk(la, access, user);
                 }
                 table = wide ? entry & FRAME : entry & 0xfffff000L;
                 level--;
@@ -137,8 +138,8 @@ final class Paging {
                 return ~(long) (error | ERROR_PRESENT);
             }
             int wanted = access == WRITE ? ACCESSED | DIRTY : ACCESSED;
-            if ((entry & wanted) != wanted) {
-                memory.or(at, wanted);
+            if ((entry & wanted) != wanted && !memory.mark(at, size, entry, wanted)) {
+                return walk(la, access, user);
             }
             writable = mayWrite && ((entry & DIRTY) != 0 || access == WRITE);
             long inPage = la & (1L << shift) - 1;
@@ -219,19 +220,17 @@ final class Paging {
         } else {
             cpu.remember(la, host & ~OFFSET, true, writable && mayCache(a, pa), false, user);
         }
-        return switch (size) {
-            case 1 -> HOST.get(ValueLayout.JAVA_BYTE, host) & 0xffL;
-            case 2 -> HOST.get(ValueLayout.JAVA_SHORT_UNALIGNED, host) & 0xffffL;
-            case 4 -> HOST.get(ValueLayout.JAVA_INT_UNALIGNED, host) & 0xffffffffL;
-            case 8 -> HOST.get(ValueLayout.JAVA_LONG_UNALIGNED, host);
+        long value = 0;
+        switch (size) {
+            case 1, 2, 4, 8 -> value = PhysicalMemory.load(host, size);
             default -> {
-                long value = 0;
                 for (int i = 0; i < size; i++) {
-                    value |= (HOST.get(ValueLayout.JAVA_BYTE, host + i) & 0xffL) << i * 8;
+                    value |= PhysicalMemory.load(host + i, 1) << i * 8;
                 }
-                yield value;
             }
-        };
+        }
+        VarHandle.acquireFence();
+        return value;
     }
 
     long fetchSlow(long la, boolean user) {
@@ -301,6 +300,7 @@ final class Paging {
             return;
         }
         long host = a.host + (pa - a.start);
+        VarHandle.releaseFence();
         switch (size) {
             case 1 -> HOST.set(ValueLayout.JAVA_BYTE, host, (byte) v);
             case 2 -> HOST.set(ValueLayout.JAVA_SHORT_UNALIGNED, host, (short) v);
@@ -318,6 +318,31 @@ final class Paging {
         } else {
             cpu.remember(la, host & ~OFFSET, true, mayCache(a, pa), false, user);
         }
+    }
+
+    /** What {@link Cpu#hostForChange} does where the page is not known yet. */
+    long changeSlow(long la, boolean user) {
+        check(la);
+        long pa = translate(la, WRITE, user);
+        PhysicalMemory.Area a = cpu.memory.find(pa);
+        if (a == null || a.readOnly || cpu.breakpoints.onData) {
+            return 0;
+        }
+        long host = a.host + (pa - a.start);
+        cpu.memory.wrote(a, pa);
+        cpu.remember(la, host & ~OFFSET, true, mayCache(a, pa), false, user);
+        return host;
+    }
+
+    /** Whether what may be written is memory, and no device, at both ends. */
+    boolean inMemory(long la, int size, boolean user) {
+        return isMemory(translate(la, WRITE, user))
+                && isMemory(translate(wrap(la + size - 1), WRITE, user));
+    }
+
+    private boolean isMemory(long pa) {
+        PhysicalMemory.Area a = cpu.memory.find(pa);
+        return a != null && !a.readOnly;
     }
 
     void checkWrite(long la, int size, boolean user) {

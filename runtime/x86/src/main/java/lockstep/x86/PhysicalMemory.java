@@ -4,6 +4,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.List;
 
@@ -30,10 +31,25 @@ public final class PhysicalMemory {
      */
     public record Piece(long address, MemorySegment memory, boolean readOnly) {}
 
+    /** Changes 16 bytes of the host's memory in one step, as CMPXCHG16B does; the Java platform has nothing for it. */
+    @FunctionalInterface
+    public interface PairExchange {
+        /**
+         * Stores two words if two others are there.
+         *
+         * @param host aligned address in the host
+         * @return whether the words were there
+         */
+        boolean exchange(long host, long low, long high, long newLow, long newHigh);
+    }
+
     /** Is told of pages with code. */
     interface CodeListener {
         /** The page at this address of the host's has code from now on: writes to it must be told. */
         void codeAppeared(long hostPage);
+
+        /** Whether no write can come any more that is not told. Asked again and again, by whom the code is for. */
+        boolean tellsWrites();
 
         /** The page at this address of the host's changed; called on any thread. */
         void codeChanged(long hostPage);
@@ -70,8 +86,13 @@ public final class PhysicalMemory {
     private volatile CodeListener[] listeners = {};
     private boolean logging;
 
+    /** Null where the host has none: then all processors stand still for it. */
+    final @Nullable PairExchange pairs;
+
     /** Nothing in it yet. */
-    public PhysicalMemory() {}
+    public PhysicalMemory(@Nullable PairExchange pairs) {
+        this.pairs = pairs;
+    }
 
     synchronized void listen(CodeListener listener) {
         CodeListener[] all = Arrays.copyOf(listeners, listeners.length + 1);
@@ -147,15 +168,36 @@ public final class PhysicalMemory {
         return null;
     }
 
-    /** Notes that code of a page is about to be decoded: writes to it are told from now on. */
+    /**
+     * Notes that code of a page is about to be decoded: writes to it are told from now on. Comes back when every
+     * processor that runs has passed the instruction that it was at: its write might still come, and not be told.
+     */
     void markCode(Area a, long address) {
         int page = (int) (address - a.start >>> PAGE_SHIFT);
         synchronized (this) {
             a.code[page >>> 6] |= 1L << page;
         }
-        for (CodeListener l : listeners) {
+        CodeListener[] all = listeners;
+        for (CodeListener l : all) {
             l.codeAppeared(a.host + ((long) page << PAGE_SHIFT));
         }
+        for (int spins = 0; !tellWrites(all); spins++) {
+            if (spins < MOST_SPINS) {
+                Thread.onSpinWait();
+            } else {
+                Thread.yield(); // to one that has no processor of the host's
+            }
+        }
+    }
+
+    private static final int MOST_SPINS = 1000;
+
+    private static boolean tellWrites(CodeListener[] all) {
+        boolean yes = true;
+        for (CodeListener l : all) {
+            yes &= l.tellsWrites(); // each is asked: one of them is the caller's own, which others may wait for
+        }
+        return yes;
     }
 
     /** Notes a write, by a processor that looked the page up or by anybody else. */
@@ -194,22 +236,62 @@ public final class PhysicalMemory {
         if (a == null) {
             return size == 4 ? 0xffffffffL : -1;
         }
-        long host = a.host + (address - a.start);
-        return size == 4
-                ? HOST.get(ValueLayout.JAVA_INT_UNALIGNED, host) & 0xffffffffL
-                : HOST.get(ValueLayout.JAVA_LONG_UNALIGNED, host);
+        return load(a.host + (address - a.start), size);
     }
 
-    /** Sets bits of an entry, as the processor does with accessed and dirty bits. */
-    void or(long address, int bits) {
+    /**
+     * Sets bits of an entry of 4 or 8 bytes, as the processor does with accessed and dirty bits; false if it is no
+     * longer what it was.
+     */
+    boolean mark(long address, int size, long entry, int bits) {
         Area a = find(address);
         if (a != null && !a.readOnly) {
-            long host = a.host + (address - a.start);
-            HOST.set(
-                    ValueLayout.JAVA_INT_UNALIGNED,
-                    host,
-                    HOST.get(ValueLayout.JAVA_INT_UNALIGNED, host) | bits);
+            if (!exchange(a.host + (address - a.start), size, entry, entry | bits)) {
+                return false;
+            }
             wrote(a, address);
         }
+        return true;
+    }
+
+    // ---- the host's memory
+
+    private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
+    private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
+
+    /** The 1, 2, 4 or 8 bytes at an address of the host's, zero-extended. */
+    static long load(long host, int size) {
+        return switch (size) {
+            case 1 -> HOST.get(ValueLayout.JAVA_BYTE, host) & 0xffL;
+            case 2 -> HOST.get(ValueLayout.JAVA_SHORT_UNALIGNED, host) & 0xffffL;
+            case 4 -> HOST.get(ValueLayout.JAVA_INT_UNALIGNED, host) & 0xffffffffL;
+            default -> HOST.get(ValueLayout.JAVA_LONG_UNALIGNED, host);
+        };
+    }
+
+    /**
+     * Replaces, in one step, what is at an address of the host's, if that is {@code old}; the bytes lie within eight
+     * aligned ones. The platform changes words only: a part of one counts as changed when another part is.
+     */
+    static boolean exchange(long host, int size, long old, long now) {
+        if (size == 8) {
+            return LONG.compareAndSet(HOST, host, old, now);
+        }
+        if (size == 4 && (host & 3) == 0) {
+            return INT.compareAndSet(HOST, host, (int) old, (int) now);
+        }
+        long word = host & ~7L;
+        int shift = (int) (host & 7) * 8;
+        long mask = (1L << size * 8) - 1;
+        long there = (long) LONG.getVolatile(HOST, word);
+        while ((there >>> shift & mask) == old) {
+            long next = there & ~(mask << shift) | (now & mask) << shift;
+            long found = (long) LONG.compareAndExchange(HOST, word, there, next);
+            if (found == there) {
+                return true;
+            }
+            there = found;
+        }
+        return false;
     }
 }

@@ -1,6 +1,7 @@
 package lockstep.x86;
 
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * One x86-64 processor. {@link #run} and the state belong to one thread at a time; the requests may be made from any.
@@ -34,6 +35,14 @@ public final class Processor {
     private final ConcurrentLinkedQueue<Long> changedPages = new ConcurrentLinkedQueue<>();
     private volatile int startVector;
 
+    /** How often others wanted writes looked up anew, and which of that was seen. */
+    private final AtomicInteger writesAsked = new AtomicInteger();
+
+    private volatile int writesSeen;
+
+    /** Whether the runner may write memory: it is in {@link #run}, and no call of the bus waits for anybody. */
+    private volatile boolean inside;
+
     // The thread that is in run(), so that a change of code by itself is dealt with at once.
     private volatile @org.jspecify.annotations.Nullable Thread runner;
 
@@ -53,8 +62,18 @@ public final class Processor {
                         if (Thread.currentThread() == runner) {
                             cpu.flushWrites(hostPage);
                         } else {
+                            writesAsked.incrementAndGet();
                             request(WRITES);
                         }
+                    }
+
+                    @Override
+                    public boolean tellsWrites() {
+                        if (Thread.currentThread() == runner) {
+                            lookAtWrites();
+                            return true;
+                        }
+                        return !inside || writesSeen == writesAsked.get();
                     }
 
                     @Override
@@ -284,9 +303,32 @@ public final class Processor {
         }
     }
 
+    /**
+     * Called by the bus on the thread that runs the processor, before it waits for others: nobody waits for this one then.
+     */
+    public void leave() {
+        inside = false;
+    }
+
+    /** The end of what {@link #leave} began. */
+    public void enter() {
+        inside = true;
+        lookAtWrites();
+    }
+
+    private void lookAtWrites() {
+        if ((cpu.pending & WRITES) != 0) {
+            int asked = writesAsked.get();
+            done(WRITES);
+            cpu.flushWrites();
+            writesSeen = asked;
+        }
+    }
+
     /** Runs instructions until something is to be dealt with outside. */
     public Exit run() {
         runner = Thread.currentThread();
+        enter();
         try {
             while (true) {
                 if (held && (cpu.eflags & Cpu.IF) != 0) {
@@ -303,21 +345,20 @@ public final class Processor {
                 }
             }
         } finally {
+            leave();
             runner = null;
         }
     }
 
     private @org.jspecify.annotations.Nullable Exit serve() {
         int p = cpu.pending;
-        if ((p & (CODE | WRITES)) != 0) {
-            done(CODE | WRITES);
+        if ((p & CODE) != 0) {
+            done(CODE);
             for (Long page = changedPages.poll(); page != null; page = changedPages.poll()) {
                 code.forget(page);
             }
-            if ((p & WRITES) != 0) {
-                cpu.flushWrites();
-            }
         }
+        lookAtWrites();
         if ((p & KICK) != 0) {
             done(KICK);
             return Exit.KICKED;

@@ -38,7 +38,7 @@ final class Interpreted {
         data = arena.allocate(NativeRunner.DATA_SIZE, 4096);
         code = arena.allocate(4096, 4096);
         MemorySegment tables = arena.allocate(4 * 4096, 4096);
-        PhysicalMemory memory = new PhysicalMemory();
+        PhysicalMemory memory = new PhysicalMemory(null);
         memory.map(
                 List.of(
                         new PhysicalMemory.Piece(TABLES, tables, false),
@@ -66,6 +66,11 @@ final class Interpreted {
         cache = new CodeCache(cpu);
         memory.listen(
                 new PhysicalMemory.CodeListener() {
+                    @Override
+                    public boolean tellsWrites() {
+                        return true; // all runs on one thread
+                    }
+
                     @Override
                     public void codeAppeared(long hostPage) {
                         cpu.flushWrites(hostPage);
@@ -243,53 +248,5 @@ final class Interpreted {
         for (int i = 0; i < NativeRunner.DATA_SIZE; i += 8) {
             s.data(i, data.get(ValueLayout.JAVA_LONG, i));
         }
-    }
-
-    /** Nothing outside the processor. */
-    private static final class NoBus implements Bus {
-        @Override
-        public long readMemory(long address, int size) {
-            return 0;
-        }
-
-        @Override
-        public void writeMemory(long address, int size, long value) {}
-
-        @Override
-        public int readPort(int port, int size) {
-            return 0;
-        }
-
-        @Override
-        public void writePort(int port, int size, int value) {}
-
-        @Override
-        public int acknowledge() {
-            return -1;
-        }
-
-        @Override
-        public long timestamp() {
-            return 0;
-        }
-
-        @Override
-        public void setTimestamp(long value) {}
-
-        @Override
-        public long readMsr(int number) {
-            return 0;
-        }
-
-        @Override
-        public void writeMsr(int number, long value) {}
-
-        @Override
-        public int taskPriority() {
-            return 0;
-        }
-
-        @Override
-        public void setTaskPriority(int priority) {}
     }
 }

@@ -45,7 +45,7 @@ final class RandomCodeTest {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
         try (Arena arena = Arena.ofShared()) {
             MemorySegment ram = arena.allocate(RAM, 4096);
-            PhysicalMemory memory = new PhysicalMemory();
+            PhysicalMemory memory = new PhysicalMemory(null);
             memory.map(
                     List.of(
                             new PhysicalMemory.Piece(0, ram.asSlice(0, RAM / 2), false),
@@ -193,7 +193,7 @@ final class RandomCodeTest {
     }
 
     /** Devices that answer anything. */
-    private static final class Noise implements Bus {
+    private static final class Noise extends NoBus {
         private final Random random;
         private @Nullable Processor processor;
 
@@ -205,9 +205,6 @@ final class RandomCodeTest {
         public long readMemory(long address, int size) {
             return random.nextLong() & (size == 8 ? -1 : (1L << size * 8) - 1);
         }
-
-        @Override
-        public void writeMemory(long address, int size, long value) {}
 
         @Override
         public int readPort(int port, int size) {
@@ -236,23 +233,5 @@ final class RandomCodeTest {
             return System.nanoTime();
         }
 
-        @Override
-        public void setTimestamp(long value) {}
-
-        @Override
-        public long readMsr(int number) {
-            return 0;
-        }
-
-        @Override
-        public void writeMsr(int number, long value) {}
-
-        @Override
-        public int taskPriority() {
-            return 0;
-        }
-
-        @Override
-        public void setTaskPriority(int priority) {}
     }
 }
