@@ -134,6 +134,7 @@ public final class ColoSession implements ColoHandler, ColoCommands {
     public ColoStats queryColoStats() {
         Side s = side;
         Durations pauses = s == null ? new Durations() : s.pauses();
+        PagesSent sent = s == null ? PagesSent.NONE : s.sent();
         return ColoStats.builder()
                 .mode(mode())
                 .checkpoints(pauses.count())
@@ -141,6 +142,9 @@ public final class ColoSession implements ColoHandler, ColoCommands {
                 .pauseMedian(NANOSECONDS.toMicros(pauses.most(0.5)))
                 .pause99(NANOSECONDS.toMicros(pauses.most(0.99)))
                 .pauseLongest(NANOSECONDS.toMicros(pauses.longest()))
+                .pagesAhead(sent.ahead())
+                .rounds(sent.rounds())
+                .pagesInPause(sent.inPause())
                 .compare(neighbours.comparisons())
                 .build();
     }

@@ -26,6 +26,12 @@ final class ColoText {
                 millis(stats.pauseMedian()),
                 millis(stats.pause99()),
                 millis(stats.pauseLongest()));
+        line(
+                out,
+                "pages: %d ahead in %d rounds, %d in pauses",
+                stats.pagesAhead(),
+                stats.rounds(),
+                stats.pagesInPause());
         stats.compare().forEach(c -> describe(c, out));
     }
 

@@ -12,12 +12,17 @@ final class PrimarySide extends Side {
     private final ColoSource source;
     private final MessageLink link;
     private final CheckpointTrigger trigger;
+    private final PagesAhead ahead;
+
+    /** Written by the session's thread. */
+    private volatile PagesSent sent = PagesSent.NONE;
 
     PrimarySide(ColoSource source, Neighbours neighbours) {
         super(source.host(), neighbours);
         this.source = source;
         this.link = new MessageLink(source.out(), source.in());
         this.trigger = new CheckpointTrigger(source.settings()::checkpointDelay);
+        this.ahead = new PagesAhead(source, this::checkFailover);
     }
 
     @Override
@@ -28,6 +33,11 @@ final class PrimarySide extends Side {
     @Override
     boolean inColo() {
         return source.inColo();
+    }
+
+    @Override
+    PagesSent sent() {
+        return sent;
     }
 
     @Override
@@ -60,6 +70,8 @@ final class PrimarySide extends Side {
     private void checkpoint() throws IOException {
         link.send(COLOMessage.CHECKPOINT_REQUEST);
         link.expect(COLOMessage.CHECKPOINT_REPLY);
+        link.write(COLOMessage.VMSTATE_SEND);
+        ahead.send();
         StateOutput[] devices = new StateOutput[1];
         locked(
                 () -> {
@@ -69,8 +81,7 @@ final class PrimarySide extends Side {
                 });
         // From here to the size of the device state is one stream of large writes: each round trip
         // that is not needed would be time in which the guest stands.
-        link.write(COLOMessage.VMSTATE_SEND);
-        source.sendRam();
+        long pages = source.sendRam();
         link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
         source.out().state(devices[0]);
         link.flush();
@@ -78,6 +89,7 @@ final class PrimarySide extends Side {
         trigger.clear();
         neighbours.releasePackets();
         link.expect(COLOMessage.VMSTATE_LOADED);
+        sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         locked(this::startGuest);
         completed();
     }

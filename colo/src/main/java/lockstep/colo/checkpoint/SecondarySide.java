@@ -22,6 +22,9 @@ final class SecondarySide extends Side {
     private final Runnable relaunch;
     private volatile boolean loading;
 
+    /** Whether the guest was stopped for the checkpoint that is coming in. */
+    private boolean standing;
+
     /** With what asks for a failover again. */
     SecondarySide(ColoTarget target, RamCache cache, Neighbours neighbours, Runnable relaunch) {
         super(target.host(), neighbours);
@@ -82,10 +85,13 @@ final class SecondarySide extends Side {
     }
 
     private void checkpoint() throws IOException {
-        locked(this::stopGuest);
+        // The guest here runs on until the primary's has stopped: pages that come before go to the
+        // cache alone. A QEMU primary stops its guest before it sends anything.
         link.send(COLOMessage.CHECKPOINT_REPLY);
         link.expect(COLOMessage.VMSTATE_SEND);
-        target.loadRam();
+        standing = false;
+        target.loadRam(this::stand);
+        stand();
         byte[] devices = readDevices(link.expectValue(COLOMessage.VMSTATE_SIZE));
         link.send(COLOMessage.VMSTATE_RECEIVED);
         locked(
@@ -106,6 +112,13 @@ final class SecondarySide extends Side {
         completed();
         checkFailover();
         link.send(COLOMessage.VMSTATE_LOADED);
+    }
+
+    private void stand() throws IOException {
+        if (!standing) {
+            locked(this::stopGuest);
+            standing = true;
+        }
     }
 
     /** A failover that came in between begins again now. Under the machine lock. */

@@ -43,6 +43,11 @@ abstract class Side {
         return false;
     }
 
+    /** How many pages this side has sent. Any thread. */
+    PagesSent sent() {
+        return PagesSent.NONE;
+    }
+
     /** A checkpoint is wanted now. */
     void requestCheckpoint() {}
 

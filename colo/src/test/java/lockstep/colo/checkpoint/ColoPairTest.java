@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.COLOMode;
+import lockstep.api.ColoStats;
 import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
@@ -114,6 +115,22 @@ class ColoPairTest {
         assertEquals(5, secondary.told.get("checkpointReplication"));
     }
 
+    /** 140 pages go ahead; what the guest changes behind that goes in the pause. */
+    @Test
+    void sendsPagesAheadWhileTheGuestRuns() throws Exception {
+        pair();
+        for (int round = 1; round <= 3; round++) {
+            primary.epoch(round + 1);
+            checkpoint(round);
+            assertSameRam(primary, secondary);
+            assertEquals(round + 1, secondary.consistentEpoch());
+        }
+        ColoStats stats = primary.colo.queryColoStats();
+        assertEquals(3 * 140, stats.pagesAhead());
+        assertEquals(3, stats.rounds());
+        assertEquals(0, stats.pagesInPause());
+    }
+
     @Test
     void mismatchAndTimeSetOffCheckpoints() throws Exception {
         primary.checkpointDelay(30);
@@ -172,7 +189,10 @@ class ColoPairTest {
         assertEquals(MigrationStatus.COMPLETED, secondary.migration.queryMigrate().status());
     }
 
-    /** Cuts the wire after any number of bytes; each side must then be able to go on, whole. */
+    /**
+     * Cuts the wire after any number of bytes, mostly among pages that are sent ahead; each side must then be able to go
+     * on, whole: the secondary with all pages and the register of the last complete checkpoint.
+     */
     @Test
     void survivesTheOthersDeathAtAnyByte() throws Exception {
         long[] entered = new long[2];

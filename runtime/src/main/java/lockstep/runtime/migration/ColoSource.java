@@ -66,12 +66,31 @@ public final class ColoSource {
         return devices;
     }
 
-    /** Writes all pages that changed since the last time, and the end mark. The guest is stopped. */
-    public void sendRam() throws IOException {
+    /** Collects which pages changed. Returns how many the secondary lacks. */
+    public long collectPages() {
+        return outgoing.syncRam();
+    }
+
+    /**
+     * Sends the pages that were collected, behind {@code vmstate-send}. The guest may run: which of them
+     * it changes meanwhile, the next collection tells.
+     */
+    public void sendPages() throws IOException {
+        saver.ramPart(out);
+        out.flush();
+    }
+
+    /**
+     * Writes all pages that changed and were not sent, and the end mark. The guest is stopped.
+     *
+     * @return how many pages
+     */
+    public long sendRam() throws IOException {
         saver.switchoverStart(out);
-        outgoing.syncRam();
+        long pages = outgoing.syncRam();
         saver.ramEnd(out);
         out.u8(StreamFormat.EOF);
+        return pages;
     }
 
     /** The failover has begun: the migration is complete. Any thread. */

@@ -54,9 +54,19 @@ public final class ColoTarget {
         ram.replaceSink(sink);
     }
 
-    /** Reads the live part of a checkpoint up to its end mark. */
-    public void loadRam() throws IOException {
-        loader.items(in);
+    /** What happens between two parts of a checkpoint. */
+    public interface Step {
+        /** Does it. */
+        void run() throws IOException;
+    }
+
+    /**
+     * Reads the live part of a checkpoint up to its end mark.
+     *
+     * @param stopped is called when the primary's guest has stopped and the last pages come
+     */
+    public void loadRam(Step stopped) throws IOException {
+        loader.items(in, stopped::run);
     }
 
     /** Loads the device sections of a checkpoint. Under the machine lock, the guest stopped. */

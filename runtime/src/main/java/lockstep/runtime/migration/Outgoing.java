@@ -220,12 +220,13 @@ final class Outgoing {
         }
     }
 
-    /** Collects the dirty log and says so. */
-    void syncRam() {
+    /** Collects the dirty log and says so. Returns how many pages the peer lacks. */
+    long syncRam() {
         source().sync();
         if (settings.has(MigrationCapability.EVENTS)) {
             host.emit(new MigrationPassEvent(stats.syncs));
         }
+        return source().pendingPages();
     }
 
     private RamSource source() {

@@ -129,6 +129,11 @@ final class RamSource {
         remaining();
     }
 
+    /** Pages that the peer lacks. */
+    long pendingPages() {
+        return dirtyPages;
+    }
+
     /** Bytes that the peer lacks. */
     long pending() {
         return dirtyPages * PAGE;

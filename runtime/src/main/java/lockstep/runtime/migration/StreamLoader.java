@@ -156,8 +156,19 @@ final class StreamLoader {
         }
     }
 
+    /** Is told that the sender's guest has stopped, before the last part of its RAM is read. */
+    interface Stopped {
+        /** Does what is to be done then. */
+        void run() throws IOException;
+    }
+
     /** Reads items up to the end mark. */
     void items(StateInput in) throws IOException {
+        items(in, () -> {});
+    }
+
+    /** Reads items up to the end mark. */
+    void items(StateInput in, Stopped stopped) throws IOException {
         String last = "";
         while (true) {
             int type;
@@ -174,7 +185,11 @@ final class StreamLoader {
                     return;
                 }
                 case StreamFormat.START, StreamFormat.FULL -> last = full(in);
-                case StreamFormat.PART, StreamFormat.END -> last = part(in);
+                case StreamFormat.PART -> last = part(in);
+                case StreamFormat.END -> {
+                    stopped.run();
+                    last = part(in);
+                }
                 case StreamFormat.COMMAND -> command(in);
                 default -> throw invalid("Unknown section type " + type);
             }

@@ -87,6 +87,14 @@ final class StreamSaver {
         footer(out, RAM_ID);
     }
 
+    /** A PART section with everything that is dirty. */
+    void ramPart(StreamOutput out) throws IOException {
+        out.u8(StreamFormat.PART);
+        out.u32(RAM_ID);
+        ram.writeAllPages(out);
+        footer(out, RAM_ID);
+    }
+
     /** The END section of RAM: everything that is still dirty; the caller has collected the log. */
     void ramEnd(StreamOutput out) throws IOException {
         out.u8(StreamFormat.END);
