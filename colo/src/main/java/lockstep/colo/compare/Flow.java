@@ -23,6 +23,11 @@ final class Flow {
     /** The primary's segments whose data were compared or that have none, and that wait for something else. */
     final PacketList ready = new PacketList();
 
+    /** Segments that were sent again and that cannot be held against what left the first time: the other side may do the same. */
+    final PacketList primaryAgain = new PacketList();
+
+    final PacketList secondaryAgain = new PacketList();
+
     /** What came behind the opening of another connection between the same ends, that of TCP which is next. */
     final PacketList nextPrimary = new PacketList();
 
@@ -48,14 +53,27 @@ final class Flow {
 
     boolean secondaryFull;
 
-    final TcpState tcp = new TcpState();
+    final TcpState tcp;
+
+    /** Something came since the last checkpoint. */
+    boolean used;
+
+    /** One that nothing is known of; the pool has room for what is to be remembered. */
+    Flow(PacketPool pool) {
+        tcp = new TcpState(pool);
+    }
+
+    /** Whether something of TCP that was sent again waits for the other side to do the same. */
+    boolean again() {
+        return !primaryAgain.isEmpty() || !secondaryAgain.isEmpty();
+    }
 
     int primaryWaits() {
-        return primary.size + ready.size + nextPrimary.size;
+        return primary.size + ready.size + primaryAgain.size + nextPrimary.size;
     }
 
     int secondaryWaits() {
-        return secondary.size + nextSecondary.size;
+        return secondary.size + secondaryAgain.size + nextSecondary.size;
     }
 
     boolean idle() {
@@ -67,6 +85,8 @@ final class Flow {
         primary.clear();
         secondary.clear();
         ready.clear();
+        primaryAgain.clear();
+        secondaryAgain.clear();
         nextPrimary.clear();
         nextSecondary.clear();
     }

@@ -16,6 +16,7 @@ final class FlowTable {
 
     private final @Nullable Flow[] slots = new Flow[SLOTS];
     private final int limit;
+    private final PacketPool pool;
     private int size;
     private long evicted;
 
@@ -27,8 +28,9 @@ final class FlowTable {
     private @Nullable Flow unused;
 
     /** An empty table. */
-    FlowTable(int limit) {
+    FlowTable(int limit, PacketPool pool) {
         this.limit = limit;
+        this.pool = pool;
     }
 
     /** The flow of that key, new if need be. It is not idle until {@link #idle} says so. */
@@ -50,10 +52,9 @@ final class FlowTable {
         }
         Flow f = unused;
         if (f == null) {
-            f = new Flow();
+            f = new Flow(pool);
         } else {
             unused = f.chain;
-            f.reset();
         }
         System.arraycopy(key, 0, f.key, 0, KEY);
         f.hash = hash;
@@ -112,6 +113,7 @@ final class FlowTable {
         } else {
             before.chain = f.chain;
         }
+        f.reset();
         f.chain = unused;
         unused = f;
         size--;

@@ -68,6 +68,9 @@ final class Packet {
     int optionsFrom;
     int dataFrom;
 
+    /** Bytes of data, from the first on, that were found equal to the other side's. */
+    int checked;
+
     // ---- of a fragment of an IP datagram
 
     boolean fragment;
@@ -169,6 +172,11 @@ final class Packet {
         return Arrays.equals(content, from + at, from + end, o.content, o.from + at, o.from + end);
     }
 
+    /** Whether it has data that were not found equal. */
+    boolean unchecked() {
+        return checked < dataLength();
+    }
+
     /** Whether a range of data, each from a place in its own, is equal. */
     boolean sameData(int at, Packet o, int otherAt, int bytes) {
         int a = dataFrom + at;
@@ -195,6 +203,7 @@ final class Packet {
         flags = o.flags;
         optionsFrom = o.optionsFrom;
         dataFrom = o.dataFrom;
+        checked = o.checked;
         fragment = o.fragment;
         moreFragments = o.moreFragments;
         fragmentOffset = o.fragmentOffset;

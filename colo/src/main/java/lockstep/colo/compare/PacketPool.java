@@ -14,7 +14,16 @@ final class PacketPool {
 
     private static final int MOST_PACKETS = 16384;
 
+    /** What every flow may have for its history. */
+    private static final int SHORT_HISTORY = 2 << 10;
+
+    private static final int LONGEST_HISTORY = 128 << 10;
+
+    /** Bytes of all histories from which on they are short. */
+    private static final long MOST_HISTORY = 64 << 20;
+
     private final ArrayDeque<Packet> packets = new ArrayDeque<>();
+    private long history;
     private final Room[] rooms = new Room[LARGEST - SMALLEST + 1];
 
     /** An empty pool. */
@@ -46,6 +55,31 @@ final class PacketPool {
         Room r = room(length);
         byte[] b = r.free.poll();
         return b == null ? new byte[r.size] : b;
+    }
+
+    /**
+     * Room for more history.
+     *
+     * @param old what it has
+     * @param wanted bytes, at least
+     * @return a power of two of bytes, which may be too few, or {@code old} where there is no more
+     */
+    byte[] history(byte[] old, int wanted) {
+        int most = history < MOST_HISTORY ? LONGEST_HISTORY : SHORT_HISTORY;
+        if (old.length >= most) {
+            return old;
+        }
+        byte[] room = bytes(Math.min(wanted, most));
+        history += room.length;
+        return room;
+    }
+
+    /** Takes it back. */
+    void takeBackHistory(byte[] old) {
+        if (old.length > 0) {
+            history -= old.length;
+            give(old);
+        }
     }
 
     /** A packet like another one, with bytes of its own. */

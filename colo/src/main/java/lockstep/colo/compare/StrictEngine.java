@@ -69,7 +69,7 @@ final class StrictEngine implements Engine {
         this.nanos = nanos;
         this.maxQueue = maxQueue;
         this.settleNanos = settleNanos;
-        flows = new FlowTable(mostFlows);
+        flows = new FlowTable(mostFlows, pool);
     }
 
     @Override
@@ -103,6 +103,7 @@ final class StrictEngine implements Engine {
         Flow f = flows.get(p.key);
         f.isTcp = p.tcp;
         f.protocol = p.protocol;
+        f.used = true;
         if (p.tcp) {
             if (primary) {
                 tcp.primary(f, p);
@@ -193,10 +194,13 @@ final class StrictEngine implements Engine {
     }
 
     private static long suspectSince(Flow f) {
-        Packet p = f.primary.first;
-        Packet s = f.secondary.first;
-        if (f.isTcp || p == null || s == null) {
+        if (f.isTcp && !f.again()) {
             return f.suspectSince;
+        }
+        Packet p = (f.isTcp ? f.primaryAgain : f.primary).first;
+        Packet s = (f.isTcp ? f.secondaryAgain : f.secondary).first;
+        if (p == null || s == null) {
+            return p != null ? p.arrival : s != null ? s.arrival : f.suspectSince;
         }
         return Math.max(p.arrival, s.arrival);
     }
@@ -217,8 +221,12 @@ final class StrictEngine implements Engine {
             }
             suspects.remove();
             f.suspect = false;
+            if (still && (!f.isTcp || tcp.settled(f))) {
+                boolean reset = f.isTcp && !f.again();
+                differ(f, reset ? ColoDifferenceKind.RESET : ColoDifferenceKind.PAYLOAD);
+            }
             if (still) {
-                differ(f, f.isTcp ? ColoDifferenceKind.RESET : ColoDifferenceKind.PAYLOAD);
+                used(f);
             }
         }
     }

@@ -40,7 +40,12 @@ final class TcpRules {
             return;
         }
         t.sent(p);
-        if (p.dataLength() > 0 && !t.equal(p)) {
+        p.checked = 0;
+        if (endDifferently(t)) {
+            engine.differ(f, ColoDifferenceKind.END);
+        }
+        t.repeats(p, p.dataSequence());
+        if (p.unchecked()) {
             Packet kept = engine.keep(p);
             f.primary.addBySequence(kept);
             opening(t, kept, again);
@@ -72,7 +77,7 @@ final class TcpRules {
                 && !(t.secondaryAcknowledges && p.acknowledgement - t.secondaryAcknowledged <= 0)) {
             return false;
         }
-        if (p.dataLength() > 0 && !t.equal(p)) {
+        if (p.unchecked()) {
             return false;
         }
         if (t.primarySyn && !t.opened || p.is(Packet.SYN) && p.sequence != t.primaryInitial) {
@@ -123,13 +128,19 @@ final class TcpRules {
         if (!opens) {
             t.decideShift(s.sequence);
         }
-        if (s.is(Packet.RST)) {
+        t.secondaryOver = s.is(Packet.RST);
+        if (t.secondaryOver) {
             t.secondaryReset = true;
             t.secondaryResetAt = s.sequence;
             news = true;
         }
+        t.secondaryEnds |= s.is(Packet.FIN);
+        if (endDifferently(t)) {
+            engine.differ(f, ColoDifferenceKind.END);
+        }
+        s.checked = 0;
         boolean data = s.dataLength() > 0 || s.is(Packet.FIN);
-        if (data && !f.differs && !(t.based && t.shiftKnown && old(t, s))) {
+        if (data && !f.differs && !repeated(t, s)) {
             f.secondary.addBySequence(opening ? engine.another(s) : engine.keep(s));
         } else if (!opening) {
             engine.drop(s);
@@ -141,9 +152,11 @@ final class TcpRules {
         }
     }
 
-    private static boolean old(TcpState t, Packet s) {
-        int end = t.place(s) + s.dataLength();
-        return end - t.compared <= 0 && !s.is(Packet.FIN);
+    private static boolean repeated(TcpState t, Packet s) {
+        return t.shiftKnown
+                && !s.is(Packet.FIN)
+                && t.old(s, t.place(s))
+                && t.repeats(s, t.place(s));
     }
 
     private static boolean acknowledged(TcpState t, Packet s) {
@@ -158,9 +171,16 @@ final class TcpRules {
 
     // ---- both
 
+    /** Whether one side resets what the other one ends: a guest sends nothing more behind a reset. */
+    private static boolean endDifferently(TcpState t) {
+        return t.primaryOver && t.secondaryEnds && !t.primaryFin
+                || t.secondaryOver && t.primaryFin && !t.secondaryEnds;
+    }
+
     private void advance(Flow f) {
         if (!f.differs && open(f)) {
             compare(f);
+            matchAgain(f);
         }
         releaseReady(f);
     }
@@ -177,8 +197,7 @@ final class TcpRules {
                 return false;
             }
             t.opened = true;
-            t.based = true;
-            t.compared = t.primaryInitial + 1;
+            t.begin(t.primaryInitial + 1);
             t.primaryOpening = null;
             t.secondaryOpening = null;
             engine.drop(s);
@@ -201,10 +220,7 @@ final class TcpRules {
         if (!t.based && s != null && (p != null || t.primaryFin)) {
             int first = p != null ? p.dataSequence() : t.primaryFinAt;
             int place = t.place(s);
-            t.based = true;
-            t.compared = first - place < 0 ? first : place;
-            t.fromMiddle = true;
-            t.base = t.compared;
+            t.begin(first - place < 0 ? first : place);
         }
     }
 
@@ -212,20 +228,22 @@ final class TcpRules {
         TcpState t = f.tcp;
         while (true) {
             Packet p = f.primary.first;
-            if (p != null && p.dataEnd() - t.compared <= 0) {
+            boolean repeats = p == null || t.repeats(p, p.dataSequence());
+            if (p != null && t.old(p, p.dataSequence())) {
                 f.primary.remove(p);
-                f.ready.add(p);
+                (repeats ? f.ready : f.primaryAgain).add(p);
                 continue;
             }
             Packet s = f.secondary.first;
-            if (s != null && t.place(s) + s.dataLength() - t.compared <= 0) {
-                if (s.is(Packet.FIN)) {
-                    t.secondaryFin = true;
-                    t.secondaryFinAt = t.place(s) + s.dataLength();
-                }
+            repeats &= s == null || t.repeats(s, t.place(s));
+            if (s != null && t.old(s, t.place(s))) {
                 f.secondary.remove(s);
-                engine.drop(s);
+                past(f, s);
                 continue;
+            }
+            if (!repeats) {
+                engine.differ(f, ColoDifferenceKind.PAYLOAD);
+                return;
             }
             if (beyondTheEnd(t, p, s)) {
                 engine.differ(f, ColoDifferenceKind.END);
@@ -244,8 +262,67 @@ final class TcpRules {
                 engine.differ(f, ColoDifferenceKind.PAYLOAD);
                 return;
             }
-            t.compared += bytes;
+            t.equal(p, before, bytes);
+            p.checked = before + bytes;
+            s.checked = otherBefore + bytes;
         }
+    }
+
+    /** All data of a segment of the secondary are compared, or are others than those that were. */
+    private void past(Flow f, Packet s) {
+        TcpState t = f.tcp;
+        if (s.is(Packet.FIN)) {
+            t.secondaryFin = true;
+            t.secondaryFinAt = t.place(s) + s.dataLength();
+        }
+        if (s.unchecked()) {
+            f.secondaryAgain.add(s);
+        } else {
+            engine.drop(s);
+        }
+    }
+
+    /** What both sides sent again alike may leave, whatever it was the first time: a probe may carry any byte. */
+    private void matchAgain(Flow f) {
+        TcpState t = f.tcp;
+        for (Packet p = f.primaryAgain.first; p != null; ) {
+            Packet next = p.next;
+            Packet s = f.secondaryAgain.first;
+            while (s != null && !alike(t, p, s)) {
+                s = s.next;
+            }
+            if (s != null) {
+                p.checked = p.dataLength();
+                f.primaryAgain.remove(p);
+                f.ready.add(p);
+                f.secondaryAgain.remove(s);
+                engine.drop(s);
+            }
+            p = next;
+        }
+    }
+
+    private static boolean alike(TcpState t, Packet p, Packet s) {
+        return t.place(s) == p.dataSequence()
+                && s.dataLength() == p.dataLength()
+                && p.sameData(0, s, 0, p.dataLength());
+    }
+
+    /**
+     * Forgets what only the secondary sent again and what is too old to be held against anything: it will not leave.
+     * Whether a difference is left.
+     */
+    boolean settled(Flow f) {
+        TcpState t = f.tcp;
+        for (Packet s = f.secondaryAgain.first; s != null; ) {
+            Packet next = s.next;
+            if (!t.history.knows(t.place(s) + s.checked)) {
+                f.secondaryAgain.remove(s);
+                engine.drop(s);
+            }
+            s = next;
+        }
+        return suspect(f);
     }
 
     /** Whether one side has data behind where the other one ended, or they end at different places. */
@@ -279,14 +356,12 @@ final class TcpRules {
         if (p == null || s == null || f.differs) {
             return;
         }
-        if (!f.primary.isEmpty() || !f.ready.isEmpty()) {
+        if (!f.primary.isEmpty() || !f.ready.isEmpty() || !f.primaryAgain.isEmpty()) {
             engine.differ(f, ColoDifferenceKind.END);
             return;
         }
-        for (Packet old = f.secondary.first; old != null; old = f.secondary.first) {
-            f.secondary.remove(old);
-            engine.drop(old);
-        }
+        forget(f.secondary);
+        forget(f.secondaryAgain);
         forgetOpening(f.tcp);
         f.tcp.reset();
         // Either may open yet another connection, which must not find what is being taken here.
@@ -294,6 +369,13 @@ final class TcpRules {
         f.nextSecondary.clear();
         replay(f, p, true);
         replay(f, s, false);
+    }
+
+    private void forget(PacketList packets) {
+        for (Packet old = packets.first; old != null; old = packets.first) {
+            packets.remove(old);
+            engine.drop(old);
+        }
     }
 
     private void forgetOpening(TcpState t) {
@@ -318,10 +400,10 @@ final class TcpRules {
         }
     }
 
-    /** Whether one side has ended by a reset what the other one goes on with. */
+    /** Whether one side has ended by a reset what the other one goes on with, or sent something else again. */
     static boolean suspect(Flow f) {
         TcpState t = f.tcp;
-        if (t.secondaryReset && !f.primary.isEmpty()) {
+        if (f.again() || t.secondaryOver && !f.primary.isEmpty()) {
             return true;
         }
         for (Packet p = f.ready.first; p != null; p = p.next) {
@@ -335,16 +417,39 @@ final class TcpRules {
     /** Everything was released: the secondary is now as the primary, also in a connection that was yet to be compared. */
     static void checkpoint(Flow f) {
         TcpState t = f.tcp;
-        if (!f.nextPrimary.isEmpty()) {
-            t.reset();
-            for (Packet p = f.nextPrimary.first; p != null; p = p.next) {
-                if (p.is(Packet.SYN) && !(t.primarySyn && p.sequence == t.primaryInitial)) {
-                    t.reset(); // several connections wait, and the last one is the one that goes on
-                }
-                t.sent(p);
+        Packet next;
+        for (Packet p = f.nextPrimary.first; p != null; p = next) {
+            next = p.next;
+            boolean opens = p.is(Packet.SYN) && !(t.primarySyn && p.sequence == t.primaryInitial);
+            if (opens || p == f.nextPrimary.first) {
+                // Several connections may wait, and the last one is the one that goes on.
+                t.reset();
+                f.primary.clear();
+            }
+            t.sent(p);
+            f.primary.addBySequence(p);
+        }
+        remember(f);
+        t.checkpoint();
+        if (!f.used) {
+            t.history.begin(t.compared);
+        }
+        f.used = false;
+    }
+
+    /** Data that leave uncompared count as compared if they are sent again. */
+    private static void remember(Flow f) {
+        TcpState t = f.tcp;
+        Packet first = f.primary.first;
+        if (!t.based && first != null) {
+            t.begin(t.primarySyn ? t.primaryInitial + 1 : first.dataSequence());
+        }
+        for (Packet p = first; p != null; p = p.next) {
+            int before = t.history.end() - p.dataSequence();
+            if (before >= 0 && before < p.dataLength()) {
+                t.history.add(p.content, p.dataFrom + before, p.dataLength() - before);
             }
         }
-        t.checkpoint();
     }
 
     // ---- options

@@ -28,6 +28,9 @@ final class TcpState {
     /** The highest number that it acknowledged. */
     int acknowledged;
 
+    /** Its last segment was a reset: unless that was for something else, nothing follows. */
+    boolean primaryOver;
+
     boolean primaryFin;
     int primaryFinAt;
 
@@ -48,8 +51,14 @@ final class TcpState {
     /** The highest number that it acknowledged: no higher one may leave. */
     int secondaryAcknowledged;
 
+    /** Its end was seen; once everything before it was, that is {@link #secondaryFin}. */
+    boolean secondaryEnds;
+
     boolean secondaryFin;
     int secondaryFinAt;
+
+    /** As {@link #primaryOver}. */
+    boolean secondaryOver;
 
     /** Its last reset, as it came. */
     boolean secondaryReset;
@@ -66,10 +75,13 @@ final class TcpState {
 
     int compared;
 
-    /** Neither opening was seen: of what lies before {@link #base} nothing is known until a checkpoint. */
-    boolean fromMiddle;
+    /** What is before {@link #compared}. */
+    final StreamHistory history;
 
-    int base;
+    /** A connection that nothing is known of. */
+    TcpState(PacketPool pool) {
+        history = new StreamHistory(pool);
+    }
 
     /** Nothing is known. */
     void reset() {
@@ -77,6 +89,7 @@ final class TcpState {
         primarySyn = false;
         primaryOpening = null;
         acknowledges = false;
+        primaryOver = false;
         primaryFin = false;
         secondarySeen = false;
         secondarySyn = false;
@@ -84,21 +97,50 @@ final class TcpState {
         shift = 0;
         shiftKnown = false;
         secondaryAcknowledges = false;
+        secondaryEnds = false;
         secondaryFin = false;
+        secondaryOver = false;
         secondaryReset = false;
         opened = false;
         based = false;
-        fromMiddle = false;
+        history.begin(0);
     }
 
-    /** Whether all data of a segment of the primary are equal. */
-    boolean equal(Packet p) {
-        return based && p.dataEnd() - compared <= 0 && !(fromMiddle && p.dataSequence() - base < 0);
+    /** Data are compared from here on. */
+    void begin(int sequence) {
+        based = true;
+        compared = sequence;
+        history.begin(sequence);
+    }
+
+    /** Whether the data were all compared, be they sent again. */
+    boolean old(Packet p, int place) {
+        return based && place + p.dataLength() - compared <= 0;
+    }
+
+    /** Whether what a segment has of data that were compared is what these were. */
+    boolean repeats(Packet p, int place) {
+        int old = based ? Math.min(p.dataLength(), compared - place) : 0;
+        if (old > p.checked) {
+            int at = p.dataFrom + p.checked;
+            if (!history.same(place + p.checked, p.content, at, old - p.checked)) {
+                return false;
+            }
+            p.checked = old;
+        }
+        return true;
+    }
+
+    /** Both sides have these bytes next. */
+    void equal(Packet p, int at, int bytes) {
+        history.add(p.content, p.dataFrom + at, bytes);
+        compared += bytes;
     }
 
     /** Takes notice of a segment of the primary. A reset may have any number. */
     void sent(Packet p) {
-        if (p.is(Packet.RST)) {
+        primaryOver = p.is(Packet.RST);
+        if (primaryOver) {
             return;
         }
         if (!primarySeen || p.end() - sent > 0) {
@@ -135,13 +177,18 @@ final class TcpState {
         shiftKnown = true;
         secondaryAcknowledges = acknowledges;
         secondaryAcknowledged = acknowledged;
+        secondaryEnds = primaryFin;
         secondaryFin = primaryFin;
         secondaryFinAt = primaryFinAt;
+        secondaryOver = primaryOver;
         secondaryReset = false;
         opened = primarySyn;
-        based = true;
-        fromMiddle = false;
-        compared = primaryFin ? primaryFinAt : sent;
+        int end = primaryFin ? primaryFinAt : sent;
+        if (based && history.end() == end) {
+            compared = end;
+        } else {
+            begin(end);
+        }
     }
 
     /** Where a segment of the secondary has its data, as the primary counts. */

@@ -12,55 +12,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
-class QemuEngineTest {
-    private static final int A = Frames.ACK;
-    private long now;
-    private int requests;
-    private int limit = 1024;
-    private final List<byte[]> out = new ArrayList<>();
-    private final QemuEngine engine =
-            new QemuEngine(
-                    new Engine.Output() {
-                        @Override
-                        public void release(byte[] frame, int length, int vnetHeader) {
-                            out.add(Arrays.copyOf(frame, length));
-                        }
-
-                        @Override
-                        public void requestCheckpoint() {
-                            requests++;
-                        }
-                    },
-                    () -> now,
-                    () -> limit);
-
-    private void p(byte[] frame) {
-        engine.primary(frame, frame.length, 0);
-    }
-
-    private void s(byte[] frame) {
-        engine.secondary(frame, frame.length, 0);
-    }
-
-    private void p(int seq, int ack, String text) {
-        p(Frames.up(seq, ack, A, text));
-    }
-
-    private void s(int seq, int ack, String text) {
-        s(Frames.up(seq, ack, A, text));
-    }
-
-    /** Everything released since the last call, payloads joined by a space. */
-    private String released() {
-        List<String> texts = out.stream().map(f -> Frames.payload(f, f.length)).toList();
-        out.clear();
-        return String.join(" ", texts);
-    }
-
-    private int requested() {
-        int n = requests;
-        requests = 0;
-        return n;
+class QemuEngineTest extends EngineHarness {
+    @Override
+    Engine engine() {
+        return new QemuEngine(output, () -> now, () -> limit);
     }
 
     private void establish() {
@@ -228,23 +183,24 @@ class QemuEngineTest {
             List<byte[]> primary = segments(r, stream, start);
             List<byte[]> secondary = segments(r, stream, start);
             out.clear();
-            QemuEngine e = freshEngine();
+            limit = 100_000;
+            engine = engine();
             int i = 0;
             int j = 0;
             while (i < primary.size() || j < secondary.size()) {
                 boolean first = j == secondary.size() || i < primary.size() && r.nextBoolean();
                 byte[] f = first ? primary.get(i++) : secondary.get(j++);
                 if (first) {
-                    e.primary(f, f.length, 0);
+                    p(f);
                 } else {
-                    e.secondary(f, f.length, 0);
+                    s(f);
                 }
             }
             assertEquals(0, requested(), "seed " + seed);
             // The last retransmissions may wait for a packet that this stream does not have.
             byte[] ack = Frames.up(start + stream.length, 1, A, "");
             for (int n = 0; n < 10; n++) {
-                e.secondary(ack, ack.length, 0);
+                s(ack);
             }
             byte[] seen = new byte[stream.length];
             for (byte[] f : out) {
@@ -253,23 +209,6 @@ class QemuEngineTest {
             }
             assertArrayEquals(stream, seen, "seed " + seed);
         }
-    }
-
-    private QemuEngine freshEngine() {
-        return new QemuEngine(
-                new Engine.Output() {
-                    @Override
-                    public void release(byte[] frame, int length, int vnetHeader) {
-                        out.add(Arrays.copyOf(frame, length));
-                    }
-
-                    @Override
-                    public void requestCheckpoint() {
-                        requests++;
-                    }
-                },
-                () -> 0,
-                () -> 100_000);
     }
 
     /** Cuts a stream at random places; sometimes a segment is sent again, or reaches back. */

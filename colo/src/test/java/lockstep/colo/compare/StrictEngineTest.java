@@ -17,65 +17,17 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
-class StrictEngineTest {
-    private static final int A = Frames.ACK;
+class StrictEngineTest extends EngineHarness {
     private static final long MILLISECOND = 1_000_000;
     private static final long SETTLE = 10 * MILLISECOND;
 
-    private long now = 1;
-    private int requests;
-    private int limit = 1024;
-    private final List<byte[]> out = new ArrayList<>();
-    private final Engine.Output output =
-            new Engine.Output() {
-                @Override
-                public void release(byte[] frame, int length, int vnetHeader) {
-                    out.add(Arrays.copyOf(frame, length));
-                }
-
-                @Override
-                public void requestCheckpoint() {
-                    requests++;
-                }
-            };
-    private Engine engine = engine(StrictEngine.MOST_FLOWS);
+    @Override
+    Engine engine() {
+        return engine(StrictEngine.MOST_FLOWS);
+    }
 
     private Engine engine(int mostFlows) {
         return new StrictEngine(output, () -> now, () -> limit, () -> SETTLE, mostFlows);
-    }
-
-    private void p(byte[] frame) {
-        engine.primary(frame.clone(), frame.length, 0);
-    }
-
-    private void s(byte[] frame) {
-        engine.secondary(frame.clone(), frame.length, 0);
-    }
-
-    private void p(int seq, int ack, String text) {
-        p(Frames.up(seq, ack, A, text));
-    }
-
-    private void s(int seq, int ack, String text) {
-        s(Frames.up(seq, ack, A, text));
-    }
-
-    private String released() {
-        List<String> texts = out.stream().map(f -> Frames.payload(f, f.length)).toList();
-        out.clear();
-        return String.join(" ", texts);
-    }
-
-    private int left() {
-        int n = out.size();
-        out.clear();
-        return n;
-    }
-
-    private int requested() {
-        int n = requests;
-        requests = 0;
-        return n;
     }
 
     private void pass(long millis) {
@@ -228,6 +180,207 @@ class StrictEngineTest {
         s(101, 50, "abcd");
         p(104, 50, "d");
         assertEquals("d", released());
+        assertEquals(0, requested());
+    }
+
+    @Test
+    void aByteThatChangesWhenSentAgainIsADifference() {
+        establish();
+        p(101, 50, "abcd");
+        s(101, 50, "abcd");
+        p(105, 50, "efgh");
+        s(105, 50, "efgh");
+        left();
+        p(101, 50, "abcX");
+        assertEquals(0, left());
+        pass(9);
+        assertEquals(0, requested());
+        pass(2);
+        assertEquals(1, requested());
+        engine.flush();
+        assertEquals("abcX", released());
+        p(103, 50, "cdXf");
+        assertEquals(0, left(), "also after the checkpoint");
+        pass(11);
+        assertEquals(1, requested());
+        engine.flush();
+        left();
+        p(107, 50, "gXnew");
+        s(109, 50, "new");
+        assertEquals(0, left(), "also with new data behind it");
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void aByteThatChangesWhileItWaitsIsADifference() {
+        establish();
+        p(101, 50, "abcd");
+        p(101, 50, "aXcd");
+        s(101, 50, "abcd");
+        assertEquals("abcd", released());
+        pass(11);
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void aByteThatChangesWhenTheSecondarySendsItAgainIsADifference() {
+        establish();
+        p(101, 50, "abcd");
+        s(101, 50, "abcd");
+        s(101, 50, "abXd");
+        pass(11);
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void aProbeMayCarryAnyByteIfBothGuestsSendIt() {
+        establish();
+        p(101, 50, "abcd");
+        s(101, 50, "abcd");
+        left();
+        p(104, 50, "?");
+        s(104, 50, "?");
+        assertEquals("?", released());
+        s(104, 50, "!");
+        p(104, 50, "!");
+        assertEquals("!", released());
+        pass(11);
+        assertEquals(0, requested());
+    }
+
+    @Test
+    void whatWasSentTooLongAgoIsHeldUntilTheSecondarySendsItAgainToo() {
+        establish();
+        String kilobyte = "0123456789abcdef".repeat(64);
+        for (int i = 0; i < 300; i++) {
+            p(101 + (i << 10), 50, kilobyte);
+            s(101 + (i << 10), 50, kilobyte);
+        }
+        assertEquals(300, left());
+        p(101 + (250 << 10), 50, kilobyte);
+        assertEquals(1, left());
+        s(101 + 16, 50, "0123");
+        pass(11);
+        p(101, 50, "0123");
+        assertEquals(0, left());
+        s(101, 50, "0123");
+        assertEquals(1, left());
+        assertEquals(0, requested());
+        p(101, 50, "0123");
+        pass(11);
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void dataSentAgainAfterACheckpointLeave() {
+        p(Frames.up(100, 50, Frames.SYN | A, ""));
+        p(101, 50, "abcd");
+        engine.flush();
+        p(101, 50, "abcd");
+        p(Frames.up(105, 50, Frames.FIN | A, ""));
+        p(Frames.up(700, 50, Frames.SYN | A, ""));
+        p(701, 50, "efgh");
+        engine.flush();
+        left();
+        p(702, 50, "fgh");
+        assertEquals("fgh", released());
+        p(702, 50, "fXh");
+        assertEquals(0, left());
+        s(705, 50, "i");
+        p(705, 50, "i");
+        assertEquals("i", released());
+        assertEquals(0, requested());
+    }
+
+    @Test
+    void ofAStreamFromItsMiddleOnTheDataBeforeItAreUnknown() {
+        p(150, 50, "xy");
+        s(150, 50, "xy");
+        assertEquals("xy", released());
+        p(145, 50, "early");
+        assertEquals(0, left());
+        s(145, 50, "early");
+        assertEquals("early", released());
+        p(145, 50, "early");
+        s(145, 50, "other");
+        pass(11);
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void nothingLeavesBehindAnOpeningThatNegotiatesSomethingElse() {
+        p(Frames.up(100, 50, Frames.SYN | A, "", (byte) 2, (byte) 4, (byte) 5, (byte) 0));
+        p(101, 50, "");
+        s(Frames.up(900, 50, Frames.SYN | A, "", (byte) 2, (byte) 4, (byte) 6, (byte) 0));
+        p(101, 50, "");
+        assertEquals(0, left());
+        assertEquals(1, requested());
+    }
+
+    @Test
+    void oneSideMayBeSeveralConnectionsAhead() {
+        List<byte[]> all = new ArrayList<>();
+        for (int i = 1; i <= 4; i++) {
+            all.add(Frames.up(i * 1000, 50, Frames.SYN | A, ""));
+            all.add(Frames.up(i * 1000 + 1, 50, A, "data " + i));
+            all.add(Frames.up(i * 1000 + 7, 50, Frames.FIN | A, ""));
+        }
+        all.forEach(this::p);
+        assertEquals(0, left());
+        all.forEach(this::s);
+        assertEquals(12, left());
+        all.forEach(this::s);
+        all.forEach(this::p);
+        assertEquals(12, left());
+        assertEquals(0, requested());
+    }
+
+    @Test
+    void afterACheckpointTheLastOfTheWaitingConnectionsGoesOn() {
+        establish();
+        p(Frames.up(101, 50, Frames.FIN | A, ""));
+        p(Frames.up(5000, 50, Frames.SYN | A, ""));
+        p(5001, 50, "second");
+        p(Frames.up(9000, 50, Frames.SYN | A, ""));
+        p(9001, 50, "third");
+        engine.flush();
+        left();
+        s(9006, 50, "more");
+        p(9006, 50, "more");
+        assertEquals("more", released());
+        assertEquals(0, requested());
+    }
+
+    @Test
+    void anEndAgainstAResetIsADifferenceAtOnce() {
+        int[] kinds = {Frames.FIN | A, Frames.RST | A};
+        for (int i = 0; i < 4; i++) {
+            engine = engine();
+            establish();
+            byte[] ends = Frames.up(101, 50, kinds[i & 1], "");
+            byte[] other = Frames.up(101, 50, kinds[1 - (i & 1)], "");
+            if (i < 2) {
+                p(ends);
+                s(other);
+            } else {
+                s(other);
+                p(ends);
+            }
+            assertEquals(1, requested(), "way " + i);
+            assertEquals(0, left());
+        }
+    }
+
+    @Test
+    void aResetMayFollowAnEnd() {
+        establish();
+        for (int flags : new int[] {Frames.FIN | A, Frames.RST | A}) {
+            p(Frames.up(101, 50, flags, ""));
+        }
+        for (int flags : new int[] {Frames.FIN | A, Frames.RST | A}) {
+            s(Frames.up(101, 50, flags, ""));
+        }
+        assertEquals(2, left());
         assertEquals(0, requested());
     }
 
