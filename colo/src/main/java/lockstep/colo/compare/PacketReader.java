@@ -30,6 +30,7 @@ final class PacketReader {
     private static final int IPV4_INSIDE = 4;
     private static final int DCCP = 33;
     private static final int IPV6_INSIDE = 41;
+    private static final int FRAGMENT = 44;
     private static final int GRE = 47;
     private static final int AH = 51;
     private static final int OSPF = 89;
@@ -48,6 +49,9 @@ final class PacketReader {
 
     /** Keeps segments apart from what only says that it is one. */
     private static final long TCP_FLOW = 1L << 63;
+
+    /** Where in its word of the key the protocol stands, above the type of the frame. */
+    private static final long PROTOCOL = 0xffL << 16;
 
     private PacketReader() {}
 
@@ -142,39 +146,49 @@ final class PacketReader {
         }
         p.from = at + 40;
         p.to = end;
-        int next = b[at + 6] & 0xff;
-        int to = at + 40;
-        while (extension(next) && to + 8 <= end) {
+        extensions(p, b[at + 6] & 0xff, at + 40, end, 0);
+        return true;
+    }
+
+    /** Goes past IPv6's extension headers to a fragment's part, or to what they are in front of. */
+    private static void extensions(Packet p, int first, int from, int end, int depth) {
+        byte[] b = p.content;
+        int next = first;
+        int at = from;
+        while (extension(next) && at + 8 <= end) {
             int size =
                     next == AH
-                            ? ((b[to + 1] & 0xff) + 2) * 4
-                            : next == 44 ? 8 : ((b[to + 1] & 0xff) + 1) * 8;
-            if (size > end - to) {
+                            ? ((b[at + 1] & 0xff) + 2) * 4
+                            : next == FRAGMENT ? 8 : ((b[at + 1] & 0xff) + 1) * 8;
+            if (size > end - at) {
                 break;
             }
-            if (next == 44) {
-                int fragment = BigEndian.get16(b, to + 2);
-                int offset = fragment & 0xfff8;
-                boolean more = (fragment & 1) != 0;
-                if (more || offset != 0) {
-                    int identification = BigEndian.get32(b, to + 4);
-                    reach(p, b[to] & 0xff, to + 8, end, offset, more, identification);
-                    return true;
+            if (next == FRAGMENT) {
+                int offset = BigEndian.get16(b, at + 2) & 0xfff8;
+                boolean more = (b[at + 3] & 1) != 0;
+                if ((more || offset != 0) && depth == 0 && b == p.frame) {
+                    int identification = BigEndian.get32(b, at + 4);
+                    reach(p, b[at] & 0xff, at + 8, end, offset, more, identification);
+                    return;
                 }
-                p.mask(to + 4, 4);
+                p.mask(at + 4, 4);
+                if (offset != 0) {
+                    return; // a later fragment in a tunnel
+                }
             }
-            next = b[to] & 0xff;
-            to += size;
+            next = b[at] & 0xff;
+            at += size;
         }
-        p.protocol = next;
-        p.key[4] |= (long) next << 16;
-        transport(p, next, to, end, 0);
-        return true;
+        if (depth == 0) {
+            p.protocol = next;
+            p.key[4] = p.key[4] & ~PROTOCOL | (long) next << 16;
+        }
+        transport(p, next, at, end, depth);
     }
 
     private static boolean extension(int next) {
         return switch (next) {
-            case 0, 43, 44, AH, 60, 135, 139, 140 -> true;
+            case 0, 43, FRAGMENT, AH, 60, 135, 139, 140 -> true;
             default -> false;
         };
     }
@@ -208,7 +222,11 @@ final class PacketReader {
         p.to = length;
         p.fragment = false;
         p.clearMasks();
-        transport(p, p.protocol, 0, length, 0);
+        if (p.key[4] == (p.key[4] & PROTOCOL | TYPE_IPV6)) {
+            extensions(p, p.protocol, 0, length, 0);
+        } else {
+            transport(p, p.protocol, 0, length, 0);
+        }
     }
 
     /** Reads ports, and masks what may differ, of what begins at {@code at}; {@code depth} tunnels lie around it. */
@@ -312,6 +330,6 @@ final class PacketReader {
         }
         p.mask(at + 1, 3);
         p.mask(at + 7, 1);
-        transport(p, b[at + 6] & 0xff, at + 40, end, depth + 1);
+        extensions(p, b[at + 6] & 0xff, at + 40, end, depth + 1);
     }
 }
