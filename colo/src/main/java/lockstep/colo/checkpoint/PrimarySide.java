@@ -72,16 +72,16 @@ final class PrimarySide extends Side {
         link.expect(COLOMessage.CHECKPOINT_REPLY);
         link.write(COLOMessage.VMSTATE_SEND);
         ahead.send();
-        StateOutput[] devices = new StateOutput[1];
         locked(
                 () -> {
                     stopGuest();
                     neighbours.checkpointReplication();
-                    devices[0] = source.saveDevices();
                 });
-        // From here to the size of the device state is one stream of large writes: each round trip
-        // that is not needed would be time in which the guest stands.
         long pages = source.sendRam();
+        // On its way before the devices are saved: the secondary's guest stops meanwhile.
+        link.flush();
+        StateOutput[] devices = new StateOutput[1];
+        locked(() -> devices[0] = source.saveDevices());
         link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
         source.out().state(devices[0]);
         link.flush();

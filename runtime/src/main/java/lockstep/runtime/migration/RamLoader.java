@@ -63,8 +63,7 @@ final class RamLoader {
                 case RamFlags.ZERO -> zero(in, select(in, flags, offset), offset);
                 case RamFlags.PAGE -> {
                     RamBlock block = select(in, flags, offset);
-                    in.bytes(page);
-                    MemorySegment.copy(page, 0, memory(), ValueLayout.JAVA_BYTE, offset, PAGE);
+                    in.memory(memory(), offset, PAGE);
                     sink.written(block, offset);
                 }
                 case RamFlags.XBZRLE -> delta(in, select(in, flags, offset), offset);

@@ -4,6 +4,8 @@ import lockstep.runtime.memory.BigEndian;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -99,6 +101,22 @@ public final class StateInput {
             }
             int n = Math.min(length - done, end - start);
             System.arraycopy(buffer, start, target, offset + done, n);
+            start += n;
+            done += n;
+            consumed += n;
+        }
+    }
+
+    /** Fills {@code length} bytes of memory. */
+    public void memory(MemorySegment target, long offset, int length) throws IOException {
+        int done = 0;
+        while (done < length) {
+            if (start == end && !fill()) {
+                throw endOfStream();
+            }
+            int n = Math.min(length - done, end - start);
+            MemorySegment.copy(
+                    buffer, start, target, ValueLayout.JAVA_BYTE, offset + done, n);
             start += n;
             done += n;
             consumed += n;
