@@ -11,6 +11,7 @@ import java.io.IOException;
 final class PrimarySide extends Side {
     private final ColoSource source;
     private final MessageLink link;
+    private final CheckpointPace pace;
     private final CheckpointTrigger trigger;
     private final PagesAhead ahead;
 
@@ -21,7 +22,10 @@ final class PrimarySide extends Side {
         super(source.host(), neighbours);
         this.source = source;
         this.link = new MessageLink(source.out(), source.in());
-        this.trigger = new CheckpointTrigger(source.settings()::checkpointDelay);
+        this.pace =
+                new CheckpointPace(
+                        source.settings()::checkpointDelay, source.settings()::checkpointPause);
+        this.trigger = new CheckpointTrigger(pace::millis);
         this.ahead = new PagesAhead(source, this::checkFailover);
     }
 
@@ -91,7 +95,7 @@ final class PrimarySide extends Side {
         link.expect(COLOMessage.VMSTATE_LOADED);
         sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         locked(this::startGuest);
-        completed();
+        pace.stood(completed());
     }
 
     @Override

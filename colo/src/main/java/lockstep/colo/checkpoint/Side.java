@@ -91,11 +91,13 @@ abstract class Side {
         VM_STATE.log("Change 'stop' => 'run'");
     }
 
-    /** A checkpoint is complete, and the guest goes on. */
-    void completed() {
+    /** A checkpoint is complete, and the guest goes on. Returns how many nanoseconds it stood. */
+    long completed() {
+        long pause = System.nanoTime() - stoppedAt;
         synchronized (pauses) {
-            pauses.add(System.nanoTime() - stoppedAt);
+            pauses.add(pause);
         }
+        return pause;
     }
 
     /** How long the guest stood in each checkpoint. Any thread. */

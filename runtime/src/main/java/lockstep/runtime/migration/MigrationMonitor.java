@@ -251,6 +251,7 @@ final class MigrationMonitor {
                     "announce-step",
                     "downtime-limit",
                     "x-checkpoint-delay",
+                    "x-checkpoint-pause",
                     "x-vcpu-dirty-limit-period" ->
                     " ms";
             case "max-bandwidth", "avail-switchover-bandwidth" -> " bytes/second";

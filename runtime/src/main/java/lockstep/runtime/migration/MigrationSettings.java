@@ -109,4 +109,9 @@ public final class MigrationSettings {
     public long checkpointDelay() {
         return value(parameters.xCheckpointDelay(), 20_000);
     }
+
+    /** Milliseconds that the guest should stand at most in a checkpoint; 0 for no wish. */
+    public long checkpointPause() {
+        return value(parameters.xCheckpointPause(), 0);
+    }
 }

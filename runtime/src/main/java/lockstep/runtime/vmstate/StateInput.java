@@ -115,8 +115,7 @@ public final class StateInput {
                 throw endOfStream();
             }
             int n = Math.min(length - done, end - start);
-            MemorySegment.copy(
-                    buffer, start, target, ValueLayout.JAVA_BYTE, offset + done, n);
+            MemorySegment.copy(buffer, start, target, ValueLayout.JAVA_BYTE, offset + done, n);
             start += n;
             done += n;
             consumed += n;
