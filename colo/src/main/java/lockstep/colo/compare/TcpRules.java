@@ -32,42 +32,25 @@ final class TcpRules {
 
     void primary(Flow f, Packet p) {
         TcpState t = f.tcp;
-        boolean opens = p.is(Packet.SYN);
-        boolean again = opens && t.primarySyn && p.sequence == t.primaryInitial;
-        if (!f.nextPrimary.isEmpty() || opens && !again && anotherBegins(t, t.primarySeen)) {
-            f.nextPrimary.add(engine.keep(p));
-            nextConnection(f);
+        boolean opening = p.is(Packet.SYN) && !(t.primarySyn && p.sequence == t.primaryInitial);
+        if (ofNext(f, p, opening, t.primarySeen, f.nextPrimary)) {
             return;
         }
         t.sent(p);
-        p.checked = 0;
-        if (endDifferently(t)) {
-            engine.differ(f, ColoDifferenceKind.END);
-        }
+        lookAtEnds(f);
         t.repeats(p, p.dataSequence());
         if (p.unchecked()) {
             Packet kept = engine.keep(p);
             f.primary.addBySequence(kept);
-            opening(t, kept, again);
+            t.primaryOpening = opening ? kept : t.primaryOpening;
             advance(f);
         } else if (mayLeave(f, p)) {
             engine.release(p);
         } else {
             Packet kept = engine.keep(p);
             f.ready.add(kept);
-            opening(t, kept, again);
+            t.primaryOpening = opening ? kept : t.primaryOpening;
             advance(f);
-        }
-    }
-
-    /** Whether a new SYN opens another connection than the one that is known, be it from its middle on. */
-    private static boolean anotherBegins(TcpState t, boolean seen) {
-        return seen || t.primarySeen && !t.primarySyn || t.secondarySeen && !t.secondarySyn;
-    }
-
-    private static void opening(TcpState t, Packet kept, boolean again) {
-        if (kept.is(Packet.SYN) && !again) {
-            t.primaryOpening = kept;
         }
     }
 
@@ -111,13 +94,10 @@ final class TcpRules {
     void secondary(Flow f, Packet s) {
         TcpState t = f.tcp;
         boolean opens = s.is(Packet.SYN);
-        boolean again = opens && t.secondarySyn && s.sequence == t.secondaryInitial;
-        if (!f.nextSecondary.isEmpty() || opens && !again && anotherBegins(t, t.secondarySeen)) {
-            f.nextSecondary.add(engine.keep(s));
-            nextConnection(f);
+        boolean opening = opens && !(t.secondarySyn && s.sequence == t.secondaryInitial);
+        if (ofNext(f, s, opening, t.secondarySeen, f.nextSecondary)) {
             return;
         }
-        boolean opening = opens && !again;
         if (opening) {
             t.secondarySyn = true;
             t.secondaryInitial = s.sequence;
@@ -135,10 +115,7 @@ final class TcpRules {
             news = true;
         }
         t.secondaryEnds |= s.is(Packet.FIN);
-        if (endDifferently(t)) {
-            engine.differ(f, ColoDifferenceKind.END);
-        }
-        s.checked = 0;
+        lookAtEnds(f);
         boolean data = s.dataLength() > 0 || s.is(Packet.FIN);
         if (data && !f.differs && !repeated(t, s)) {
             f.secondary.addBySequence(opening ? engine.another(s) : engine.keep(s));
@@ -171,10 +148,29 @@ final class TcpRules {
 
     // ---- both
 
-    /** Whether one side resets what the other one ends: a guest sends nothing more behind a reset. */
-    private static boolean endDifferently(TcpState t) {
-        return t.primaryOver && t.secondaryEnds && !t.primaryFin
-                || t.secondaryOver && t.primaryFin && !t.secondaryEnds;
+    /**
+     * Puts a segment aside that belongs to another connection between the same ends than the one that is compared, be that
+     * from its middle on; whether it does.
+     */
+    private boolean ofNext(Flow f, Packet p, boolean opening, boolean seen, PacketList next) {
+        TcpState t = f.tcp;
+        p.checked = 0;
+        boolean fromMiddle = t.primarySeen && !t.primarySyn || t.secondarySeen && !t.secondarySyn;
+        if (next.isEmpty() && !(opening && (seen || fromMiddle))) {
+            return false;
+        }
+        next.add(engine.keep(p));
+        nextConnection(f);
+        return true;
+    }
+
+    /** One side may reset what the other one ends: a guest sends nothing more behind a reset. */
+    private void lookAtEnds(Flow f) {
+        TcpState t = f.tcp;
+        if (t.primaryOver && t.secondaryEnds && !t.primaryFin
+                || t.secondaryOver && t.primaryFin && !t.secondaryEnds) {
+            engine.differ(f, ColoDifferenceKind.END);
+        }
     }
 
     private void advance(Flow f) {

@@ -1,5 +1,6 @@
 package lockstep.colo.packet;
 
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 
 import org.jspecify.annotations.Nullable;
@@ -268,32 +269,16 @@ public final class Ipv4Packet {
             // Not all of the segment is here: change the sum by the difference (RFC 1624, equation
             // 3).
             long sum = (~old >>> 16) + (~old & 0xffff) + (value >>> 16) + (value & 0xffff);
-            int difference = fold(sum);
+            int difference = ~Checksum.fold(sum) & 0xffff;
             if ((offset - transport & 1) != 0) {
                 difference = difference << 8 & 0xff00 | difference >>> 8;
             }
-            put16(checksum, ~fold((~int16(checksum) & 0xffff) + difference));
+            put16(checksum, Checksum.fold((~int16(checksum) & 0xffff) + difference));
             return;
         }
         put16(checksum, 0);
-        long sum = TCP + segment + (source() >>> 16) + (source() & 0xffff);
-        sum += (destination() >>> 16) + (destination() & 0xffff);
-        int end = transport + segment;
-        for (int i = transport; i + 1 < end; i += 2) {
-            sum += int16(i);
-        }
-        if ((segment & 1) != 0) {
-            sum += (data[end - 1] & 0xff) << 8;
-        }
-        put16(checksum, ~fold(sum));
-    }
-
-    private static int fold(long sum) {
-        long s = sum;
-        while (s >>> 16 != 0) {
-            s = (s & 0xffff) + (s >>> 16);
-        }
-        return (int) s;
+        long sum = Checksum.pseudoHeader(source(), destination(), TCP, segment);
+        put16(checksum, Checksum.fold(sum + Checksum.sum(data, transport, segment)));
     }
 
     private int int16(int at) {

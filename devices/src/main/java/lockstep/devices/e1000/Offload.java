@@ -4,6 +4,7 @@ import static lockstep.devices.e1000.E1000Spec.*;
 import static lockstep.runtime.memory.BigEndian.get16;
 import static lockstep.runtime.memory.BigEndian.put16;
 
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.GuestMemory;
 
 /** Where checksums and segmentation apply: what the last context descriptor said (manual, 3.3.6). */
@@ -67,19 +68,8 @@ final class Offload {
         if (place >= end - 1) {
             return;
         }
-        long sum = 0;
-        for (int i = first; i < end; i += 2) {
-            sum += (frame[i] & 0xff) << 8 | (i + 1 < end ? frame[i + 1] & 0xff : 0);
-        }
-        put16(frame, place, ~fold(sum));
-    }
-
-    private static int fold(long sum) {
-        long s = sum;
-        while (s >>> 16 != 0) {
-            s = (s & 0xffff) + (s >>> 16);
-        }
-        return (int) s;
+        long sum = Checksum.sum(frame, first, Math.max(0, end - first));
+        put16(frame, place, Checksum.fold(sum));
     }
 
     /**
@@ -118,7 +108,7 @@ final class Offload {
         }
         if ((options & POPTS_TXSM) != 0 && tucso + 2 <= size) {
             // The pseudo header's sum came without the length.
-            put16(frame, tucso, fold((long) get16(frame, tucso) + length));
+            put16(frame, tucso, ~Checksum.fold((long) get16(frame, tucso) + length));
         }
         return last;
     }

@@ -1,5 +1,6 @@
 package lockstep.net.user;
 
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 
 import java.util.ArrayDeque;
@@ -184,7 +185,7 @@ final class Ethernet {
                 || header < Ip.HEADER
                 || total < header
                 || total > available
-                || Ip.fold(Ip.sum(f, at, header)) != 0) {
+                || Checksum.fold(Checksum.sum(f, at, header)) != 0) {
             return;
         }
         int source = BigEndian.get32(f, at + 12);
@@ -256,7 +257,7 @@ final class Ethernet {
         BigEndian.put16(f, HEADER + 10, 0);
         BigEndian.put32(f, HEADER + 12, source);
         BigEndian.put32(f, HEADER + 16, destination);
-        BigEndian.put16(f, HEADER + 10, Ip.fold(Ip.sum(f, HEADER, Ip.HEADER)));
+        BigEndian.put16(f, HEADER + 10, Checksum.fold(Checksum.sum(f, HEADER, Ip.HEADER)));
         transmit(destination, f, PAYLOAD + length, paced);
     }
 

@@ -1,5 +1,6 @@
 package lockstep.net.user;
 
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
@@ -44,7 +45,7 @@ final class Icmp implements Ethernet.Protocol {
         UserConfig config = stack.config();
         if (length < HEADER
                 || f[at] != ECHO
-                || Ip.fold(Ip.sum(f, at, length)) != 0
+                || Checksum.fold(Checksum.sum(f, at, length)) != 0
                 || !config.inside(source)
                 || config.broadcast(destination)) {
             return;
@@ -67,7 +68,8 @@ final class Icmp implements Ethernet.Protocol {
     private void finish(int from, int to, int length) {
         byte[] p = ethernet.packet;
         BigEndian.put16(p, Ethernet.PAYLOAD + 2, 0);
-        BigEndian.put16(p, Ethernet.PAYLOAD + 2, Ip.fold(Ip.sum(p, Ethernet.PAYLOAD, length)));
+        BigEndian.put16(
+                p, Ethernet.PAYLOAD + 2, Checksum.fold(Checksum.sum(p, Ethernet.PAYLOAD, length)));
         ethernet.send(Ip.ICMP, from, to, length, false);
     }
 
@@ -84,7 +86,7 @@ final class Icmp implements Ethernet.Protocol {
         start[9] = (byte) protocol;
         BigEndian.put32(start, 12, source);
         BigEndian.put32(start, 16, destination);
-        BigEndian.put16(start, 10, Ip.fold(Ip.sum(start, 0, Ip.HEADER)));
+        BigEndian.put16(start, 10, Checksum.fold(Checksum.sum(start, 0, Ip.HEADER)));
         System.arraycopy(f, at, start, Ip.HEADER, 8);
         byte[] p = ethernet.packet;
         p[Ethernet.PAYLOAD] = UNREACHABLE;

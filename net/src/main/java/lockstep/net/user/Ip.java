@@ -101,33 +101,4 @@ final class Ip {
     static int get8(byte[] b, int at) {
         return b[at] & 0xff;
     }
-
-    /** The sum of 16-bit words that the checksum of RFC 1071 is made of, not yet folded. */
-    static long sum(byte[] b, int offset, int length) {
-        long sum = 0;
-        int end = offset + (length & ~1);
-        for (int i = offset; i < end; i += 2) {
-            sum += BigEndian.get16(b, i);
-        }
-        return (length & 1) == 0 ? sum : sum + (get8(b, end) << 8);
-    }
-
-    /** The sum over the header that TCP and UDP take from IP. */
-    static long pseudoHeader(int source, int destination, int protocol, int length) {
-        return (source >>> 16)
-                + (source & 0xffff)
-                + (destination >>> 16)
-                + (destination & 0xffff)
-                + protocol
-                + length;
-    }
-
-    /** The checksum of a sum: 0 over what holds its own right one. */
-    static int fold(long sum) {
-        long s = sum;
-        while (s >>> 16 != 0) {
-            s = (s & 0xffff) + (s >>> 16);
-        }
-        return (int) ~s & 0xffff;
-    }
 }

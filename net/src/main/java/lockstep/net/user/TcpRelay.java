@@ -1,6 +1,7 @@
 package lockstep.net.user;
 
 import lockstep.net.NetException;
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.LinuxException;
@@ -149,8 +150,10 @@ final class TcpRelay implements Ethernet.Protocol {
         BigEndian.put16(p, at + 14, window);
         BigEndian.put32(p, at + 16, 0);
         int size = header + length;
-        long sum = Ip.sum(p, at, size) + Ip.pseudoHeader(key.remote(), key.guest(), Ip.TCP, size);
-        BigEndian.put16(p, at + 16, Ip.fold(sum));
+        long sum =
+                Checksum.sum(p, at, size)
+                        + Checksum.pseudoHeader(key.remote(), key.guest(), Ip.TCP, size);
+        BigEndian.put16(p, at + 16, Checksum.fold(sum));
         ethernet.send(Ip.TCP, key.remote(), key.guest(), size, length > 0);
     }
 

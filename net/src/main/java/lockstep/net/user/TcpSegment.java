@@ -1,5 +1,6 @@
 package lockstep.net.user;
 
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 
 import org.jspecify.annotations.Nullable;
@@ -28,8 +29,10 @@ record TcpSegment(
             return null;
         }
         int header = (Ip.get8(f, at + 12) >> 4) * 4;
-        long sum = Ip.sum(f, at, length) + Ip.pseudoHeader(source, destination, Ip.TCP, length);
-        if (header < TcpFlow.HEADER || header > length || Ip.fold(sum) != 0) {
+        long sum =
+                Checksum.sum(f, at, length)
+                        + Checksum.pseudoHeader(source, destination, Ip.TCP, length);
+        if (header < TcpFlow.HEADER || header > length || Checksum.fold(sum) != 0) {
             return null;
         }
         return new TcpSegment(

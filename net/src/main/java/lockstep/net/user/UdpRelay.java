@@ -1,6 +1,7 @@
 package lockstep.net.user;
 
 import lockstep.net.NetException;
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.LinuxException;
@@ -72,9 +73,9 @@ final class UdpRelay implements Ethernet.Protocol {
         if (size < HEADER
                 || size > length
                 || BigEndian.get16(f, at + 6) != 0
-                        && Ip.fold(
-                                        Ip.sum(f, at, size)
-                                                + Ip.pseudoHeader(
+                        && Checksum.fold(
+                                        Checksum.sum(f, at, size)
+                                                + Checksum.pseudoHeader(
                                                         source, destination, Ip.UDP, size))
                                 != 0) {
             return;
@@ -140,7 +141,9 @@ final class UdpRelay implements Ethernet.Protocol {
         BigEndian.put16(p, at + 4, size);
         BigEndian.put16(p, at + 6, 0);
         int check =
-                Ip.fold(Ip.sum(p, at, size) + Ip.pseudoHeader(source, destination, Ip.UDP, size));
+                Checksum.fold(
+                        Checksum.sum(p, at, size)
+                                + Checksum.pseudoHeader(source, destination, Ip.UDP, size));
         BigEndian.put16(p, at + 6, check == 0 ? 0xffff : check);
         ethernet.send(Ip.UDP, source, destination, size, true);
     }

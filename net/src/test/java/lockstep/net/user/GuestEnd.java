@@ -2,6 +2,7 @@ package lockstep.net.user;
 
 import lockstep.api.NetdevUserOptions;
 import lockstep.net.NetException;
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 
 import java.io.ByteArrayOutputStream;
@@ -78,7 +79,7 @@ final class GuestEnd {
         f[23] = (byte) protocol;
         BigEndian.put32(f, 26, source);
         BigEndian.put32(f, 30, destination);
-        BigEndian.put16(f, 24, Ip.fold(Ip.sum(f, 14, 20)));
+        BigEndian.put16(f, 24, Checksum.fold(Checksum.sum(f, 14, 20)));
         System.arraycopy(payload, 0, f, 34, payload.length);
         return f;
     }
@@ -89,8 +90,10 @@ final class GuestEnd {
         BigEndian.put16(p, 2, destinationPort);
         BigEndian.put16(p, 4, p.length);
         System.arraycopy(data, 0, p, 8, data.length);
-        long sum = Ip.sum(p, 0, p.length) + Ip.pseudoHeader(source, destination, Ip.UDP, p.length);
-        BigEndian.put16(p, 6, Ip.fold(sum));
+        long sum =
+                Checksum.sum(p, 0, p.length)
+                        + Checksum.pseudoHeader(source, destination, Ip.UDP, p.length);
+        BigEndian.put16(p, 6, Checksum.fold(sum));
         return p;
     }
 
@@ -112,8 +115,10 @@ final class GuestEnd {
         p[13] = (byte) flags;
         BigEndian.put16(p, 14, window);
         System.arraycopy(data, 0, p, 20, data.length);
-        long sum = Ip.sum(p, 0, p.length) + Ip.pseudoHeader(ADDRESS, destination, Ip.TCP, p.length);
-        BigEndian.put16(p, 16, Ip.fold(sum));
+        long sum =
+                Checksum.sum(p, 0, p.length)
+                        + Checksum.pseudoHeader(ADDRESS, destination, Ip.TCP, p.length);
+        BigEndian.put16(p, 16, Checksum.fold(sum));
         return ip(Ip.TCP, ADDRESS, destination, p);
     }
 
@@ -125,23 +130,23 @@ final class GuestEnd {
             int length = BigEndian.get16(f, 16) - 20;
             if (BigEndian.get16(f, 12) != 0x0800
                     || Ip.get8(f, 23) != protocol
-                    || Ip.fold(Ip.sum(f, 14, 20)) != 0
+                    || Checksum.fold(Checksum.sum(f, 14, 20)) != 0
                     || (BigEndian.get16(f, 20) & 0x1fff) * 8 != whole.size()) {
                 throw new AssertionError("another packet: " + HexFormat.of().formatHex(f));
             }
             whole.write(f, 34, length);
             if ((BigEndian.get16(f, 20) & 0x2000) == 0) {
                 byte[] all = whole.toByteArray();
-                long sum = Ip.sum(all, 0, all.length);
+                long sum = Checksum.sum(all, 0, all.length);
                 if (protocol != Ip.ICMP) {
                     sum +=
-                            Ip.pseudoHeader(
+                            Checksum.pseudoHeader(
                                     BigEndian.get32(f, 26),
                                     BigEndian.get32(f, 30),
                                     protocol,
                                     all.length);
                 }
-                if (Ip.fold(sum) != 0) {
+                if (Checksum.fold(sum) != 0) {
                     throw new AssertionError("a wrong checksum");
                 }
                 return all;

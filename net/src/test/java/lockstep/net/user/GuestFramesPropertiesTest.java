@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.NetdevUserOptions;
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 
 import net.jqwik.api.ForAll;
@@ -116,7 +117,7 @@ class GuestFramesPropertiesTest {
         byte[] e = new byte[8 + data.length];
         e[0] = (byte) (random.nextInt(4) == 0 ? random.nextInt() : 8);
         System.arraycopy(data, 0, e, 8, data.length);
-        BigEndian.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
+        BigEndian.put16(e, 2, Checksum.fold(Checksum.sum(e, 0, e.length)));
         return e;
     }
 }

@@ -10,6 +10,7 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import lockstep.api.NetdevUserOptions;
 import lockstep.net.NetException;
+import lockstep.net.wire.Checksum;
 import lockstep.runtime.memory.BigEndian;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.LoadingCodec;
@@ -153,7 +154,7 @@ class UserStackTest {
         e[0] = 8;
         BigEndian.put16(e, 4, 77);
         System.arraycopy(data, 0, e, 8, data.length);
-        BigEndian.put16(e, 2, Ip.fold(Ip.sum(e, 0, e.length)));
+        BigEndian.put16(e, 2, Checksum.fold(Checksum.sum(e, 0, e.length)));
         return GuestEnd.ip(Ip.ICMP, GuestEnd.ADDRESS, destination, e);
     }
 
