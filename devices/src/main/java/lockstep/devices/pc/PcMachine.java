@@ -19,6 +19,7 @@ import lockstep.devices.piix4.PowerManagement;
 import lockstep.devices.port92.Port92;
 import lockstep.devices.rtc.Rtc;
 import lockstep.devices.smbus.SmbusController;
+import lockstep.devices.usb.UsbBuses;
 import lockstep.runtime.accelerator.CoreMachine;
 import lockstep.runtime.cpu.CpuModel;
 import lockstep.runtime.loop.Clocks;
@@ -141,6 +142,8 @@ public final class PcMachine implements Machine, PcBoard {
             bootOrder.set(
                     new DirectBoot(kernel, initrd, append).offer(fwCfg(), layout.below4G()), 0);
         }
+        vmm.find(UsbBuses.class)
+                .ifPresent(usb -> offer(UserInput.class, new UserInput(vmm, this, usb, scope)));
         vmm.find(MachineProperties.class).ifPresent(p -> p.clock(rtc()::date));
     }
 
@@ -296,6 +299,15 @@ public final class PcMachine implements Machine, PcBoard {
         } catch (IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    /**
+     * Boots from these devices after the next reset.
+     *
+     * @throws IllegalArgumentException for a letter that a PC has not, or more than three
+     */
+    void bootFrom(String order) {
+        Cmos.bootOrder(rtc(), order, checkFloppies);
     }
 
     @Override

@@ -123,8 +123,9 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
 
     /** What this board does not have is refused, so that nobody relies on it. */
     static void checkOptions(PcMachineOptions o) throws DeviceException {
-        boolean tree = given(o.dtb()) || given(o.dumpdtb()) || given(o.dtCompatible());
-        refuse(tree, "dtb", "a PC has no device tree");
+        refuse(given(o.dtb()), "dtb", "a PC has no device tree");
+        refuse(given(o.dumpdtb()), "dumpdtb", "a PC has no device tree");
+        refuse(given(o.dtCompatible()), "dt-compatible", "a PC has no device tree");
         refuse(o.acpi() == OnOffAuto.OFF, "acpi", "the board always has its ACPI tables");
         refuse(o.pic() == OnOffAuto.OFF, "pic", "the board always has its 8259");
         refuse(o.pit() == OnOffAuto.OFF, "pit", "the board always has its 8254");

@@ -63,6 +63,7 @@ public final class PluggableDevices {
         BoardCommands commands = new BoardCommands(vmm, usb);
         PciCommands.register(offer.commands(), commands);
         UiCommands.register(offer.commands(), commands);
+        commands.register(vmm.hmp());
         vmm.hmp()
                 .addInfo(
                         "usb",

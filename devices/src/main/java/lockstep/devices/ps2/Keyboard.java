@@ -4,6 +4,8 @@ import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import java.util.Arrays;
+
 /** The keyboard, an IBM 101-key one. QEMU: vmstate "ps2kbd" v3. */
 public final class Keyboard implements StateSection {
     private static final int ACK = 0xfa;
@@ -35,6 +37,22 @@ public final class Keyboard implements StateSection {
         0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54
     };
 
+    /** Keys with ways of their own, by number. */
+    private static final int CONTROL = 0x1d;
+
+    private static final int ALT = 0x38;
+    private static final int SYSRQ = 0x54;
+    private static final int PRINT = 0xb7;
+    private static final int PAUSE = 0xc6;
+
+    private static final int[] PAUSE_1 = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};
+    private static final int[] BREAK_1 = {0xe0, 0x46, 0xe0, 0xc6};
+    private static final int[] PAUSE_2 = {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77};
+    private static final int[] BREAK_2 = {0xe0, 0x7e, 0xe0, 0xf0, 0x7e};
+
+    private static final int HELD_CONTROL = 1;
+    private static final int HELD_ALT = 2;
+
     private final ByteQueue queue = new ByteQueue();
     private Runnable changed = () -> {};
     private boolean scanning = true;
@@ -42,6 +60,9 @@ public final class Keyboard implements StateSection {
     private boolean breakPrefix;
     private int scanCodeSet = 2;
     private int leds;
+
+    /** What the user holds down; no state of the guest's. */
+    private int modifiers;
 
     /** A keyboard that calls {@code onChange} when it has or has no longer something to say. */
     void connect(Runnable onChange) {
@@ -83,12 +104,70 @@ public final class Keyboard implements StateSection {
             } else if (code == 0xf0) {
                 breakPrefix = true;
             } else {
-                int translated = code < SET_1.length ? SET_1[code] : code == 0x83 ? 0x41 : code;
+                int translated =
+                        code < SET_1.length
+                                ? SET_1[code]
+                                : code == 0x83 ? 0x41 : code == 0x84 ? SYSRQ : code;
                 queue.event(breakPrefix ? translated | 0x80 : translated);
                 breakPrefix = false;
             }
         }
         changed.run();
+    }
+
+    /**
+     * Enters a key by its number: its code in set 1, with bit 7 set when it follows 0xe0. The guest gets it in the set
+     * that it chose (set 3 is given as set 2).
+     */
+    public void key(int number, boolean down) {
+        int code = number & 0x7f;
+        if (code == CONTROL || code == ALT) {
+            int held = code == CONTROL ? HELD_CONTROL : HELD_ALT;
+            modifiers = down ? modifiers | held : modifiers & ~held;
+        }
+        boolean first = scanCodeSet == 1;
+        if (number == PAUSE) {
+            // It has no code for coming up.
+            if (down) {
+                boolean control = (modifiers & HELD_CONTROL) != 0;
+                key(first ? control ? BREAK_1 : PAUSE_1 : control ? BREAK_2 : PAUSE_2);
+            }
+            return;
+        }
+        int set2 = set2(code);
+        if (set2 < 0 || code == 0) {
+            return;
+        }
+        boolean extended = (number & 0x80) != 0;
+        if (number == PRINT && (modifiers & HELD_ALT) != 0) {
+            // With Alt held it is another key, SysRq.
+            extended = false;
+            code = SYSRQ;
+            set2 = 0x84;
+        }
+        int[] codes = new int[3];
+        int n = 0;
+        if (extended) {
+            codes[n++] = 0xe0;
+        }
+        if (!down && !first) {
+            codes[n++] = 0xf0;
+        }
+        codes[n++] = !first ? set2 : down ? code : code | 0x80;
+        key(Arrays.copyOf(codes, n));
+    }
+
+    private static int set2(int code) {
+        // F7 is the one key whose code lies beyond the table.
+        if (code == 0x41) {
+            return 0x83;
+        }
+        for (int i = 0; i < SET_1.length; i++) {
+            if (SET_1[i] == code) {
+                return i;
+            }
+        }
+        return -1;
     }
 
     void write(int value) {

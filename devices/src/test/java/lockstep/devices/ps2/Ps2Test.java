@@ -442,4 +442,35 @@ final class Ps2Test {
         pc.reset();
         assertEquals(List.of(0xee), keyboard(0xee));
     }
+
+    private static List<Integer> bytesOf(Keyboard keyboard) {
+        List<Integer> bytes = new ArrayList<>();
+        while (keyboard.hasData()) {
+            bytes.add(keyboard.read());
+        }
+        return bytes;
+    }
+
+    @Test
+    void keysByNumberComeInTheSetThatTheGuestChose() {
+        Keyboard keyboard = new Keyboard();
+        keyboard.key(0x1e, true);
+        keyboard.key(0x1e, false);
+        keyboard.key(0xd3, true);
+        keyboard.key(0xd3, false);
+        keyboard.key(0x41, true);
+        assertEquals(
+                List.of(0x1c, 0xf0, 0x1c, 0xe0, 0x71, 0xe0, 0xf0, 0x71, 0x83), bytesOf(keyboard));
+        keyboard.key(0xc6, true);
+        keyboard.key(0xc6, false);
+        assertEquals(
+                List.of(0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77),
+                bytesOf(keyboard),
+                "Pause says nothing when it comes up");
+        keyboard.translate(true);
+        keyboard.key(0x1e, true);
+        keyboard.key(0x1e, false);
+        keyboard.key(0xd3, false);
+        assertEquals(List.of(0x1e, 0x9e, 0xe0, 0xd3), bytesOf(keyboard), "the controller's set 1");
+    }
 }
