@@ -108,7 +108,7 @@ final class BoardCommands implements PciCommands, UiCommands {
                 "mouse_button",
                 "button_state:i",
                 "state",
-                "hold buttons of the mouse (1 left, 2 right, 4 middle)",
+                "hold buttons of the mouse (1 left, 2 middle, 4 right)",
                 (a, out) -> input().ifPresent(i -> i.hold((int) a.integer("button_state", 0))));
         table.add(
                 "boot_set",

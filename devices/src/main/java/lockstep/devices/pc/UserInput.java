@@ -69,7 +69,24 @@ final class UserInput {
                     Map.entry(QKeyCode.COMPOSE, 0xdd),
                     Map.entry(QKeyCode.POWER, 0xde),
                     Map.entry(QKeyCode.SLEEP, 0xdf),
-                    Map.entry(QKeyCode.WAKE, 0xe3));
+                    Map.entry(QKeyCode.WAKE, 0xe3),
+                    Map.entry(QKeyCode.AUDIOPREV, 0x90),
+                    Map.entry(QKeyCode.AUDIONEXT, 0x99),
+                    Map.entry(QKeyCode.AUDIOMUTE, 0xa0),
+                    Map.entry(QKeyCode.CALCULATOR, 0xa1),
+                    Map.entry(QKeyCode.AUDIOPLAY, 0xa2),
+                    Map.entry(QKeyCode.AUDIOSTOP, 0xa4),
+                    Map.entry(QKeyCode.VOLUMEDOWN, 0xae),
+                    Map.entry(QKeyCode.VOLUMEUP, 0xb0),
+                    Map.entry(QKeyCode.AC_HOME, 0xb2),
+                    Map.entry(QKeyCode.AC_BOOKMARKS, 0xe6),
+                    Map.entry(QKeyCode.AC_REFRESH, 0xe7),
+                    Map.entry(QKeyCode.STOP, 0xe8),
+                    Map.entry(QKeyCode.AC_FORWARD, 0xe9),
+                    Map.entry(QKeyCode.AC_BACK, 0xea),
+                    Map.entry(QKeyCode.COMPUTER, 0xeb),
+                    Map.entry(QKeyCode.MAIL, 0xec),
+                    Map.entry(QKeyCode.MEDIASELECT, 0xed));
 
     private static final Map<QKeyCode, Integer> NUMBERS = numbers();
 
@@ -152,10 +169,15 @@ final class UserInput {
 
     private static int number(KeyValue key) {
         return switch (key) {
-            case KeyValue.Number n -> (int) n.data().data() & 0xff;
+            case KeyValue.Number n -> number(n.data().data());
             case KeyValue.Qcode q -> NUMBERS.getOrDefault(q.data().data(), 0);
             case KeyValue.Unrecognized u -> 0;
         };
+    }
+
+    /** The number if there is such a key. */
+    private static int number(long given) {
+        return given > 0 && given <= 0xff && NUMBERS.containsValue((int) given) ? (int) given : 0;
     }
 
     private void add(Stroke stroke, long wait) {
@@ -192,10 +214,11 @@ final class UserInput {
         }
     }
 
-    /** Holds the buttons: bit 0 left, bit 1 right, bit 2 middle. */
+    /** Holds the buttons: bit 0 left, bit 1 middle, bit 2 right. */
     void hold(int held) {
         if (vmm.run().running()) {
-            buttons = held & 7;
+            // Mice have the right one in front of the middle one.
+            buttons = held & 1 | (held & 2) << 1 | (held & 4) >> 1;
             send(0, 0, 0);
         }
     }

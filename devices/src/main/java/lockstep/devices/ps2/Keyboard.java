@@ -134,17 +134,15 @@ public final class Keyboard implements StateSection {
             }
             return;
         }
+        if (number == PRINT || number == SYSRQ) {
+            print(down, first);
+            return;
+        }
         int set2 = set2(code);
         if (set2 < 0 || code == 0) {
             return;
         }
         boolean extended = (number & 0x80) != 0;
-        if (number == PRINT && (modifiers & HELD_ALT) != 0) {
-            // With Alt held it is another key, SysRq.
-            extended = false;
-            code = SYSRQ;
-            set2 = 0x84;
-        }
         int[] codes = new int[3];
         int n = 0;
         if (extended) {
@@ -155,6 +153,27 @@ public final class Keyboard implements StateSection {
         }
         codes[n++] = !first ? set2 : down ? code : code | 0x80;
         key(Arrays.copyOf(codes, n));
+    }
+
+    /** The key that is SysRq while Alt is held, for which Alt is let go and pressed again; else it brings a shift along. */
+    private void print(boolean down, boolean first) {
+        if ((modifiers & HELD_ALT) != 0) {
+            if (first) {
+                key(down ? new int[] {0xb8, 0x38, 0x54} : new int[] {0xd4, 0xb8, 0x38});
+            } else {
+                key(
+                        down
+                                ? new int[] {0xf0, 0x11, 0x11, 0x84}
+                                : new int[] {0xf0, 0x84, 0xf0, 0x11, 0x11});
+            }
+        } else if (first) {
+            key(down ? new int[] {0xe0, 0x2a, 0xe0, 0x37} : new int[] {0xe0, 0xb7, 0xe0, 0xaa});
+        } else {
+            key(
+                    down
+                            ? new int[] {0xe0, 0x12, 0xe0, 0x7c}
+                            : new int[] {0xe0, 0xf0, 0x7c, 0xe0, 0xf0, 0x12});
+        }
     }
 
     private static int set2(int code) {

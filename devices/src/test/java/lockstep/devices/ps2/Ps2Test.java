@@ -274,6 +274,23 @@ final class Ps2Test {
     }
 
     @Test
+    void printIsSystemRequestWithAlt() {
+        Keyboard k = new Keyboard();
+        k.key(0xb7, true);
+        k.key(0xb7, false);
+        assertEquals(List.of(0xe0, 0x12, 0xe0, 0x7c, 0xe0, 0xf0, 0x7c, 0xe0, 0xf0, 0x12), codes(k));
+        k.translate(true);
+        k.key(0x54, true);
+        k.key(0x54, false);
+        assertEquals(List.of(0xe0, 0x2a, 0xe0, 0x37, 0xe0, 0xb7, 0xe0, 0xaa), codes(k));
+        k.key(0x38, true);
+        assertEquals(List.of(0x38), codes(k));
+        k.key(0xb7, true);
+        k.key(0xb7, false);
+        assertEquals(List.of(0xb8, 0x38, 0x54, 0xd4, 0xb8, 0x38), codes(k));
+    }
+
+    @Test
     void keysThatNobodyReadsAreLostAndAnswersAreNot() {
         Keyboard k = new Keyboard();
         for (int i = 0; i < 40; i++) {
