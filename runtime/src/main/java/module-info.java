@@ -22,6 +22,7 @@ module lockstep.runtime {
     exports lockstep.runtime.object;
     exports lockstep.runtime.option;
     exports lockstep.runtime.spi;
+    exports lockstep.runtime.tls;
     exports lockstep.runtime.trace;
     exports lockstep.runtime.vmstate;
 

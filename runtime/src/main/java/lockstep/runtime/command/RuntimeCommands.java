@@ -86,6 +86,7 @@ public final class RuntimeCommands {
                 SecretObject.TYPE,
                 ObjectOptions.Secret.class,
                 (options, context) -> SecretObject.create(options, context.objects()));
+        TlsObjects.register(vmm);
         vmm.objectType(
                 RamMemory.TYPE,
                 ObjectOptions.MemoryBackendRam.class,

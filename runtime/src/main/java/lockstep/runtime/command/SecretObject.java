@@ -95,6 +95,15 @@ final class SecretObject implements UserObject {
         return new SecretObject(master.decrypt(content, decoded(bytes(iv))), p);
     }
 
+    /** What the secret of that identifier is, as text. */
+    static String text(ObjectTree objects, String id) throws QmpException {
+        SecretObject secret = objects.object(id, SecretObject.class);
+        if (secret == null) {
+            throw new QmpException("No secret with id '" + id + "'");
+        }
+        return new String(secret.secret, StandardCharsets.UTF_8);
+    }
+
     private static byte[] bytes(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }

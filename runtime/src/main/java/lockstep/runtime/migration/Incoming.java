@@ -79,14 +79,14 @@ final class Incoming {
         if (address instanceof Address.Tcp || address instanceof Address.Unix) {
             listening = address;
         }
-        Thread.ofPlatform().daemon().name("mig/dst/main").start(() -> run(listener));
+        Thread.ofPlatform().daemon().name("mig/dst/main").start(() -> run(listener, address));
     }
 
-    private void run(Transport.Listener listener) {
+    private void run(Transport.Listener listener, Address address) {
         Runnable cut = () -> channel.shutdown();
         try {
-            channel = listener.accept();
             host.connected(cut);
+            accept(listener, address);
             ACCEPTED.log();
             load();
             returnShut(0);
@@ -106,6 +106,23 @@ final class Incoming {
             } catch (IOException e) {
                 // Nobody is awaited any more.
                 listening = null;
+            }
+        }
+    }
+
+    /** Waits for the source; one that cannot show that it is the right one does not end the wait. */
+    private void accept(Transport.Listener listener, Address address) throws IOException {
+        while (true) {
+            channel = listener.accept();
+            try {
+                channel = TlsLink.secured(channel, address, true, settings, host);
+                return;
+            } catch (IOException e) {
+                if (listening == null) {
+                    throw e; // nobody else will come
+                }
+                channel.close();
+                host.report(e.getMessage());
             }
         }
     }

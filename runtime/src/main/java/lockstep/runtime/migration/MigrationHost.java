@@ -6,6 +6,7 @@ import lockstep.runtime.linux.Fd;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -73,6 +74,9 @@ public interface MigrationHost {
     default @Nullable Fd takeDescriptor(String name) {
         return null;
     }
+
+    /** The user's objects. */
+    ObjectTree objects();
 
     /** Sends an event to the monitors. Any thread. */
     void emit(Event event);

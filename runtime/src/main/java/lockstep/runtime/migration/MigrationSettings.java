@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /** The capabilities and parameters of migrations. Any thread. */
@@ -113,5 +114,20 @@ public final class MigrationSettings {
     /** Milliseconds that the guest should stand at most in a checkpoint; 0 for no wish. */
     public long checkpointPause() {
         return value(parameters.xCheckpointPause(), 0);
+    }
+
+    /** The object with the TLS credentials; empty for no TLS. */
+    String tlsCredentials() {
+        return Objects.requireNonNullElse(parameters.tlsCreds(), "");
+    }
+
+    /** The object that knows which clients may connect; empty for all. */
+    String tlsAuthorization() {
+        return Objects.requireNonNullElse(parameters.tlsAuthz(), "");
+    }
+
+    /** The name that the server's certificate must be for; empty for that of the address. */
+    String tlsHostname() {
+        return Objects.requireNonNullElse(parameters.tlsHostname(), "");
     }
 }

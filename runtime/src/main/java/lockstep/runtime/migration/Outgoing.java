@@ -188,9 +188,12 @@ final class Outgoing {
     }
 
     private void run(Address address, @Nullable MigrationChannel opened) {
-        MigrationChannel c;
+        MigrationChannel plain;
         try {
-            c = opened != null ? opened : Transport.connect(address, attempt, host::takeDescriptor);
+            plain =
+                    opened != null
+                            ? opened
+                            : Transport.connect(address, attempt, host::takeDescriptor);
         } catch (IOException e) {
             CONNECT_ERROR.log("error=" + e.getMessage());
             fail(String.valueOf(e.getMessage()));
@@ -199,10 +202,13 @@ final class Outgoing {
         if (address instanceof Address.Tcp tcp) {
             CONNECTED.log("hostname=" + tcp.host());
         }
-        channel = c;
-        Runnable cut = c::shutdown;
+        channel = plain;
+        Runnable cut = plain::shutdown;
         host.connected(cut);
+        MigrationChannel c = plain;
         try {
+            c = TlsLink.secured(plain, address, false, settings, host);
+            channel = c;
             transfer(c);
         } catch (IOException e) {
             fail(String.valueOf(e.getMessage()));

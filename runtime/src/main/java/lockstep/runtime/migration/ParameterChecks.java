@@ -2,10 +2,11 @@ package lockstep.runtime.migration;
 
 import lockstep.api.MigrateSetParameters;
 import lockstep.api.MigrationParameters;
-import lockstep.api.StrOrNull;
 import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonNull;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
+import lockstep.qmp.JsonString;
 import lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
@@ -51,11 +52,6 @@ final class ParameterChecks {
         if (changes.vcpuDirtyLimit() != null && changes.vcpuDirtyLimit() == 0) {
             throw new QmpException("Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s");
         }
-        if (given(changes.tlsCreds())
-                || given(changes.tlsHostname())
-                || given(changes.tlsAuthz())) {
-            throw new QmpException("Migration over TLS is not supported");
-        }
         if (changes.blockBitmapMapping() != null) {
             throw new QmpException("Migration of dirty bitmaps is not supported");
         }
@@ -67,16 +63,11 @@ final class ParameterChecks {
                 (JsonObject) JsonOutputVisitor.toJson(changes, MigrateSetParameters::write);
         for (var change : fresh.members().entrySet()) {
             String name = change.getKey();
-            // null stands for no TLS, which is what is set already.
-            if (!name.startsWith("tls-")) {
-                all.put(name, change.getValue());
-            }
+            // null stands for none.
+            boolean none = name.startsWith("tls-") && change.getValue() instanceof JsonNull;
+            all.put(name, none ? new JsonString("") : change.getValue());
         }
         return MigrationParameters.read(new JsonInputVisitor(all), null);
-    }
-
-    private static boolean given(@Nullable StrOrNull text) {
-        return text instanceof StrOrNull.S s && !s.value().isEmpty();
     }
 
     private static @Nullable Long asLong(@Nullable Integer value) {

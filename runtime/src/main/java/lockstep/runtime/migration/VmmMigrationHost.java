@@ -11,6 +11,7 @@ import lockstep.runtime.machine.EmptyBoard;
 import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.NetworkAnnouncer;
 import lockstep.runtime.spi.Vmm;
@@ -41,6 +42,11 @@ final class VmmMigrationHost implements MigrationHost {
     @Override
     public StateRegistry state() {
         return vmm.state();
+    }
+
+    @Override
+    public ObjectTree objects() {
+        return vmm.objects();
     }
 
     private EmptyBoard emptyBoard() {

@@ -1,0 +1,105 @@
+package lockstep.runtime.migration;
+
+import lockstep.qmp.QmpException;
+import lockstep.runtime.tls.Authorization;
+import lockstep.runtime.tls.TlsCredentials;
+import lockstep.runtime.tls.TlsStream;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/** A channel with TLS over another one. */
+final class TlsLink implements MigrationChannel {
+    private final MigrationChannel below;
+    private final TlsStream stream;
+    private volatile boolean shut;
+
+    private TlsLink(MigrationChannel below, TlsStream stream) {
+        this.below = below;
+        this.stream = stream;
+    }
+
+    /**
+     * Makes a channel secure if the parameters say so, blocking for the handshake. Not under the machine lock.
+     *
+     * @param server whether this end was connected to
+     * @throws IOException with a sentence for the user; the channel is left open
+     */
+    static MigrationChannel secured(
+            MigrationChannel channel,
+            Address address,
+            boolean server,
+            MigrationSettings settings,
+            MigrationHost host)
+            throws IOException {
+        String id = settings.tlsCredentials();
+        if (id.isEmpty()) {
+            return channel;
+        }
+        TlsCredentials credentials;
+        Authorization allowed = null;
+        host.lock().acquire();
+        try {
+            credentials = TlsCredentials.find(host.objects(), id, server);
+            if (server && !settings.tlsAuthorization().isEmpty()) {
+                allowed = Authorization.find(host.objects(), settings.tlsAuthorization());
+            }
+        } catch (QmpException e) {
+            throw new IOException(e.getMessage(), e);
+        } finally {
+            host.lock().release();
+        }
+        TlsStream.Raw raw =
+                new TlsStream.Raw() {
+                    @Override
+                    public int read(ByteBuffer target) throws IOException {
+                        return channel.read(target);
+                    }
+
+                    @Override
+                    public void write(ByteBuffer source) throws IOException {
+                        channel.write(source);
+                    }
+                };
+        return new TlsLink(channel, credentials.connect(raw, name(address, settings), allowed));
+    }
+
+    private static @Nullable String name(Address address, MigrationSettings settings) {
+        if (!settings.tlsHostname().isEmpty()) {
+            return settings.tlsHostname();
+        }
+        return address instanceof Address.Tcp tcp ? tcp.host() : null;
+    }
+
+    @Override
+    public int read(ByteBuffer target) throws IOException {
+        return stream.read(target);
+    }
+
+    @Override
+    public void write(ByteBuffer source) throws IOException {
+        stream.write(source);
+    }
+
+    @Override
+    public void shutdown() {
+        shut = true;
+        below.shutdown();
+    }
+
+    @Override
+    public String kind() {
+        return below.kind();
+    }
+
+    @Override
+    public void close() {
+        if (!shut) {
+            shut = true;
+            stream.end();
+        }
+        below.close();
+    }
+}

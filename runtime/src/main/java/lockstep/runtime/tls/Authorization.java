@@ -1,0 +1,23 @@
+package lockstep.runtime.tls;
+
+import lockstep.qmp.QmpException;
+import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.UserObject;
+
+/** An object that knows who may connect: {@code authz-simple} and {@code authz-list}. */
+public interface Authorization extends UserObject {
+    /** Whether somebody may, by the distinguished name of the certificate. Any thread. */
+    boolean allows(String identity);
+
+    /** The one of that identifier. Under the machine lock. */
+    static Authorization find(ObjectTree objects, String id) throws QmpException {
+        UserObject object = objects.object(id);
+        if (object == null) {
+            throw new QmpException("Cannot find QAuthZ object ID " + id);
+        }
+        if (!(object instanceof Authorization a)) {
+            throw new QmpException("Object '" + id + "' is not a QAuthZ subclass");
+        }
+        return a;
+    }
+}
