@@ -211,11 +211,12 @@ public final class PhysicalMemory {
             }
         }
         if ((a.code[page >>> 6] & bit) != 0) {
+            // Who finds the bit cleared may rely on that everybody has been told.
             synchronized (this) {
+                for (CodeListener l : listeners) {
+                    l.codeChanged(a.host + ((long) page << PAGE_SHIFT));
+                }
                 a.code[page >>> 6] &= ~bit;
-            }
-            for (CodeListener l : listeners) {
-                l.codeChanged(a.host + ((long) page << PAGE_SHIFT));
             }
         }
     }

@@ -318,8 +318,8 @@ public final class Processor {
 
     private void lookAtWrites() {
         if ((cpu.pending & WRITES) != 0) {
+            done(WRITES); // first: what is asked from now on is looked at once more
             int asked = writesAsked.get();
-            done(WRITES);
             cpu.flushWrites();
             writesSeen = asked;
         }
