@@ -122,7 +122,7 @@ final class Incoming {
                     throw e; // nobody else will come
                 }
                 channel.close();
-                host.report(e.getMessage());
+                host.report(String.valueOf(e.getMessage()));
             }
         }
     }
