@@ -82,10 +82,7 @@ final class SecretObject implements UserObject {
             }
             return new SecretObject(content, p);
         }
-        SecretObject master = objects.object(key, SecretObject.class);
-        if (master == null) {
-            throw new QmpException("No secret with id '" + key + "'");
-        }
+        SecretObject master = find(objects, key);
         if (iv == null) {
             throw new QmpException("IV is required to decrypt secret");
         }
@@ -97,11 +94,15 @@ final class SecretObject implements UserObject {
 
     /** What the secret of that identifier is, as text. */
     static String text(ObjectTree objects, String id) throws QmpException {
+        return new String(find(objects, id).secret, StandardCharsets.UTF_8);
+    }
+
+    private static SecretObject find(ObjectTree objects, String id) throws QmpException {
         SecretObject secret = objects.object(id, SecretObject.class);
         if (secret == null) {
             throw new QmpException("No secret with id '" + id + "'");
         }
-        return new String(secret.secret, StandardCharsets.UTF_8);
+        return secret;
     }
 
     private static byte[] bytes(String text) {

@@ -2,10 +2,14 @@ package lockstep.runtime.tls;
 
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.object.QomType;
 import lockstep.runtime.object.UserObject;
 
 /** An object that knows who may connect: {@code authz-simple} and {@code authz-list}. */
 public interface Authorization extends UserObject {
+    /** What all of them are. */
+    QomType<Authorization> TYPE = QomType.abstraction("authz");
+
     /** Whether somebody may, by the distinguished name of the certificate. Any thread. */
     boolean allows(String identity);
 

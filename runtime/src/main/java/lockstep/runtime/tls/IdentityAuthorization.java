@@ -11,7 +11,7 @@ import java.util.List;
 public final class IdentityAuthorization implements Authorization {
     /** How it is made. */
     public static final QomType<IdentityAuthorization> TYPE =
-            QomType.of("authz-simple", QomType.<IdentityAuthorization>abstraction("authz"))
+            QomType.<IdentityAuthorization>of("authz-simple", Authorization.TYPE)
                     .with(
                             "identity",
                             QomKind.STRING,

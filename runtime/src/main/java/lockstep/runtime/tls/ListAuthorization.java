@@ -20,7 +20,7 @@ public final class ListAuthorization implements Authorization {
 
     /** How it is made. */
     public static final QomType<ListAuthorization> TYPE =
-            QomType.of("authz-list", QomType.<ListAuthorization>abstraction("authz"))
+            QomType.<ListAuthorization>of("authz-list", Authorization.TYPE)
                     .with("policy", POLICY, null, o -> o.policy, (o, v) -> o.policy = v);
 
     private volatile QAuthZListPolicy policy;
