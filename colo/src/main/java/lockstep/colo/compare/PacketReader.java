@@ -155,6 +155,10 @@ final class PacketReader {
         byte[] b = p.content;
         int next = first;
         int at = from;
+        // RFC 8200, 4.5: what each fragment has in front of its own header is in no datagram that
+        // was put
+        // together, so datagrams in which it differs are of different flows.
+        long digest = 0;
         while (extension(next) && at + 8 <= end) {
             int size =
                     next == AH
@@ -168,6 +172,7 @@ final class PacketReader {
                 boolean more = (b[at + 3] & 1) != 0;
                 if ((more || offset != 0) && depth == 0 && b == p.frame) {
                     int identification = BigEndian.get32(b, at + 4);
+                    p.key[5] ^= digest & ~TCP_FLOW;
                     reach(p, b[at] & 0xff, at + 8, end, offset, more, identification);
                     return;
                 }
@@ -176,6 +181,7 @@ final class PacketReader {
                     return; // a later fragment in a tunnel
                 }
             }
+            digest = digest(digest, b, at, next == FRAGMENT ? 4 : size);
             next = b[at] & 0xff;
             at += size;
         }
@@ -184,6 +190,15 @@ final class PacketReader {
             p.key[4] = p.key[4] & ~PROTOCOL | (long) next << 16;
         }
         transport(p, next, at, end, depth);
+    }
+
+    /** A digest of what {@code before} is of and those bytes; 0 is of none. */
+    private static long digest(long before, byte[] b, int from, int length) {
+        long digest = before;
+        for (int i = from; i < from + length; i++) {
+            digest = digest * 0x100000001b3L + (b[i] & 0xff) + 1;
+        }
+        return digest;
     }
 
     private static boolean extension(int next) {

@@ -65,11 +65,17 @@ class StrictDatagramPropertiesTest {
      *
      * @param tags VLANs from the outermost on
      * @param extensions numbers of IPv6's headers, each of eight bytes
+     * @param options what those contain that are not part of a datagram in fragments
      * @param host the last byte of the destination
      * @param body of the transport protocol, or behind Ethernet's header
      */
     private record Message(
-            Kind kind, List<Integer> tags, List<Integer> extensions, int host, byte[] body) {
+            Kind kind,
+            List<Integer> tags,
+            List<Integer> extensions,
+            int options,
+            int host,
+            byte[] body) {
         static Message any(Random r) {
             Kind kind = Kind.values()[r.nextInt(Kind.values().length)];
             List<Integer> tags = new ArrayList<>();
@@ -84,7 +90,7 @@ class StrictDatagramPropertiesTest {
             for (int i = 0; i < body.length; i++) {
                 body[i] = (byte) r.nextInt(2);
             }
-            return new Message(kind, tags, extensions, r.nextInt(2), body);
+            return new Message(kind, tags, extensions, r.nextInt(2), r.nextInt(2), body);
         }
 
         /** One that differs in little. */
@@ -97,7 +103,10 @@ class StrictDatagramPropertiesTest {
                         other[0] ^= 1;
                         break;
                     }
-                    return new Message(kind, tags, extensions, host ^ 1, body);
+                    if (r.nextBoolean() && extensions.stream().anyMatch(e -> e != FRAGMENT)) {
+                        return new Message(kind, tags, extensions, options ^ 1, host, body);
+                    }
+                    return new Message(kind, tags, extensions, options, host ^ 1, body);
                 }
                 case 1 -> {
                     if (kind == Kind.ARP) {
@@ -117,10 +126,10 @@ class StrictDatagramPropertiesTest {
                     List<Integer> moved = new ArrayList<>(tags);
                     int at = r.nextInt(tags.size());
                     moved.set(at, 3 - tags.get(at));
-                    return new Message(kind, moved, extensions, host, body);
+                    return new Message(kind, moved, extensions, options, host, body);
                 }
             }
-            return new Message(kind, tags, extensions, host, other);
+            return new Message(kind, tags, extensions, options, host, other);
         }
 
         // ---- how a guest sends it
@@ -142,13 +151,14 @@ class StrictDatagramPropertiesTest {
             }
             // The second half of the headers may be inside of what is cut.
             int outside = extensions.size();
-            // What is in front of a fragment's header is not part of the datagram.
+            // What is in front of a fragment's header is not part of the datagram; of one that is
+            // whole, all is.
             boolean cut = outside == 0 ? r.nextInt(3) == 0 : body.length % 3 == 0;
             if (cut) {
                 outside /= 2;
             }
             for (int i = extensions.size() - 1; i >= outside; i--) {
-                content = extension(r, extensions.get(i), protocol, content);
+                content = extension(r, extensions.get(i), 5, protocol, content);
                 protocol = extensions.get(i);
             }
             List<byte[]> frames = new ArrayList<>();
@@ -174,12 +184,12 @@ class StrictDatagramPropertiesTest {
             }
             int next = protocol;
             if (!whole) {
-                part = extension(r, FRAGMENT, next, part);
+                part = extension(r, FRAGMENT, 0, next, part);
                 ByteBuffer.wrap(part).putShort(2, (short) (from | (more ? 1 : 0))).putInt(4, id);
                 next = FRAGMENT;
             }
             for (int i = outside - 1; i >= 0; i--) {
-                part = extension(r, extensions.get(i), next, part);
+                part = extension(r, extensions.get(i), options, next, part);
                 next = extensions.get(i);
             }
             return ethernet(0x86dd, ipv6(r, next, part));
@@ -209,10 +219,11 @@ class StrictDatagramPropertiesTest {
             return b.put(content).array();
         }
 
-        private static byte[] extension(Random r, int number, int next, byte[] content) {
+        private static byte[] extension(
+                Random r, int number, int options, int next, byte[] content) {
             ByteBuffer b =
                     ByteBuffer.allocate(8 + content.length).put((byte) next).put(new byte[3]);
-            return b.putInt(number == FRAGMENT ? r.nextInt() : 5).put(content).array();
+            return b.putInt(number == FRAGMENT ? r.nextInt() : options).put(content).array();
         }
 
         private static byte[] inside(byte[] datagram, int type) {
