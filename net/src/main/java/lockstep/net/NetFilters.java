@@ -4,6 +4,8 @@ package lockstep.net;
 public interface NetFilters {
     /** What COLO tells the filters. */
     enum Event {
+        /** The secondary begins to run beside the primary. */
+        START,
         /** The secondary has loaded a checkpoint: both guests are equal again. */
         CHECKPOINT,
         /** This side goes on alone. */

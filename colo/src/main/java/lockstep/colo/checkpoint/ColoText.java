@@ -46,10 +46,12 @@ final class ColoText {
                 c.secondaryBytes());
         line(
                 out,
-                "  released: %d packets, %d bytes; dropped: %d; held for: median %s, 99%% %s",
+                "  released: %d packets, %d bytes; dropped: %d; stale: %d; held for: median %s,"
+                        + " 99%% %s",
                 c.releasedPackets(),
                 c.releasedBytes(),
                 c.droppedPackets(),
+                c.stalePackets(),
                 millis(c.holdMedian()),
                 millis(c.hold99()));
         line(

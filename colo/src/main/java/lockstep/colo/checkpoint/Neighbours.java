@@ -24,6 +24,9 @@ public interface Neighbours {
     /** Ends replication; with {@code failover} this side goes on alone. */
     void stopReplication(boolean failover) throws IOException;
 
+    /** Tells the net filters that the secondary begins to run beside the primary. */
+    void filtersStart();
+
     /** Tells the net filters that both guests are equal. */
     void filtersCheckpoint();
 

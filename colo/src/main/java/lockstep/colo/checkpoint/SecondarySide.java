@@ -71,6 +71,7 @@ final class SecondarySide extends Side {
                     cache.begin(host.dirtyLog());
                     target.redirectPages(cache.caching());
                     neighbours.startReplication(false);
+                    neighbours.filtersStart();
                     startGuest();
                 });
         link.send(COLOMessage.CHECKPOINT_READY);

@@ -59,6 +59,11 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
+    public void filtersStart() {
+        vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.START));
+    }
+
+    @Override
     public void filtersCheckpoint() {
         vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.CHECKPOINT));
     }

@@ -138,6 +138,7 @@ public final class ColoCompare implements UserObject {
     private final @Nullable FrameWriter xen;
     private final Input primaryInput;
     private final Input secondaryInput;
+    private final SecondaryPackets secondaryPackets;
     private final Timer scan;
     private final Timer settle;
     private String iothreadPath;
@@ -191,8 +192,15 @@ public final class ColoCompare implements UserObject {
                 new Input(
                         "primary_in",
                         engine::primary,
-                        () -> engine.takes(true) && !out.congested());
-        secondaryInput = new Input("secondary_in", engine::secondary, () -> engine.takes(false));
+                        () -> engine.takes(true) && !out.congested(),
+                        () -> {});
+        secondaryPackets = new SecondaryPackets(engine::secondary, comparisons.checkpoints());
+        secondaryInput =
+                new Input(
+                        "secondary_in",
+                        secondaryPackets,
+                        () -> engine.takes(false) && !secondaryPackets.waits(),
+                        secondaryPackets::reset);
         scan = loop.timer(ClockType.REALTIME, this::scan);
         settle = loop.timer(ClockType.REALTIME, this::settle);
     }
@@ -283,7 +291,8 @@ public final class ColoCompare implements UserObject {
         secondaryIn.begin(secondaryInput, secondary);
         FrameWriter x = xen;
         if (x != null) {
-            notifyIn.begin(new Input("notify_dev", this::fromXen, () -> true), x.attachment());
+            notifyIn.begin(
+                    new Input("notify_dev", this::fromXen, () -> true, () -> {}), x.attachment());
         }
         armScan();
     }
@@ -352,6 +361,14 @@ public final class ColoCompare implements UserObject {
         }
     }
 
+    /** That checkpoint of the session is past; 0 when the session begins. On the loop. */
+    void checkpoint(long number) {
+        if (!closed) {
+            secondaryPackets.checkpoint(number);
+            worked();
+        }
+    }
+
     /**
      * Takes what both guests sent before they stopped, as far as it is here: it belongs to the time before the
      * checkpoint.
@@ -369,8 +386,14 @@ public final class ColoCompare implements UserObject {
     /** What it has done so far. Any thread but the loop's. */
     ColoCompareStats statistics() {
         CompletableFuture<ColoCompareStats> shown = new CompletableFuture<>();
-        post(() -> shown.complete(engine.statistics().show(config.id(), config.policy())));
+        post(() -> shown.complete(shown()));
         return shown.join();
+    }
+
+    private ColoCompareStats shown() {
+        CompareStatistics now = engine.statistics();
+        now.stale = secondaryPackets.stale();
+        return now.show(config.id(), config.policy());
     }
 
     private void fromXen(byte[] data, int length, int vnetHeader) {
@@ -419,12 +442,14 @@ public final class ColoCompare implements UserObject {
         private final String name;
         private final FrameDecoder decoder;
         private final BooleanSupplier room;
+        private final Runnable another;
         private boolean broken;
         private boolean refused;
 
-        Input(String name, FrameDecoder.Sink sink, BooleanSupplier room) {
+        Input(String name, FrameDecoder.Sink sink, BooleanSupplier room, Runnable another) {
             this.name = name;
             this.room = room;
+            this.another = another;
             this.decoder = new FrameDecoder(config.vnetHeader(), sink);
         }
 
@@ -461,6 +486,7 @@ public final class ColoCompare implements UserObject {
         public void closed() {
             // A frame that the old peer cut in the middle must not eat the new peer's first bytes.
             decoder.reset();
+            another.run();
             broken = false;
         }
     }

@@ -24,6 +24,9 @@ final class CompareStatistics {
     /** Packets that were lost because a queue was full; only by QEMU's rules. */
     long dropped;
 
+    /** Packets of the secondary that came behind the checkpoint that they were sent before. */
+    long stale;
+
     long flows;
     long evicted;
 
@@ -128,6 +131,7 @@ final class CompareStatistics {
                 .releasedPackets(holds.count())
                 .releasedBytes(releasedBytes)
                 .droppedPackets(dropped)
+                .stalePackets(stale)
                 .flows(flows)
                 .evictedFlows(evicted)
                 .heldPrimary(primaryHeld)

@@ -14,6 +14,7 @@ public final class Comparisons implements PacketComparison {
 
     private final List<ColoCompare> all = new CopyOnWriteArrayList<>();
     private volatile @Nullable Runnable listener;
+    private volatile long checkpoints;
     private volatile int maxQueue = DEFAULT_QUEUE;
 
     /** No comparisons yet. */
@@ -55,10 +56,21 @@ public final class Comparisons implements PacketComparison {
     @Override
     public void onCheckpointRequest(@Nullable Runnable wanted) {
         listener = wanted;
+        if (wanted != null) {
+            checkpoints = 0;
+            all.forEach(c -> c.post(() -> c.checkpoint(0)));
+        }
+    }
+
+    /** How many checkpoints the session has seen. */
+    long checkpoints() {
+        return checkpoints;
     }
 
     @Override
     public void checkpoint() {
+        long number = checkpoints + 1;
+        checkpoints = number;
         List<ColoCompare> now = List.copyOf(all);
         CountDownLatch left = new CountDownLatch(now.size());
         for (ColoCompare c : now) {
@@ -66,6 +78,7 @@ public final class Comparisons implements PacketComparison {
                     () -> {
                         try {
                             c.flush();
+                            c.checkpoint(number);
                         } finally {
                             left.countDown();
                         }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.api.ColoComparePolicy;
+import lockstep.api.ColoCompareStats;
 import lockstep.colo.compare.ColoCompare;
 import lockstep.colo.compare.CompareConfig;
 import lockstep.colo.compare.Comparisons;
@@ -43,6 +44,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.function.ToLongFunction;
 
 /**
  * The network of a COLO pair in one process: both sides' filters, the comparison, real sockets between
@@ -331,14 +333,63 @@ class ColoWireTest {
         assertEquals("1001/5006", secondary.guest.numbers());
     }
 
+    private void tellSecondary(NetFilters.Event event) {
+        call(secondary, () -> secondary.network.colo(event));
+    }
+
+    private void awaitStatistics(ToLongFunction<ColoCompareStats> value, long wanted) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+        while (value.applyAsLong(comparisons.statistics().getFirst()) != wanted) {
+            assertTrue(System.nanoTime() < end, () -> comparisons.statistics().toString());
+        }
+    }
+
+    @Test
+    void anAcknowledgementFromBeforeACheckpointSaysNothingBehindIt() throws Exception {
+        tellSecondary(NetFilters.Event.START);
+        handshake();
+        comparisons.checkpoint();
+        // Still on its way when the primary's packets were let out: of a guest that had read more.
+        secondary.sends(secondary.guest, Frames.up(5001, 1006, ACK, ""));
+        awaitStatistics(ColoCompareStats::stalePackets, 1);
+        tellSecondary(NetFilters.Event.CHECKPOINT);
+        byte[] acknowledges = Frames.up(2001, 1006, ACK, "");
+        primary.sends(primary.guest, acknowledges);
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
+        assertTrue(primary.client.got.isEmpty());
+        secondary.sends(secondary.guest, Frames.up(2001, 1006, ACK, ""));
+        assertArrayEquals(acknowledges, primary.client.next());
+    }
+
+    @Test
+    void whatTheSecondarySendsAtOnceBehindACheckpointIsKept() throws Exception {
+        tellSecondary(NetFilters.Event.START);
+        handshake();
+        tellSecondary(NetFilters.Event.CHECKPOINT);
+        secondary.sends(secondary.guest, Frames.up(2001, 1001, ACK, "early"));
+        Thread.sleep(100); // It is there, and the loop has read it.
+        comparisons.checkpoint();
+        byte[] same = Frames.up(2001, 1001, ACK, "early");
+        primary.sends(primary.guest, same);
+        assertArrayEquals(same, primary.client.next());
+    }
+
+    @Test
+    void aSecondaryThatMarksNothingIsBelievedAsItIs() throws Exception {
+        handshake();
+        comparisons.checkpoint();
+        byte[] same = Frames.up(2001, 1001, ACK, "early");
+        secondary.sends(secondary.guest, Frames.up(5001, 1001, ACK, "early"));
+        primary.sends(primary.guest, same);
+        assertArrayEquals(same, primary.client.next());
+    }
+
     @Test
     void thePrimaryGoesOnAloneWithoutItsFilters() throws Exception {
         handshake();
         byte[] waiting = Frames.up(2001, 1001, ACK, "waiting");
         primary.sends(primary.guest, waiting);
-        while (comparisons.statistics().getFirst().heldPrimary() == 0) {
-            Thread.onSpinWait();
-        }
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
         call(primary, () -> compare.close());
         assertArrayEquals(waiting, primary.client.next());
         call(primary, () -> primary.filters.forEach(NetFilter::close));

@@ -1,6 +1,7 @@
 package lockstep.net.filter;
 
 import lockstep.net.NetException;
+import lockstep.net.NetFilters;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.Endpoint;
 import lockstep.net.wire.NetFilter;
@@ -16,7 +17,8 @@ import java.util.List;
 
 /**
  * filter-redirector: takes packets away to one character device, and puts packets from another in
- * their place. Status off stops only the taking.
+ * their place. Status off stops only the taking. On a COLO secondary it marks among the packets where each
+ * checkpoint lies.
  */
 public final class RedirectorFilter extends NetFilter {
     /** QEMU: type "filter-redirector". It keeps its devices; other names are only remembered. */
@@ -47,6 +49,9 @@ public final class RedirectorFilter extends NetFilter {
     private String indevName;
     private String outdevName;
     private boolean failing;
+
+    /** The number of the last checkpoint of a session that runs, else -1. */
+    private long checkpoint = -1;
 
     /** Takes hold of the devices; the filter is not in its chain yet. */
     public RedirectorFilter(
@@ -116,6 +121,27 @@ public final class RedirectorFilter extends NetFilter {
             complain("filter redirector send failed(Operation not permitted)");
         }
         return length;
+    }
+
+    @Override
+    public void colo(NetFilters.Event event) {
+        super.colo(event);
+        switch (event) {
+            case START -> mark(0);
+            case CHECKPOINT -> mark(checkpoint + 1);
+            case FAILOVER -> checkpoint = -1;
+        }
+    }
+
+    private void mark(long number) {
+        if (number == 0 || checkpoint >= 0) {
+            checkpoint = number;
+            int header = vnetHeader ? netdev().vnetHeaderLength() : 0;
+            byte[] frame = CheckpointMark.frame(header, number);
+            if (on()) {
+                process(Direction.TX, netdev(), frame, 0, frame.length, null);
+            }
+        }
     }
 
     private void inject(byte[] frame, int length) {
