@@ -20,10 +20,15 @@ final class MessageLink {
 
     private final StreamOutput out;
     private final StateInput in;
+    private final TimeBudget budget;
+    private final String peer;
 
-    MessageLink(StreamOutput out, StateInput in) {
+    /** With the budget for what is waited for, and what the peer is called. */
+    MessageLink(StreamOutput out, StateInput in, TimeBudget budget, String peer) {
         this.out = out;
         this.in = in;
+        this.budget = budget;
+        this.peer = peer;
     }
 
     /** Writes a message without handing it to the channel yet. */
@@ -65,7 +70,7 @@ final class MessageLink {
         flush();
     }
 
-    /** Waits for the next message, whatever it is. */
+    /** Waits for the next message, whatever it is, as long as the budget that is running allows. */
     COLOMessage receive() throws IOException {
         int value;
         try {
@@ -83,6 +88,7 @@ final class MessageLink {
 
     /** Waits for the next message, which must be that one. */
     void expect(COLOMessage expected) throws IOException {
+        budget.phase("'%s' from the %s".formatted(expected.wireName(), peer));
         COLOMessage message = receive();
         if (message != expected) {
             throw new IOException(

@@ -19,9 +19,9 @@ final class PrimarySide extends Side {
     private volatile PagesSent sent = PagesSent.NONE;
 
     PrimarySide(ColoSource source, Neighbours neighbours) {
-        super(source.host(), neighbours);
+        super(source.host(), source.settings(), neighbours);
         this.source = source;
-        this.link = new MessageLink(source.out(), source.in());
+        this.link = new MessageLink(source.out(), source.in(), budget, "secondary");
         this.pace =
                 new CheckpointPace(
                         source.settings()::checkpointDelay, source.settings()::checkpointPause);
@@ -37,6 +37,16 @@ final class PrimarySide extends Side {
     @Override
     boolean inColo() {
         return source.inColo();
+    }
+
+    @Override
+    void disconnect() {
+        source.shutdown();
+    }
+
+    @Override
+    void failed(String reason) {
+        source.failed(reason);
     }
 
     @Override
@@ -57,6 +67,7 @@ final class PrimarySide extends Side {
     }
 
     private void loop() throws IOException {
+        standing = source.guestRan();
         link.expect(COLOMessage.CHECKPOINT_READY);
         locked(
                 () -> {
@@ -75,15 +86,20 @@ final class PrimarySide extends Side {
         link.send(COLOMessage.CHECKPOINT_REQUEST);
         link.expect(COLOMessage.CHECKPOINT_REPLY);
         link.write(COLOMessage.VMSTATE_SEND);
+        budget.phase("progress of the pages that are sent ahead", source.out()::position);
         ahead.send();
+        budget.pause();
         locked(
                 () -> {
                     stopGuest();
+                    budget.phase("checkpoint of the disks");
                     neighbours.checkpointReplication();
                 });
+        budget.phase("end of the pages that are sent");
         long pages = source.sendRam();
         // On its way before the devices are saved: the secondary's guest stops meanwhile.
         link.flush();
+        budget.phase("device state");
         StateOutput[] devices = new StateOutput[1];
         locked(() -> devices[0] = source.saveDevices());
         link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
@@ -91,8 +107,9 @@ final class PrimarySide extends Side {
         link.flush();
         link.expect(COLOMessage.VMSTATE_RECEIVED);
         trigger.clear();
-        neighbours.releasePackets();
         link.expect(COLOMessage.VMSTATE_LOADED);
+        // Not before: a secondary that fails to load goes on with the state it had.
+        neighbours.releasePackets();
         sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         locked(this::startGuest);
         pace.stood(completed());
@@ -102,7 +119,7 @@ final class PrimarySide extends Side {
     void takeOver() {
         source.complete();
         trigger.end();
-        source.shutdown();
+        disconnect();
         stopReplication();
     }
 }

@@ -22,15 +22,12 @@ final class SecondarySide extends Side {
     private final Runnable relaunch;
     private volatile boolean loading;
 
-    /** Whether the guest was stopped for the checkpoint that is coming in. */
-    private boolean standing;
-
     /** With what asks for a failover again. */
     SecondarySide(ColoTarget target, RamCache cache, Neighbours neighbours, Runnable relaunch) {
-        super(target.host(), neighbours);
+        super(target.host(), target.settings(), neighbours);
         this.target = target;
         this.cache = cache;
-        this.link = new MessageLink(target.out(), target.in());
+        this.link = new MessageLink(target.out(), target.in(), budget, "primary");
         this.relaunch = relaunch;
     }
 
@@ -42,6 +39,16 @@ final class SecondarySide extends Side {
     @Override
     boolean inColo() {
         return target.inColo();
+    }
+
+    @Override
+    void disconnect() {
+        target.shutdown();
+    }
+
+    @Override
+    void failed(String reason) {
+        target.failed(reason);
     }
 
     @Override
@@ -90,7 +97,7 @@ final class SecondarySide extends Side {
         // cache alone. A QEMU primary stops its guest before it sends anything.
         link.send(COLOMessage.CHECKPOINT_REPLY);
         link.expect(COLOMessage.VMSTATE_SEND);
-        standing = false;
+        budget.phase("progress of the pages from the primary", target.in()::position);
         target.loadRam(this::stand);
         stand();
         byte[] devices = readDevices(link.expectValue(COLOMessage.VMSTATE_SIZE));
@@ -98,9 +105,14 @@ final class SecondarySide extends Side {
         locked(
                 () -> {
                     loading = true;
+                    // Until all is loaded, the guest is neither what it was nor what it shall be.
+                    standing = false;
                     try {
+                        budget.phase("end of the pages' taking over");
                         cache.flush(host.dirtyLog());
+                        budget.phase("end of the devices' loading");
                         target.loadDevices(devices);
+                        budget.phase("checkpoint of the disks");
                         neighbours.checkReplication();
                         neighbours.checkpointReplication();
                         neighbours.filtersCheckpoint();
@@ -117,8 +129,9 @@ final class SecondarySide extends Side {
 
     private void stand() throws IOException {
         if (!standing) {
+            budget.pause();
             locked(this::stopGuest);
-            standing = true;
+            budget.phase("end of the last pages from the primary");
         }
     }
 
@@ -136,6 +149,7 @@ final class SecondarySide extends Side {
                             .formatted(Long.toUnsignedString(size)));
         }
         StateInput in = target.in();
+        budget.phase("device state from the primary");
         byte[] bytes = new byte[(int) Math.min(size, CHUNK)];
         int done = 0;
         long before = in.position();
@@ -165,6 +179,6 @@ final class SecondarySide extends Side {
             host.report("\"-S\" qemu option will be ignored in secondary side");
             host.autostart(true);
         }
-        target.shutdown();
+        disconnect();
     }
 }

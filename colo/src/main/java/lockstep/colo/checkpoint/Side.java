@@ -7,6 +7,7 @@ import lockstep.api.FailoverStatus;
 import lockstep.api.RunState;
 import lockstep.colo.measure.Durations;
 import lockstep.runtime.migration.MigrationHost;
+import lockstep.runtime.migration.MigrationSettings;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
@@ -27,9 +28,16 @@ abstract class Side {
     private final Durations pauses = new Durations();
     private long stoppedAt;
 
-    Side(MigrationHost host, Neighbours neighbours) {
+    /** Limits what the session's thread waits for. */
+    final TimeBudget budget;
+
+    /** Whether the guest stands because of this session, and whole. Of the session's thread. */
+    boolean standing;
+
+    Side(MigrationHost host, MigrationSettings settings, Neighbours neighbours) {
         this.host = host;
         this.neighbours = neighbours;
+        this.budget = new TimeBudget("COLO checkpoint", settings::coloTimeout, this::disconnect);
     }
 
     /** Which side this is. */
@@ -50,6 +58,12 @@ abstract class Side {
 
     /** A checkpoint is wanted now. */
     void requestCheckpoint() {}
+
+    /** Ends the connection; wakes who is blocked on it. Any thread. */
+    abstract void disconnect();
+
+    /** The session has ended with an error. */
+    abstract void failed(String reason);
 
     /** The side's own part of a failover, the guest stopped. Under the machine lock. */
     abstract void takeOver();
@@ -80,6 +94,7 @@ abstract class Side {
     /** Stops the guest for a checkpoint. Under the machine lock, which is given up meanwhile. */
     void stopGuest() throws IOException {
         stoppedAt = System.nanoTime();
+        standing = true;
         host.stop(RunState.COLO);
         VM_STATE.log("Change 'run' => 'stop'");
         checkFailover();
@@ -88,6 +103,8 @@ abstract class Side {
     /** Lets the guest go on. Under the machine lock. */
     void startGuest() {
         host.start();
+        standing = false;
+        budget.rest();
         VM_STATE.log("Change 'stop' => 'run'");
     }
 
@@ -112,9 +129,9 @@ abstract class Side {
         try {
             loop.run();
         } catch (IOException e) {
-            host.report(String.valueOf(e.getMessage()));
+            end(String.valueOf(e.getMessage()));
         } catch (RuntimeException e) {
-            host.report("Internal error in COLO: " + e);
+            end("Internal error in COLO: " + e);
         }
         boolean asked = failover.wanted();
         if (asked) {
@@ -124,6 +141,31 @@ abstract class Side {
         }
         host.emit(new ColoExitEvent(mode(), asked ? COLOExitReason.REQUEST : COLOExitReason.ERROR));
         failover.awaitRelease();
+    }
+
+    /**
+     * Something ended the loop. Unless that was a failover, the peer is told by the connection's end, and a
+     * guest that stands for a checkpoint goes on: nobody knows yet who goes on alone, and until somebody
+     * decides, what the primary's guest sends leaves only if the secondary's sends the same.
+     */
+    private void end(String error) {
+        String reason = error;
+        budget.rest();
+        if (!failover.wanted()) {
+            String exceeded = budget.exceeded();
+            reason = exceeded == null ? error : exceeded;
+            failed(reason);
+            disconnect();
+        }
+        host.report(reason);
+        host.lock()
+                .run(
+                        () -> {
+                            if (standing && !failover.wanted()) {
+                                startGuest();
+                            }
+                        });
+        budget.close();
     }
 
     /** The failover's main part. On the main loop, under the machine lock. */

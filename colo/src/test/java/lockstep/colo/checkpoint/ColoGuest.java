@@ -116,6 +116,11 @@ final class ColoGuest implements AutoCloseable {
         return this;
     }
 
+    ColoGuest coloTimeout(long millis) throws QmpException {
+        migration.migrateSetParameters(MigrateSetParameters.builder().xColoTimeout(millis).build());
+        return this;
+    }
+
     void migrate(String uri) throws QmpException {
         lock().acquire();
         try {

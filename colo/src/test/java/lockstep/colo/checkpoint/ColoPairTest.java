@@ -29,6 +29,8 @@ class ColoPairTest {
     @TempDir Path directory;
     private ColoGuest primary;
     private ColoGuest secondary;
+    private long firstEnd;
+    private int deviceBytes;
 
     @BeforeEach
     void make() throws QmpException {
@@ -212,6 +214,69 @@ class ColoPairTest {
         }
     }
 
+    /**
+     * The wire falls silent in each phase of the first checkpoint, in one direction: the side that waits gives up and
+     * says for what, the other one learns it, and both guests run, whole.
+     */
+    @Test
+    void nobodyWaitsForEver() throws Exception {
+        long[] entered = new long[2];
+        session(Long.MAX_VALUE, Long.MAX_VALUE, entered, new long[2]);
+        long start = entered[0];
+        long end = firstEnd;
+        long devices = end - deviceBytes;
+        gives("checkpoint-ready' from the secondary within", Long.MAX_VALUE, 0);
+        gives("checkpoint-reply' from the secondary within", Long.MAX_VALUE, 4);
+        gives("vmstate-received' from the secondary within .* stop", Long.MAX_VALUE, 8);
+        gives("vmstate-loaded' from the secondary within .* stop", Long.MAX_VALUE, 12);
+        gives("vmstate-send' from the primary within", start + 4, Long.MAX_VALUE);
+        gives("progress of the pages from the primary within", start + 9, Long.MAX_VALUE);
+        gives("progress of the pages from the primary within", start + 9999, Long.MAX_VALUE);
+        gives("end of the last pages .* stop", devices - 20, Long.MAX_VALUE);
+        gives("vmstate-size' from the primary within .* stop", devices - 12, Long.MAX_VALUE);
+        gives("device state from the primary within .* stop", end - 1, Long.MAX_VALUE);
+    }
+
+    private void gives(String missing, long forward, long backward) throws Exception {
+        drop();
+        make();
+        Path socket = directory.resolve("mig");
+        Path relay = directory.resolve("relay");
+        java.nio.file.Files.deleteIfExists(relay);
+        secondary.migration.listen("unix:" + socket);
+        primary.epoch(1);
+        boolean primaryWaits = forward == Long.MAX_VALUE;
+        (primaryWaits ? primary : secondary).coloTimeout(700);
+        (primaryWaits ? secondary : primary).coloTimeout(0);
+        try (Wire wire = new Wire(relay, socket, forward, backward, true)) {
+            primary.migrate("unix:" + relay);
+            if (backward > 0) {
+                primary.journal().await("RESUME", 1);
+                primary.epoch(2);
+                primary.colo.requestCheckpoint();
+            }
+            primary.journal().await("COLO_EXIT primary error", 1);
+            secondary.journal().await("COLO_EXIT secondary error", 1);
+            String said = "report: COLO checkpoint: no .*" + missing + ".*";
+            ColoGuest waits = primaryWaits ? primary : secondary;
+            assertTrue(
+                    waits.journal().lines().stream().anyMatch(l -> l.matches(said)),
+                    said + ": " + waits.journal().lines());
+            assertTrue(secondary.running());
+            assertEquals(primaryWaits ? backward : forward, wire.carried(!primaryWaits));
+            // The one that never heard of the secondary was not started yet when it began.
+            assertEquals(backward > 0, primary.running());
+        }
+        assertEquals(backward > 0 ? 2 : 1, primary.consistentEpoch());
+        assertEquals(backward == 8 || backward == 12 ? 2 : 1, secondary.consistentEpoch());
+        primary.lostHeartbeat();
+        primary.journal().await("run again", e -> e.getLast().equals("RESUME"));
+        secondary.lostHeartbeat();
+        secondary.journal().await("announce", 1);
+        secondary.journal().await("run again", e -> secondary.running());
+        assertEquals(backward == 8 || backward == 12 ? 2 : 1, secondary.consistentEpoch());
+    }
+
     private void session(long forward, long backward, long[] entered, long[] total)
             throws Exception {
         drop();
@@ -221,7 +286,7 @@ class ColoPairTest {
         java.nio.file.Files.deleteIfExists(relay);
         secondary.migration.listen("unix:" + socket);
         primary.epoch(1);
-        try (Wire wire = new Wire(relay, socket, forward, backward)) {
+        try (Wire wire = new Wire(relay, socket, forward, backward, false)) {
             primary.migrate("unix:" + relay);
             primary.journal()
                     .await(
@@ -239,6 +304,10 @@ class ColoPairTest {
                                 e ->
                                         e.stream().filter("RESUME"::equals).count() >= wanted
                                                 || e.contains("COLO_EXIT primary error"));
+                if (forward == Long.MAX_VALUE && backward == Long.MAX_VALUE && round == 1) {
+                    firstEnd = wire.forwarded;
+                    deviceBytes = wire.devices();
+                }
             }
             total[0] = wire.forwarded;
             total[1] = wire.backwarded;

@@ -10,19 +10,24 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 
-/** A relay between the two sides that dies after a number of bytes in one direction. */
+/** A relay between the two sides that dies, or falls silent, after a number of bytes in one direction. */
 final class Wire implements AutoCloseable {
     private final ServerSocketChannel server;
     private final Path target;
     private final long forwardLimit;
     private final long backwardLimit;
+    private final boolean silent;
     private volatile @Nullable SocketChannel left;
     private volatile @Nullable SocketChannel right;
+    private final byte[] last = new byte[4096];
     volatile long forwarded;
     volatile long backwarded;
 
-    Wire(Path listen, Path target, long forwardLimit, long backwardLimit) throws IOException {
+    /** With {@code silent} nothing more comes behind the limit, and the connection stays. */
+    Wire(Path listen, Path target, long forwardLimit, long backwardLimit, boolean silent)
+            throws IOException {
         this.target = target;
+        this.silent = silent;
         this.forwardLimit = forwardLimit;
         this.backwardLimit = backwardLimit;
         server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
@@ -59,20 +64,44 @@ final class Wire implements AutoCloseable {
                     break;
                 }
                 buffer.flip();
-                while (buffer.hasRemaining()) {
-                    to.write(buffer);
-                }
                 done += n;
                 if (forward) {
+                    for (int i = 0; i < n; i++) {
+                        last[(int) ((done - n + i) % last.length)] = buffer.get(i);
+                    }
                     forwarded = done;
                 } else {
                     backwarded = done;
+                }
+                while (buffer.hasRemaining()) {
+                    to.write(buffer);
                 }
             }
         } catch (IOException e) {
             // One of the ends is gone: so is the wire.
         }
-        close();
+        if (!silent || done < limit) {
+            close();
+        }
+    }
+
+    /** How many bytes went in a direction. */
+    long carried(boolean forward) {
+        return forward ? forwarded : backwarded;
+    }
+
+    /** How many bytes of device state ended what was sent forward: behind their size, a message with a value. */
+    int devices() {
+        for (int size = 1; size < last.length - 12; size++) {
+            ByteBuffer message = ByteBuffer.allocate(12);
+            for (int i = 12; i > 0; i--) {
+                message.put(last[(int) ((forwarded - size - i) % last.length)]);
+            }
+            if (message.getInt(0) == 4 && message.getLong(4) == size) {
+                return size;
+            }
+        }
+        throw new AssertionError("no device state at the end");
     }
 
     @Override

@@ -66,6 +66,16 @@ public final class ColoSource {
         return devices;
     }
 
+    /** Whether the guest, which stands when COLO begins, ran before the migration stopped it. */
+    public boolean guestRan() {
+        return outgoing.guestRan();
+    }
+
+    /** COLO has ended for this reason, which query-migrate tells. */
+    public void failed(String reason) {
+        outgoing.coloFailed(reason);
+    }
+
     /** Collects which pages changed. Returns how many the secondary lacks. */
     public long collectPages() {
         return outgoing.syncRam();

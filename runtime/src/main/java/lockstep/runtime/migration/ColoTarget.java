@@ -6,37 +6,54 @@ import lockstep.runtime.vmstate.StateInput;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.util.function.Consumer;
 
 /** The end of a migration at its destination, from which COLO goes on. Used by the loading thread. */
 public final class ColoTarget {
     private final MigrationHost host;
+    private final MigrationSettings settings;
     private final StatusCell status;
     private final MigrationChannel channel;
     private final StreamOutput out;
     private final StateInput in;
     private final StreamLoader loader;
     private final RamLoader ram;
+    private final Consumer<String> error;
 
     ColoTarget(
             MigrationHost host,
+            MigrationSettings settings,
             StatusCell status,
             MigrationChannel channel,
             StreamOutput out,
             StateInput in,
             StreamLoader loader,
-            RamLoader ram) {
+            RamLoader ram,
+            Consumer<String> error) {
         this.host = host;
+        this.settings = settings;
         this.status = status;
         this.channel = channel;
         this.out = out;
         this.in = in;
         this.loader = loader;
         this.ram = ram;
+        this.error = error;
     }
 
     /** The machine and the process. */
     public MigrationHost host() {
         return host;
+    }
+
+    /** Capabilities and parameters. */
+    public MigrationSettings settings() {
+        return settings;
+    }
+
+    /** COLO has ended for this reason, which query-migrate tells. */
+    public void failed(String reason) {
+        error.accept(reason);
     }
 
     /** What goes to the primary. */

@@ -231,7 +231,16 @@ final class Incoming {
                     LoadException.Kind.INVALID, "ENABLE_COLO command came a second time");
         }
         ColoTarget target =
-                new ColoTarget(host, status, channel, new StreamOutput(channel), in, loader, ram);
+                new ColoTarget(
+                        host,
+                        settings,
+                        status,
+                        channel,
+                        new StreamOutput(channel),
+                        in,
+                        loader,
+                        ram,
+                        reason -> error = reason);
         underLock(() -> ram.sink(handler.prepare(target)));
         coloHandler = handler;
         coloTarget = target;

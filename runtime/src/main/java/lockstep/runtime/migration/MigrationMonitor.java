@@ -252,6 +252,7 @@ final class MigrationMonitor {
                     "downtime-limit",
                     "x-checkpoint-delay",
                     "x-checkpoint-pause",
+                    "x-colo-timeout",
                     "x-vcpu-dirty-limit-period" ->
                     " ms";
             case "max-bandwidth", "avail-switchover-bandwidth" -> " bytes/second";

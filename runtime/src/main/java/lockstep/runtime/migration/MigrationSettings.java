@@ -38,6 +38,7 @@ public final class MigrationSettings {
                     .availSwitchoverBandwidth(0L)
                     .downtimeLimit(300L)
                     .xCheckpointDelay(20_000L)
+                    .xColoTimeout(20_000L)
                     .multifdChannels(2)
                     .multifdCompression(MultiFDCompression.NONE)
                     .multifdZlibLevel(1)
@@ -114,6 +115,11 @@ public final class MigrationSettings {
     /** Milliseconds that the guest should stand at most in a checkpoint; 0 for no wish. */
     public long checkpointPause() {
         return value(parameters.xCheckpointPause(), 0);
+    }
+
+    /** Milliseconds that a side of a COLO pair waits for the other one at most; 0 for ever. */
+    public long coloTimeout() {
+        return value(parameters.xColoTimeout(), 20_000);
     }
 
     /** The object with the TLS credentials; empty for no TLS. */

@@ -92,6 +92,16 @@ final class Outgoing {
         return error;
     }
 
+    /** COLO has ended for this reason, which is told with the migration. */
+    void coloFailed(String reason) {
+        error = reason;
+    }
+
+    /** Whether the guest ran before it was stopped for the switchover. On the migration thread. */
+    boolean guestRan() {
+        return guestRan;
+    }
+
     RamStats stats() {
         return stats;
     }
