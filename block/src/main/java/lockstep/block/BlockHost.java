@@ -1,6 +1,7 @@
 package lockstep.block;
 
 import lockstep.block.node.GraphHost;
+import lockstep.runtime.tls.TlsEnd;
 
 /**
  * What the block room needs from the machine around it; tests and tools bring their own small one.
@@ -14,6 +15,11 @@ public interface BlockHost extends GraphHost {
 
     /** The machine waits for a peer, and this is what for. Machine lock held. */
     default void waiting(String message) {}
+
+    /** Where connections with TLS have their credentials from. */
+    default TlsEnd.Source tlsEnds() {
+        return TlsEnd.Source.NONE;
+    }
 
     /** Stops the machine with run state io-error. Called on the main loop. */
     default void stopForIoError() {}

@@ -1,5 +1,6 @@
 package lockstep.conformance;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -7,6 +8,9 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.Key;
 import java.security.KeyStore;
+import java.security.PublicKey;
+import java.security.interfaces.ECPrivateKey;
+import java.util.Arrays;
 import java.util.Base64;
 
 /** A directory with the certificates of an authority, a server and a client, made with the JDK's own tool. */
@@ -75,8 +79,45 @@ final class Certificates {
             keys.load(in, PASSWORD.toCharArray());
         }
         Key key = keys.getKey(alias, PASSWORD.toCharArray());
-        String text = Base64.getMimeEncoder().encodeToString(key.getEncoded());
+        byte[] der =
+                key instanceof ECPrivateKey ec
+                        ? withPublicKey(ec, keys.getCertificate(alias).getPublicKey())
+                        : key.getEncoded();
+        String text = Base64.getMimeEncoder().encodeToString(der);
         Files.writeString(
                 file, "-----BEGIN PRIVATE KEY-----\n" + text + "\n-----END PRIVATE KEY-----\n");
+    }
+
+    /** The key in PKCS #8 with its optional public part (RFC 5915), which GnuTLS wants and Java leaves out. */
+    private static byte[] withPublicKey(ECPrivateKey key, PublicKey other) {
+        byte[] info = other.getEncoded(); // a sequence of the algorithm and the bits of the key
+        int start = 2 + (info[1] < 0 ? info[1] & 0x7f : 0);
+        int middle = start + 2 + info[start + 1];
+        byte[] algorithm = Arrays.copyOfRange(info, start, middle);
+        byte[] bits = Arrays.copyOfRange(info, middle, info.length);
+        int size = (key.getParams().getOrder().bitLength() + 7) / 8;
+        byte[] number = key.getS().toByteArray();
+        byte[] secret = new byte[size];
+        int length = Math.min(size, number.length);
+        System.arraycopy(number, number.length - length, secret, size - length, length);
+        byte[] one = {2, 1, 1};
+        byte[] zero = {2, 1, 0};
+        byte[] inner = element(0x30, one, element(4, secret), element(0xa1, bits));
+        return element(0x30, zero, algorithm, element(4, inner));
+    }
+
+    private static byte[] element(int tag, byte[]... parts) {
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        for (byte[] part : parts) {
+            content.writeBytes(part);
+        }
+        ByteArrayOutputStream all = new ByteArrayOutputStream();
+        all.write(tag);
+        if (content.size() > 127) {
+            all.write(0x81);
+        }
+        all.write(content.size());
+        all.writeBytes(content.toByteArray());
+        return all.toByteArray();
     }
 }

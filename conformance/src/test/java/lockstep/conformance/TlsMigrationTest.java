@@ -27,8 +27,6 @@ import java.util.List;
 @Tag("qemu")
 @Timeout(600)
 class TlsMigrationTest {
-    private static final String QEMU = "qemu-system-x86_64";
-
     @TempDir private static Path directory;
 
     private static Path rsa = Path.of("");
@@ -51,30 +49,7 @@ class TlsMigrationTest {
 
     /** A machine whose guest stands still, with credentials {@code t}. */
     private Monitor machine(String who, String endpoint, Path certificates, String... more) {
-        boolean ours = who.equals("lockstep");
-        List<String> words =
-                new ArrayList<>(
-                        List.of(
-                                ours ? Host.binary().toString() : QEMU,
-                                "-M",
-                                "pc-i440fx-7.2",
-                                "-accel",
-                                "tcg",
-                                "-m",
-                                "16",
-                                "-nodefaults",
-                                "-display",
-                                "none",
-                                "-S",
-                                "-qmp",
-                                "stdio",
-                                "-object",
-                                "tls-creds-x509,id=t,endpoint="
-                                        + endpoint
-                                        + ",dir="
-                                        + certificates));
-        words.addAll(List.of(more));
-        Monitor m = new Monitor(words);
+        Monitor m = TlsMachine.start(who, endpoint, certificates, more);
         machines.add(m);
         parameter(m, "tls-creds", "t");
         return m;
@@ -84,12 +59,6 @@ class TlsMigrationTest {
         m.execute(
                 "{\"execute\": \"migrate-set-parameters\", \"arguments\": {\"%s\": \"%s\"}}"
                         .formatted(name, value));
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket s = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return s.getLocalPort();
-        }
     }
 
     private static String uri(String verb, String uri) {
@@ -120,7 +89,7 @@ class TlsMigrationTest {
     }
 
     private static String listening(Monitor target) throws IOException {
-        String uri = "tcp:127.0.0.1:" + freePort();
+        String uri = "tcp:127.0.0.1:" + TlsMachine.freePort();
         target.execute(uri("migrate-incoming", uri));
         return uri;
     }
@@ -130,10 +99,12 @@ class TlsMigrationTest {
         "lockstep, lockstep, RSA",
         "lockstep, qemu, RSA",
         "qemu, lockstep, RSA",
+        "lockstep, qemu, EC",
+        "qemu, lockstep, EC",
         "lockstep, lockstep, EC"
     })
     void goesThere(String from, String to, String kind) throws IOException {
-        Host.assumeProgram(QEMU);
+        Host.assumeProgram(TlsMachine.QEMU);
         Path certificates = kind.equals("RSA") ? rsa : ec;
         Monitor target = machine(to, "server", certificates, "-incoming", "defer");
         String uri = listening(target);

@@ -69,11 +69,18 @@ public final class BlockManager implements BlockLayer {
         this.backends = new Backends(host);
         this.graph = backends.graph();
         this.opener =
-                new NodeOpener(graph, replication, throttles, quorumEvents, startInactive, warn);
+                new NodeOpener(
+                        graph,
+                        replication,
+                        throttles,
+                        quorumEvents,
+                        startInactive,
+                        warn,
+                        host.tlsEnds());
         this.warn = warn;
         this.nodes = new NodeChanger(graph, opener);
         this.media = new MediaChanger(this, opener);
-        this.exports = new Exports(backends, warn, exportDeleted);
+        this.exports = new Exports(backends, host.tlsEnds(), warn, exportDeleted);
     }
 
     private static BlockException bad(String message) {

@@ -1,13 +1,16 @@
 package lockstep.block.export;
 
+import lockstep.api.NbdServerOptionsBaseMembers;
 import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Names;
+import lockstep.qmp.QmpException;
 import lockstep.qmp.TryLater;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -24,7 +27,11 @@ public final class Exports {
     /** How long a command waits for what may not end at all. */
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
 
+    private static final int MAX_CONNECTIONS = 100;
+    private static final int HANDSHAKE_SECONDS = 10;
+
     private final Backends backends;
+    private final TlsEnd.Source tlsEnds;
     private final Consumer<String> warn;
     private final Consumer<String> deleted;
     private final List<NbdExport> exports = new ArrayList<>();
@@ -33,11 +40,17 @@ public final class Exports {
     /**
      * Without exports.
      *
+     * @param tlsEnds where a server with TLS has its credentials from
      * @param warn shows the user a warning
      * @param deleted told the id of each export that is gone
      */
-    public Exports(Backends backends, Consumer<String> warn, Consumer<String> deleted) {
+    public Exports(
+            Backends backends,
+            TlsEnd.Source tlsEnds,
+            Consumer<String> warn,
+            Consumer<String> deleted) {
         this.backends = backends;
+        this.tlsEnds = tlsEnds;
         this.warn = warn;
         this.deleted = deleted;
     }
@@ -47,12 +60,30 @@ public final class Exports {
     }
 
     /** QMP nbd-server-start. */
-    public void startServer(NbdAddress address, int maxConnections, int handshakeSeconds)
+    public void startServer(NbdAddress address, NbdServerOptionsBaseMembers options)
             throws BlockException {
         if (server != null) {
             throw bad("NBD server already running");
         }
-        server = NbdServer.start(backends, address, maxConnections, handshakeSeconds);
+        TlsEnd tls = null;
+        if (options.tlsCreds() != null) {
+            try {
+                tls = tlsEnds.server(options.tlsCreds(), options.tlsAuthz());
+            } catch (QmpException e) {
+                throw new BlockException(Errno.EINVAL, e.description(), e);
+            }
+        }
+        NbdServer.Terms terms =
+                new NbdServer.Terms(
+                        number(options.maxConnections(), MAX_CONNECTIONS),
+                        number(options.handshakeMaxSeconds(), HANDSHAKE_SECONDS),
+                        tls,
+                        warn);
+        server = NbdServer.start(backends, address, terms);
+    }
+
+    private static int number(@Nullable Long value, int fallback) {
+        return value == null ? fallback : (int) Math.min(value, Integer.MAX_VALUE);
     }
 
     private NbdServer server() throws BlockException {

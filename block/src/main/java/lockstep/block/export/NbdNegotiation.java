@@ -2,6 +2,7 @@ package lockstep.block.export;
 
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdStream;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -14,6 +15,7 @@ final class NbdNegotiation {
     private final NbdServer server;
     private final NbdSession session;
     private final NbdStream stream;
+    private boolean secure;
     private boolean structured;
     private @Nullable NbdExport contextExport;
     private boolean allocationContext;
@@ -58,6 +60,13 @@ final class NbdNegotiation {
                     || !fixed && option != Nbd.OPT_EXPORT_NAME) {
                 return null;
             }
+            TlsEnd tls = server.terms().tls();
+            if (tls != null && !secure) {
+                if (!startTls(option, length, tls)) {
+                    return null;
+                }
+                continue;
+            }
             switch (option) {
                 case Nbd.OPT_EXPORT_NAME -> {
                     return exportName(length, noZeroes);
@@ -75,6 +84,8 @@ final class NbdNegotiation {
                                 option,
                                 Nbd.REP_ERR_INVALID,
                                 "option 'starttls' has unexpected length");
+                    } else if (secure) {
+                        error(option, Nbd.REP_ERR_INVALID, "TLS already enabled");
                     } else {
                         error(option, Nbd.REP_ERR_POLICY, "TLS not configured");
                     }
@@ -107,6 +118,34 @@ final class NbdNegotiation {
                 }
             }
         }
+    }
+
+    /** Answers an option in front of TLS, which may be no other than that; false when the client has to go. */
+    private boolean startTls(int option, int length, TlsEnd tls) throws IOException {
+        if (option == Nbd.OPT_EXPORT_NAME) {
+            return false; // there is no way to tell it why
+        }
+        stream.skip(length);
+        if (option != Nbd.OPT_STARTTLS) {
+            error(
+                    option,
+                    Nbd.REP_ERR_TLS_REQD,
+                    "Option 0x" + Integer.toHexString(option) + " not permitted before TLS");
+            return option != Nbd.OPT_ABORT;
+        }
+        if (length != 0) {
+            error(option, Nbd.REP_ERR_INVALID, "option 'starttls' has unexpected length");
+            return false;
+        }
+        reply(option, Nbd.REP_ACK, new byte[0]);
+        try {
+            stream.secure(tls);
+        } catch (IOException e) {
+            server.terms().refused().accept("option negotiation failed: " + e.getMessage());
+            throw e;
+        }
+        secure = true;
+        return true;
     }
 
     private void reply(int option, int type, byte[] data) throws IOException {

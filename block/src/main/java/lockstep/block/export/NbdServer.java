@@ -8,6 +8,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Permission;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -31,6 +32,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 
 /**
  * The process's NBD server. Management calls come with the machine lock held; each client is served
@@ -42,8 +44,7 @@ public final class NbdServer implements AutoCloseable {
 
     private final Backends backends;
     private final NbdAddress address;
-    private final int maxConnections;
-    private final int handshakeSeconds;
+    private final Terms terms;
     private final ServerSocketChannel listener;
     private final ScheduledExecutorService clock;
     private final ExecutorService workers;
@@ -52,15 +53,10 @@ public final class NbdServer implements AutoCloseable {
     private boolean closed;
 
     private NbdServer(
-            Backends backends,
-            NbdAddress address,
-            int maxConnections,
-            int handshakeSeconds,
-            ServerSocketChannel listener) {
+            Backends backends, NbdAddress address, Terms terms, ServerSocketChannel listener) {
         this.backends = backends;
         this.address = address;
-        this.maxConnections = maxConnections;
-        this.handshakeSeconds = handshakeSeconds;
+        this.terms = terms;
         this.listener = listener;
         this.clock =
                 Executors.newSingleThreadScheduledExecutor(
@@ -71,17 +67,29 @@ public final class NbdServer implements AutoCloseable {
     }
 
     /**
-     * Listens on an address.
+     * What clients have to keep to.
      *
      * @param maxConnections how many clients at a time, 0 for no limit
      * @param handshakeSeconds how long a client may take to choose an export, 0 for no limit
+     * @param tls how connections are made secure, before anything else is answered; null for plain ones
+     * @param refused told, on any thread, why a client was not let in over TLS
      */
-    public static NbdServer start(
-            Backends backends, NbdAddress address, int maxConnections, int handshakeSeconds)
+    public record Terms(
+            int maxConnections,
+            int handshakeSeconds,
+            @Nullable TlsEnd tls,
+            Consumer<String> refused) {
+        /** Without TLS. */
+        public static Terms plain(int maxConnections, int handshakeSeconds) {
+            return new Terms(maxConnections, handshakeSeconds, null, why -> {});
+        }
+    }
+
+    /** Listens on an address. */
+    public static NbdServer start(Backends backends, NbdAddress address, Terms terms)
             throws BlockException {
         ServerSocketChannel listener = listen(address);
-        NbdServer server =
-                new NbdServer(backends, address, maxConnections, handshakeSeconds, listener);
+        NbdServer server = new NbdServer(backends, address, terms, listener);
         Thread.ofPlatform().daemon().name("nbd-listen").start(server::accept);
         return server;
     }
@@ -156,7 +164,8 @@ public final class NbdServer implements AutoCloseable {
             SocketChannel channel;
             try {
                 synchronized (this) {
-                    while (!closed && maxConnections != 0 && sessions.size() >= maxConnections) {
+                    int most = terms.maxConnections();
+                    while (!closed && most != 0 && sessions.size() >= most) {
                         wait();
                     }
                     if (closed) {
@@ -191,11 +200,11 @@ public final class NbdServer implements AutoCloseable {
 
     /** Shuts a client down that takes too long to choose an export. */
     @Nullable ScheduledFuture<?> startHandshakeTimer(NbdSession session) {
-        if (handshakeSeconds == 0) {
+        if (terms.handshakeSeconds() == 0) {
             return null;
         }
         try {
-            return clock.schedule(session::shutdown, handshakeSeconds, TimeUnit.SECONDS);
+            return clock.schedule(session::shutdown, terms.handshakeSeconds(), TimeUnit.SECONDS);
         } catch (RejectedExecutionException e) {
             // The server was stopped a moment ago.
             session.shutdown();
@@ -209,7 +218,12 @@ public final class NbdServer implements AutoCloseable {
     }
 
     boolean multiConn() {
-        return maxConnections != 1;
+        return terms.maxConnections() != 1;
+    }
+
+    /** What clients have to keep to. */
+    Terms terms() {
+        return terms;
     }
 
     /** Runs clients' requests. */

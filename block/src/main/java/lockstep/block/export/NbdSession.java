@@ -69,6 +69,7 @@ final class NbdSession {
             Thread.currentThread().interrupt();
         } finally {
             room.acquireUninterruptibly(IN_FLIGHT);
+            stream.end();
             stream.close();
             if (export != null) {
                 export.leave(this);

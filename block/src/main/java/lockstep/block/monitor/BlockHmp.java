@@ -7,6 +7,7 @@ import lockstep.api.BlockInfo;
 import lockstep.api.BlockStats;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.ImageInfo;
+import lockstep.api.NbdServerOptionsBase;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
 import lockstep.block.blkdebug.BlkdebugNode;
@@ -192,7 +193,8 @@ final class BlockHmp {
                     lockstep.runtime.linux.Errno.EINVAL, "-w only valid together with -a");
         }
         String uri = arguments.string("uri");
-        manager.exports().startServer(address(uri), 100, 10);
+        manager.exports()
+                .startServer(address(uri), new NbdServerOptionsBase(null, null, null, null));
         if (all) {
             try {
                 for (BlockBackend backend : manager.backends()) {

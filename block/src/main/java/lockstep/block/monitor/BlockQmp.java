@@ -39,8 +39,6 @@ import java.util.List;
 
 /** The QMP commands of block-core and block-export. Main loop, machine lock held. */
 final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
-    private static final int MAX_CONNECTIONS = 100;
-    private static final int HANDSHAKE_SECONDS = 10;
 
     private final BlockManager manager;
     private final NodeQueries queries;
@@ -145,10 +143,6 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
         };
     }
 
-    private static int number(@Nullable Long value, int fallback) {
-        return value == null ? fallback : (int) Math.min(value, Integer.MAX_VALUE);
-    }
-
     /** No node has any. */
     private static BlockException noBitmap(String name) {
         return new BlockException(
@@ -165,18 +159,7 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
 
     @Override
     public void nbdServerStart(NbdServerOptionsLegacy arguments) throws QmpException {
-        if (arguments.tlsCreds() != null || arguments.tlsAuthz() != null) {
-            throw new QmpException("TLS for NBD is not supported");
-        }
-        qmp(
-                () ->
-                        manager.exports()
-                                .startServer(
-                                        address(arguments.addr()),
-                                        number(arguments.maxConnections(), MAX_CONNECTIONS),
-                                        number(
-                                                arguments.handshakeMaxSeconds(),
-                                                HANDSHAKE_SECONDS)));
+        qmp(() -> manager.exports().startServer(address(arguments.addr()), arguments));
     }
 
     @Override

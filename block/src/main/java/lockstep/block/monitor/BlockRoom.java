@@ -53,6 +53,7 @@ import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
+import lockstep.runtime.tls.TlsEnd;
 
 import java.util.List;
 import java.util.Map;
@@ -206,6 +207,11 @@ public final class BlockRoom implements Room {
         public void trayMoved(BlockBackend backend, boolean open) {
             String device = backend.device();
             vmm.emit(new DeviceTrayMovedEvent(backend.name(), device == null ? "" : device, open));
+        }
+
+        @Override
+        public TlsEnd.Source tlsEnds() {
+            return TlsEnd.Source.of(vmm.objects(), vmm.lock());
         }
 
         @Override

@@ -3,6 +3,7 @@ package lockstep.block.nbd;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -76,18 +77,20 @@ final class NbdConnection {
 
     /** Connects and negotiates. */
     static NbdConnection open(
-            NbdAddress address, String export, String name, Runnable onLoss, NbdAttempt attempt)
+            NbdNode.Options options, String name, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
-        NbdConnection connection = over(address.connect(attempt), export, onLoss);
+        NbdConnection connection =
+                over(options.address().connect(attempt), options.export(), options.tls(), onLoss);
         Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
         return connection;
     }
 
     /** Negotiates; {@link #readReplies} is to be run then. */
-    static NbdConnection over(SocketChannel channel, String export, Runnable onLoss)
+    static NbdConnection over(
+            SocketChannel channel, String export, @Nullable TlsEnd tls, Runnable onLoss)
             throws BlockException {
         NbdStream stream = new NbdStream(channel);
-        NbdHandshake handshake = new NbdHandshake(stream, export);
+        NbdHandshake handshake = new NbdHandshake(stream, export, tls);
         try {
             return new NbdConnection(stream, handshake.negotiate(), onLoss);
         } catch (IOException e) {
@@ -126,6 +129,7 @@ final class NbdConnection {
     void disconnect() {
         try {
             stream.write(header(0, Nbd.CMD_DISC, 0, 0, 0));
+            stream.end();
         } catch (IOException e) {
             // It is gone already.
             lose("disconnected");

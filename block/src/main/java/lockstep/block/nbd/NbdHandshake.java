@@ -2,6 +2,9 @@ package lockstep.block.nbd;
 
 import lockstep.block.node.BlockException;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -39,7 +42,7 @@ final class NbdHandshake {
                     Nbd.OPT_EXPORT_NAME, "export name",
                     Nbd.OPT_ABORT, "abort",
                     Nbd.OPT_LIST, "list",
-                    Nbd.OPT_STARTTLS, "tls",
+                    Nbd.OPT_STARTTLS, "starttls",
                     Nbd.OPT_INFO, "info",
                     Nbd.OPT_GO, "go",
                     Nbd.OPT_STRUCTURED_REPLY, "structured reply",
@@ -55,16 +58,19 @@ final class NbdHandshake {
                     Nbd.REP_ERR_UNSUP, "unsupported",
                     Nbd.REP_ERR_POLICY, "denied by policy",
                     Nbd.REP_ERR_INVALID, "invalid",
+                    Nbd.REP_ERR_TLS_REQD, "TLS required",
                     Nbd.REP_ERR_UNKNOWN, "export unknown",
                     Nbd.REP_ERR_TOO_BIG, "option payload too big");
 
     private final NbdStream stream;
     private final String export;
+    private final @Nullable TlsEnd tls;
     private String expected = "initial magic";
 
-    NbdHandshake(NbdStream stream, String export) {
+    NbdHandshake(NbdStream stream, String export, @Nullable TlsEnd tls) {
         this.stream = stream;
         this.export = export;
+        this.tls = tls;
     }
 
     private record Reply(int type, byte[] data) {
@@ -85,6 +91,7 @@ final class NbdHandshake {
         expected = "server magic";
         long magic = stream.readLong();
         if (magic == Nbd.OLDSTYLE_MAGIC) {
+            requirePlain();
             return oldStyle();
         }
         if (magic != Nbd.OPTION_MAGIC) {
@@ -99,12 +106,59 @@ final class NbdHandshake {
                         .putInt(offered & (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES))
                         .flip());
         if (!fixed) {
+            requirePlain();
             return exportName(noZeroes, false, -1);
+        }
+        if (tls != null) {
+            startTls(tls);
         }
         send(Nbd.OPT_STRUCTURED_REPLY, new byte[0]);
         boolean structured = receive(Nbd.OPT_STRUCTURED_REPLY).type() == Nbd.REP_ACK;
         int context = structured ? statusContext() : -1;
         return go(noZeroes, structured, context);
+    }
+
+    private void requirePlain() throws BlockException {
+        if (tls != null) {
+            throw broken("Server does not support STARTTLS");
+        }
+    }
+
+    private void startTls(TlsEnd end) throws IOException, BlockException {
+        send(Nbd.OPT_STARTTLS, new byte[0]);
+        Reply reply = receive(Nbd.OPT_STARTTLS);
+        if (reply.type() == Nbd.REP_ERR_UNSUP) {
+            throw broken("Server don't support STARTTLS option");
+        }
+        if (reply.isError()) {
+            throw refused(Nbd.OPT_STARTTLS, reply);
+        }
+        if (reply.type() != Nbd.REP_ACK || reply.data().length != 0) {
+            throw broken("Unexpected reply type " + reply.type());
+        }
+        try {
+            stream.secure(end);
+        } catch (IOException e) {
+            throw new BlockException(Errno.EIO, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    /** What the user reads of a server's error. */
+    private static BlockException refused(int option, Reply reply) {
+        String what = named(OPTIONS, option);
+        if (reply.type() == Nbd.REP_ERR_TLS_REQD) {
+            return new BlockException(
+                    Errno.EINVAL,
+                    "TLS negotiation required before option " + what,
+                    "Did you forget a valid tls-creds?");
+        }
+        return new BlockException(
+                Errno.EINVAL,
+                (reply.type() == Nbd.REP_ERR_POLICY
+                                ? "Denied by server for option "
+                                : "Server refused option ")
+                        + what,
+                "server reported: " + reply.text());
     }
 
     private static String named(Map<Integer, String> names, int number) {
@@ -227,12 +281,7 @@ final class NbdHandshake {
                         "server reported: " + reply.text());
             }
             if (reply.isError()) {
-                throw new BlockException(
-                        Errno.EINVAL,
-                        reply.type() == Nbd.REP_ERR_POLICY
-                                ? "Denied by server for option 7 (go)"
-                                : "Server refused option 7 (go)",
-                        "server reported: " + reply.text());
+                throw refused(Nbd.OPT_GO, reply);
             }
             if (reply.type() != Nbd.REP_INFO || reply.data().length < 2) {
                 throw broken("Unexpected reply type " + reply.type());

@@ -7,6 +7,7 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -23,9 +24,14 @@ public final class NbdNode extends BlockNode {
      *
      * @param reconnectDelaySeconds how long requests wait for a broken connection
      * @param openTimeoutSeconds how long opening keeps trying, 0 for one attempt
+     * @param tls how the connection is made secure; null for a plain one
      */
     public record Options(
-            NbdAddress address, String export, int reconnectDelaySeconds, int openTimeoutSeconds) {}
+            NbdAddress address,
+            String export,
+            int reconnectDelaySeconds,
+            int openTimeoutSeconds,
+            @Nullable TlsEnd tls) {}
 
     private static final int PATIENCE_SECONDS = 30;
     private static final long BACK_OFF_MAX_MILLIS = 16_000;
@@ -102,8 +108,7 @@ public final class NbdNode extends BlockNode {
         Object pause = new Object();
         while (true) {
             try {
-                return NbdConnection.open(
-                        options.address(), options.export(), name, onLoss, attempt);
+                return NbdConnection.open(options, name, onLoss, attempt);
             } catch (BlockException e) {
                 if (attempt.isCut() || System.nanoTime() >= deadline) {
                     throw e;
@@ -178,13 +183,7 @@ public final class NbdNode extends BlockNode {
                 }
             }
             try {
-                made =
-                        NbdConnection.open(
-                                options.address(),
-                                options.export(),
-                                name(),
-                                this::connectionLost,
-                                attempt);
+                made = NbdConnection.open(options, name(), this::connectionLost, attempt);
                 if (made.agreed().size() < agreed.size()) {
                     made.disconnect();
                     made = null;

@@ -1,6 +1,10 @@
 package lockstep.block.nbd;
 
 import lockstep.block.node.Pieces;
+import lockstep.runtime.tls.TlsEnd;
+import lockstep.runtime.tls.TlsStream;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -15,8 +19,49 @@ public final class NbdStream implements AutoCloseable {
     private final ByteBuffer input = ByteBuffer.allocateDirect(64 << 10).limit(0);
     private final Object writing = new Object();
 
+    /** Once the connection is secure; set in front of what other threads write. */
+    private @Nullable TlsStream tls;
+
     public NbdStream(SocketChannel channel) {
         this.channel = channel;
+    }
+
+    /**
+     * Has TLS over everything from here on. Blocks for the handshake; only the thread that reads may use the stream
+     * then.
+     *
+     * @throws IOException with a sentence for the user
+     */
+    public void secure(TlsEnd end) throws IOException {
+        if (input.hasRemaining()) {
+            // Whoever put it there is not known to be the peer of what follows.
+            throw new IOException("The peer sent data in front of the TLS handshake");
+        }
+        tls =
+                end.over(
+                        new TlsStream.Raw() {
+                            @Override
+                            public int read(ByteBuffer target) throws IOException {
+                                return channel.read(target);
+                            }
+
+                            @Override
+                            public void write(ByteBuffer source) throws IOException {
+                                while (source.hasRemaining()) {
+                                    channel.write(source);
+                                }
+                            }
+
+                            @Override
+                            public void cut() {
+                                shutdown();
+                            }
+                        });
+    }
+
+    private int read(ByteBuffer target) throws IOException {
+        TlsStream secure = tls;
+        return secure == null ? channel.read(target) : secure.read(target);
     }
 
     private void need(int bytes) throws IOException {
@@ -25,7 +70,7 @@ public final class NbdStream implements AutoCloseable {
         }
         input.compact();
         while (input.position() < bytes) {
-            if (channel.read(input) < 0) {
+            if (read(input) < 0) {
                 input.flip();
                 throw new EOFException("connection closed");
             }
@@ -80,7 +125,7 @@ public final class NbdStream implements AutoCloseable {
                 input.position(input.position() + n);
                 target.position(target.position() + n);
             } else if (target.remaining() >= input.capacity() && target.isDirect()) {
-                if (channel.read(target) < 0) {
+                if (read(target) < 0) {
                     throw new EOFException("connection closed");
                 }
             } else {
@@ -117,6 +162,13 @@ public final class NbdStream implements AutoCloseable {
 
     private void write(ByteBuffer[] buffers) throws IOException {
         synchronized (writing) {
+            TlsStream secure = tls;
+            if (secure != null) {
+                for (ByteBuffer buffer : buffers) {
+                    secure.write(buffer);
+                }
+                return;
+            }
             int first = 0;
             while (first < buffers.length) {
                 if (!buffers[first].hasRemaining()) {
@@ -125,6 +177,14 @@ public final class NbdStream implements AutoCloseable {
                     channel.write(buffers, first, buffers.length - first);
                 }
             }
+        }
+    }
+
+    /** Tells the peer that nothing more comes, where the protocol has a word for it. */
+    public void end() {
+        TlsStream secure = tls;
+        if (secure != null) {
+            secure.end();
         }
     }
 

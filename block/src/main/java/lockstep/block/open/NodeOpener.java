@@ -43,7 +43,9 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -113,6 +115,7 @@ public final class NodeOpener {
     private final QuorumEvents quorumEvents;
     private final BooleanSupplier startInactive;
     private final Consumer<String> warn;
+    private final TlsEnd.Source tlsEnds;
     private final LegacyTree legacy = new LegacyTree(this::probe);
     private boolean probedRaw;
 
@@ -121,6 +124,7 @@ public final class NodeOpener {
      *
      * @param startInactive true while the machine waits for an incoming migration
      * @param warn shows the user a warning
+     * @param tlsEnds where connections with TLS have their credentials from
      */
     public NodeOpener(
             BlockGraph graph,
@@ -128,13 +132,15 @@ public final class NodeOpener {
             ThrottleGroups throttles,
             QuorumEvents quorumEvents,
             BooleanSupplier startInactive,
-            Consumer<String> warn) {
+            Consumer<String> warn,
+            TlsEnd.Source tlsEnds) {
         this.graph = graph;
         this.replication = replication;
         this.throttles = throttles;
         this.quorumEvents = quorumEvents;
         this.startInactive = startInactive;
         this.warn = warn;
+        this.tlsEnds = tlsEnds;
     }
 
     static BlockException bad(String message) {
@@ -364,9 +370,6 @@ public final class NodeOpener {
     }
 
     private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {
-        if (nbd.tlsCreds() != null || nbd.tlsHostname() != null) {
-            throw new BlockException(Errno.ENOTSUP, "TLS for NBD is not supported");
-        }
         if (nbd.xDirtyBitmap() != null) {
             throw new BlockException(Errno.ENOTSUP, "x-dirty-bitmap is not supported");
         }
@@ -374,12 +377,14 @@ public final class NodeOpener {
         if (export.length() > 4096) {
             throw bad("export name too long to send to server");
         }
+        NbdAddress address = address(nbd.server());
         NbdNode.Options options =
                 new NbdNode.Options(
-                        address(nbd.server()),
+                        address,
                         export,
                         seconds(nbd.reconnectDelay()),
-                        seconds(nbd.openTimeout()));
+                        seconds(nbd.openTimeout()),
+                        tls(nbd, address));
         if (!settings.name().startsWith("#")) {
             graph.names()
                     .checkNodeName(settings.name()); // before the wait for the peer takes that name
@@ -392,6 +397,21 @@ public final class NodeOpener {
                         settings.autoReadOnly(),
                         options),
                 settings.active());
+    }
+
+    private @Nullable TlsEnd tls(BlockdevOptionsNbd nbd, NbdAddress address) throws BlockException {
+        if (nbd.tlsCreds() == null) {
+            return null;
+        }
+        String host = nbd.tlsHostname();
+        if (host == null && address instanceof NbdAddress.Inet inet) {
+            host = inet.host();
+        }
+        try {
+            return tlsEnds.client(nbd.tlsCreds(), host);
+        } catch (QmpException e) {
+            throw new BlockException(Errno.EINVAL, e.description(), e);
+        }
     }
 
     private static int seconds(@Nullable Long value) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import static java.util.Objects.requireNonNull;
 
+import lockstep.api.NbdServerOptionsBase;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
 import lockstep.block.DriveInfo;
@@ -119,7 +120,10 @@ class ColoDisksTest {
 
     private void intoColo() throws Exception {
         NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
-        secondary.manager.exports().startServer(address, 100, 10);
+        secondary
+                .manager
+                .exports()
+                .startServer(address, new NbdServerOptionsBase(null, null, null, null));
         BlockNode parent = secondary.manager.graph().names().lookup("parent0");
         secondary
                 .manager

@@ -31,7 +31,10 @@ public final class NbdServerFuzzTest {
             BlockGraph graph = backends.graph();
             Path socket = Files.createTempDirectory("nbd").resolve("socket");
             NbdServer server =
-                    NbdServer.start(backends, new NbdAddress.Unix(socket.toString()), 1000, 0);
+                    NbdServer.start(
+                            backends,
+                            new NbdAddress.Unix(socket.toString()),
+                            NbdServer.Terms.plain(1000, 0));
             MemoryNode disk = MemoryNode.of(graph, new byte[SIZE]);
             disk.remembersNothing();
             server.add(

@@ -61,7 +61,7 @@ class NbdTest {
     }
 
     private NbdServer listen(NbdAddress address) throws BlockException {
-        NbdServer server = NbdServer.start(backends, address, 100, 10);
+        NbdServer server = NbdServer.start(backends, address, NbdServer.Terms.plain(100, 10));
         opened.add(server);
         return server;
     }
@@ -81,7 +81,7 @@ class NbdTest {
                         graph.autoName(),
                         false,
                         false,
-                        new NbdNode.Options(address, export, 0, 0)));
+                        new NbdNode.Options(address, export, 0, 0, null)));
     }
 
     @Test

@@ -104,7 +104,8 @@ class BlockNodeContractTest {
             }
             case NBD -> {
                 NbdAddress address = new NbdAddress.Unix(dir.resolve("sock").toString());
-                NbdServer server = NbdServer.start(backends, address, 10, 10);
+                NbdServer server =
+                        NbdServer.start(backends, address, NbdServer.Terms.plain(10, 10));
                 opened.add(server);
                 BlockNode disk = Images.qcow2(graph, dir.resolve("disk"), SIZE, false);
                 server.add(new NbdServer.Request("d", "d", "", true, false, false), disk, null);
@@ -115,7 +116,7 @@ class BlockNodeContractTest {
                                 graph.autoName(),
                                 false,
                                 false,
-                                new NbdNode.Options(address, "d", 0, 0)));
+                                new NbdNode.Options(address, "d", 0, 0, null)));
             }
             case QUORUM -> quorum(false);
             case QUORUM_FIFO -> quorum(true);

@@ -38,7 +38,19 @@ final class ChannelOptionSet {
     /** What a board has room for. */
     private static final int MAX_PARALLELS = 3;
 
-    private static final Set<String> EARLY_OBJECTS = Set.of("iothread", "secret", "throttle-group");
+    /** What others are made with, such as character devices and disks. */
+    private static final Set<String> EARLY_OBJECTS =
+            Set.of(
+                    "authz-list",
+                    "authz-list-file",
+                    "authz-pam",
+                    "authz-simple",
+                    "iothread",
+                    "secret",
+                    "throttle-group",
+                    "tls-creds-anon",
+                    "tls-creds-psk",
+                    "tls-creds-x509");
 
     private final VmmProcess vmm;
     private final GivenSettings settings;

@@ -1,8 +1,7 @@
 package lockstep.runtime.migration;
 
 import lockstep.qmp.QmpException;
-import lockstep.runtime.tls.Authorization;
-import lockstep.runtime.tls.TlsCredentials;
+import lockstep.runtime.tls.TlsEnd;
 import lockstep.runtime.tls.TlsStream;
 
 import org.jspecify.annotations.Nullable;
@@ -38,14 +37,15 @@ final class TlsLink implements MigrationChannel {
         if (id.isEmpty()) {
             return channel;
         }
-        TlsCredentials credentials;
-        Authorization allowed = null;
+        TlsEnd end;
         host.lock().acquire();
         try {
-            credentials = TlsCredentials.find(host.objects(), id, server);
-            if (server && !settings.tlsAuthorization().isEmpty()) {
-                allowed = Authorization.find(host.objects(), settings.tlsAuthorization());
-            }
+            TlsEnd.Source ends = TlsEnd.Source.of(host.objects(), host.lock());
+            String allowed = settings.tlsAuthorization();
+            end =
+                    server
+                            ? ends.server(id, allowed.isEmpty() ? null : allowed)
+                            : ends.client(id, name(address, settings));
         } catch (QmpException e) {
             throw new IOException(e.getMessage(), e);
         } finally {
@@ -62,8 +62,13 @@ final class TlsLink implements MigrationChannel {
                     public void write(ByteBuffer source) throws IOException {
                         channel.write(source);
                     }
+
+                    @Override
+                    public void cut() {
+                        channel.shutdown();
+                    }
                 };
-        return new TlsLink(channel, credentials.connect(raw, name(address, settings), allowed));
+        return new TlsLink(channel, end.over(raw));
     }
 
     private static @Nullable String name(Address address, MigrationSettings settings) {

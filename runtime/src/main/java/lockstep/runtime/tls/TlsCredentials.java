@@ -48,7 +48,7 @@ import javax.net.ssl.X509ExtendedTrustManager;
 
 /**
  * {@code tls-creds-x509}: certificates of one end of a connection, in files of a directory with the names that QEMU
- * gives them. Read when the object is made, under the machine lock; {@link #connect} on any thread.
+ * gives them. Read when the object is made, under the machine lock; used by {@link TlsEnd} on any thread.
  */
 public final class TlsCredentials implements UserObject {
     private static final String NO_PASSWORD = "";
@@ -149,12 +149,15 @@ public final class TlsCredentials implements UserObject {
         String of(String id) throws QmpException;
     }
 
+    static QmpException unknown(String id) {
+        return new QmpException("No TLS credentials with id '" + id + "'");
+    }
+
     /** The credentials of that identifier, which must be for that end. Under the machine lock. */
-    public static TlsCredentials find(ObjectTree objects, String id, boolean server)
-            throws QmpException {
+    static TlsCredentials find(ObjectTree objects, String id, boolean server) throws QmpException {
         UserObject object = objects.object(id);
         if (object == null) {
-            throw new QmpException("No TLS credentials with id '" + id + "'");
+            throw unknown(id);
         }
         if (!(object instanceof TlsCredentials c)) {
             throw new QmpException("Object with id '" + id + "' is not TLS credentials");
@@ -312,12 +315,9 @@ public final class TlsCredentials implements UserObject {
      *
      * @param host the name that the server's certificate must be for; null where none is known, which a client that
      *     verifies refuses
-     * @param allowed who may connect, of those whose certificate is right; null for all
      * @throws IOException with a sentence for the user
      */
-    public TlsStream connect(
-            TlsStream.Raw raw, @Nullable String host, @Nullable Authorization allowed)
-            throws IOException {
+    TlsStream connect(TlsStream.Raw raw, @Nullable String host) throws IOException {
         if (!server && verifies && host == null) {
             throw new IOException("No hostname for certificate validation");
         }
@@ -339,10 +339,6 @@ public final class TlsCredentials implements UserObject {
             stream.handshake();
         } catch (IOException e) {
             throw new IOException("TLS handshake failed: " + e.getMessage(), e);
-        }
-        if (allowed != null && !allowed.allows(stream.peer())) {
-            stream.end();
-            throw new IOException("TLS x509 authz check for " + stream.peer() + " is denied");
         }
         return stream;
     }

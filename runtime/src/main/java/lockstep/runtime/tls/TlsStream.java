@@ -20,6 +20,9 @@ public final class TlsStream {
 
         /** Writes all. */
         void write(ByteBuffer source) throws IOException;
+
+        /** Ends whatever read or write waits, and the connection with it. Any thread. */
+        void cut();
     }
 
     private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
@@ -91,10 +94,7 @@ public final class TlsStream {
                 try {
                     result = engine.wrap(source, sealedOut);
                 } catch (SSLException e) {
-                    sealedOut.flip();
-                    if (sealedOut.hasRemaining()) {
-                        raw.write(sealedOut); // the alert that tells the peer why
-                    }
+                    sayWhy();
                     throw e;
                 }
                 sealedOut.flip();
@@ -149,13 +149,17 @@ public final class TlsStream {
 
     /** Sends the alert that follows from what the peer did wrong. */
     private void sayWhy() {
-        try {
-            if (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP) {
-                wrap(NOTHING);
+        synchronized (writing) {
+            try {
+                if (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP) {
+                    sealedOut.clear();
+                    engine.wrap(NOTHING, sealedOut);
+                    raw.write(sealedOut.flip());
+                }
+            } catch (IOException e) {
+                // It does not matter any more: what was wrong is told.
+                return;
             }
-        } catch (IOException e) {
-            // It does not matter any more: what was wrong is told.
-            return;
         }
     }
 

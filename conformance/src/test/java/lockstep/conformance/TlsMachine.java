@@ -1,0 +1,54 @@
+package lockstep.conformance;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A machine whose guest stands still, Lockstep's or QEMU's, with credentials {@code t}. */
+final class TlsMachine {
+    static final String QEMU = "qemu-system-x86_64";
+
+    private TlsMachine() {}
+
+    /**
+     * Starts it.
+     *
+     * @param who {@code lockstep} or {@code qemu}
+     * @param endpoint {@code server} or {@code client}
+     */
+    static Monitor start(String who, String endpoint, Path certificates, String... more) {
+        List<String> words =
+                new ArrayList<>(
+                        List.of(
+                                who.equals("lockstep") ? Host.binary().toString() : QEMU,
+                                "-M",
+                                "pc-i440fx-7.2",
+                                "-accel",
+                                "tcg",
+                                "-m",
+                                "16",
+                                "-nodefaults",
+                                "-display",
+                                "none",
+                                "-S",
+                                "-qmp",
+                                "stdio",
+                                "-object",
+                                credentials(endpoint, certificates)));
+        words.addAll(List.of(more));
+        return new Monitor(words);
+    }
+
+    static String credentials(String endpoint, Path certificates) {
+        return "tls-creds-x509,id=t,endpoint=" + endpoint + ",dir=" + certificates;
+    }
+
+    static int freePort() throws IOException {
+        try (ServerSocket s = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return s.getLocalPort();
+        }
+    }
+}
