@@ -2,6 +2,8 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.runtime.testmachine.Certificates;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;

@@ -323,7 +323,7 @@ class CompareAgainstQemuTest {
                                 directory.resolve(name).toString(), false, false);
                 chardevs.create(
                         name,
-                        new ChardevConfig.Socket(at, true, false, false, false, null),
+                        new ChardevConfig.Socket(at, true, false, false, false, null, null, null),
                         false,
                         m -> {});
             }

@@ -91,7 +91,8 @@ class ColoWireTest {
             Chardev c =
                     chardevs.create(
                             id,
-                            new ChardevConfig.Socket(a, server, null, false, false, null),
+                            new ChardevConfig.Socket(
+                                    a, server, null, false, false, null, null, null),
                             false,
                             m -> {});
             return c.filename().replaceAll("disconnected:tcp:127.0.0.1:(\\d+),.*", "$1");

@@ -26,6 +26,8 @@ public sealed interface ChardevConfig {
      * @param waits whether start-up waits for the first peer; null when not given
      * @param telnet speaks the telnet protocol
      * @param tn3270 speaks telnet's 3270 variety
+     * @param tlsCredentials id of the object with the credentials; null without TLS
+     * @param tlsAuthorization id of the object that decides about a client; null for all clients
      * @param reconnectMs milliseconds between attempts to connect; null when not given
      */
     record Socket(
@@ -34,6 +36,8 @@ public sealed interface ChardevConfig {
             @Nullable Boolean waits,
             boolean telnet,
             boolean tn3270,
+            @Nullable String tlsCredentials,
+            @Nullable String tlsAuthorization,
             @Nullable Long reconnectMs)
             implements ChardevConfig {}
 

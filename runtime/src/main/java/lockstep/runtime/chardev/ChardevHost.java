@@ -1,6 +1,7 @@
 package lockstep.runtime.chardev;
 
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +34,11 @@ public interface ChardevHost {
 
     /** Has {@code task} run even by a process that ends in the middle of everything. It must not block. */
     default void lastly(Runnable task) {}
+
+    /** Where sockets with TLS have their credentials from. */
+    default TlsEnd.Source tlsEnds() {
+        return TlsEnd.Source.NONE;
+    }
 
     /** A device was made. */
     default void added(Chardev device) {}

@@ -284,9 +284,6 @@ public final class ChardevText {
         } else {
             throw new OptionException("Unable to parse FD number ");
         }
-        if (o.get("tls-creds") != null) {
-            throw new OptionException("chardev: socket: TLS is not supported by this build");
-        }
         if (o.bool("websocket", false)) {
             throw new OptionException("chardev: socket: websocket is not supported by this build");
         }
@@ -299,6 +296,8 @@ public final class ChardevText {
                 server && wait == null ? Boolean.TRUE : wait,
                 o.bool("telnet", false),
                 o.bool("tn3270", false),
+                o.get("tls-creds"),
+                o.get("tls-authz"),
                 reconnect == null ? null : o.number("reconnect-ms", 0));
     }
 

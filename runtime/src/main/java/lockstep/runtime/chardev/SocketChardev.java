@@ -1,5 +1,6 @@
 package lockstep.runtime.chardev;
 
+import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.ChardevConfig.Address;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
@@ -9,6 +10,8 @@ import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.tls.TlsEnd;
+import lockstep.runtime.tls.TlsStream;
 
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +46,13 @@ final class SocketChardev extends Backend {
     private final ReentrantLock lock = new ReentrantLock();
     private final @Nullable SocketListener listener;
     private final @Nullable SocketDialer dialer;
+    private final @Nullable TlsEnd tls;
+
+    /** A peer that has yet to show who it is. */
+    private @Nullable TlsSocket securing;
+
+    /** Why the last peer was refused, told once of a row of such. */
+    private String refusal = "";
 
     /** A connection that was handed over, until {@link #start}. */
     private @Nullable Fd given;
@@ -58,6 +68,7 @@ final class SocketChardev extends Backend {
         this.host = host;
         this.config = config;
         this.serving = host.mainLoop();
+        tls = tls(config, host);
         check(config);
         telnetText = config.telnet() || config.tn3270();
         Fd fd =
@@ -80,11 +91,41 @@ final class SocketChardev extends Backend {
                         : null;
     }
 
+    private static @Nullable TlsEnd tls(ChardevConfig.Socket c, ChardevHost host)
+            throws ChardevException {
+        String credentials = c.tlsCredentials();
+        if (credentials == null) {
+            return null;
+        }
+        try {
+            return c.server()
+                    ? host.tlsEnds().server(credentials, c.tlsAuthorization())
+                    : host.tlsEnds()
+                            .client(
+                                    credentials,
+                                    c.address() instanceof Address.Inet i ? i.host() : null);
+        } catch (QmpException e) {
+            throw new ChardevException(e.description());
+        }
+    }
+
     private static void check(ChardevConfig.Socket c) throws ChardevException {
         boolean reconnects = c.reconnectMs() != null && c.reconnectMs() != 0;
         if (c.address() instanceof Address.Descriptor && reconnects) {
             throw new ChardevException(
                     "'reconnect-ms' option is incompatible with 'fd' address type");
+        }
+        boolean secure = c.tlsCredentials() != null;
+        if (c.address() instanceof Address.Descriptor && secure && !c.server()) {
+            throw new ChardevException(
+                    "'tls_creds' option is incompatible with 'fd' address type as client");
+        }
+        if (c.address() instanceof Address.Unix && secure) {
+            throw new ChardevException(
+                    "'tls_creds' option is incompatible with 'unix' address type");
+        }
+        if (c.tlsAuthorization() != null && !secure) {
+            throw new ChardevException("'tls_authz' option requires 'tls_creds' option");
         }
         if (c.server() && c.reconnectMs() != null) {
             throw new ChardevException(
@@ -239,11 +280,16 @@ final class SocketChardev extends Backend {
         }
     }
 
+    /** Whether there is a peer, or one that has yet to show who it is. Under the lock. */
+    private boolean occupied() {
+        return connection != null || securing != null;
+    }
+
     private void acceptOne() {
         Fd fd;
         lock.lock();
         try {
-            if (closed || connection != null || listener == null) {
+            if (closed || occupied() || listener == null) {
                 return;
             }
             fd = listener.accept();
@@ -256,6 +302,12 @@ final class SocketChardev extends Backend {
     }
 
     private void established(Fd fd) {
+        TlsEnd end = tls;
+        if (end == null) {
+            connected(new SocketConnection(fd));
+            return;
+        }
+        TlsSocket socket = new TlsSocket(fd, host::ending);
         lock.lock();
         try {
             if (closed) {
@@ -266,9 +318,78 @@ final class SocketChardev extends Backend {
                 listener.pause();
             }
             Sockets.noDelay(fd, true);
-            SocketConnection c = new SocketConnection(fd);
+            securing = socket;
+        } finally {
+            lock.unlock();
+        }
+        Thread.ofPlatform().daemon().name("tls-" + id).start(() -> secure(socket, end));
+    }
+
+    /** Makes the peers known to each other. On a thread of its own. */
+    private void secure(TlsSocket socket, TlsEnd end) {
+        Runnable next;
+        try {
+            TlsStream stream = end.over(socket);
+            next = () -> connected(new SocketConnection(socket, stream));
+        } catch (IOException | RuntimeException e) {
+            next = () -> refused(socket.fd(), String.valueOf(e.getMessage()));
+        }
+        Runnable then = next;
+        EventLoop loop;
+        lock.lock();
+        try {
+            loop = serving;
+        } finally {
+            lock.unlock();
+        }
+        loop.execute(then);
+    }
+
+    /** The peer is not the right one; another one may be. */
+    private void refused(Fd fd, String why) {
+        boolean over;
+        boolean news;
+        lock.lock();
+        try {
+            securing = null;
+            fd.close();
+            over = closed;
+            news = !why.equals(refusal);
+            refusal = why;
+        } finally {
+            lock.unlock();
+        }
+        if (over) {
+            return;
+        }
+        if (dialer != null) {
+            dialer.failed(why);
+        } else if (news) {
+            host.report("character device " + id + ": " + why);
+        }
+        if (listener != null) {
+            listenAgain(listener);
+        }
+    }
+
+    private void connected(SocketConnection c) {
+        lock.lock();
+        try {
+            securing = null;
+            refusal = "";
+            if (closed) {
+                c.close();
+                return;
+            }
+            if (listener != null) {
+                listener.pause();
+            }
+            if (dialer != null) {
+                dialer.served();
+            }
+            Sockets.noDelay(c.fd(), true);
             connection = c;
-            filename = title.connected(fd);
+            filename = title.connected(c.fd());
             c.watch(serving, events -> ready(c, events));
             c.reading(frontendOpen());
             if (telnetText) {
@@ -459,7 +580,7 @@ final class SocketChardev extends Backend {
     public boolean adoptClient(Fd client) {
         lock.lock();
         try {
-            if (closed || connection != null) {
+            if (closed || occupied()) {
                 return false;
             }
         } finally {
@@ -498,6 +619,9 @@ final class SocketChardev extends Backend {
             if (c != null) {
                 c.shutdown();
             }
+            if (securing != null) {
+                securing.cut();
+            }
         } finally {
             lock.unlock();
         }
@@ -512,6 +636,9 @@ final class SocketChardev extends Backend {
             }
             release();
             closed = true;
+            if (securing != null) {
+                securing.cut(); // whoever waits for its handshake closes it
+            }
             if (dialer != null) {
                 dialer.close();
             }

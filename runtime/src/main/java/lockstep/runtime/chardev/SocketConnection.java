@@ -2,11 +2,13 @@ package lockstep.runtime.chardev;
 
 import static lockstep.linux.abi.LinuxAbi.SHUT_RDWR;
 
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileIo;
 import lockstep.runtime.linux.SocketName;
 import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.tls.TlsStream;
 
 import org.jspecify.annotations.Nullable;
 
@@ -22,17 +24,36 @@ import java.util.function.IntConsumer;
  */
 final class SocketConnection {
     private final Fd fd;
-    private final SendQueue queue = new SendQueue(Sockets::send);
+    private final SendQueue queue;
+    private final @Nullable TlsStream tls;
     private final boolean carriesDescriptors;
     private final List<Fd> received = new ArrayList<>();
-    private EventLoop.@Nullable Watch watch;
-    private boolean reading;
+    private volatile EventLoop.@Nullable Watch watch;
+    private volatile boolean reading;
+    private volatile boolean reminded;
+    private Runnable readable = () -> {};
     private boolean ended;
     private boolean failed;
 
+    /** Of a plain socket. */
     SocketConnection(Fd fd) {
         this.fd = fd;
+        queue = new SendQueue(Sockets::send);
+        tls = null;
         carriesDescriptors = !isInet(fd);
+    }
+
+    /** Of a socket with TLS, after the handshake. */
+    SocketConnection(TlsSocket socket, TlsStream tls) {
+        fd = socket.fd();
+        queue = socket.queue();
+        this.tls = tls;
+        carriesDescriptors = false;
+        socket.settle();
+    }
+
+    Fd fd() {
+        return fd;
     }
 
     /** Whether descriptors cannot come along; a unix socket need not have a name. */
@@ -46,10 +67,24 @@ final class SocketConnection {
 
     /** Watches the socket on a loop, instead of the one before; {@code events} is called there. */
     void watch(EventLoop loop, IntConsumer events) {
-        if (watch != null) {
-            watch.close();
+        EventLoop.Watch old = watch;
+        if (old != null) {
+            old.close();
         }
-        watch = loop.watch(fd.number(), 0, events::accept);
+        EventLoop.Watch now = loop.watch(fd.number(), 0, events::accept);
+        watch = now;
+        reminded = false;
+        readable =
+                () ->
+                        loop.execute(
+                                () -> {
+                                    if (watch == now) {
+                                        reminded = false;
+                                        if (reading) {
+                                            events.accept(EventLoop.READ);
+                                        }
+                                    }
+                                });
         interest();
     }
 
@@ -63,6 +98,11 @@ final class SocketConnection {
         EventLoop.Watch w = watch;
         if (w != null) {
             w.interest((reading ? EventLoop.READ : 0) | (queue.isEmpty() ? 0 : EventLoop.WRITE));
+            if (tls != null && reading && !reminded && tls.holds()) {
+                // The socket does not tell a second time of what was read from it.
+                reminded = true;
+                readable.run();
+            }
         }
     }
 
@@ -72,6 +112,9 @@ final class SocketConnection {
      * @return bytes, 0 at the end of the input, or a negated errno
      */
     int read(byte[] input, int length) {
+        if (tls != null) {
+            return read(tls, ByteBuffer.wrap(input, 0, length));
+        }
         if (!carriesDescriptors) {
             return FileIo.read(fd.number(), input, 0, length);
         }
@@ -82,6 +125,17 @@ final class SocketConnection {
             received.addAll(along);
         }
         return n;
+    }
+
+    private int read(TlsStream secure, ByteBuffer input) {
+        try {
+            int n = secure.read(input);
+            return n < 0 ? 0 : n == 0 ? -Errno.EAGAIN : n;
+        } catch (IOException e) {
+            return -Errno.EIO; // what was wrong with it was told the peer
+        } finally {
+            interest();
+        }
     }
 
     private void forgetReceived() {
@@ -99,7 +153,7 @@ final class SocketConnection {
         if (failed) {
             return false;
         }
-        if (!queue.push(fd, data)) {
+        if (!sent(data)) {
             fail();
             return false;
         }
@@ -107,6 +161,18 @@ final class SocketConnection {
             interest();
         }
         return true;
+    }
+
+    private boolean sent(ByteBuffer data) {
+        if (tls == null) {
+            return queue.push(fd, data);
+        }
+        try {
+            tls.write(data);
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     /** Sends what is queued as far as the peer takes it; false when it is gone. */
@@ -155,10 +221,14 @@ final class SocketConnection {
 
     /** Ends the connection. */
     void close() {
+        if (tls != null && !failed) {
+            tls.end();
+        }
         forgetReceived();
         queue.clear();
-        if (watch != null) {
-            watch.close();
+        EventLoop.Watch w = watch;
+        if (w != null) {
+            w.close();
             watch = null;
         }
         shutdown();

@@ -127,7 +127,8 @@ final class SocketConnector {
         }
     }
 
-    private static void await(Fd fd, int events, BooleanSupplier givenUp) throws ChardevException {
+    /** Waits for an event of {@code poll}, likewise. */
+    static void await(Fd fd, int events, BooleanSupplier givenUp) throws ChardevException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment p = pollfd.allocate(arena);
             pollfd.fd(p, fd.number());

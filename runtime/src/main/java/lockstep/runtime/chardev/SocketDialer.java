@@ -144,9 +144,6 @@ final class SocketDialer {
                 fd.close();
                 return;
             }
-            if (result == 0) {
-                reported = false;
-            }
         }
         if (result == 0) {
             established.accept(fd);
@@ -160,7 +157,13 @@ final class SocketDialer {
         }
     }
 
-    private void failed(@Nullable String message) {
+    /** The connection serves: what goes wrong from here on is news. */
+    synchronized void served() {
+        reported = false;
+    }
+
+    /** An attempt failed, or what was agreed on over it; another one follows. */
+    void failed(@Nullable String message) {
         boolean first;
         synchronized (this) {
             first = !reported;

@@ -223,9 +223,6 @@ final class ChardevCommands implements CharCommands {
     }
 
     private static ChardevConfig socket(ChardevSocket s) throws ChardevException {
-        if (s.tlsCreds() != null) {
-            throw new ChardevException("TLS is not supported by this build");
-        }
         if (Boolean.TRUE.equals(s.websocket())) {
             throw new ChardevException("websocket is not supported by this build");
         }
@@ -235,6 +232,8 @@ final class ChardevCommands implements CharCommands {
                 s.wait_(),
                 Boolean.TRUE.equals(s.telnet()),
                 Boolean.TRUE.equals(s.tn3270()),
+                s.tlsCreds(),
+                s.tlsAuthz(),
                 s.reconnectMs());
     }
 

@@ -38,6 +38,7 @@ import lockstep.runtime.spi.MachineType;
 import lockstep.runtime.spi.ObjectFactory;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
+import lockstep.runtime.tls.TlsEnd;
 import lockstep.runtime.trace.InternalFailure;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -466,6 +467,11 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         if (device.reconnectable()) {
             yank.unregister(yankInstance(device));
         }
+    }
+
+    @Override
+    public TlsEnd.Source tlsEnds() {
+        return TlsEnd.Source.of(objects, lock());
     }
 
     @Override

@@ -11,14 +11,17 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.security.auth.x500.X500Principal;
 
-/** TLS over a blocking stream of bytes. One thread reads, writers take turns. */
+/**
+ * TLS over a stream of bytes. One thread reads, writers take turns. Reading and writing block as far as what is below
+ * does.
+ */
 public final class TlsStream {
-    /** What is below: blocking, read by one thread and written by one at a time. */
+    /** What is below, read by one thread and written by one at a time. */
     public interface Raw {
-        /** Reads at least one byte; -1 at the end. */
+        /** Reads at least one byte; -1 at the end, 0 where none is there yet and nobody is to wait. */
         int read(ByteBuffer target) throws IOException;
 
-        /** Writes all. */
+        /** Writes all, or remembers it. */
         void write(ByteBuffer source) throws IOException;
 
         /** Ends whatever read or write waits, and the connection with it. Any thread. */
@@ -109,7 +112,13 @@ public final class TlsStream {
         }
     }
 
-    /** Opens one packet into {@link #opened}: its bytes, 0 where it was the protocol's own, -1 at the end. */
+    /** {@link #unwrap} has nothing to open yet. */
+    private static final int NOT_YET = -2;
+
+    /**
+     * Opens one packet into {@link #opened}: its bytes, 0 where it was the protocol's own, -1 at the end, {@link
+     * #NOT_YET}.
+     */
     private int unwrap() throws IOException {
         while (true) {
             opened.clear();
@@ -140,6 +149,9 @@ public final class TlsStream {
                     if (n < 0) {
                         return -1;
                     }
+                    if (n == 0) {
+                        return NOT_YET;
+                    }
                 }
                 case BUFFER_OVERFLOW ->
                         throw new IOException("A TLS packet is longer than the protocol allows");
@@ -163,11 +175,22 @@ public final class TlsStream {
         }
     }
 
-    /** Reads at least one byte, blocking; -1 at the end. */
+    /** Whether a read has something without one of what is below. */
+    public boolean holds() {
+        // The length of a packet stands behind its kind and version, two bytes of five (RFC 8446,
+        // 5.1).
+        return opened.hasRemaining()
+                || sealedIn.remaining() >= 5
+                        && sealedIn.remaining()
+                                >= 5 + (sealedIn.getShort(sealedIn.position() + 3) & 0xffff);
+    }
+
+    /** Reads at least one byte; -1 at the end, 0 where none is there yet and what is below does not wait. */
     public int read(ByteBuffer target) throws IOException {
         while (!opened.hasRemaining()) {
-            if (unwrap() < 0) {
-                return -1;
+            int n = unwrap();
+            if (n < 0) {
+                return n == NOT_YET ? 0 : -1;
             }
             // A new key, or a ticket: what it takes is done by the way.
             HandshakeStatus now = engine.getHandshakeStatus();
@@ -184,14 +207,14 @@ public final class TlsStream {
         return n;
     }
 
-    /** Writes everything, blocking. */
+    /** Writes everything. */
     public void write(ByteBuffer source) throws IOException {
         if (source.hasRemaining()) {
             wrap(source);
         }
     }
 
-    /** Tells the peer that nothing more comes. Blocking; failures are no matter. */
+    /** Tells the peer that nothing more comes; failures are no matter. */
     public void end() {
         engine.closeOutbound();
         try {

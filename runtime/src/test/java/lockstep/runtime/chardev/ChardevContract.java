@@ -10,6 +10,7 @@ import lockstep.runtime.loop.EpollLoop;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
+import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -52,6 +53,11 @@ abstract class ChardevContract {
     /** Whether the device is made with {@code mux=on}. */
     boolean mux() {
         return false;
+    }
+
+    /** Where a device with TLS has its credentials from. */
+    TlsEnd.Source tlsEnds() {
+        return TlsEnd.Source.NONE;
     }
 
     /** Frees what {@link #config} made. */
@@ -101,6 +107,11 @@ abstract class ChardevContract {
         @Override
         public @Nullable Integer takeDescriptor(String name) {
             return null;
+        }
+
+        @Override
+        public TlsEnd.Source tlsEnds() {
+            return ChardevContract.this.tlsEnds();
         }
 
         @Override

@@ -49,7 +49,7 @@ class ChardevContractTest {
     }
 
     private static ChardevConfig server(Address at) {
-        return new ChardevConfig.Socket(at, true, false, false, false, null);
+        return new ChardevConfig.Socket(at, true, false, false, false, null, null, null);
     }
 
     private static Fd bound(Fd socket, SocketName name) {
@@ -220,7 +220,8 @@ class ChardevContractTest {
             Fd listener = listener();
             assertEquals(0, Sockets.listen(listener, 1));
             listeners.add(listener);
-            return new ChardevConfig.Socket(address(listener), false, null, false, false, 1L);
+            return new ChardevConfig.Socket(
+                    address(listener), false, null, false, false, null, null, 1L);
         }
 
         @Override

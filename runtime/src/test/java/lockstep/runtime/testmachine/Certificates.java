@@ -1,8 +1,9 @@
-package lockstep.conformance;
+package lockstep.runtime.testmachine;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
@@ -12,9 +13,10 @@ import java.security.PublicKey;
 import java.security.interfaces.ECPrivateKey;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.List;
 
 /** A directory with the certificates of an authority, a server and a client, made with the JDK's own tool. */
-final class Certificates {
+public final class Certificates {
     private static final String PASSWORD = "changeit";
 
     private final Path store;
@@ -30,7 +32,8 @@ final class Certificates {
      *
      * @param kind RSA or EC
      */
-    static Path make(Path directory, String kind) throws IOException, GeneralSecurityException {
+    public static Path make(Path directory, String kind)
+            throws IOException, GeneralSecurityException {
         Files.createDirectory(directory);
         new Certificates(directory.resolve("store.p12"), kind).fill(directory);
         return directory;
@@ -58,7 +61,7 @@ final class Certificates {
         }
     }
 
-    private void keytool(String... words) {
+    private void keytool(String... words) throws IOException {
         String[] command = new String[words.length + 7];
         command[0] = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
         System.arraycopy(words, 0, command, 1, words.length);
@@ -70,7 +73,16 @@ final class Certificates {
         boolean generates = words[0].equals("-genkeypair");
         command[at + 4] = generates ? "-keyalg" : "-v";
         command[at + 5] = generates ? kind : "-v";
-        Host.run(command);
+        try {
+            Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
+            String output = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            if (p.waitFor() != 0) {
+                throw new AssertionError(List.of(command) + " printed: " + output);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError(e);
+        }
     }
 
     private void writeKey(String alias, Path file) throws IOException, GeneralSecurityException {
