@@ -7,6 +7,17 @@ for place in /etc/libvirt /run/libvirt /var/lib/libvirt /var/log/libvirt /var/ca
     mkdir -p "$place" "$dir/host$place"
     mount --bind "$dir/host$place" "$place"
 done
+# Debian's libvirtd wants this user and group to be there, also where others are configured; only the package with
+# its system services makes them.
+for names in passwd group; do
+    getent "$names" libvirt-qemu > /dev/null && continue
+    cp "/etc/$names" "$dir/$names"
+    case $names in
+    passwd) echo "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin" ;;
+    group) echo "libvirt-qemu:x:64055:" ;;
+    esac >> "$dir/$names"
+    mount --bind "$dir/$names" "/etc/$names"
+done
 cat > /etc/libvirt/qemu.conf << END
 user = "root"
 group = "root"
