@@ -2,6 +2,8 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -55,6 +57,12 @@ final class ColoPair implements AutoCloseable {
                                             "socket,id=(compare0|compare_out)(-?0),\\S+",
                                             "pair,id=$1$2,peer=$1");
                 }
+                if (certificates != null) {
+                    script =
+                            script.replaceAll(
+                                    "port=900[34]\\S*",
+                                    "$0,tls-creds=" + (this == primary ? "server" : "client"));
+                }
                 Path adapted = directory.resolve(name + ".sh");
                 Files.writeString(
                         adapted,
@@ -66,6 +74,18 @@ final class ColoPair implements AutoCloseable {
                                 .replace("exec $cmd", "exec $cmd \"$@\""));
                 List<String> command = inNamespace("sh", adapted.toString());
                 command.addAll(options);
+                if (certificates != null) {
+                    for (String end : List.of("server", "client")) {
+                        command.add("-object");
+                        command.add(
+                                "tls-creds-x509,id="
+                                        + end
+                                        + ",endpoint="
+                                        + end
+                                        + ",dir="
+                                        + certificates);
+                    }
+                }
                 process =
                         new ProcessBuilder(command)
                                 .directory(directory.toFile())
@@ -134,6 +154,7 @@ final class ColoPair implements AutoCloseable {
     private final String namespace;
     private final String accelerator;
     private final List<String> options;
+    private @Nullable Path certificates;
 
     /** Makes images and network; {@code boot} is the guest's boot sector. */
     ColoPair(Path directory, byte[] boot) throws IOException {
@@ -174,6 +195,23 @@ final class ColoPair implements AutoCloseable {
         Host.run(inNamespace("ip", "link", "set", "lo", "up"));
         Host.run(inNamespace("ip", "link", "add", "br0", "type", "bridge"));
         Host.run(inNamespace("ip", "link", "set", "br0", "up"));
+    }
+
+    /** Has everything between the two go over TLS with the certificates of a directory. Before {@link #start}. */
+    void secure(Path directoryOfCertificates) {
+        certificates = directoryOfCertificates;
+    }
+
+    private void tellMigrations() {
+        for (int port : new int[] {SECONDARY_QMP, PRIMARY_QMP}) {
+            talk(
+                    port,
+                    "{\"execute\": \"qmp_capabilities\"} {\"execute\": \"migrate-set-parameters\","
+                            + " \"arguments\": {\"tls-creds\": \""
+                            + (port == PRIMARY_QMP ? "client" : "server")
+                            + "\", \"tls-hostname\": \"localhost\"}}",
+                    3);
+        }
     }
 
     /** QEMU 7.2 in {@code directory}, with the one option of the scripts spelled as it knows it. */
@@ -231,6 +269,9 @@ final class ColoPair implements AutoCloseable {
                     return Host.text(primary.errors).contains("QEMU waiting for connection on");
                 });
         secondary.start();
+        if (certificates != null) {
+            tellMigrations();
+        }
     }
 
     /** Pipes the two command files, in order, and waits until both sides are in COLO. */
@@ -265,9 +306,18 @@ final class ColoPair implements AutoCloseable {
         return line.startsWith("{\"return\"") || line.startsWith("{\"error\"");
     }
 
-    private static byte[] script(String name) {
+    private byte[] script(String name) {
         try {
-            return Files.readAllBytes(Host.scripts().resolve(name + ".json"));
+            String json = Files.readString(Host.scripts().resolve(name + ".json"));
+            if (certificates != null) {
+                json =
+                        json.replace(
+                                        "file.port=9999",
+                                        "file.port=9999,file.tls-creds=client,"
+                                                + "file.tls-hostname=localhost")
+                                .replace("\"9999\"} }", "\"9999\"} }, \"tls-creds\": \"server\"");
+            }
+            return json.getBytes(StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

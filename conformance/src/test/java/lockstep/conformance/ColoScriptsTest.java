@@ -86,6 +86,9 @@ class ColoScriptsTest {
             Replies.compare(withoutColoExit(expected), withoutColoExit(actual));
             pair.goesOn(pair.secondary);
             assertTrue(pair.secondary.lastTick() > 0 && reached > 0);
+            // It listens for all hosts, and its peer connects to its own.
+            assertEquals(2, Host.text(pair.secondary.errors).split("without TLS", -1).length);
+            assertEquals(1, Host.text(pair.primary.errors).split("without TLS", -1).length);
             follows(ColoPair.replies("secondary-trace-failover"), pair.secondary.traces());
             pair.secondary.kill();
             pair.checkImages();

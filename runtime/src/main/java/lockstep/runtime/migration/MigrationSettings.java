@@ -19,6 +19,7 @@ public final class MigrationSettings {
             EnumSet.noneOf(MigrationCapability.class);
 
     private volatile MigrationParameters parameters = DEFAULTS;
+    private boolean exposed;
 
     private static final MigrationParameters DEFAULTS =
             MigrationParameters.builder()
@@ -120,6 +121,13 @@ public final class MigrationSettings {
     /** Milliseconds that a side of a COLO pair waits for the other one at most; 0 for ever. */
     public long coloTimeout() {
         return value(parameters.xColoTimeout(), 20_000);
+    }
+
+    /** Whether this is the first time that COLO is seen to go over a network unprotected. */
+    synchronized boolean firstExposure() {
+        boolean first = !exposed;
+        exposed = true;
+        return first;
     }
 
     /** The object with the TLS credentials; empty for no TLS. */

@@ -1,5 +1,6 @@
 package lockstep.runtime.migration;
 
+import lockstep.api.MigrationCapability;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.tls.TlsEnd;
 import lockstep.runtime.tls.TlsStream;
@@ -7,6 +8,8 @@ import lockstep.runtime.tls.TlsStream;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 
 /** A channel with TLS over another one. */
@@ -21,7 +24,8 @@ final class TlsLink implements MigrationChannel {
     }
 
     /**
-     * Makes a channel secure if the parameters say so, blocking for the handshake. Not under the machine lock.
+     * Makes a channel secure if the parameters say so, blocking for the handshake; warns once of COLO that is not and
+     * that others may reach. Not under the machine lock.
      *
      * @param server whether this end was connected to
      * @throws IOException with a sentence for the user; the channel is left open
@@ -35,6 +39,13 @@ final class TlsLink implements MigrationChannel {
             throws IOException {
         String id = settings.tlsCredentials();
         if (id.isEmpty()) {
+            if (settings.has(MigrationCapability.X_COLO)
+                    && exposed(address)
+                    && settings.firstExposure()) {
+                host.report(
+                        "warning: COLO goes over the network without TLS: whoever reaches it reads"
+                                + " and changes the guest; see the migration parameter tls-creds");
+            }
             return channel;
         }
         TlsEnd end;
@@ -69,6 +80,18 @@ final class TlsLink implements MigrationChannel {
                     }
                 };
         return new TlsLink(channel, end.over(raw));
+    }
+
+    /** Whether other hosts may reach an address. */
+    private static boolean exposed(Address address) {
+        if (!(address instanceof Address.Tcp tcp)) {
+            return false;
+        }
+        try {
+            return tcp.host().isEmpty() || !InetAddress.getByName(tcp.host()).isLoopbackAddress();
+        } catch (UnknownHostException e) {
+            return true;
+        }
     }
 
     private static @Nullable String name(Address address, MigrationSettings settings) {
