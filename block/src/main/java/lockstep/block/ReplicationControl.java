@@ -2,6 +2,8 @@ package lockstep.block;
 
 import lockstep.block.node.BlockException;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Acts on all replication nodes at once, newest first, stopping at the first error. The caller
  * holds the machine lock.
@@ -12,6 +14,25 @@ public interface ReplicationControl {
         PRIMARY,
         SECONDARY
     }
+
+    /** Looks after the primary's side. Any thread; nothing here may block. */
+    interface Supervisor {
+        /** How many milliseconds a request to the secondary may take before its connection is cut; 0 for ever. */
+        long patienceMillis();
+
+        /**
+         * The secondary's disk may lack a write.
+         *
+         * @param reason a sentence for the user
+         */
+        void failed(String reason);
+    }
+
+    /** Who looks after the primary's side from now on; null for nobody. Any thread. */
+    void supervise(@Nullable Supervisor supervisor);
+
+    /** The secondary is lost: a primary's requests to it end now, and later ones fail. Any thread. */
+    void cutAll();
 
     /** Starts replication; nodes that already ended a failover ignore it. */
     void startAll(Mode mode) throws BlockException;

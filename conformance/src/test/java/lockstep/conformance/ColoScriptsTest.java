@@ -7,6 +7,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -121,6 +123,38 @@ class ColoScriptsTest {
                     "the guest goes on; " + pair.secondary,
                     ColoPair.PATIENCE,
                     () -> Host.text(pair.secondary.output).length() > before + 20);
+        }
+    }
+
+    /** One side hangs, with the connections open; the guest on the other one writes to its disk and goes on, before and behind the failover. */
+    @ParameterizedTest
+    @ValueSource(strings = {"primary", "secondary"})
+    void outlivesASideThatHangs(String hangs) throws IOException {
+        try (ColoPair pair = new ColoPair(directory.resolve(hangs), Guests.counter())) {
+            pair.start();
+            pair.protect();
+            pair.countsOnBoth();
+            boolean primaryHangs = hangs.equals("primary");
+            ColoPair.Side lost = primaryHangs ? pair.primary : pair.secondary;
+            ColoPair.Side survivor = primaryHangs ? pair.secondary : pair.primary;
+            int port = primaryHangs ? ColoPair.SECONDARY_QMP : ColoPair.PRIMARY_QMP;
+            try (Monitor monitor =
+                    new Monitor(pair.inNamespace("nc", "localhost", Integer.toString(port)))) {
+                monitor.execute(
+                        "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
+                                + " {\"x-colo-timeout\": 2000}}");
+                Host.run("kill", "-STOP", Long.toString(lost.process.pid()));
+                if (!primaryHangs) {
+                    pair.goesOn(survivor);
+                    monitor.event("COLO_EXIT");
+                }
+                monitor.execute("{\"execute\": \"x-colo-lost-heartbeat\"}");
+                monitor.event("RESUME");
+            }
+            pair.goesOn(survivor);
+            survivor.kill();
+            lost.kill();
+            pair.checkImages();
         }
     }
 

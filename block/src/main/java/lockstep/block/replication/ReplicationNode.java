@@ -149,11 +149,14 @@ public final class ReplicationNode extends BlockNode {
                 throw new BlockException(Errno.EIO);
             }
             try {
-                file().write(offset, source);
+                manager.watched(this, () -> file().write(offset, source));
             } catch (BlockException e) {
                 // The guest must go on when the secondary is gone; whoever watches asks for the
                 // error.
                 error = e.errno();
+                manager.failed(
+                        "a write to the disk behind '%s' failed: %s"
+                                .formatted(name(), Errno.text(e.errno())));
             }
             return;
         }
@@ -191,6 +194,14 @@ public final class ReplicationNode extends BlockNode {
 
     @Override
     protected void flush() throws BlockException {
+        if (mode == Mode.PRIMARY) {
+            manager.watched(this, this::flushChildren);
+        } else {
+            flushChildren();
+        }
+    }
+
+    private void flushChildren() throws BlockException {
         for (ChildEdge edge : children()) {
             if ((edge.permissions() & Permission.WRITE) != 0) {
                 edge.flush();
@@ -303,6 +314,14 @@ public final class ReplicationNode extends BlockNode {
             throw failed("No top_bs or it is invalid");
         }
         return found;
+    }
+
+    /** On the primary, breaks the connections that this node writes to. Any thread. */
+    void cutPrimary() {
+        ChildEdge edge = child("file");
+        if (mode == Mode.PRIMARY && edge != null) {
+            BlockGraph.cut(edge.node());
+        }
     }
 
     void checkpoint() throws BlockException {

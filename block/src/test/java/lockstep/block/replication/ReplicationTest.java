@@ -9,6 +9,7 @@ import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
 import lockstep.block.Images;
+import lockstep.block.ReplicationControl;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
@@ -27,8 +28,10 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /** The secondary's tree of the user's recipe, without a machine around it. */
@@ -192,5 +195,56 @@ class ReplicationTest {
         graph.detach(edge);
         graph.release(node);
         graph.release(dead);
+    }
+
+    /** A request without an answer ends with its connection when its time is over, and the guest hears of no error. */
+    @Test
+    void primaryWaitsForAsLongAsItIsTold() throws Exception {
+        CountDownLatch cut = new CountDownLatch(1);
+        NullNode silent =
+                graph.add(
+                        new NullNode(graph, "null-co", "silent", false, 1 << 20, 0, false) {
+                            @Override
+                            protected void write(long offset, Pieces source) throws BlockException {
+                                try {
+                                    cut.await();
+                                } catch (InterruptedException e) {
+                                    Thread.currentThread().interrupt();
+                                }
+                                throw new BlockException(Errno.EIO);
+                            }
+
+                            @Override
+                            protected void cut() {
+                                cut.countDown();
+                            }
+                        });
+        ReplicationNode node =
+                ReplicationNode.open(
+                        graph, "replication0", false, Mode.PRIMARY, null, silent, true, manager);
+        ChildEdge edge = Images.use(node);
+        manager.startAll(Mode.PRIMARY);
+        BlockingQueue<String> told = new LinkedBlockingQueue<>();
+        manager.supervise(
+                new ReplicationControl.Supervisor() {
+                    @Override
+                    public long patienceMillis() {
+                        return 10;
+                    }
+
+                    @Override
+                    public void failed(String reason) {
+                        told.add(reason);
+                    }
+                });
+        edge.write(0, Images.pattern(1, 512));
+        assertEquals(
+                List.of(
+                        "no answer from the disk behind 'replication0' within 10 ms",
+                        "a write to the disk behind 'replication0' failed: Input/output error"),
+                List.copyOf(told));
+        graph.detach(edge);
+        graph.release(node);
+        graph.release(silent);
     }
 }

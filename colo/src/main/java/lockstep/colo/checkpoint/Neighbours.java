@@ -1,6 +1,7 @@
 package lockstep.colo.checkpoint;
 
 import lockstep.api.ColoCompareStats;
+import lockstep.block.ReplicationControl;
 
 import org.jspecify.annotations.Nullable;
 
@@ -23,6 +24,15 @@ public interface Neighbours {
 
     /** Ends replication; with {@code failover} this side goes on alone. */
     void stopReplication(boolean failover) throws IOException;
+
+    /**
+     * Says how many milliseconds the primary's requests to the secondary's disks may take, 0 for ever, and who is told
+     * why these may lack a write; null for nobody.
+     */
+    void superviseReplication(ReplicationControl.@Nullable Supervisor supervisor);
+
+    /** The secondary is lost: no request waits for its disks any more. */
+    void cutReplication();
 
     /** Tells the net filters that the secondary begins to run beside the primary. */
     void filtersStart();

@@ -2,8 +2,11 @@ package lockstep.colo.checkpoint;
 
 import lockstep.api.COLOMessage;
 import lockstep.api.COLOMode;
+import lockstep.block.ReplicationControl;
 import lockstep.runtime.migration.ColoSource;
 import lockstep.runtime.vmstate.StateOutput;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 
@@ -17,6 +20,9 @@ final class PrimarySide extends Side {
 
     /** Written by the session's thread. */
     private volatile PagesSent sent = PagesSent.NONE;
+
+    /** Why the secondary's disks may lack a write; null as long as they do not. */
+    private volatile @Nullable String disksFailed;
 
     PrimarySide(ColoSource source, Neighbours neighbours) {
         super(source.host(), source.settings(), neighbours);
@@ -59,10 +65,38 @@ final class PrimarySide extends Side {
         trigger.request();
     }
 
+    private void disksFailed(String reason) {
+        if (disksFailed == null) {
+            disksFailed = reason;
+        }
+        trigger.request();
+    }
+
+    /** No checkpoint may be taken whose disk the secondary has not got: it keeps the one before. */
+    private void checkDisks() throws IOException {
+        String reason = disksFailed;
+        if (reason != null) {
+            throw new IOException("COLO checkpoint: " + reason);
+        }
+    }
+
     /** Runs until a failover has ended the session. On the migration thread. */
     void run() {
         neighbours.onMismatch(trigger::request);
+        neighbours.superviseReplication(
+                new ReplicationControl.Supervisor() {
+                    @Override
+                    public long patienceMillis() {
+                        return source.settings().coloTimeout();
+                    }
+
+                    @Override
+                    public void failed(String reason) {
+                        disksFailed(reason);
+                    }
+                });
         session(this::loop);
+        neighbours.superviseReplication(null);
         neighbours.onMismatch(null);
     }
 
@@ -83,6 +117,7 @@ final class PrimarySide extends Side {
     }
 
     private void checkpoint() throws IOException {
+        checkDisks();
         link.send(COLOMessage.CHECKPOINT_REQUEST);
         link.expect(COLOMessage.CHECKPOINT_REPLY);
         link.write(COLOMessage.VMSTATE_SEND);
@@ -92,6 +127,7 @@ final class PrimarySide extends Side {
         locked(
                 () -> {
                     stopGuest();
+                    checkDisks();
                     budget.phase("checkpoint of the disks");
                     neighbours.checkpointReplication();
                 });
@@ -113,6 +149,11 @@ final class PrimarySide extends Side {
         sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         locked(this::startGuest);
         pace.stood(completed());
+    }
+
+    @Override
+    void giveUpPeer() {
+        neighbours.cutReplication();
     }
 
     @Override

@@ -65,6 +65,9 @@ abstract class Side {
     /** The session has ended with an error. */
     abstract void failed(String reason);
 
+    /** The other side is given up: nothing waits for it any more. Under the machine lock. */
+    void giveUpPeer() {}
+
     /** The side's own part of a failover, the guest stopped. Under the machine lock. */
     abstract void takeOver();
 
@@ -176,6 +179,7 @@ abstract class Side {
         if (loading() && failover.move(FailoverStatus.ACTIVE, FailoverStatus.RELAUNCH)) {
             return;
         }
+        giveUpPeer();
         if (host.running()) {
             host.stop(RunState.COLO);
         }

@@ -59,6 +59,16 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
+    public void superviseReplication(ReplicationControl.@Nullable Supervisor supervisor) {
+        vmm.find(ReplicationControl.class).ifPresent(c -> c.supervise(supervisor));
+    }
+
+    @Override
+    public void cutReplication() {
+        vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::cutAll);
+    }
+
+    @Override
     public void filtersStart() {
         vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.START));
     }
