@@ -24,8 +24,9 @@ public interface ReplicationControl {
          * The secondary's disk may lack a write.
          *
          * @param reason a sentence for the user
+         * @param silent whether it is because the secondary did not answer
          */
-        void failed(String reason);
+        void failed(String reason, boolean silent);
     }
 
     /** Who looks after the primary's side from now on; null for nobody. Any thread. */
@@ -37,7 +38,10 @@ public interface ReplicationControl {
     /** Starts replication; nodes that already ended a failover ignore it. */
     void startAll(Mode mode) throws BlockException;
 
-    /** A checkpoint is complete: the secondary drops what the guest wrote since the last one. */
+    /**
+     * A checkpoint is complete: the secondary drops what the guest wrote since the last one. After an error the disks are
+     * as they were, unless {@link #getErrorAll} errors now.
+     */
     void checkpointAll() throws BlockException;
 
     /** Errors when replication does not run or an I/O error was remembered. */

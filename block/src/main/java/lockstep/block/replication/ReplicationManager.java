@@ -5,6 +5,7 @@ import lockstep.block.node.BlockException;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledFuture;
@@ -40,10 +41,10 @@ public final class ReplicationManager implements ReplicationControl {
     }
 
     /** The secondary's disk may lack a write. Any thread. */
-    void failed(String reason) {
+    void failed(String reason, boolean silent) {
         Supervisor s = supervisor;
         if (s != null) {
-            s.failed(reason);
+            s.failed(reason, silent);
         }
     }
 
@@ -66,7 +67,8 @@ public final class ReplicationManager implements ReplicationControl {
                         () -> {
                             failed(
                                     "no answer from the disk behind '%s' within %d ms"
-                                            .formatted(node.name(), patience));
+                                            .formatted(node.name(), patience),
+                                    true);
                             node.cutPrimary();
                         },
                         patience,
@@ -95,9 +97,30 @@ public final class ReplicationManager implements ReplicationControl {
 
     @Override
     public void checkpointAll() throws BlockException {
+        List<ReplicationNode> due = new ArrayList<>();
         for (ReplicationNode node : nodes) {
-            node.checkpoint();
+            if (node.takesCheckpoints()) {
+                due.add(node);
+            }
         }
+        if (due.isEmpty()) {
+            return;
+        }
+        due.getFirst()
+                .graph()
+                .drain()
+                .drained(
+                        List.copyOf(due),
+                        () -> {
+                            try {
+                                for (ReplicationNode node : due) {
+                                    node.emptyDisks();
+                                }
+                            } catch (BlockException e) {
+                                due.forEach(ReplicationNode::fail);
+                                throw e;
+                            }
+                        });
     }
 
     @Override

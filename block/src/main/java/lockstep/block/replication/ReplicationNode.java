@@ -156,7 +156,8 @@ public final class ReplicationNode extends BlockNode {
                 error = e.errno();
                 manager.failed(
                         "a write to the disk behind '%s' failed: %s"
-                                .formatted(name(), Errno.text(e.errno())));
+                                .formatted(name(), Errno.text(e.errno())),
+                        false);
             }
             return;
         }
@@ -324,17 +325,24 @@ public final class ReplicationNode extends BlockNode {
         }
     }
 
-    void checkpoint() throws BlockException {
+    /** Whether a checkpoint concerns this node; errors when it cannot take one. */
+    boolean takesCheckpoints() throws BlockException {
         if (stage == Stage.DONE || stage == Stage.FAILOVER || mode == Mode.PRIMARY) {
-            return;
+            return false;
         }
         if (stage != Stage.RUNNING) {
             throw failed("Block replication is not running");
         }
-        graph().drain().drained(List.of(this), () -> emptyDisks());
+        return true;
     }
 
-    private void emptyDisks() throws BlockException {
+    /** Remembers that a checkpoint was taken in part only. */
+    void fail() {
+        error = Errno.EIO;
+    }
+
+    /** Takes a checkpoint, with nobody inside. */
+    void emptyDisks() throws BlockException {
         CopyBeforeWrite filter = copyBeforeWrite;
         if (filter == null) {
             throw failed("Backup job was cancelled unexpectedly");

@@ -233,14 +233,14 @@ class ReplicationTest {
                     }
 
                     @Override
-                    public void failed(String reason) {
-                        told.add(reason);
+                    public void failed(String reason, boolean silent) {
+                        told.add(reason + (silent ? ", silent" : ""));
                     }
                 });
         edge.write(0, Images.pattern(1, 512));
         assertEquals(
                 List.of(
-                        "no answer from the disk behind 'replication0' within 10 ms",
+                        "no answer from the disk behind 'replication0' within 10 ms, silent",
                         "a write to the disk behind 'replication0' failed: Input/output error"),
                 List.copyOf(told));
         graph.detach(edge);

@@ -52,7 +52,7 @@ public final class ColoSession implements ColoHandler, ColoCommands {
     }
 
     @Override
-    public void secondary(ColoTarget target) {
+    public void secondary(ColoTarget target) throws IOException {
         RamCache prepared = cache;
         if (prepared == null) {
             throw new IllegalStateException("COLO was not prepared");

@@ -65,11 +65,15 @@ final class PrimarySide extends Side {
         trigger.request();
     }
 
-    private void disksFailed(String reason) {
+    private void disksFailed(String reason, boolean silent) {
         if (disksFailed == null) {
             disksFailed = reason;
         }
-        trigger.request();
+        // The end of a connection is noticed by the next checkpoint, as with QEMU, if nobody acts
+        // before.
+        if (silent) {
+            trigger.request();
+        }
     }
 
     /** No checkpoint may be taken whose disk the secondary has not got: it keeps the one before. */
@@ -91,8 +95,8 @@ final class PrimarySide extends Side {
                     }
 
                     @Override
-                    public void failed(String reason) {
-                        disksFailed(reason);
+                    public void failed(String reason, boolean silent) {
+                        disksFailed(reason, silent);
                     }
                 });
         session(this::loop);

@@ -22,6 +22,9 @@ final class SecondarySide extends Side {
     private final Runnable relaunch;
     private volatile boolean loading;
 
+    /** Whether the guest is neither what it was before a checkpoint nor what it shall be. Of the session's thread. */
+    private boolean torn;
+
     /** With what asks for a failover again. */
     SecondarySide(ColoTarget target, RamCache cache, Neighbours neighbours, Runnable relaunch) {
         super(target.host(), target.settings(), neighbours);
@@ -56,8 +59,12 @@ final class SecondarySide extends Side {
         return loading;
     }
 
-    /** Runs until a failover has ended the session. On the loading thread. */
-    void run() {
+    /**
+     * Runs until a failover has ended the session. On the loading thread.
+     *
+     * @throws IOException when the guest here is not whole, and cannot go on
+     */
+    void run() throws IOException {
         target.enter();
         session(this::loop);
         host.lock()
@@ -68,6 +75,14 @@ final class SecondarySide extends Side {
                             }
                         });
         cache.close();
+        if (torn) {
+            throw new IOException("the last checkpoint was loaded in part only");
+        }
+    }
+
+    @Override
+    boolean whole() {
+        return !torn;
     }
 
     private void loop() throws IOException {
@@ -105,16 +120,18 @@ final class SecondarySide extends Side {
         locked(
                 () -> {
                     loading = true;
-                    // Until all is loaded, the guest is neither what it was nor what it shall be.
-                    standing = false;
                     try {
-                        budget.phase("end of the pages' taking over");
-                        cache.flush(host.dirtyLog());
-                        budget.phase("end of the devices' loading");
-                        target.loadDevices(devices);
-                        budget.phase("checkpoint of the disks");
+                        // What may fail comes first and leaves all as it was.
+                        budget.phase("check of the device state");
                         neighbours.checkReplication();
-                        neighbours.checkpointReplication();
+                        target.checkDevices(devices);
+                        budget.phase("checkpoint of the disks");
+                        checkpointDisks();
+                        budget.phase("end of the loading");
+                        torn = true;
+                        cache.flush(host.dirtyLog());
+                        target.loadDevices(devices);
+                        torn = false;
                         neighbours.filtersCheckpoint();
                         startGuest();
                     } finally {
@@ -127,10 +144,30 @@ final class SecondarySide extends Side {
         link.send(COLOMessage.VMSTATE_LOADED);
     }
 
+    /** Either all disks have taken the checkpoint, or none has, or this side is torn. */
+    private void checkpointDisks() throws IOException {
+        try {
+            neighbours.checkpointReplication();
+        } catch (IOException e) {
+            try {
+                neighbours.checkReplication();
+                target.restoreDevices();
+            } catch (IOException inPart) {
+                torn = true;
+            }
+            throw e;
+        }
+    }
+
     private void stand() throws IOException {
         if (!standing) {
             budget.pause();
-            locked(this::stopGuest);
+            locked(
+                    () -> {
+                        stopGuest();
+                        // While the primary collects its own.
+                        target.keepDevices();
+                    });
             budget.phase("end of the last pages from the primary");
         }
     }

@@ -31,7 +31,7 @@ abstract class Side {
     /** Limits what the session's thread waits for. */
     final TimeBudget budget;
 
-    /** Whether the guest stands because of this session, and whole. Of the session's thread. */
+    /** Whether the guest stands because of this session. Of the session's thread. */
     boolean standing;
 
     Side(MigrationHost host, MigrationSettings settings, Neighbours neighbours) {
@@ -49,6 +49,11 @@ abstract class Side {
     /** Whether a failover must wait for the end of the loading. */
     boolean loading() {
         return false;
+    }
+
+    /** Whether the guest here is as some checkpoint left it and then ran. Of the session's thread. */
+    boolean whole() {
+        return true;
     }
 
     /** How many pages this side has sent. Any thread. */
@@ -164,7 +169,7 @@ abstract class Side {
         host.lock()
                 .run(
                         () -> {
-                            if (standing && !failover.wanted()) {
+                            if (standing && whole() && !failover.wanted()) {
                                 startGuest();
                             }
                         });

@@ -22,6 +22,7 @@ import lockstep.runtime.vmstate.StateSection;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
@@ -39,6 +40,10 @@ final class ColoGuest implements AutoCloseable {
     final ColoSession colo;
     final MigrationService migration;
     long register;
+
+    /** What its neighbours fail to do. */
+    volatile String fails = "";
+
     private volatile @Nullable Runnable mismatch;
     private final String name;
     private final TestMachine machine = new TestMachine("pc-i440fx-10.2", 300 * PAGE, 0);
@@ -65,6 +70,26 @@ final class ColoGuest implements AutoCloseable {
                                 register = c.u64("value", register);
                             }
                         });
+        machine.state()
+                .register(
+                        new StateSection() {
+                            @Override
+                            public String name() {
+                                return "0000:00:04.0/picky";
+                            }
+
+                            @Override
+                            public int version() {
+                                return 1;
+                            }
+
+                            @Override
+                            public void describe(StateCodec c) throws StateException {
+                                if (c.u64("check", ~register) != ~register) {
+                                    throw new StateException("the register is not what it was");
+                                }
+                            }
+                        });
         colo = new ColoSession(Fake.of(Neighbours.class, this::tell));
         machine.vmm()
                 .publish(
@@ -75,8 +100,11 @@ final class ColoGuest implements AutoCloseable {
         machine.vmm().mainLoop().start(lock()::run);
     }
 
-    private @Nullable Object tell(String what, Object[] arguments) {
+    private @Nullable Object tell(String what, Object[] arguments) throws IOException {
         told.merge(what, 1, Integer::sum);
+        if (what.equals(fails)) {
+            throw new IOException(what + " fails");
+        }
         if (what.equals("onMismatch")) {
             mismatch = (Runnable) arguments[0];
         }

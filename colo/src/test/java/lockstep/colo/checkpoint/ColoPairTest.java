@@ -237,6 +237,63 @@ class ColoPairTest {
         gives("device state from the primary within .* stop", end - 1, Long.MAX_VALUE);
     }
 
+    /**
+     * A byte anywhere in a checkpoint is another than was sent, or the disks cannot take it: the secondary has the
+     * checkpoint before or this one, whole, and takes over.
+     */
+    @Test
+    void aLoadThatFailsLeavesTheCheckpointBefore() throws Exception {
+        long[] entered = new long[2];
+        session(Long.MAX_VALUE, Long.MAX_VALUE, entered, new long[2]);
+        long start = entered[0];
+        long devices = firstEnd - deviceBytes;
+        Random random = new Random(20261130);
+        int refused = 0;
+        for (int i = 0; i < 60; i++) {
+            // Not among the pages: where one goes and what is in it, nobody can check.
+            long at =
+                    i % 4 == 0
+                            ? start + random.nextLong(13)
+                            : devices - 20 + random.nextLong(deviceBytes + 20);
+            refused += loads(at, "") == 1 ? 1 : 0;
+        }
+        assertTrue(refused > 30, refused + " of 60 were refused");
+        assertEquals(1, loads(-1, "checkReplication"));
+        assertEquals(1, loads(-1, "checkpointReplication"));
+        assertEquals(2, loads(-1, ""));
+    }
+
+    /** The epoch of the secondary behind a checkpoint that was mangled there, and the failover. */
+    private long loads(long mangled, String fails) throws Exception {
+        drop();
+        make();
+        Path socket = directory.resolve("mig");
+        Path relay = directory.resolve("relay");
+        java.nio.file.Files.deleteIfExists(relay);
+        primary.coloTimeout(1000);
+        secondary.coloTimeout(1000);
+        secondary.migration.listen("unix:" + socket);
+        primary.epoch(1);
+        try (Wire wire = new Wire(relay, socket, Long.MAX_VALUE, Long.MAX_VALUE, false)) {
+            wire.mangled = mangled;
+            primary.migrate("unix:" + relay);
+            primary.journal().await("RESUME", 1);
+            secondary.fails = fails;
+            primary.epoch(2);
+            primary.colo.requestCheckpoint();
+            primary.journal()
+                    .await(
+                            "checkpoint or end",
+                            e ->
+                                    e.stream().filter("RESUME"::equals).count() == 2
+                                            || e.contains("COLO_EXIT primary error"));
+            secondary.lostHeartbeat();
+            secondary.journal().await("announce", 1);
+            secondary.journal().await("run again", e -> secondary.running());
+        }
+        return secondary.consistentEpoch();
+    }
+
     private void gives(String missing, long forward, long backward) throws Exception {
         drop();
         make();

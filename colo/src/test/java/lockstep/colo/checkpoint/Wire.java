@@ -17,6 +17,10 @@ final class Wire implements AutoCloseable {
     private final long forwardLimit;
     private final long backwardLimit;
     private final boolean silent;
+
+    /** Where a byte of what goes forward is turned over; -1 for nowhere. */
+    volatile long mangled = -1;
+
     private volatile @Nullable SocketChannel left;
     private volatile @Nullable SocketChannel right;
     private final byte[] last = new byte[4096];
@@ -64,6 +68,10 @@ final class Wire implements AutoCloseable {
                     break;
                 }
                 buffer.flip();
+                long at = mangled - done;
+                if (forward && at >= 0 && at < n) {
+                    buffer.put((int) at, (byte) ~buffer.get((int) at));
+                }
                 done += n;
                 if (forward) {
                     for (int i = 0; i < n; i++) {

@@ -2,6 +2,8 @@ package lockstep.runtime.migration;
 
 import lockstep.runtime.vmstate.StateException;
 
+import java.io.IOException;
+
 /** What goes on with a migration that ends in COLO; published by the room that knows COLO. */
 public interface ColoHandler {
     /**
@@ -22,8 +24,10 @@ public interface ColoHandler {
      * Runs the secondary's side. Called by the loading thread when the stream is complete and the guest
      * does not run yet; returns when a failover has ended it. The caller then ends the migration as
      * usual, which starts the guest.
+     *
+     * @throws IOException when the guest here cannot go on
      */
-    void secondary(ColoTarget target);
+    void secondary(ColoTarget target) throws IOException;
 
     /** The parameter x-checkpoint-delay was set. Under the machine lock. */
     void delayChanged();

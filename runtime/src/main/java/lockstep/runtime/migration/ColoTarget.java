@@ -1,8 +1,12 @@
 package lockstep.runtime.migration;
 
 import lockstep.api.MigrationStatus;
+import lockstep.runtime.vmstate.Description;
+import lockstep.runtime.vmstate.SavingCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateInput;
+import lockstep.runtime.vmstate.StateOutput;
+import lockstep.runtime.vmstate.StateSection;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -19,6 +23,7 @@ public final class ColoTarget {
     private final StreamLoader loader;
     private final RamLoader ram;
     private final Consumer<String> error;
+    private final StateOutput kept = new StateOutput(1 << 16);
 
     ColoTarget(
             MigrationHost host,
@@ -83,12 +88,54 @@ public final class ColoTarget {
      * @param stopped is called when the primary's guest has stopped and the last pages come
      */
     public void loadRam(Step stopped) throws IOException {
-        loader.items(in, stopped::run);
+        loader.pages(in, stopped::run);
     }
 
-    /** Loads the device sections of a checkpoint. Under the machine lock, the guest stopped. */
+    /** Keeps what the devices are, for {@link #checkDevices}. Under the machine lock, the guest stopped. */
+    public void keepDevices() throws StateException {
+        kept.clear();
+        SavingCodec codec = new SavingCodec(kept, Description.none());
+        int id = 0;
+        for (StateSection section : host.state().sections()) {
+            codec.section(id++, section);
+        }
+        kept.u8(StreamFormat.EOF);
+    }
+
+    /**
+     * Checks whether the device sections of a checkpoint will be taken, by loading them. If they are not, the devices
+     * are again what was kept. Under the machine lock, the guest stopped.
+     */
+    public void checkDevices(byte[] sections) throws IOException {
+        try {
+            load(sections, true);
+        } catch (IOException | RuntimeException e) {
+            restoreDevices();
+            throw e;
+        }
+    }
+
+    /** Makes the devices what was kept. Under the machine lock, the guest stopped. */
+    public void restoreDevices() throws IOException {
+        load(kept.toByteArray(), false);
+    }
+
+    /**
+     * Loads the device sections of a checkpoint, which were {@link #checkDevices checked}. Under the machine lock, the
+     * guest stopped.
+     */
     public void loadDevices(byte[] sections) throws IOException {
-        loader.items(new StateInput(new ByteArrayInputStream(sections)));
+        load(sections, false);
+    }
+
+    private void load(byte[] sections, boolean trial) throws IOException {
+        StateInput devices = new StateInput(new ByteArrayInputStream(sections));
+        loader.devices(devices, trial);
+        if (devices.position() != sections.length) {
+            throw new IOException(
+                    "The device state ends %d bytes early"
+                            .formatted(sections.length - devices.position()));
+        }
     }
 
     /** COLO begins: the status changes from {@code active} to {@code colo}. */

@@ -49,8 +49,12 @@ final class RamLoader {
         }
     }
 
-    /** Reads one payload up to its end mark. */
-    void load(StateInput in) throws IOException {
+    /**
+     * Reads one payload up to its end mark.
+     *
+     * @param lengths whether it may change the blocks' lengths
+     */
+    void load(StateInput in, boolean lengths) throws IOException {
         while (true) {
             long word = in.u64();
             int flags = (int) word & RamFlags.MASK;
@@ -59,7 +63,12 @@ final class RamLoader {
                 case RamFlags.EOS -> {
                     return;
                 }
-                case RamFlags.MEM_SIZE -> blockList(in, offset);
+                case RamFlags.MEM_SIZE -> {
+                    if (!lengths) {
+                        throw invalid("The RAM blocks' lengths come where only pages can");
+                    }
+                    blockList(in, offset);
+                }
                 case RamFlags.ZERO -> zero(in, select(in, flags, offset), offset);
                 case RamFlags.PAGE -> {
                     RamBlock block = select(in, flags, offset);

@@ -54,12 +54,19 @@ final class StreamLoader {
         void run() throws StateException;
     }
 
+    /** How a device takes its section. */
+    private interface Taking {
+        /** Loads it. */
+        void load(LoadingCodec codec, StateSection section, int version) throws StateException;
+    }
+
     private final String machineType;
     private final StateRegistry registry;
     private final RamLoader ram;
     private final Commands commands;
     private final Locker locker;
     private final Map<Integer, String> live = new HashMap<>();
+    private Taking taking = LoadingCodec::content;
 
     StreamLoader(
             String machineType,
@@ -164,35 +171,29 @@ final class StreamLoader {
 
     /** Reads items up to the end mark. */
     void items(StateInput in) throws IOException {
-        items(in, () -> {});
-    }
-
-    /** Reads items up to the end mark. */
-    void items(StateInput in, Stopped stopped) throws IOException {
         String last = "";
         while (true) {
-            int type;
-            try {
-                type = in.u8();
-            } catch (EndOfStateException e) {
-                throw new LoadException(
-                        LoadException.Kind.IO,
-                        "Failed to load section ID: stream error: -5: the stream ended behind "
-                                + (last.isEmpty() ? "its start" : last));
-            }
+            int type = type(in, last);
             switch (type) {
                 case StreamFormat.EOF -> {
                     return;
                 }
-                case StreamFormat.START, StreamFormat.FULL -> last = full(in);
-                case StreamFormat.PART -> last = part(in);
-                case StreamFormat.END -> {
-                    stopped.run();
-                    last = part(in);
-                }
+                case StreamFormat.START, StreamFormat.FULL -> last = full(in, type);
+                case StreamFormat.PART, StreamFormat.END -> last = part(in);
                 case StreamFormat.COMMAND -> command(in);
                 default -> throw invalid("Unknown section type " + type);
             }
+        }
+    }
+
+    private static int type(StateInput in, String last) throws IOException {
+        try {
+            return in.u8();
+        } catch (EndOfStateException e) {
+            throw new LoadException(
+                    LoadException.Kind.IO,
+                    "Failed to load section ID: stream error: -5: the stream ended behind "
+                            + (last.isEmpty() ? "its start" : last));
         }
     }
 
@@ -210,19 +211,19 @@ final class StreamLoader {
         return null;
     }
 
-    private String full(StateInput in) throws IOException {
+    private String full(StateInput in, int type) throws IOException {
         int id = in.u32();
         String name = in.name();
         int instance = in.u32();
         int version = in.u32();
-        if (name.equals(RamSource.NAME) && instance == 0) {
+        if (type == StreamFormat.START && name.equals(RamSource.NAME) && instance == 0) {
             if (version != RamSource.VERSION) {
                 throw invalid(
                         "unsupported version %d for 'ram' v%d"
                                 .formatted(version & 0xffff_ffffL, RamSource.VERSION));
             }
             live.put(id, name);
-            ram(in);
+            ram(in, true);
         } else {
             StateSection section = find(name, instance);
             if (section == null) {
@@ -251,7 +252,7 @@ final class StreamLoader {
         }
         LoadingCodec codec = new LoadingCodec(in);
         try {
-            locker.load(() -> codec.content(section, version));
+            locker.load(() -> taking.load(codec, section, version));
         } catch (StateException e) {
             throw deviceError(e, name, instance);
         } catch (RuntimeException e) {
@@ -294,20 +295,74 @@ final class StreamLoader {
         return null;
     }
 
+    /**
+     * Reads the live part of a checkpoint, pages and nothing else, up to the end mark: a device section there would
+     * reach the running guest.
+     */
+    void pages(StateInput in, Stopped stopped) throws IOException {
+        String last = "";
+        while (true) {
+            int type = type(in, last);
+            switch (type) {
+                case StreamFormat.EOF -> {
+                    return;
+                }
+                case StreamFormat.PART -> last = part(in);
+                case StreamFormat.END -> {
+                    stopped.run();
+                    last = part(in);
+                }
+                case StreamFormat.COMMAND -> {
+                    int command = in.u16();
+                    if (command != StreamFormat.COMMAND_SWITCHOVER_START) {
+                        throw invalid("Command %d in a checkpoint".formatted(command));
+                    }
+                    expect(COMMAND_NAMES[command], 0, in.u16());
+                }
+                default -> throw invalid("Section type " + type + " among a checkpoint's pages");
+            }
+        }
+    }
+
+    /**
+     * Reads the device sections of a checkpoint, up to the end mark. Under the machine lock.
+     *
+     * @param trial only to see whether they are taken; see {@link LoadingCodec#trial}
+     */
+    void devices(StateInput in, boolean trial) throws IOException {
+        Taking usual = taking;
+        taking = trial ? LoadingCodec::trial : LoadingCodec::read;
+        try {
+            String last = "";
+            while (true) {
+                int type = type(in, last);
+                if (type == StreamFormat.EOF) {
+                    return;
+                }
+                if (type != StreamFormat.FULL) {
+                    throw invalid("Section type " + type + " among a checkpoint's devices");
+                }
+                last = full(in, type);
+            }
+        } finally {
+            taking = usual;
+        }
+    }
+
     private String part(StateInput in) throws IOException {
         int id = in.u32();
         String name = live.get(id);
         if (name == null) {
             throw invalid("Unknown section " + (id & 0xffff_ffffL));
         }
-        ram(in);
+        ram(in, false);
         footer(in, id, name);
         return name;
     }
 
-    private void ram(StateInput in) throws IOException {
+    private void ram(StateInput in, boolean lengths) throws IOException {
         try {
-            ram.load(in);
+            ram.load(in, lengths);
         } catch (EndOfStateException e) {
             throw new LoadException(
                     LoadException.Kind.IO, "Failed to load vmstate version_id: 4, ret: -5");

@@ -47,7 +47,24 @@ public final class LoadingCodec implements StateCodec {
         }
     }
 
-    private void read(StateSection section, int version) throws StateException {
+    /**
+     * Reads the content of one section into the fields of a device to see whether it is taken, and hands nothing over to
+     * the kernel. Whoever asks gives the device back what it had, or loads the section again.
+     */
+    public void trial(StateSection section, int version) throws StateException {
+        describe(section, version);
+        if (section.undoable()) {
+            section.afterLoad(version);
+        }
+    }
+
+    /** Reads the content of one section, of which nothing is taken back when it is refused. */
+    public void read(StateSection section, int version) throws StateException {
+        describe(section, version);
+        section.afterLoad(version);
+    }
+
+    private void describe(StateSection section, int version) throws StateException {
         this.version = version;
         owners.clear();
         // A bus path stands in front of the name, never in front of the subsections' names.
@@ -55,7 +72,6 @@ public final class LoadingCodec implements StateCodec {
         owners.push(name.substring(name.lastIndexOf('/') + 1));
         section.describe(this);
         noMoreSubsections();
-        section.afterLoad(version);
     }
 
     @Override
