@@ -5,6 +5,7 @@ import lockstep.qmp.QmpException;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.object.UserObject;
 import lockstep.runtime.process.VmmProcess;
+import lockstep.runtime.tls.FileAuthorization;
 import lockstep.runtime.tls.IdentityAuthorization;
 import lockstep.runtime.tls.ListAuthorization;
 import lockstep.runtime.tls.TlsCredentials;
@@ -40,6 +41,18 @@ final class TlsObjects {
                 IdentityAuthorization.TYPE,
                 ObjectOptions.AuthzSimple.class,
                 (options, context) -> IdentityAuthorization.create(options));
+        vmm.objectType(
+                FileAuthorization.TYPE,
+                ObjectOptions.AuthzListFile.class,
+                (options, context) -> FileAuthorization.create(options));
+        vmm.objectType(
+                QomType.<UserObject>of("authz-pam"),
+                ObjectOptions.AuthzPam.class,
+                (options, context) -> {
+                    throw new QmpException(
+                            "PAM is not asked by this build; use authz-list-file, whose file can be"
+                                    + " changed at any time");
+                });
         vmm.objectType(
                 ListAuthorization.TYPE,
                 ObjectOptions.AuthzList.class,

@@ -5,13 +5,17 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomType;
 import lockstep.runtime.object.UserObject;
 
-/** An object that knows who may connect: {@code authz-simple} and {@code authz-list}. */
+/** An object that knows who may connect: {@code authz-simple}, {@code authz-list}, {@code authz-list-file}. */
 public interface Authorization extends UserObject {
     /** What all of them are. */
     QomType<Authorization> TYPE = QomType.abstraction("authz");
 
-    /** Whether somebody may, by the distinguished name of the certificate. Any thread. */
-    boolean allows(String identity);
+    /**
+     * Whether somebody may, by the distinguished name of the certificate. Any thread; may read a file.
+     *
+     * @throws QmpException why nobody can tell, so that he may not
+     */
+    boolean allows(String identity) throws QmpException;
 
     /** The one of that identifier. Under the machine lock. */
     static Authorization find(ObjectTree objects, String id) throws QmpException {

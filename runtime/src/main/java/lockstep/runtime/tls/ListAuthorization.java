@@ -26,7 +26,8 @@ public final class ListAuthorization implements Authorization {
     private volatile QAuthZListPolicy policy;
     private final List<QAuthZListRule> rules;
 
-    private ListAuthorization(AuthZListProperties p) {
+    /** By these rules. */
+    ListAuthorization(AuthZListProperties p) {
         policy = Objects.requireNonNullElse(p.policy(), QAuthZListPolicy.DENY);
         rules = p.rules() == null ? List.of() : List.copyOf(p.rules());
     }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.AuthZListFileProperties;
 import lockstep.api.AuthZListProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.api.QAuthZListFormat;
@@ -12,12 +13,16 @@ import lockstep.api.QAuthZListPolicy;
 import lockstep.api.QAuthZListRule;
 import lockstep.qmp.QmpException;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyPairGenerator;
 import java.security.PrivateKey;
@@ -147,5 +152,35 @@ final class TlsPartsTest {
         assertEquals(false, list.allows("CN=bedxexample"));
         assertEquals(true, list.allows("CN=*"));
         assertEquals(false, list.allows("CN=other"));
+    }
+
+    @Test
+    void aFileOfRulesCountsAsItIsWhenSomebodyComes(@TempDir Path directory) throws Exception {
+        Path file = directory.resolve("rules.json");
+        String rules = "{\"rules\": [{\"match\": \"CN=%s\", \"policy\": \"allow\"}]}";
+        Files.writeString(file, rules.formatted("one"));
+        FileAuthorization fresh = file(file, null);
+        FileAuthorization once = file(file, false);
+        assertEquals(true, fresh.allows("CN=one") && once.allows("CN=one"));
+        Files.writeString(file, rules.formatted("two"));
+        assertEquals(true, fresh.allows("CN=two"));
+        assertEquals(false, fresh.allows("CN=one"));
+        assertEquals(true, once.allows("CN=one"));
+        for (String bad : List.of("", "[]", "{\"policy\": \"x\"}", rules + rules)) {
+            Files.writeString(file, bad);
+            assertThrows(QmpException.class, () -> fresh.allows("CN=two"));
+            assertThrows(QmpException.class, () -> file(file, null));
+        }
+        Files.delete(file);
+        QmpException e = assertThrows(QmpException.class, () -> fresh.allows("CN=two"));
+        assertEquals("Unable to read '" + file + "': No such file or directory", e.description());
+        assertEquals(true, once.allows("CN=one"));
+    }
+
+    private static FileAuthorization file(Path file, @Nullable Boolean refresh)
+            throws QmpException {
+        return FileAuthorization.create(
+                new ObjectOptions.AuthzListFile(
+                        "f", new AuthZListFileProperties(file.toString(), refresh)));
     }
 }
