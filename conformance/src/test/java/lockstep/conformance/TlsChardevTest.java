@@ -1,7 +1,7 @@
 package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.runtime.testmachine.Certificates;
@@ -30,6 +30,7 @@ import java.util.List;
 @Timeout(600)
 class TlsChardevTest {
     @TempDir private static Path shared;
+    @TempDir private Path directory;
 
     private static Path certificates = Path.of("");
 
@@ -52,16 +53,22 @@ class TlsChardevTest {
     }
 
     /** A machine whose serial line is at the port; {@code how} are further words about the device. */
-    private Monitor line(String who, String endpoint, String how, String... more) {
-        List<String> words =
-                new ArrayList<>(
-                        List.of(
-                                "-chardev",
-                                "socket,id=c,host=127.0.0.1,port=" + port + ",tls-creds=t," + how,
-                                "-serial",
-                                "chardev:c"));
-        words.addAll(List.of(more));
-        Monitor m = TlsMachine.start(who, endpoint, certificates, words.toArray(new String[0]));
+    private Monitor line(String who, String endpoint, String how) {
+        return line(who, endpoint, how, Path.of("/dev/stderr"));
+    }
+
+    private Monitor line(String who, String endpoint, String how, Path errors) {
+        List<String> words = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" 2>>" + errors, "sh"));
+        words.addAll(
+                TlsMachine.words(
+                        who,
+                        endpoint,
+                        certificates,
+                        "-chardev",
+                        "socket,id=c,host=127.0.0.1,port=" + port + ",tls-creds=t," + how,
+                        "-serial",
+                        "chardev:c"));
+        Monitor m = new Monitor(words);
         machines.add(m);
         return m;
     }
@@ -124,11 +131,14 @@ class TlsChardevTest {
     /** Whoever may not connect leaves the door open, and comes back when told to reconnect. */
     @Test
     void onlyARightPeerIsLetIn() {
-        Monitor m = line("lockstep", "server", "server=on,wait=off,tls-authz=a");
+        Path errors = directory.resolve("errors");
+        Monitor m = line("lockstep", "server", "server=on,wait=off,tls-authz=a", errors);
         Monitor other = line("lockstep", "client", "server=off,reconnect-ms=50");
-        assertThrows(
-                AssertionError.class,
-                () -> Host.await("a peer", Duration.ofSeconds(1), () -> connected(m)));
+        Host.await(
+                "a peer is refused",
+                Duration.ofMinutes(1),
+                () -> Host.text(errors).contains("Cannot find QAuthZ object ID a"));
+        assertFalse(connected(m));
         m.execute(
                 "{\"execute\": \"object-add\", \"arguments\": {\"qom-type\": \"authz-simple\","
                         + " \"id\": \"a\", \"identity\": \"C=GB,O=Home,CN=client\"}}");

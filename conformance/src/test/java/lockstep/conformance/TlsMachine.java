@@ -20,6 +20,11 @@ final class TlsMachine {
      * @param endpoint {@code server} or {@code client}
      */
     static Monitor start(String who, String endpoint, Path certificates, String... more) {
+        return new Monitor(words(who, endpoint, certificates, more));
+    }
+
+    /** The command for that. */
+    static List<String> words(String who, String endpoint, Path certificates, String... more) {
         List<String> words =
                 new ArrayList<>(
                         List.of(
@@ -39,7 +44,7 @@ final class TlsMachine {
                                 "-object",
                                 credentials(endpoint, certificates)));
         words.addAll(List.of(more));
-        return new Monitor(words);
+        return words;
     }
 
     static String credentials(String endpoint, Path certificates) {

@@ -338,7 +338,8 @@ public final class TlsCredentials implements UserObject {
         try {
             stream.handshake();
         } catch (IOException e) {
-            throw new IOException("TLS handshake failed: " + e.getMessage(), e);
+            String why = e.getMessage() == null ? "the connection was cut" : e.getMessage();
+            throw new IOException("TLS handshake failed: " + why, e);
         }
         return stream;
     }
