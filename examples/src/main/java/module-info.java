@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** The QMP shell of the distribution: {@code lockstep-qmp}. */
+/** The clients of the distribution: {@code lockstep-qmp}, and {@code lockstep-colo} on the typed client. */
 @NullMarked
 module lockstep.shell {
     // Its signals are how line editing hears of Ctrl-C.

@@ -27,13 +27,16 @@ import java.util.regex.Pattern;
 final class ColoPair implements AutoCloseable {
     static final int PRIMARY_QMP = 25555;
     static final int SECONDARY_QMP = 55555;
+    private static final int SECONDARY_HMP = 55554;
     static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final String IMAGES = "/home/lizhijian/images/colo/";
     private static final Pattern TICK = Pattern.compile("tick ([0-9a-f]{8})\r");
 
-    /** One of the two. */
+    /** One of the two, or one that takes the place of one that is gone. */
     final class Side {
         final String name;
+        final int qmp;
+        private final String script;
         final Path output;
         final Path errors;
         Process process;
@@ -41,18 +44,20 @@ final class ColoPair implements AutoCloseable {
         /** Whether packets stay in the process on their way to the comparison and back. */
         boolean direct;
 
-        private Side(String name) {
+        private Side(String name, String script, int qmp) {
             this.name = name;
+            this.script = script;
+            this.qmp = qmp;
             this.output = directory.resolve(name + ".out");
             this.errors = directory.resolve(name + ".err");
         }
 
         private void start() {
             try {
-                String script = Files.readString(Host.scripts().resolve(name + ".sh"));
+                String text = Files.readString(Host.scripts().resolve(script + ".sh"));
                 if (direct) {
-                    script =
-                            script.replaceAll("socket,id=(compare0|compare_out),\\S+", "pair,id=$1")
+                    text =
+                            text.replaceAll("socket,id=(compare0|compare_out),\\S+", "pair,id=$1")
                                     .replaceAll(
                                             "socket,id=(compare0|compare_out)(-?0),\\S+",
                                             "pair,id=$1$2,peer=$1");
@@ -66,7 +71,9 @@ final class ColoPair implements AutoCloseable {
                 Path adapted = directory.resolve(name + ".sh");
                 Files.writeString(
                         adapted,
-                        script.replace(IMAGES, directory + "/images/")
+                        text.replace(IMAGES + script, directory + "/images/" + name)
+                                .replace(":" + SECONDARY_QMP, ":" + qmp)
+                                .replace(":" + SECONDARY_HMP, ":" + (qmp - 1))
                                 .replace("-enable-kvm", "-accel " + accelerator)
                                 .replace("-m 4096", "-m 128")
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
@@ -155,6 +162,7 @@ final class ColoPair implements AutoCloseable {
     private final String accelerator;
     private final List<String> options;
     private @Nullable Path certificates;
+    private final List<Side> sides = new ArrayList<>();
 
     /** Makes images and network; {@code boot} is the guest's boot sector. */
     ColoPair(Path directory, byte[] boot) throws IOException {
@@ -179,8 +187,10 @@ final class ColoPair implements AutoCloseable {
         this.directory = directory;
         this.accelerator = accelerator;
         this.options = options;
-        this.primary = new Side("primary");
-        this.secondary = new Side("secondary");
+        this.primary = new Side("primary", "primary", PRIMARY_QMP);
+        this.secondary = new Side("secondary", "secondary", SECONDARY_QMP);
+        sides.add(primary);
+        sides.add(secondary);
         this.namespace = "lockstep-" + ProcessHandle.current().pid();
         makeDisk(directory.resolve("images/primary/primary.qcow2"), boot);
         makeDisk(directory.resolve("images/secondary/primary.qcow2"), boot);
@@ -272,6 +282,20 @@ final class ColoPair implements AutoCloseable {
         if (certificates != null) {
             tellMigrations();
         }
+    }
+
+    /** Starts another secondary, with an empty disk and a monitor on a port of its own. */
+    Side another(String name, int qmp) {
+        for (String image : List.of("primary", "secondary-active", "secondary-hidden")) {
+            Path file = directory.resolve("images/" + name + "/" + image + ".qcow2");
+            file.getParent().toFile().mkdirs();
+            emptyDisk(file);
+        }
+        Side side = new Side(name, "secondary", qmp);
+        sides.add(side);
+        side.start();
+        listening(qmp);
+        return side;
     }
 
     /** Pipes the two command files, in order, and waits until both sides are in COLO. */
@@ -439,7 +463,7 @@ final class ColoPair implements AutoCloseable {
 
     @Override
     public void close() {
-        for (Side side : List.of(primary, secondary)) {
+        for (Side side : sides) {
             if (side.process != null && side.process.isAlive()) {
                 side.process.destroyForcibly();
                 side.join();

@@ -62,7 +62,8 @@ final class SocketTransport implements Transport {
 
     @Override
     public InputStream input() {
-        return Channels.newInputStream(channel);
+        InputStream input = Channels.newInputStream(channel);
+        return address instanceof QmpAddress.Tcp ? new TelnetInput(input) : input;
     }
 
     @Override

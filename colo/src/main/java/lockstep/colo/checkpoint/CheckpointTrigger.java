@@ -16,6 +16,7 @@ final class CheckpointTrigger {
     private final LongSupplier delayMillis;
     private long deadline;
     private boolean pending;
+    private boolean requested;
     private boolean ended;
 
     /** With the source of the present delay. */
@@ -42,6 +43,7 @@ final class CheckpointTrigger {
         lock.lock();
         try {
             pending = true;
+            requested = true;
             deadline = System.nanoTime() + delay();
             changed.signalAll();
         } finally {
@@ -60,8 +62,8 @@ final class CheckpointTrigger {
         }
     }
 
-    /** Waits until a checkpoint is due or the session ends. */
-    void await() {
+    /** Waits until a checkpoint is due or the session ends. Returns whether the time alone made it due. */
+    boolean await() {
         lock.lock();
         try {
             while (!ended && !pending) {
@@ -78,6 +80,7 @@ final class CheckpointTrigger {
         } finally {
             lock.unlock();
         }
+        return !requested;
     }
 
     /** Triggers up to now are answered by the checkpoint under way. */
@@ -88,6 +91,7 @@ final class CheckpointTrigger {
                 expire();
             }
             pending = false;
+            requested = false;
         } finally {
             lock.unlock();
         }

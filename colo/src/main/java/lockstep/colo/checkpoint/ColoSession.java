@@ -138,6 +138,8 @@ public final class ColoSession implements ColoHandler, ColoCommands {
         return ColoStats.builder()
                 .mode(mode())
                 .checkpoints(pauses.count())
+                .checkpointsByTime(s == null ? 0 : s.byTime())
+                .checkpointAge(s == null ? 0 : NANOSECONDS.toMicros(s.age()))
                 .pauseLast(NANOSECONDS.toMicros(pauses.last()))
                 .pauseMedian(NANOSECONDS.toMicros(pauses.most(0.5)))
                 .pause99(NANOSECONDS.toMicros(pauses.most(0.99)))

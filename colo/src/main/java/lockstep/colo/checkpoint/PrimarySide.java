@@ -24,6 +24,8 @@ final class PrimarySide extends Side {
     /** Why the secondary's disks may lack a write; null as long as they do not. */
     private volatile @Nullable String disksFailed;
 
+    private volatile long byTime;
+
     PrimarySide(ColoSource source, Neighbours neighbours) {
         super(source.host(), source.settings(), neighbours);
         this.source = source;
@@ -58,6 +60,11 @@ final class PrimarySide extends Side {
     @Override
     PagesSent sent() {
         return sent;
+    }
+
+    @Override
+    long byTime() {
+        return byTime;
     }
 
     @Override
@@ -114,9 +121,10 @@ final class PrimarySide extends Side {
                     startGuest();
                 });
         while (true) {
-            trigger.await();
+            boolean byTime = trigger.await();
             checkFailover();
             checkpoint();
+            this.byTime += byTime ? 1 : 0;
         }
     }
 

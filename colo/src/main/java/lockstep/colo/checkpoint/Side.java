@@ -27,6 +27,7 @@ abstract class Side {
     // Of the session's thread; copies for others are made under its own monitor.
     private final Durations pauses = new Durations();
     private long stoppedAt;
+    private long completedAt;
 
     /** Limits what the session's thread waits for. */
     final TimeBudget budget;
@@ -59,6 +60,11 @@ abstract class Side {
     /** How many pages this side has sent. Any thread. */
     PagesSent sent() {
         return PagesSent.NONE;
+    }
+
+    /** How many checkpoints the time set off on this side. Any thread. */
+    long byTime() {
+        return 0;
     }
 
     /** A checkpoint is wanted now. */
@@ -121,8 +127,16 @@ abstract class Side {
         long pause = System.nanoTime() - stoppedAt;
         synchronized (pauses) {
             pauses.add(pause);
+            completedAt = stoppedAt + pause;
         }
         return pause;
+    }
+
+    /** How many nanoseconds ago the last checkpoint was completed; 0 when there was none. Any thread. */
+    long age() {
+        synchronized (pauses) {
+            return pauses.count() == 0 ? 0 : System.nanoTime() - completedAt;
+        }
     }
 
     /** How long the guest stood in each checkpoint. Any thread. */

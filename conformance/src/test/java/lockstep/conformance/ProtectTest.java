@@ -1,0 +1,111 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+/**
+ * A host dies, the other goes on and is protected again by a new secondary, and so on; a client has one connection
+ * all the time. {@code -Drounds=10} for more rounds.
+ */
+@Tag("tun")
+@Tag("root")
+class ProtectTest {
+    private static final String ADDRESS = "10.77.0.60";
+    private static final byte[] ADDRESS_BYTES = {10, 77, 0, 60};
+    private static final int ROUNDS = Integer.getInteger("rounds", 2);
+    private static final int FIRST_PORT = 56010;
+
+    @TempDir Path directory;
+
+    @BeforeEach
+    void machine() {
+        Host.assumeNetworkRoot();
+        Host.assumeProgram("nc");
+        Host.assumeProgram("qemu-img");
+    }
+
+    @Test
+    void whoIsLeftIsProtectedAgain() throws IOException {
+        try (ColoPair pair = new ColoPair(directory.resolve("p"), Guests.echo(ADDRESS_BYTES))) {
+            Host.run(pair.inNamespace("ip", "addr", "add", "10.77.0.1/24", "dev", "br0"));
+            pair.start();
+            pair.protect();
+            ColoPair.Side from = pair.primary;
+            ColoPair.Side to = pair.secondary;
+            awaitGuest(pair, from);
+            awaitGuest(pair, to);
+            try (EchoClient client = new EchoClient(pair.inNamespace("nc", ADDRESS, "7"))) {
+                for (int round = 0; round < ROUNDS; round++) {
+                    talk(client, "pair " + round);
+                    checkpoint(pair, from, to);
+                    boolean primaryDies = round % 2 == 0;
+                    (primaryDies ? from : to).kill();
+                    ColoPair.Side left = primaryDies ? to : from;
+                    pair.ncAnswers(
+                            left.qmp, primaryDies ? "secondary-failover" : "primary-failover");
+                    talk(client, "alone " + round);
+                    ColoPair.Side fresh = pair.another("next" + round, FIRST_PORT + 10 * round);
+                    assertTrue(
+                            colo(pair, "protect", left, fresh).contains("protected"),
+                            () -> left + "\n" + fresh);
+                    from = left;
+                    to = fresh;
+                }
+                talk(client, "at the end");
+                String status = colo(pair, "status", from, to);
+                assertTrue(status.contains(": primary, guest running"), status);
+                assertTrue(status.contains(": secondary, guest running"), status);
+            }
+        }
+    }
+
+    private static String colo(ColoPair pair, String verb, ColoPair.Side one, ColoPair.Side two) {
+        return Host.run(
+                pair.inNamespace(
+                        Host.home().resolve("bin/lockstep-colo").toString(),
+                        verb,
+                        "localhost:" + one.qmp,
+                        "localhost:" + two.qmp));
+    }
+
+    /**
+     * Each guest began the connection with a number of its own. From a checkpoint on both have the same, and whoever
+     * goes on alone need not translate, which only the first one to take over could.
+     */
+    private static void checkpoint(ColoPair pair, ColoPair.Side from, ColoPair.Side to) {
+        pair.talk(
+                from.qmp,
+                """
+                {"execute": "qmp_capabilities"}
+                {"execute": "migrate-set-parameters", "arguments": {"x-checkpoint-delay": 20000}}
+                """,
+                3);
+        Host.await(
+                "a checkpoint",
+                ColoPair.PATIENCE,
+                () -> !colo(pair, "status", from, to).contains("checkpoints: 0 "));
+    }
+
+    private static void awaitGuest(ColoPair pair, ColoPair.Side side) {
+        Host.await(
+                "the guest is up on both sides; " + side,
+                ColoPair.PATIENCE,
+                () -> {
+                    pair.alive(side);
+                    return Host.text(side.output).contains("network guest is up");
+                });
+    }
+
+    private static void talk(EchoClient client, String when) throws IOException {
+        for (int i = 0; i < 20; i++) {
+            client.exchange(when + " " + i);
+        }
+    }
+}

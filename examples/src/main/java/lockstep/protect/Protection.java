@@ -1,0 +1,407 @@
+package lockstep.protect;
+
+import lockstep.api.BlockExportInfo;
+import lockstep.api.BlockJobCancelArguments;
+import lockstep.api.BlockJobInfo;
+import lockstep.api.BlockdevDelArguments;
+import lockstep.api.BlockdevDetectZeroesOptions;
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevOptionsNbd;
+import lockstep.api.BlockdevOptionsReplication;
+import lockstep.api.BlockdevRef;
+import lockstep.api.COLOMode;
+import lockstep.api.ChardevAddArguments;
+import lockstep.api.ChardevBackend;
+import lockstep.api.ChardevRemoveArguments;
+import lockstep.api.ChardevSocket;
+import lockstep.api.ChardevSocketWrapper;
+import lockstep.api.Client;
+import lockstep.api.ColoCompareProperties;
+import lockstep.api.FilterMirrorProperties;
+import lockstep.api.FilterRedirectorProperties;
+import lockstep.api.InetSocketAddress;
+import lockstep.api.InetSocketAddressWrapper;
+import lockstep.api.IothreadProperties;
+import lockstep.api.MigrateArguments;
+import lockstep.api.MigrateSetCapabilitiesArguments;
+import lockstep.api.MigrationCapability;
+import lockstep.api.MigrationCapabilityStatus;
+import lockstep.api.MigrationInfo;
+import lockstep.api.MigrationStatus;
+import lockstep.api.MirrorSyncMode;
+import lockstep.api.NbdServerAddOptions;
+import lockstep.api.NbdServerOptionsLegacy;
+import lockstep.api.NetFilterDirection;
+import lockstep.api.NetfilterInsert;
+import lockstep.api.ObjectDelArguments;
+import lockstep.api.ObjectOptions;
+import lockstep.api.QomListArguments;
+import lockstep.api.ReplicationMode;
+import lockstep.api.RunState;
+import lockstep.api.SocketAddress;
+import lockstep.api.SocketAddressLegacy;
+import lockstep.api.XBlockdevChangeArguments;
+import lockstep.qmp.QmpException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+
+/**
+ * Makes the machine that is left after a failover the primary of a new secondary, which was started with {@code
+ * -incoming} and waits. The guest runs all the time but for the moment between the end of the copy of its disk
+ * and the beginning of the replication. What was made is taken away again when a step fails. The steps are
+ * those of QEMU's documentation of continuous replication; they work with a QEMU on either side.
+ */
+final class Protection {
+    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+    private static final String COPY = "colo-copy";
+    private static final String REPLICATION = "replication0";
+    private static final String MIRROR_DEVICE = "mirror0";
+    private static final String SECONDARY_DEVICE = "compare1";
+    private static final String REWRITER = "rew0";
+
+    private final Client survivor;
+    private final Client secondary;
+    private final Map<Setting, String> settings;
+    private final boolean copy;
+    private final Consumer<String> progress;
+    private final Deque<Step> undo = new ArrayDeque<>();
+
+    private interface Step {
+        void run() throws QmpException, IOException;
+    }
+
+    /**
+     * Between these two.
+     *
+     * @param copy whether the disk is copied first; only a disk that is equal and stays so needs no copy
+     * @param progress takes lines for the user
+     */
+    Protection(
+            Client survivor,
+            Client secondary,
+            Map<Setting, String> settings,
+            boolean copy,
+            Consumer<String> progress) {
+        this.survivor = survivor;
+        this.secondary = secondary;
+        this.settings = settings;
+        this.copy = copy;
+        this.progress = progress;
+    }
+
+    private String get(Setting setting) {
+        return settings.getOrDefault(setting, setting.standard);
+    }
+
+    /**
+     * Runs all steps; returns when the pair is in COLO.
+     *
+     * @throws QmpException when a step is refused or a machine is not in the state for it; what was made before is gone
+     *     again
+     * @throws IOException when the connection to either is lost
+     */
+    void run() throws QmpException, IOException {
+        check();
+        try {
+            openSecondary();
+            addDevices();
+            addDisk();
+            addFilters();
+            migrate();
+        } catch (QmpException | IOException | RuntimeException e) {
+            takeBack();
+            throw e;
+        }
+    }
+
+    private void check() throws QmpException, IOException {
+        if (survivor.queryColoStatus().mode() != COLOMode.NONE) {
+            throw new QmpException("the survivor is in COLO with another side already");
+        }
+        if (!survivor.queryStatus().running()) {
+            throw new QmpException(
+                    "the survivor's guest does not run; end the failover first (x-colo-lost-heartbeat)");
+        }
+        RunState state = secondary.queryStatus().status();
+        if (state != RunState.INMIGRATE) {
+            throw new QmpException(
+                    "the new secondary does not wait for a migration (-incoming): its state is "
+                            + state.wireName());
+        }
+    }
+
+    private void takeBack() {
+        while (!undo.isEmpty()) {
+            try {
+                undo.pop().run();
+            } catch (QmpException | IOException e) {
+                progress.accept("could not be taken back: " + e.getMessage());
+            }
+        }
+    }
+
+    private static void intoColo(Client machine) throws QmpException, IOException {
+        machine.migrateSetCapabilities(
+                new MigrateSetCapabilitiesArguments(
+                        List.of(new MigrationCapabilityStatus(MigrationCapability.X_COLO, true))));
+    }
+
+    private void openSecondary() throws QmpException, IOException {
+        intoColo(secondary);
+        String export = get(Setting.EXPORT);
+        for (BlockExportInfo info : secondary.queryBlockExports()) {
+            if (info.id().equals(export)) {
+                return;
+            }
+        }
+        progress.accept("the secondary offers its disk on port " + get(Setting.NBD_PORT));
+        secondary.nbdServerStart(
+                NbdServerOptionsLegacy.builder()
+                        .addr(legacy("0.0.0.0", get(Setting.NBD_PORT)))
+                        .build());
+        undo.push(secondary::nbdServerStop);
+        secondary.nbdServerAdd(NbdServerAddOptions.builder().device(export).writable(true).build());
+    }
+
+    private static InetSocketAddress inet(String host, String port) {
+        return InetSocketAddress.builder().host(host).port(port).build();
+    }
+
+    private static SocketAddressLegacy legacy(String host, String port) {
+        return new SocketAddressLegacy.Inet(new InetSocketAddressWrapper(inet(host, port)));
+    }
+
+    // ---- character devices
+
+    private void addDevices() throws QmpException, IOException {
+        Set<String> there = new HashSet<>();
+        survivor.queryChardev().forEach(c -> there.add(c.label()));
+        String listen = get(Setting.LISTEN);
+        addDevice(there, MIRROR_DEVICE, server(listen, get(Setting.MIRROR_PORT)));
+        addDevice(there, SECONDARY_DEVICE, server(listen, get(Setting.COMPARE_PORT)));
+        addLoop(there, "compare0", "compare0-0", "9001");
+        addLoop(there, "compare_out", "compare_out0", "9005");
+    }
+
+    private void addLoop(Set<String> there, String server, String client, String port)
+            throws QmpException, IOException {
+        addDevice(there, server, server("127.0.0.1", port));
+        addDevice(
+                there,
+                client,
+                ChardevSocket.builder().addr(legacy("127.0.0.1", port)).server(false));
+    }
+
+    private static ChardevSocket.Builder server(String host, String port) {
+        return ChardevSocket.builder().addr(legacy(host, port)).server(true).wait_(false);
+    }
+
+    private void addDevice(Set<String> there, String id, ChardevSocket.Builder socket)
+            throws QmpException, IOException {
+        if (!there.contains(id)) {
+            survivor.chardevAdd(
+                    new ChardevAddArguments(
+                            id,
+                            new ChardevBackend.Socket(new ChardevSocketWrapper(socket.build()))));
+            undo.push(() -> survivor.chardevRemove(new ChardevRemoveArguments(id)));
+        }
+    }
+
+    // ---- the disk
+
+    private BlockdevOptionsNbd export() {
+        return BlockdevOptionsNbd.builder()
+                .server(new SocketAddress.Inet(inet(get(Setting.HOST), get(Setting.NBD_PORT))))
+                .export(get(Setting.EXPORT))
+                .build();
+    }
+
+    private void addDisk() throws QmpException, IOException {
+        if (!copy) {
+            replicate();
+            return;
+        }
+        survivor.blockdevAdd(
+                BlockdevOptions.Nbd.builder()
+                        .nodeName(COPY)
+                        .detectZeroes(BlockdevDetectZeroesOptions.ON)
+                        .data(export())
+                        .build());
+        undo.push(() -> survivor.blockdevDel(new BlockdevDelArguments(COPY)));
+        survivor.blockdevMirror(
+                BlockdevMirrorArguments.builder()
+                        .jobId(COPY)
+                        .device(get(Setting.DISK))
+                        .target(COPY)
+                        .sync(MirrorSyncMode.FULL)
+                        .build());
+        undo.push(() -> endCopy(true));
+        awaitCopy();
+        // Nothing may be written between the copy's end and the beginning of the replication.
+        long stopped = System.nanoTime();
+        survivor.stop();
+        try {
+            endCopy(false);
+            undo.pop();
+            undo.pop().run();
+            replicate();
+        } finally {
+            survivor.cont();
+        }
+        progress.accept(
+                "the disk is replicated; the guest stood for %.0f ms"
+                        .formatted((System.nanoTime() - stopped) / 1e6));
+    }
+
+    private void awaitCopy() throws QmpException, IOException {
+        int told = -1;
+        while (true) {
+            BlockJobInfo job = job();
+            if (job == null) {
+                throw new QmpException("the copy of the disk ended with an error");
+            }
+            int percent = job.len() == 0 ? 100 : (int) (100.0 * job.offset() / job.len());
+            if (percent / 10 != told) {
+                told = percent / 10;
+                progress.accept("the disk is copied: " + percent + " %");
+            }
+            if (job.ready()) {
+                return;
+            }
+            pause();
+        }
+    }
+
+    private void endCopy(boolean force) throws QmpException, IOException {
+        survivor.blockJobCancel(
+                BlockJobCancelArguments.builder().device(COPY).force(force).build());
+        while (job() != null) {
+            pause();
+        }
+    }
+
+    private @Nullable BlockJobInfo job() throws QmpException, IOException {
+        for (BlockJobInfo job : survivor.queryBlockJobs()) {
+            if (job.device().equals(COPY)) {
+                return job;
+            }
+        }
+        return null;
+    }
+
+    private void replicate() throws QmpException, IOException {
+        BlockdevOptions nbd = BlockdevOptions.Nbd.builder().data(export()).build();
+        survivor.blockdevAdd(
+                BlockdevOptions.Replication.builder()
+                        .nodeName(REPLICATION)
+                        .data(
+                                BlockdevOptionsReplication.builder()
+                                        .mode(ReplicationMode.PRIMARY)
+                                        .file(new BlockdevRef.Definition(nbd))
+                                        .build())
+                        .build());
+        undo.push(() -> survivor.blockdevDel(new BlockdevDelArguments(REPLICATION)));
+        String disk = get(Setting.DISK);
+        survivor.xBlockdevChange(
+                XBlockdevChangeArguments.builder().parent(disk).node(REPLICATION).build());
+        undo.push(
+                () ->
+                        survivor.xBlockdevChange(
+                                XBlockdevChangeArguments.builder()
+                                        .parent(disk)
+                                        .child("children.1")
+                                        .build()));
+    }
+
+    // ---- the network
+
+    private void addFilters() throws QmpException, IOException {
+        Set<String> there = new HashSet<>();
+        survivor.qomList(new QomListArguments("/objects")).forEach(o -> there.add(o.name()));
+        // What a secondary was keeps the rewriter of its connections; the others see what the client sees.
+        boolean rewrites = there.contains(REWRITER);
+        String netdev = get(Setting.NETDEV);
+        FilterMirrorProperties.Builder mirror =
+                FilterMirrorProperties.builder()
+                        .netdev(netdev)
+                        .queue(NetFilterDirection.TX)
+                        .outdev(MIRROR_DEVICE);
+        FilterRedirectorProperties.Builder back =
+                FilterRedirectorProperties.builder()
+                        .netdev(netdev)
+                        .queue(NetFilterDirection.RX)
+                        .indev("compare_out");
+        FilterRedirectorProperties.Builder away =
+                FilterRedirectorProperties.builder()
+                        .netdev(netdev)
+                        .queue(NetFilterDirection.RX)
+                        .outdev("compare0");
+        if (rewrites) {
+            String place = "id=" + REWRITER;
+            mirror.position(place).insert(NetfilterInsert.BEFORE);
+            back.position(place).insert(NetfilterInsert.BEFORE);
+            away.position(place).insert(NetfilterInsert.BEFORE);
+        }
+        addObject(there, "m0", new ObjectOptions.FilterMirror("m0", mirror.build()));
+        addObject(there, "redire0", new ObjectOptions.FilterRedirector("redire0", back.build()));
+        addObject(there, "redire1", new ObjectOptions.FilterRedirector("redire1", away.build()));
+        addObject(
+                there,
+                "iothread1",
+                new ObjectOptions.Iothread("iothread1", IothreadProperties.builder().build()));
+        addObject(
+                there,
+                "comp0",
+                new ObjectOptions.ColoCompare(
+                        "comp0",
+                        ColoCompareProperties.builder()
+                                .primaryIn("compare0-0")
+                                .secondaryIn(SECONDARY_DEVICE)
+                                .outdev("compare_out0")
+                                .iothread("iothread1")
+                                .build()));
+    }
+
+    private void addObject(Set<String> there, String id, ObjectOptions object)
+            throws QmpException, IOException {
+        if (!there.contains(id)) {
+            survivor.objectAdd(object);
+            undo.push(() -> survivor.objectDel(new ObjectDelArguments(id)));
+        }
+    }
+
+    // ---- the machine
+
+    private void migrate() throws QmpException, IOException {
+        progress.accept("the guest moves to the secondary, and goes on here");
+        intoColo(survivor);
+        survivor.migrate(
+                MigrateArguments.builder()
+                        .uri("tcp:" + get(Setting.HOST) + ":" + get(Setting.MIGRATION_PORT))
+                        .build());
+        while (survivor.queryColoStatus().mode() != COLOMode.PRIMARY) {
+            MigrationInfo info = survivor.queryMigrate();
+            if (info.status() == MigrationStatus.FAILED) {
+                String why = info.errorDesc();
+                throw new QmpException("the migration failed" + (why == null ? "" : ": " + why));
+            }
+            pause();
+        }
+    }
+
+    private static void pause() {
+        LockSupport.parkNanos(POLL_NANOS);
+    }
+}

@@ -1,0 +1,31 @@
+package lockstep.protect;
+
+/** How a pair is connected and named; the defaults are those of the COLO scripts. */
+enum Setting {
+    HOST("--host", "HOST", "127.0.0.1", "where the survivor reaches the new secondary"),
+    NBD_PORT("--nbd-port", "PORT", "9999", "of the new secondary's NBD server"),
+    MIGRATION_PORT("--migration-port", "PORT", "9998", "where the new secondary waits for the migration"),
+    LISTEN("--listen", "HOST", "0.0.0.0", "where the survivor waits for the new secondary's packets"),
+    MIRROR_PORT("--mirror-port", "PORT", "9003", "of the guest's input there"),
+    COMPARE_PORT("--compare-port", "PORT", "9004", "of the secondary's output there"),
+    DISK("--disk", "ID", "colo-disk0", "the survivor's quorum"),
+    EXPORT("--export", "NAME", "parent0", "the new secondary's disk"),
+    NETDEV("--netdev", "ID", "hn0", "the survivor's network backend");
+
+    final String option;
+    final String value;
+    final String standard;
+    final String meaning;
+
+    Setting(String option, String value, String standard, String meaning) {
+        this.option = option;
+        this.value = value;
+        this.standard = standard;
+        this.meaning = meaning;
+    }
+
+    /** Its line of the help. */
+    String help() {
+        return "  %-24s %s (%s)%n".formatted(option + " " + value, meaning, standard);
+    }
+}
