@@ -7,7 +7,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 
 /** A client has a TCP connection to the protected guest: it outlives either host. */
 @Tag("tun")
@@ -66,15 +65,7 @@ class ColoNetworkTest {
         Host.run(pair.inNamespace("ip", "addr", "add", "10.77.0.1/24", "dev", "br0"));
         pair.start();
         pair.protect();
-        for (ColoPair.Side side : List.of(pair.primary, pair.secondary)) {
-            Host.await(
-                    "the guest is up on both sides; " + side,
-                    ColoPair.PATIENCE,
-                    () -> {
-                        pair.alive(side);
-                        return Host.text(side.output).contains("network guest is up");
-                    });
-        }
+        pair.networkGuestIsUp();
     }
 
     private static void talkAcross(ColoPair pair, ColoPair.Side dies, int port, String script)

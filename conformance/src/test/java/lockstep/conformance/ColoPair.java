@@ -63,8 +63,8 @@ final class ColoPair implements AutoCloseable {
                                             "pair,id=$1$2,peer=$1");
                 }
                 if (certificates != null) {
-                    script =
-                            script.replaceAll(
+                    text =
+                            text.replaceAll(
                                     "port=900[34]\\S*",
                                     "$0,tls-creds=" + (this == primary ? "server" : "client"));
                 }
@@ -405,6 +405,21 @@ final class ColoPair implements AutoCloseable {
             return Replies.lines(new String(in.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Waits until the network guest is up on both sides; on the secondary also by a checkpoint of one that is. */
+    void networkGuestIsUp() {
+        for (Side side : List.of(primary, secondary)) {
+            Host.await(
+                    "the guest is up on both sides; " + side,
+                    PATIENCE,
+                    () -> {
+                        alive(side);
+                        return Host.text(side.output).contains("network guest is up")
+                                || side == secondary
+                                        && Host.text(side.errors).contains("'vmstate-loaded'");
+                    });
         }
     }
 

@@ -39,8 +39,7 @@ class ProtectTest {
             pair.protect();
             ColoPair.Side from = pair.primary;
             ColoPair.Side to = pair.secondary;
-            awaitGuest(pair, from);
-            awaitGuest(pair, to);
+            pair.networkGuestIsUp();
             try (EchoClient client = new EchoClient(pair.inNamespace("nc", ADDRESS, "7"))) {
                 for (int round = 0; round < ROUNDS; round++) {
                     talk(client, "pair " + round);
@@ -91,16 +90,6 @@ class ProtectTest {
                 "a checkpoint",
                 ColoPair.PATIENCE,
                 () -> !colo(pair, "status", from, to).contains("checkpoints: 0 "));
-    }
-
-    private static void awaitGuest(ColoPair pair, ColoPair.Side side) {
-        Host.await(
-                "the guest is up on both sides; " + side,
-                ColoPair.PATIENCE,
-                () -> {
-                    pair.alive(side);
-                    return Host.text(side.output).contains("network guest is up");
-                });
     }
 
     private static void talk(EchoClient client, String when) throws IOException {

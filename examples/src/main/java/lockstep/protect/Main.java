@@ -139,7 +139,8 @@ public final class Main {
             }
         }
         if (verb.equals("protect") && addresses.size() != 2) {
-            throw new UsageException("protect needs the addresses of the survivor and the secondary");
+            throw new UsageException(
+                    "protect needs the addresses of the survivor and the secondary");
         }
         if (addresses.isEmpty() || addresses.size() > 2) {
             throw new UsageException(verb + " needs one address or two");
@@ -187,10 +188,7 @@ public final class Main {
     /** One that is looked for again when it is lost: a failover is what watching is for. */
     private static Client watch(QmpAddress address) {
         return new Client(
-                Client.builder(address)
-                        .connectTimeout(CONNECT)
-                        .reconnect(Backoff.DEFAULT)
-                        .start());
+                Client.builder(address).connectTimeout(CONNECT).reconnect(Backoff.DEFAULT).start());
     }
 
     private void show(boolean again, List<Client> machines) throws QmpException, IOException {

@@ -132,7 +132,8 @@ final class Protection {
         }
         if (!survivor.queryStatus().running()) {
             throw new QmpException(
-                    "the survivor's guest does not run; end the failover first (x-colo-lost-heartbeat)");
+                    "the survivor's guest does not run; end the failover first"
+                            + " (x-colo-lost-heartbeat)");
         }
         RunState state = secondary.queryStatus().status();
         if (state != RunState.INMIGRATE) {
@@ -330,7 +331,8 @@ final class Protection {
     private void addFilters() throws QmpException, IOException {
         Set<String> there = new HashSet<>();
         survivor.qomList(new QomListArguments("/objects")).forEach(o -> there.add(o.name()));
-        // What a secondary was keeps the rewriter of its connections; the others see what the client sees.
+        // What a secondary was keeps the rewriter of its connections; the others see what the
+        // client sees.
         boolean rewrites = there.contains(REWRITER);
         String netdev = get(Setting.NETDEV);
         FilterMirrorProperties.Builder mirror =

@@ -4,8 +4,13 @@ package lockstep.protect;
 enum Setting {
     HOST("--host", "HOST", "127.0.0.1", "where the survivor reaches the new secondary"),
     NBD_PORT("--nbd-port", "PORT", "9999", "of the new secondary's NBD server"),
-    MIGRATION_PORT("--migration-port", "PORT", "9998", "where the new secondary waits for the migration"),
-    LISTEN("--listen", "HOST", "0.0.0.0", "where the survivor waits for the new secondary's packets"),
+    MIGRATION_PORT(
+            "--migration-port", "PORT", "9998", "where the new secondary waits for the migration"),
+    LISTEN(
+            "--listen",
+            "HOST",
+            "0.0.0.0",
+            "where the survivor waits for the new secondary's packets"),
     MIRROR_PORT("--mirror-port", "PORT", "9003", "of the guest's input there"),
     COMPARE_PORT("--compare-port", "PORT", "9004", "of the secondary's output there"),
     DISK("--disk", "ID", "colo-disk0", "the survivor's quorum"),
