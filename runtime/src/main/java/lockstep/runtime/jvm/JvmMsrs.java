@@ -25,6 +25,13 @@ final class JvmMsrs {
     private static final int BANKS_FIRST = 0x400;
     private static final int TSC_DEADLINE = 0x6e0;
     private static final int HWCR = 0xc0010015;
+
+    /**
+     * McStatusWrEn and TscFreqSel, which KVM keeps as well. The others switch parts that are not here: Linux sets one
+     * of them at its start, and QEMU before 9.2 refuses a guest that comes with any.
+     */
+    private static final long HWCR_KEPT = 1 << 18 | 1 << 24;
+
     private static final int[] MTRR_FIXED = {
         0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f
     };
@@ -119,7 +126,7 @@ final class JvmMsrs {
             case MCG_CTL -> s.mcgCtl = v;
             case MISC_ENABLE -> s.miscEnable = v;
             case MTRR_DEFAULT -> s.mtrrDefault = v;
-            case HWCR -> s.hwcr = v;
+            case HWCR -> s.hwcr = v & HWCR_KEPT;
             default -> writeRange(n, v);
         }
     }
