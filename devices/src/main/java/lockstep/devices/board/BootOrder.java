@@ -6,6 +6,7 @@ import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.spi.DeviceException;
 import lockstep.runtime.spi.DeviceScope;
 
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +22,10 @@ public final class BootOrder {
     private static final int NONE = -1;
 
     private final SortedMap<Integer, String> paths = new TreeMap<>();
+
+    /** What was said of devices that are not tried, where it is not the usual. */
+    private final Map<String, Integer> untried = new HashMap<>();
+
     private final Map<String, String> geometries = new LinkedHashMap<>();
     private boolean changed;
 
@@ -51,8 +56,11 @@ public final class BootOrder {
         }
         check(index);
         paths.values().remove(path);
+        untried.remove(path);
         if (index >= 0) {
             paths.put(index, path);
+        } else if (index != NONE) {
+            untried.put(path, index);
         }
         changed = true;
     }
@@ -60,7 +68,11 @@ public final class BootOrder {
     /** Gives a device its place, until the scope is closed. */
     public void set(String path, int index, DeviceScope scope) throws DeviceException {
         set(path, index);
-        scope.onClose(() -> changed |= paths.values().remove(path));
+        scope.onClose(
+                () -> {
+                    changed |= paths.values().remove(path);
+                    untried.remove(path);
+                });
     }
 
     /** The property {@code bootindex} of a device: what is set counts from the next reset on. */
@@ -88,7 +100,7 @@ public final class BootOrder {
                 .filter(e -> e.getValue().equals(path))
                 .findFirst()
                 .map(e -> e.getKey())
-                .orElse(NONE);
+                .orElseGet(() -> untried.getOrDefault(path, NONE));
     }
 
     /** All paths, the first to be tried first. */

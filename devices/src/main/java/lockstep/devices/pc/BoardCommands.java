@@ -10,14 +10,12 @@ import lockstep.api.SendKeyArguments;
 import lockstep.api.UiCommands;
 import lockstep.devices.board.PcBoard;
 import lockstep.devices.pci.PciFunction;
-import lockstep.devices.usb.UsbBuses;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.monitor.HmpTable;
 import lockstep.runtime.spi.Vmm;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -27,11 +25,9 @@ import java.util.regex.Pattern;
 /** pci.json and ui.json: what the present board, if there is one, has on its bus and for a user's hand. */
 final class BoardCommands implements PciCommands, UiCommands {
     private final Vmm vmm;
-    private final UsbBuses usb;
 
-    BoardCommands(Vmm vmm, UsbBuses usb) {
+    BoardCommands(Vmm vmm) {
         this.vmm = vmm;
-        this.usb = usb;
     }
 
     @Override
@@ -47,25 +43,9 @@ final class BoardCommands implements PciCommands, UiCommands {
                 .toList();
     }
 
-    /** Newer devices stand first; the first one takes what the user does. */
     @Override
     public List<MouseInfo> queryMice() {
-        if (vmm.find(PcBoard.class).isEmpty()) {
-            return List.of();
-        }
-        List<Boolean> absolute = new ArrayList<>(usb.pointers());
-        List<MouseInfo> list = new ArrayList<>();
-        for (int i = absolute.size() - 1; i >= 0; i--) {
-            boolean tablet = absolute.get(i);
-            list.add(
-                    new MouseInfo(
-                            tablet ? "QEMU HID Tablet" : "QEMU HID Mouse",
-                            i + 1,
-                            list.isEmpty(),
-                            tablet));
-        }
-        list.add(new MouseInfo("QEMU PS/2 Mouse", 0, list.isEmpty(), false));
-        return list;
+        return input().map(UserInput::mice).orElse(List.of());
     }
 
     @Override
@@ -111,11 +91,28 @@ final class BoardCommands implements PciCommands, UiCommands {
                 "hold buttons of the mouse (1 left, 2 middle, 4 right)",
                 (a, out) -> input().ifPresent(i -> i.hold((int) a.integer("button_state", 0))));
         table.add(
+                "mouse_set",
+                "index:i",
+                "index",
+                "choose the mouse, by its number of 'info mice'",
+                (a, out) -> {
+                    int index = (int) a.integer("index", 0);
+                    try {
+                        input().orElseThrow(() -> nothingAt(index)).chooseMouse(index);
+                    } catch (QmpException e) {
+                        out.append(e.getMessage()).append('\n');
+                    }
+                });
+        table.add(
                 "boot_set",
                 "bootdevice:s",
                 "bootdevice",
                 "what to boot from after the next reset",
                 (a, out) -> out.append(boot(a.string("bootdevice"))).append('\n'));
+    }
+
+    private static QmpException nothingAt(int index) {
+        return new QmpException("Mouse at index '" + index + "' not found");
     }
 
     /** A number at the start of a text, 0 if there is none. */

@@ -38,6 +38,7 @@ record PcType(PcVersion version) implements MachineType<PcMachineOptions> {
                                     .firmware("bios-256k.bin")
                                     .vmport(OnOffAuto.AUTO)
                                     .fdBootchk(true)
+                                    .nvdimm(false)
                                     .hpet(true)
                                     .i8042(true)
                                     .sata(true)

@@ -60,7 +60,7 @@ public final class PluggableDevices {
                 .forEach(offer::deviceType);
         UsbBuses usb = new UsbBuses();
         vmm.publish(UsbBuses.class, usb);
-        BoardCommands commands = new BoardCommands(vmm, usb);
+        BoardCommands commands = new BoardCommands(vmm);
         PciCommands.register(offer.commands(), commands);
         UiCommands.register(offer.commands(), commands);
         commands.register(vmm.hmp());

@@ -2,6 +2,7 @@ package lockstep.devices.pc;
 
 import lockstep.api.IntWrapper;
 import lockstep.api.KeyValue;
+import lockstep.api.MouseInfo;
 import lockstep.api.QKeyCode;
 import lockstep.api.QKeyCodeWrapper;
 import lockstep.devices.board.PcBoard;
@@ -14,20 +15,27 @@ import lockstep.runtime.loop.Timer;
 import lockstep.runtime.spi.DeviceScope;
 import lockstep.runtime.spi.Vmm;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * What a user types and points at, for the newest keyboard and mouse of a board: those on USB, else those on PS/2.
- * Nothing arrives while the guest stands still. Under the machine lock.
+ * What a user types and points at, for the newest keyboard of a board, on USB or else on PS/2, and for the mouse or tablet
+ * whose turn it is: that which a user chose or the guest began to ask last. Nothing arrives while the guest stands still.
+ * Under the machine lock.
  */
 final class UserInput {
     private static final long NANOSECONDS = 1_000_000;
     private static final long USUAL_HOLD = 100;
+
+    private static final int PS2_KEYBOARD = 1;
+    private static final int PS2_MOUSE = 2;
 
     /** Names of keys by their code in set 1, from 0x01 on; those after 0xe0 from the second list. */
     private static final String PLAIN =
@@ -103,11 +111,35 @@ final class UserInput {
     private final Deque<Long> holds = new ArrayDeque<>();
     private int buttons;
 
+    /** When a mouse or tablet was last chosen, by its number; the rest stand behind in the order of numbers. */
+    private final Map<Integer, Integer> chosen = new HashMap<>();
+
+    private int choices;
+
+    /**
+     * A mouse or tablet.
+     *
+     * @param index its number among all devices for a user's hand
+     * @param usb null for that on PS/2
+     */
+    private record Mouse(int index, @Nullable Pointer usb) {
+        boolean absolute() {
+            return usb != null && usb.absolute();
+        }
+
+        String name() {
+            return usb == null
+                    ? "QEMU PS/2 Mouse"
+                    : "QEMU HID " + (absolute() ? "Tablet" : "Mouse");
+        }
+    }
+
     UserInput(Vmm vmm, PcBoard board, UsbBuses usb, DeviceScope scope) {
         this.vmm = vmm;
         this.board = board;
         this.usb = usb;
         next = scope.timer(ClockType.VIRTUAL, this::stroke);
+        usb.onFirstPoll(this::choose);
     }
 
     private static Map<QKeyCode, Integer> numbers() {
@@ -224,14 +256,70 @@ final class UserInput {
     }
 
     private void send(int x, int y, int turn) {
-        Pointer pointer = usb.pointer().orElse(null);
-        if (pointer == null) {
-            board.part(Controller.class).mouse().moved(x, -y, -turn, buttons);
-        } else if (pointer.absolute()) {
-            // It knows places alone, and nobody has told it another than the corner.
-            pointer.event(0, 0, turn, buttons);
+        List<Mouse> mice = inTurn();
+        Mouse first = mice.getFirst();
+        if (!first.absolute()) {
+            send(first, x, y, turn, buttons);
+            return;
+        }
+        // It knows places alone, and nobody has told it another than the corner: movements go to
+        // the next that takes them.
+        send(first, 0, 0, turn, buttons);
+        if (x != 0 || y != 0) {
+            mice.stream()
+                    .filter(m -> !m.absolute())
+                    .findFirst()
+                    .ifPresent(m -> send(m, x, y, 0, 0));
+        }
+    }
+
+    private void send(Mouse to, int x, int y, int turn, int held) {
+        if (to.usb == null) {
+            board.part(Controller.class).mouse().moved(x, -y, -turn, held);
         } else {
-            pointer.event(x, y, turn, buttons);
+            to.usb.event(x, y, turn, held);
+        }
+    }
+
+    /** All mice and tablets, the one that takes what the user does first. */
+    private List<Mouse> inTurn() {
+        List<Mouse> all = new ArrayList<>(List.of(new Mouse(PS2_MOUSE, null)));
+        for (UsbBuses.Input i : usb.inputs()) {
+            if (i.pointer() != null) {
+                all.add(new Mouse(i.index(), i.pointer()));
+            }
+        }
+        all.sort(Comparator.comparing(m -> -chosen.getOrDefault(m.index, 0)));
+        return all;
+    }
+
+    private void choose(int index) {
+        chosen.put(index, ++choices);
+    }
+
+    /** What {@code query-mice} tells, in QEMU's order: the current one is the last. */
+    List<MouseInfo> mice() {
+        List<Mouse> all = inTurn();
+        Mouse current = all.getFirst();
+        return all.reversed().stream()
+                .map(m -> new MouseInfo(m.name(), m.index, m == current, m.absolute()))
+                .toList();
+    }
+
+    /**
+     * Chooses the mouse or tablet that takes what the user does.
+     *
+     * @throws QmpException there is no device of that number, or it is a keyboard
+     */
+    void chooseMouse(int index) throws QmpException {
+        if (inTurn().stream().anyMatch(m -> m.index == index)) {
+            choose(index);
+        } else if (index == PS2_KEYBOARD
+                || usb.inputs().stream().anyMatch(i -> i.index() == index)) {
+            String kind = index == PS2_KEYBOARD ? "PS/2" : "HID";
+            throw new QmpException("Input device 'QEMU " + kind + " Keyboard' is not a mouse");
+        } else {
+            throw new QmpException("Mouse at index '" + index + "' not found");
         }
     }
 }

@@ -40,7 +40,11 @@ public final class Keyboard implements StateSection {
     /** Keys with ways of their own, by number. */
     private static final int CONTROL = 0x1d;
 
+    private static final int CONTROL_RIGHT = 0x9d;
+    private static final int SHIFT = 0x2a;
+    private static final int SHIFT_RIGHT = 0x36;
     private static final int ALT = 0x38;
+    private static final int ALT_RIGHT = 0xb8;
     private static final int SYSRQ = 0x54;
     private static final int PRINT = 0xb7;
     private static final int PAUSE = 0xc6;
@@ -50,8 +54,11 @@ public final class Keyboard implements StateSection {
     private static final int[] PAUSE_2 = {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77};
     private static final int[] BREAK_2 = {0xe0, 0x7e, 0xe0, 0xf0, 0x7e};
 
-    private static final int HELD_CONTROL = 1;
-    private static final int HELD_ALT = 2;
+    // What is held, a bit for each key.
+    private static final int HELD_CONTROL = 3;
+    private static final int HELD_SHIFT = 3 << 2;
+    private static final int HELD_ALT = 1 << 4;
+    private static final int HELD_ALT_RIGHT = 1 << 5;
 
     private final ByteQueue queue = new ByteQueue();
     private Runnable changed = () -> {};
@@ -121,10 +128,17 @@ public final class Keyboard implements StateSection {
      */
     public void key(int number, boolean down) {
         int code = number & 0x7f;
-        if (code == CONTROL || code == ALT) {
-            int held = code == CONTROL ? HELD_CONTROL : HELD_ALT;
-            modifiers = down ? modifiers | held : modifiers & ~held;
-        }
+        int held =
+                switch (number) {
+                    case CONTROL -> 1;
+                    case CONTROL_RIGHT -> 2;
+                    case SHIFT -> 1 << 2;
+                    case SHIFT_RIGHT -> 2 << 2;
+                    case ALT -> HELD_ALT;
+                    case ALT_RIGHT -> HELD_ALT_RIGHT;
+                    default -> 0;
+                };
+        modifiers = down ? modifiers | held : modifiers & ~held;
         boolean first = scanCodeSet == 1;
         if (number == PAUSE) {
             // It has no code for coming up.
@@ -155,25 +169,30 @@ public final class Keyboard implements StateSection {
         key(Arrays.copyOf(codes, n));
     }
 
-    /** The key that is SysRq while Alt is held, for which Alt is let go and pressed again; else it brings a shift along. */
+    /**
+     * The key that is SysRq while Alt is held, for which that Alt is let go and pressed again; else it brings a shift along,
+     * unless a shift or control is held.
+     */
     private void print(boolean down, boolean first) {
+        String make;
+        String release;
         if ((modifiers & HELD_ALT) != 0) {
-            if (first) {
-                key(down ? new int[] {0xb8, 0x38, 0x54} : new int[] {0xd4, 0xb8, 0x38});
-            } else {
-                key(
-                        down
-                                ? new int[] {0xf0, 0x11, 0x11, 0x84}
-                                : new int[] {0xf0, 0x84, 0xf0, 0x11, 0x11});
-            }
-        } else if (first) {
-            key(down ? new int[] {0xe0, 0x2a, 0xe0, 0x37} : new int[] {0xe0, 0xb7, 0xe0, 0xaa});
+            make = first ? "b8 38 54" : "f0 11 11 84";
+            release = first ? "d4 b8 38" : "f0 84 f0 11 11";
+        } else if ((modifiers & HELD_ALT_RIGHT) != 0) {
+            make = first ? "e0 b8 e0 38 54" : "e0 f0 11 e0 11 84";
+            release = first ? "d4 e0 b8 e0 38" : "f0 84 e0 f0 11 e0 11";
+        } else if ((modifiers & (HELD_SHIFT | HELD_CONTROL)) != 0) {
+            make = first ? "e0 37" : "e0 7c";
+            release = first ? "e0 b7" : "e0 f0 7c";
         } else {
-            key(
-                    down
-                            ? new int[] {0xe0, 0x12, 0xe0, 0x7c}
-                            : new int[] {0xe0, 0xf0, 0x7c, 0xe0, 0xf0, 0x12});
+            make = first ? "e0 2a e0 37" : "e0 12 e0 7c";
+            release = first ? "e0 b7 e0 aa" : "e0 f0 7c e0 f0 12";
         }
+        key(
+                Arrays.stream((down ? make : release).split(" "))
+                        .mapToInt(c -> Integer.parseInt(c, 16))
+                        .toArray());
     }
 
     private static int set2(int code) {

@@ -262,6 +262,9 @@ abstract class HidDevice extends UsbDevice {
         idleDue = true;
     }
 
+    /** The guest asks what the user does. */
+    void asked() {}
+
     /** Whether a poll finds something to say. */
     boolean changed() {
         return count > 0 || idleDue;
@@ -272,6 +275,7 @@ abstract class HidDevice extends UsbDevice {
         if (endpoint != 1) {
             return STALL;
         }
+        asked();
         if (!changed()) {
             return NAK;
         }

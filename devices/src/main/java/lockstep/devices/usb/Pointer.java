@@ -11,6 +11,9 @@ public final class Pointer extends HidDevice {
     // Configuration.
     private final boolean absolute;
 
+    // Wiring.
+    private Runnable onFirstPoll = () -> {};
+
     // Guest-visible state: one entry per event.
     private final int[] x = new int[QUEUE];
     private final int[] y = new int[QUEUE];
@@ -21,6 +24,11 @@ public final class Pointer extends HidDevice {
     Pointer(boolean absolute, Settings settings) {
         super(absolute ? Kind.TABLET : Kind.MOUSE, settings);
         this.absolute = absolute;
+    }
+
+    /** Calls this once, when the guest asks for the first time what the user does. */
+    void onFirstPoll(Runnable action) {
+        onFirstPoll = action;
     }
 
     /** Whether it reports positions instead of movements. */
@@ -73,6 +81,12 @@ public final class Pointer extends HidDevice {
             y[at] = Math.clamp((long) y[at] + py, -0x8000, 0x7fff);
         }
         wheel[at] = Math.clamp((long) wheel[at] + turn, -0x8000, 0x7fff);
+    }
+
+    @Override
+    void asked() {
+        onFirstPoll.run();
+        onFirstPoll = () -> {};
     }
 
     @Override

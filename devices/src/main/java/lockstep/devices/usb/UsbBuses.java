@@ -23,10 +23,11 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntConsumer;
 
 /**
  * All USB buses of a machine, and the factories of controllers and devices. Published as a service, through
- * which input reaches the newest tablet and keyboard. Used under the machine lock.
+ * which input reaches tablets, mice and keyboards. Used under the machine lock.
  */
 public final class UsbBuses {
     private static final String BUS = "usb-bus";
@@ -76,13 +77,13 @@ public final class UsbBuses {
     private final List<Plugged> plugged = new ArrayList<>();
     private int anonymousBuses;
 
+    /** The board's own keyboard and mouse are the first two. */
+    private int nextInput = 3;
+
+    private IntConsumer firstPoll = index -> {};
+
     /** A machine without USB. */
     public UsbBuses() {}
-
-    /** The newest tablet or mouse. */
-    public Optional<Pointer> pointer() {
-        return newest(Pointer.class);
-    }
 
     private <D extends HidDevice> Optional<D> newest(Class<D> kind) {
         return plugged.reversed().stream()
@@ -92,12 +93,24 @@ public final class UsbBuses {
                 .findFirst();
     }
 
-    /** The mice and tablets, the oldest first: whether each takes positions instead of movements. */
-    public List<Boolean> pointers() {
+    /**
+     * A device for a user's hand.
+     *
+     * @param index its number among all such devices of the machine
+     * @param pointer null for a keyboard
+     */
+    public record Input(int index, @Nullable Pointer pointer) {}
+
+    /** Mice, tablets and keyboards, the oldest first. */
+    public List<Input> inputs() {
         return plugged.stream()
-                .filter(p -> p.device() instanceof Pointer)
-                .map(p -> ((Pointer) p.device()).absolute())
+                .map(p -> new Input(p.index(), p.device() instanceof Pointer d ? d : null))
                 .toList();
+    }
+
+    /** Has the mouse or tablet of that number called out when the guest first asks it what the user does. */
+    public void onFirstPoll(IntConsumer action) {
+        firstPoll = action;
     }
 
     /** The newest keyboard. */
@@ -106,7 +119,8 @@ public final class UsbBuses {
     }
 
     /** What sits on a port, for {@code info usb}. */
-    private record Plugged(Uhci controller, int port, HidDevice device, @Nullable String id) {}
+    private record Plugged(
+            int index, Uhci controller, int port, HidDevice device, @Nullable String id) {}
 
     /** The text of {@code info usb}. */
     public String describe() {
@@ -191,8 +205,12 @@ public final class UsbBuses {
         int place = controller.takePort(request.options().port(), request.driver(), scope);
         device.place(controller.path() + '-' + (place + 1));
         controller.plug(place, device, vmstate, body, scope);
-        Plugged entry = new Plugged(controller, place, device, request.id());
+        int index = nextInput++;
+        Plugged entry = new Plugged(index, controller, place, device, request.id());
         plugged.add(entry);
+        if (device instanceof Pointer pointer) {
+            pointer.onFirstPoll(() -> firstPoll.accept(index));
+        }
         scope.onClose(() -> plugged.remove(entry));
         return new UsbNode(
                 controllers.indexOf(controller),

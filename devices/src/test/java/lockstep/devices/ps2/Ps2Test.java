@@ -288,6 +288,18 @@ final class Ps2Test {
         k.key(0xb7, true);
         k.key(0xb7, false);
         assertEquals(List.of(0xb8, 0x38, 0x54, 0xd4, 0xb8, 0x38), codes(k));
+        k.key(0x38, false);
+        k.key(0xb8, true);
+        codes(k);
+        k.key(0xb7, true);
+        k.key(0xb7, false);
+        assertEquals(List.of(0xe0, 0xb8, 0xe0, 0x38, 0x54, 0xd4, 0xe0, 0xb8, 0xe0, 0x38), codes(k));
+        k.key(0xb8, false);
+        k.key(0x36, true);
+        codes(k);
+        k.key(0xb7, true);
+        k.key(0xb7, false);
+        assertEquals(List.of(0xe0, 0x37, 0xe0, 0xb7), codes(k), "a shift is there already");
     }
 
     @Test

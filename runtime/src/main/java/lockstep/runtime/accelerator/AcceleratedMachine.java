@@ -86,9 +86,12 @@ public final class AcceleratedMachine implements CoreMachine, AutoCloseable {
         this.accelerator = accelerator;
         List<CpuidLeaf> supported = accelerator.supportedCpuid();
         List<String> problems = new ArrayList<>();
-        model = CpuModel.parse(cpuModel, supported, problems);
+        try {
+            model = CpuModel.parse(cpuModel, supported, accelerator.type().title(), problems);
+        } finally {
+            problems.forEach(host::warn);
+        }
         physicalBits = model.physicalBits(supported);
-        problems.forEach(host::warn);
         MemoryAccelerator slots = accelerator.memory();
         memory = RegionMap.memory(slots);
         dma = new BusMemory(memory);

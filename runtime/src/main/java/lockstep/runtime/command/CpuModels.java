@@ -11,6 +11,7 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.accelerator.Accelerator;
 import lockstep.runtime.accelerator.AcceleratorException;
 import lockstep.runtime.accelerator.AcceleratorType;
 import lockstep.runtime.cpu.CpuModel;
@@ -25,8 +26,12 @@ import java.util.Map;
 final class CpuModels {
     private CpuModels() {}
 
-    /** What the first accelerator that is there can give; empty without any. */
+    /** What the accelerator can give, or the first that is there; empty without any. */
     private static List<CpuidLeaf> supported(Vmm vmm) {
+        Accelerator chosen = vmm.accelerator();
+        if (chosen != null) {
+            return chosen.supportedCpuid();
+        }
         for (AcceleratorType type : vmm.acceleratorTypes()) {
             if (!type.automatic()) {
                 continue;
@@ -71,12 +76,9 @@ final class CpuModels {
             throw new QmpException("CPU model '" + wanted.name() + "' not found");
         }
         List<CpuidLeaf> supported = supported(vmm);
-        if (wanted.name().equals("host") && supported.isEmpty()) {
-            throw new QmpException("CPU model 'host' requires KVM");
-        }
         CpuModel model;
         try {
-            model = CpuModel.parse(text(wanted), supported, new ArrayList<>());
+            model = CpuModel.parse(text(wanted), supported, "", new ArrayList<>());
         } catch (IllegalArgumentException e) {
             throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
         }

@@ -51,6 +51,7 @@ final class InspectionCommands {
                         out.append(shown(a.string("format"), a.integer("val", 0))).append('\n'));
         new MemoryCommands(vmm).register(t);
         new InterruptTopics(vmm).register(t);
+        AbsentTopics.register(t);
         t.add("i", "fmt:/,addr:i,index:i.", "/fmt addr", "read an I/O port", this::readPort);
         t.add("o", "fmt:/,addr:i,val:i", "/fmt addr value", "write an I/O port", this::writePort);
         t.add("log", "items:s", "item1[,...]", "log these items", this::log);

@@ -334,7 +334,13 @@ final class MemoryCommands {
             return;
         }
         OptionalLong found = tables(machine, r).translate(address);
-        out.append(found.isEmpty() ? "Unmapped\n" : "gpa: 0x%x\n".formatted(found.getAsLong()));
+        if (found.isEmpty()) {
+            out.append("Unmapped\n");
+        } else {
+            // As C's %#x has it, zero goes without the sign of its base.
+            long gpa = found.getAsLong();
+            out.append("gpa: ").append(gpa == 0 ? "0" : "0x" + Long.toHexString(gpa)).append('\n');
+        }
     }
 
     private void host(HmpArguments a, StringBuilder out) {

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * The choice of what runs the guest: {@code -accel}, each tried in the order of the command line; or the list of {@code
@@ -42,15 +43,17 @@ final class AcceleratorOption {
     /** {@code -accel}, when it is read. */
     void check(String text) throws OptionException {
         given = true;
-        if (OptionValues.parse(text, "accel").get("accel", "").equals("help")) {
+        OptionValues values = OptionValues.parse(text, "accel");
+        String name = values.get("accel", "");
+        if (name.isEmpty() || name.equals("help") || name.equals("?")) {
             StringBuilder out = new StringBuilder("Accelerators supported in this binary:\n");
             vmm.acceleratorTypes().stream()
                     .filter(AcceleratorType::automatic)
-                    .forEach(t -> out.append(t.name()).append('\n'));
+                    .flatMap(t -> Stream.concat(Stream.of(t.name()), t.aliases().stream()))
+                    .forEach(n -> out.append(n).append('\n'));
             throw new EndOfProgram(out.toString());
         }
-        OptionValues values = OptionValues.parse(text, "accel");
-        AcceleratorType type = find(values.get("accel", ""));
+        AcceleratorType type = find(name);
         if (type != null && TypeHelp.asked(values)) {
             StringBuilder out = new StringBuilder(type.name()).append("-accel options:\n");
             type.properties().entrySet().stream()
@@ -71,9 +74,20 @@ final class AcceleratorOption {
         usual.put(property, value);
     }
 
-    private Map<String, String> withUsual(AcceleratorType type, Map<String, String> own) {
+    private Map<String, String> withUsual(AcceleratorType type, Map<String, String> own)
+            throws OptionException {
         Map<String, String> all = new HashMap<>(usual);
         all.keySet().retainAll(type.properties().keySet());
+        for (Map.Entry<String, String> e : all.entrySet()) {
+            try {
+                checkProperties(type.name(), type, Map.of(e.getKey(), e.getValue()));
+            } catch (OptionException wrong) {
+                throw new OptionException(
+                        "can't apply global %s-accel.%s=%s: %s"
+                                .formatted(
+                                        type.name(), e.getKey(), e.getValue(), wrong.getMessage()));
+            }
+        }
         all.putAll(own);
         return all;
     }
@@ -107,8 +121,8 @@ final class AcceleratorOption {
             failed(located("invalid accelerator " + name));
             return;
         }
+        checkProperties(name, type, own);
         Map<String, String> properties = withUsual(type, own);
-        checkProperties(name, type, properties);
         try {
             chosen = type.open(properties, vmm.mainLoop());
         } catch (AcceleratorException e) {
@@ -156,7 +170,7 @@ final class AcceleratorOption {
         if (names != null) {
             // Unknown names are told of first, even behind one that works.
             List<String> known = new ArrayList<>();
-            for (String name : names.split(":", -1)) {
+            for (String name : names.isEmpty() ? new String[0] : names.split(":", -1)) {
                 if (find(name) != null) {
                     known.add(name);
                 } else {
@@ -193,7 +207,6 @@ final class AcceleratorOption {
                 continue;
             }
             Map<String, String> properties = withUsual(type, Map.of());
-            checkProperties(type.name(), type, properties);
             try {
                 Accelerator opened = type.open(properties, vmm.mainLoop());
                 if (!failures.isEmpty()) {

@@ -222,11 +222,9 @@ final class MachineOptionSet {
                     settings.machineType = e.getValue();
                 }
                 case "accel" -> accelerators.machine(e.getValue());
+                case "kernel-irqchip" -> accelerators.usually(e.getKey(), e.getValue());
                 case "help", "?" -> {}
                 default -> {
-                    if (e.getKey().equals("kernel-irqchip")) {
-                        accelerators.usually(e.getKey(), e.getValue());
-                    }
                     if (!settings.groups.take(e.getKey(), e.getValue())) {
                         settings.machineProperties.put(e.getKey(), e.getValue());
                     }
@@ -505,7 +503,11 @@ final class MachineOptionSet {
             given.put(e.getKey(), e.getValue());
         }
         try {
-            return type.complete(type.read(given, KeyvalInputVisitor.Style.KEYVAL));
+            O read = type.complete(type.read(given, KeyvalInputVisitor.Style.KEYVAL));
+            for (Map.Entry<String, String> e : settings.machineProperties.entrySet()) {
+                MachineProperties.check(e.getKey(), e.getValue());
+            }
+            return read;
         } catch (QmpException e) {
             throw new OptionException(e.description(), false);
         }

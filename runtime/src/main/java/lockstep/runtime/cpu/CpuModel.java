@@ -35,7 +35,7 @@ public final class CpuModel {
 
     /** Switches that are no features of a processor. */
     private static final Set<String> SWITCHES =
-            Set.of("check", "hv-passthrough", "kvm", "migratable");
+            Set.of("check", "enforce", "hv-passthrough", "kvm", "migratable");
 
     private static final String BRAND = "QEMU Virtual CPU version 2.5+";
     private static final int INDEXED = 1;
@@ -64,11 +64,13 @@ public final class CpuModel {
      * Reads the text of {@code -cpu}.
      *
      * @param text such as {@code qemu64,kvmclock=on,-x2apic}
-     * @param supported what host and kernel can give
-     * @param problems gets a sentence for each feature asked for that the host does not have
+     * @param supported what the accelerator can give
+     * @param accelerator what messages call it
+     * @param problems gets a sentence for each feature asked for that it cannot give
      * @throws IllegalArgumentException unknown model or property, in QEMU's words
      */
-    public static CpuModel parse(String text, List<CpuidLeaf> supported, List<String> problems) {
+    public static CpuModel parse(
+            String text, List<CpuidLeaf> supported, String accelerator, List<String> problems) {
         String[] parts = text.split(",", -1);
         String name = parts[0];
         if (!NAMES.contains(name)) {
@@ -81,10 +83,14 @@ public final class CpuModel {
         }
         // Only under KVM do guests find KVM's clocks and its other devices, and x2APIC without
         // asking for it.
-        boolean kvm = supported.stream().anyMatch(l -> l.function() == SIGNATURE_LEAF + 1);
+        boolean onHost = isNative(supported);
+        String giver = onHost ? "host" : accelerator;
+        boolean kvm = onHost;
         if (!kvm) {
             words.put(Word.KVM, 0);
         }
+        boolean check = true;
+        boolean enforce = false;
         if (!kvm || (supported(supported, Word.F1_ECX) & X2APIC) == 0) {
             words.merge(Word.F1_ECX, ~X2APIC, (bits, mask) -> bits & mask);
         }
@@ -102,29 +108,59 @@ public final class CpuModel {
                 int equals = part.indexOf('=');
                 if (equals >= 0) {
                     key = part.substring(0, equals);
-                    if (!SWITCHES.contains(key)) {
-                        feature(name, key);
-                    }
-                    on = onOff(key, part.substring(equals + 1));
+                    on = switched(name, key, part.substring(equals + 1));
                 }
             }
-            if (key.equals("kvm")) {
-                kvm &= on;
-            } else if (key.equals("hv-passthrough")) {
-                if (on) {
-                    problems.add("there are no Hyper-V enlightenments to pass through");
+            switch (key) {
+                case "check" -> check = on;
+                case "enforce" -> enforce = on;
+                case "kvm" -> kvm &= on;
+                case "hv-passthrough" -> {
+                    if (on) {
+                        problems.add("there are no Hyper-V enlightenments to pass through");
+                    }
                 }
-            } else if (!SWITCHES.contains(key)) {
-                set(words, name, key, on);
+                case "migratable" -> {}
+                default -> set(words, name, key, on);
             }
         }
-        words.replaceAll((w, bits) -> restrict(w, bits, supported(supported, w), problems));
+        if (name.equals("host") && !onHost) {
+            throw new IllegalArgumentException("CPU model 'host' requires KVM");
+        }
+        List<String> missing = new ArrayList<>();
+        words.replaceAll((w, bits) -> restrict(w, bits, supported(supported, w), missing));
+        if (check || enforce) {
+            missing.forEach(m -> problems.add(giver + " doesn't support requested feature: " + m));
+        }
+        if (enforce && !missing.isEmpty()) {
+            throw new IllegalArgumentException(giver + " doesn't support requested features");
+        }
         return new CpuModel(name, words, kvm);
+    }
+
+    /** Whether the host's processor runs the guest, by KVM. */
+    private static boolean isNative(List<CpuidLeaf> supported) {
+        return supported.stream().anyMatch(l -> l.function() == SIGNATURE_LEAF + 1);
     }
 
     /** Whether a model is what the host has. */
     private static boolean passed(String name) {
         return name.equals("host") || name.equals("max");
+    }
+
+    /** A {@code key=value}, which QEMU takes as said of all processors of the model. */
+    private static boolean switched(String model, String key, String value) {
+        try {
+            if (!SWITCHES.contains(key)) {
+                feature(model, key);
+            }
+            return onOff(key, value);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(
+                    "can't apply global %s.%s=%s: %s"
+                            .formatted(typeName(model), key, value, e.getMessage()),
+                    e);
+        }
     }
 
     private static boolean onOff(String key, String value) {
@@ -141,7 +177,7 @@ public final class CpuModel {
         CpuFeature f = CpuFeature.named(key);
         if (f == null) {
             throw new IllegalArgumentException(
-                    "Property '" + model + "-x86_64-cpu." + key + "' not found");
+                    "Property '" + typeName(model) + "." + key + "' not found");
         }
         return f;
     }
@@ -156,15 +192,14 @@ public final class CpuModel {
         words.merge(f.word(), 0, (old, none) -> on ? old | bits : old & ~bits);
     }
 
-    private static int restrict(Word w, int bits, int can, List<String> problems) {
+    private static int restrict(Word w, int bits, int can, List<String> told) {
         int missing = bits & ~(can | always(w));
         for (int bit = 0; bit < 32; bit++) {
             if ((missing & 1 << bit) != 0) {
                 CpuFeature f = CpuFeature.at(w, bit);
-                problems.add(
+                told.add(
                         String.format(
-                                "host doesn't support requested feature: CPUID[eax=%02Xh].%s%s"
-                                        + " [bit %d]",
+                                "CPUID[eax=%02Xh].%s%s [bit %d]",
                                 w.function, w.registerName, f == null ? "" : "." + f.name(), bit));
             }
         }
@@ -226,13 +261,16 @@ public final class CpuModel {
     /** The names of all that a user may set on a model. */
     public static List<String> properties() {
         List<String> names =
-                new ArrayList<>(List.of("check", "hv-passthrough", "kvm", "migratable"));
+                new ArrayList<>(List.of("check", "enforce", "hv-passthrough", "kvm", "migratable"));
         CpuFeature.all().forEach(f -> names.add(f.name()));
         return names;
     }
 
     /** The features that a model has of its own and these answers of host and kernel cannot give. */
     public static List<String> unavailable(String name, List<CpuidLeaf> supported) {
+        if (name.equals("host") && !isNative(supported)) {
+            return List.of("kvm");
+        }
         if (!name.equals(DEFAULT)) {
             return List.of();
         }

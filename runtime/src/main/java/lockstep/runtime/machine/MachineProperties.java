@@ -5,6 +5,7 @@ import lockstep.api.MachineOptions;
 import lockstep.api.MemorySizeConfiguration;
 import lockstep.api.ObjectPropertyInfo;
 import lockstep.api.SMPConfiguration;
+import lockstep.qmp.ErrorClass;
 import lockstep.qmp.JsonNumber;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
@@ -35,6 +36,9 @@ public final class MachineProperties {
                     MachineOptions::write,
                     MachineOptions.builder()
                             .memoryBackend("")
+                            .memoryEncryption("")
+                            .confidentialGuestSupport("")
+                            .phandleStart(0L)
                             .append("")
                             .dtCompatible("")
                             .dtb("")
@@ -53,12 +57,15 @@ public final class MachineProperties {
                             .build());
 
     private static final String MEMORY = "memory-backend";
+    private static final String CONFIDENTIAL = "confidential-guest-support";
 
     /** What properties are called whose types the reader does not name. */
     private static final Map<String, String> TYPES =
             Map.of(
                     MEMORY,
                     "link<memory-backend>",
+                    CONFIDENTIAL,
+                    "link<" + CONFIDENTIAL + ">",
                     "boot",
                     "BootConfiguration",
                     "memory",
@@ -97,9 +104,8 @@ public final class MachineProperties {
     }
 
     private static String shown(MemberOutline member) {
-        return member.type().equals("str") && !member.name().equals(MEMORY)
-                ? "string"
-                : TYPES.getOrDefault(member.name(), member.type());
+        return TYPES.getOrDefault(
+                member.name(), member.type().equals("str") ? "string" : member.type());
     }
 
     private static @Nullable String description(MemberOutline member) {
@@ -123,6 +129,20 @@ public final class MachineProperties {
     public void group(String name, JsonValue value, Completion completion) {
         values.put(name, value);
         completions.put(name, completion);
+    }
+
+    /**
+     * Refuses the name of an object of a kind that there is not.
+     *
+     * @throws QmpException in QEMU's words
+     */
+    public static void check(String name, String value) throws QmpException {
+        if (name.equals("memory-encryption")) {
+            throw new QmpException("No such memory encryption object '" + value + "'");
+        }
+        if (name.equals(CONFIDENTIAL) && !value.isEmpty()) {
+            throw new QmpException(ErrorClass.DEVICE_NOT_FOUND, "Device '" + value + "' not found");
+        }
     }
 
     /** Sets what tells the guest's date and time. */
@@ -154,6 +174,9 @@ public final class MachineProperties {
         JsonObject one = new JsonObject();
         one.put(name, value);
         JsonValue read = reader.toJson(reader.read(one, null)).get(name);
+        if (read instanceof JsonString text) {
+            check(name, text.value());
+        }
         if (read != null) {
             Completion completion = completions.get(name);
             values.put(name, completion == null ? read : completion.of(read));
