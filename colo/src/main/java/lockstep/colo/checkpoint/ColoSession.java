@@ -89,6 +89,12 @@ public final class ColoSession implements ColoHandler, ColoCommands {
         return s != null && s.inColo() ? s.mode() : COLOMode.NONE;
     }
 
+    /** Which side of a pair this process is; NONE as soon as a failover is under way. Any thread. */
+    public COLOMode role() {
+        Side s = side;
+        return s != null && s.inColo() && !s.failover.wanted() ? s.mode() : COLOMode.NONE;
+    }
+
     private boolean require(Side s) {
         if (!s.failover.move(FailoverStatus.NONE, FailoverStatus.REQUIRE)) {
             return false;

@@ -34,6 +34,9 @@ public interface Neighbours {
     /** The secondary is lost: no request waits for its disks any more. */
     void cutReplication();
 
+    /** Waits until the primary cannot be heard any more, as far as a heartbeat tells. Without the machine lock. */
+    void awaitSilence();
+
     /** Tells the net filters that the secondary begins to run beside the primary. */
     void filtersStart();
 

@@ -67,6 +67,7 @@ final class SecondarySide extends Side {
     void run() throws IOException {
         target.enter();
         session(this::loop);
+        neighbours.awaitSilence();
         host.lock()
                 .run(
                         () -> {

@@ -4,6 +4,7 @@ import lockstep.api.ColoCompareStats;
 import lockstep.block.ReplicationControl;
 import lockstep.block.node.BlockException;
 import lockstep.colo.compare.PacketComparison;
+import lockstep.colo.heartbeat.Heartbeats;
 import lockstep.net.NetFilters;
 import lockstep.runtime.spi.Vmm;
 
@@ -66,6 +67,11 @@ final class VmmNeighbours implements Neighbours {
     @Override
     public void cutReplication() {
         vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::cutAll);
+    }
+
+    @Override
+    public void awaitSilence() {
+        vmm.find(Heartbeats.class).ifPresent(Heartbeats::awaitSilence);
     }
 
     @Override

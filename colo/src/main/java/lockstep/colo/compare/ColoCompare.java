@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
@@ -150,6 +152,10 @@ public final class ColoCompare implements UserObject {
     private volatile long timeout;
     private volatile long scanCycle;
     private volatile long settleTime;
+
+    /** What was released while nothing may leave; more is not read meanwhile. Of the loop. */
+    private final ArrayDeque<Kept> kept = new ArrayDeque<>();
+
     private long settlesAt = Long.MAX_VALUE;
     private boolean draining;
     private boolean outFailing;
@@ -192,7 +198,7 @@ public final class ColoCompare implements UserObject {
                 new Input(
                         "primary_in",
                         engine::primary,
-                        () -> engine.takes(true) && !out.congested(),
+                        () -> engine.takes(true) && !out.congested() && kept.isEmpty(),
                         () -> {});
         secondaryPackets = new SecondaryPackets(engine::secondary, comparisons.checkpoints());
         secondaryInput =
@@ -204,6 +210,8 @@ public final class ColoCompare implements UserObject {
         scan = loop.timer(ClockType.REALTIME, this::scan);
         settle = loop.timer(ClockType.REALTIME, this::settle);
     }
+
+    private record Kept(byte[] frame, int vnetHeader) {}
 
     /**
      * What a comparison is made from.
@@ -319,6 +327,7 @@ public final class ColoCompare implements UserObject {
 
     /** Behind everything that the engine did: sends what it released, and looks what it wants next. */
     private void worked() {
+        letOut();
         send();
         long next = engine.settlesAt();
         if (next < settlesAt) {
@@ -338,6 +347,28 @@ public final class ColoCompare implements UserObject {
             outFailing = false;
         } catch (IOException e) {
             lost();
+        }
+    }
+
+    private void letOut() {
+        while (!kept.isEmpty() && comparisons.open()) {
+            Kept first = kept.removeFirst();
+            append(first.frame, first.frame.length, first.vnetHeader);
+        }
+    }
+
+    private void append(byte[] frame, int length, int vnetHeader) {
+        try {
+            out.append(frame, 0, length, vnetHeader);
+        } catch (IOException e) {
+            lost();
+        }
+    }
+
+    /** Packets that were to be kept may leave now, or the other way round. On the loop. */
+    void gateMoved() {
+        if (!closed) {
+            worked();
         }
     }
 
@@ -420,10 +451,10 @@ public final class ColoCompare implements UserObject {
     private final class EngineOutput implements Engine.Output {
         @Override
         public void release(byte[] frame, int length, int vnetHeader) {
-            try {
-                out.append(frame, 0, length, vnetHeader);
-            } catch (IOException e) {
-                lost();
+            if (kept.isEmpty() && comparisons.open()) {
+                append(frame, length, vnetHeader);
+            } else {
+                kept.add(new Kept(Arrays.copyOf(frame, length), vnetHeader));
             }
         }
 

@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.BooleanSupplier;
 
 /** The comparisons of one process, and what they share. Any thread. */
 public final class Comparisons implements PacketComparison {
@@ -14,6 +15,7 @@ public final class Comparisons implements PacketComparison {
 
     private final List<ColoCompare> all = new CopyOnWriteArrayList<>();
     private volatile @Nullable Runnable listener;
+    private volatile BooleanSupplier gate = () -> true;
     private volatile long checkpoints;
     private volatile int maxQueue = DEFAULT_QUEUE;
 
@@ -60,6 +62,22 @@ public final class Comparisons implements PacketComparison {
             checkpoints = 0;
             all.forEach(c -> c.post(() -> c.checkpoint(0)));
         }
+    }
+
+    @Override
+    public void gate(BooleanSupplier open) {
+        gate = open;
+        gateMoved();
+    }
+
+    @Override
+    public void gateMoved() {
+        all.forEach(c -> c.post(c::gateMoved));
+    }
+
+    /** Whether packets may leave now. */
+    boolean open() {
+        return gate.getAsBoolean();
     }
 
     /** How many checkpoints the session has seen. */

@@ -5,6 +5,7 @@ import lockstep.api.ColoCompareStats;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /**
  * All colo-compare objects of the process, as the checkpoint driver of the primary sees them;
@@ -23,6 +24,15 @@ public interface PacketComparison {
      * machine lock may be held.
      */
     void checkpoint();
+
+    /**
+     * Says whether packets may leave; where they may not, they are kept. Asked on the threads of the comparisons for
+     * each packet; any thread may set it.
+     */
+    void gate(BooleanSupplier open);
+
+    /** The gate's answer is another now. Any thread. */
+    void gateMoved();
 
     /** What each comparison has done. Any thread but that of an I/O thread. */
     List<ColoCompareStats> statistics();

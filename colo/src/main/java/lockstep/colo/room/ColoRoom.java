@@ -1,6 +1,7 @@
 package lockstep.colo.room;
 
 import lockstep.colo.compare.CompareObjects;
+import lockstep.colo.heartbeat.HeartbeatObjects;
 import lockstep.colo.rewriter.RewriterFilter;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
@@ -20,5 +21,6 @@ public final class ColoRoom implements Room {
     public void install(Registration offer, Vmm vmm) {
         CompareObjects.install(offer, vmm);
         RewriterFilter.install(offer, vmm);
+        HeartbeatObjects.install(offer, vmm);
     }
 }

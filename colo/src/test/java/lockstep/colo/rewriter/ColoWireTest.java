@@ -44,6 +44,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.ToLongFunction;
 
 /**
@@ -383,6 +384,26 @@ class ColoWireTest {
         secondary.sends(secondary.guest, Frames.up(5001, 1001, ACK, "early"));
         primary.sends(primary.guest, same);
         assertArrayEquals(same, primary.client.next());
+    }
+
+    @Test
+    void nothingLeavesThroughAClosedGate() throws Exception {
+        handshake();
+        AtomicBoolean open = new AtomicBoolean();
+        comparisons.gate(open::get);
+        long before = comparisons.statistics().getFirst().releasedPackets();
+        byte[] same = Frames.up(2001, 1001, ACK, "same");
+        primary.sends(primary.guest, same);
+        secondary.sends(secondary.guest, Frames.up(5001, 1001, ACK, "same"));
+        awaitStatistics(ColoCompareStats::releasedPackets, before + 1);
+        byte[] more = Frames.up(2005, 1001, ACK, "more");
+        primary.sends(primary.guest, more);
+        comparisons.checkpoint();
+        assertTrue(primary.client.got.isEmpty());
+        open.set(true);
+        comparisons.gateMoved();
+        assertArrayEquals(same, primary.client.next());
+        assertArrayEquals(more, primary.client.next());
     }
 
     @Test
