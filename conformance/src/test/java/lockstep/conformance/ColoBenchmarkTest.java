@@ -88,14 +88,15 @@ class ColoBenchmarkTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {0, 4, 64})
+    @ValueSource(ints = {0, 4, 64, 256})
     void checkpointPause(int mebibytes) throws IOException {
         int pages = mebibytes << 8;
-        Measured ours = measure(directory.resolve("ours"), pages, Host.binary());
+        int memory = mebibytes > 64 ? 512 : 128;
+        Measured ours = measure(directory.resolve("ours"), pages, memory, Host.binary());
         String pause = "checkpoint pause, %d MiB dirty".formatted(mebibytes);
         Measured theirs;
         try {
-            theirs = measure(directory.resolve("theirs"), pages, ColoPair.qemu(directory));
+            theirs = measure(directory.resolve("theirs"), pages, memory, ColoPair.qemu(directory));
         } catch (AssertionError e) {
             // A QEMU pair hangs in failover now and then, more so on a busy machine; without KVM
             // its
@@ -107,12 +108,21 @@ class ColoBenchmarkTest {
         new Result(pause, ours.pause, theirs.pause).print();
         new Result(pause + ", worst", ours.worst, theirs.worst).print();
         new Result("failover to the primary", ours.failover, theirs.failover).print();
+        System.out.printf(
+                "BENCH %-34s lockstep %9.1f MiB  qemu %9.1f MiB  ratio %.2f%n",
+                "secondary with RAM of %d MiB".formatted(memory),
+                ours.memory,
+                theirs.memory,
+                ours.memory / theirs.memory);
     }
 
-    private record Measured(double pause, double worst, double failover) {}
+    /** In milliseconds, and in MiB what the secondary takes. */
+    private record Measured(double pause, double worst, double failover, double memory) {}
 
-    private static Measured measure(Path place, int pages, Path binary) throws IOException {
+    private static Measured measure(Path place, int pages, int memory, Path binary)
+            throws IOException {
         try (ColoPair pair = new ColoPair(place, Guests.dirty(pages), binary, binary)) {
+            pair.memory = memory;
             pair.start();
             pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
             pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);
@@ -134,11 +144,12 @@ class ColoBenchmarkTest {
                     pauses.add((monitor.event("RESUME") - stop) / 1e3);
                 }
             }
+            double secondary = Host.resident(pair.secondary.process.pid());
             pair.secondary.kill();
             long start = System.nanoTime();
             pair.ncUntil(ColoPair.PRIMARY_QMP, "primary-failover", "\"RESUME\"");
             double failover = (System.nanoTime() - start) / 1e6;
-            return new Measured(median(pauses), Collections.max(pauses), failover);
+            return new Measured(median(pauses), Collections.max(pauses), failover, secondary);
         }
     }
 

@@ -75,7 +75,7 @@ final class ColoPair implements AutoCloseable {
                                 .replace(":" + SECONDARY_QMP, ":" + qmp)
                                 .replace(":" + SECONDARY_HMP, ":" + (qmp - 1))
                                 .replace("-enable-kvm", "-accel " + accelerator)
-                                .replace("-m 4096", "-m 128")
+                                .replace("-m 4096", "-m " + memory)
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
                                 .replace("/etc/qemu-ifdown", "no")
                                 .replace("exec $cmd", "exec $cmd \"$@\""));
@@ -162,6 +162,10 @@ final class ColoPair implements AutoCloseable {
     private final String accelerator;
     private final List<String> options;
     private @Nullable Path certificates;
+
+    /** The guest's RAM in MiB. */
+    int memory = 128;
+
     private final List<Side> sides = new ArrayList<>();
 
     /** Makes images and network; {@code boot} is the guest's boot sector. */

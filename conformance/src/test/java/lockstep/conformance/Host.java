@@ -84,6 +84,15 @@ final class Host {
         return false;
     }
 
+    /** The memory of a process that is there, in MiB. */
+    static double resident(long process) throws IOException {
+        return Files.readAllLines(Path.of("/proc/" + process + "/status")).stream()
+                .filter(line -> line.startsWith("VmRSS:"))
+                .mapToDouble(line -> Double.parseDouble(line.replaceAll("\\D", "")) / 1024)
+                .findFirst()
+                .orElseThrow();
+    }
+
     /** Runs a program to its end and gives its output, both streams; fails on a non-zero status. */
     static String run(String... command) {
         return run(List.of(command));

@@ -17,7 +17,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -91,18 +90,10 @@ class MonitorBenchmarkTest {
             String greeting = output.readLine();
             double milliseconds = (System.nanoTime() - start) / 1e6;
             assertTrue(greeting != null && greeting.startsWith("{\"QMP\""), greeting);
-            return new Start(milliseconds, resident(process.pid()));
+            return new Start(milliseconds, Host.resident(process.pid()));
         } finally {
             process.destroyForcibly();
         }
-    }
-
-    private static double resident(long process) throws IOException {
-        return Files.readAllLines(Path.of("/proc/" + process + "/status")).stream()
-                .filter(line -> line.startsWith("VmRSS:"))
-                .mapToDouble(line -> Double.parseDouble(line.replaceAll("\\D", "")) / 1024)
-                .findFirst()
-                .orElseThrow();
     }
 
     @Test
