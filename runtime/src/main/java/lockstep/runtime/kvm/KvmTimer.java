@@ -109,7 +109,10 @@ final class KvmTimer implements IntervalTimer {
             c.mode = kvm_pit_channel_state.mode(k) & 0xff;
             c.bcd = kvm_pit_channel_state.bcd(k) & 0xff;
             c.gate = kvm_pit_channel_state.gate(k) & 0xff;
-            c.loadTime = kvm_pit_channel_state.count_load_time(k) - offset;
+            // The kernel keeps the time of a reset for channel 0, and guest time stands still a
+            // little before this is
+            // read: it may seem to be before guest time began, which QEMU's timer never gets over.
+            c.loadTime = Math.max(0, kvm_pit_channel_state.count_load_time(k) - offset);
         }
         channels[0].nextTransition = nextTransition(channels[0], channels[0].loadTime);
     }
