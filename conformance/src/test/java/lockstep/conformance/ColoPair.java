@@ -44,6 +44,9 @@ final class ColoPair implements AutoCloseable {
         /** Whether packets stay in the process on their way to the comparison and back. */
         boolean direct;
 
+        /** Options of this side alone. */
+        List<String> own = List.of();
+
         private Side(String name, String script, int qmp) {
             this.name = name;
             this.script = script;
@@ -81,6 +84,7 @@ final class ColoPair implements AutoCloseable {
                                 .replace("exec $cmd", "exec $cmd \"$@\""));
                 List<String> command = inNamespace("sh", adapted.toString());
                 command.addAll(options);
+                command.addAll(own);
                 if (certificates != null) {
                     for (String end : List.of("server", "client")) {
                         command.add("-object");
