@@ -42,7 +42,7 @@ final class ChipsBesideQemuTest {
 
     @BeforeAll
     void start(@TempDir Path directory) {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         both.add(QtestMachine.qemu(directory, "-machine", "pc"));
         both.add(QtestMachine.ours(directory, "-machine", "pc", "-S"));
     }

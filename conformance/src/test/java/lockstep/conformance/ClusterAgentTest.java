@@ -35,8 +35,8 @@ class ClusterAgentTest {
     @Test
     @Tag("qemu")
     void resyncOfQemu() throws IOException {
-        Host.assumeProgram("qemu-system-x86_64");
-        resync("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
+        resync(Host.qemu());
     }
 
     private Path image(String name, int fill) throws IOException {

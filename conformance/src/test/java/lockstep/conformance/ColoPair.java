@@ -232,16 +232,27 @@ final class ColoPair implements AutoCloseable {
         }
     }
 
-    /** QEMU 7.2 in {@code directory}, with the one option of the scripts spelled as it knows it. */
+    /** QEMU in {@code directory}, with the one option of the scripts spelled as those before 9.2 know it. */
     static Path qemu(Path directory) throws IOException {
         Path wrapper = directory.resolve("qemu");
         if (!Files.exists(wrapper)) {
+            Matcher version =
+                    Pattern.compile("version (\\d+)\\.(\\d+)")
+                            .matcher(Host.run(Host.qemu(), "--version"));
+            boolean milliseconds =
+                    version.find()
+                            && 100 * Integer.parseInt(version.group(1))
+                                            + Integer.parseInt(version.group(2))
+                                    >= 902;
             Files.writeString(
                     wrapper,
                     """
                     #!/bin/bash
-                    exec qemu-system-x86_64 "${@/reconnect-ms=1/reconnect=1}"
-                    """);
+                    exec %s "${@%s}"
+                    """
+                            .formatted(
+                                    Host.qemu(),
+                                    milliseconds ? "" : "/reconnect-ms=1/reconnect=1"));
             wrapper.toFile().setExecutable(true);
         }
         return wrapper;

@@ -27,7 +27,7 @@ class ColoTlsTest {
         Host.assumeNetworkRoot();
         Host.assumeProgram("nc");
         Host.assumeProgram("qemu-img");
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
     }
 
     @ParameterizedTest

@@ -33,7 +33,7 @@ import java.util.concurrent.TimeUnit;
 @Tag("qemu")
 @Timeout(value = 180, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class CommandMistakesTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     /** Those whose arguments are any, or which were made later than the oldest QEMU that is compared with. */
     private static final Set<String> APART = Set.of("migrate", "migrate-incoming");

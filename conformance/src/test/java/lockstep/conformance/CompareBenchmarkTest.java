@@ -31,7 +31,7 @@ import java.util.concurrent.Semaphore;
 @Tag("qemu")
 @Timeout(600)
 class CompareBenchmarkTest {
-    private static final Path QEMU = Path.of("qemu-system-x86_64");
+    private static final Path QEMU = Path.of(Host.qemu());
 
     /** Packets of each side in one measurement. */
     private static final int PACKETS = Integer.getInteger("bench.packets", 40_000);

@@ -45,7 +45,7 @@ import java.util.regex.Pattern;
  */
 @Tag("qemu")
 class DamagedImageTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
     private static final int DAMAGES = Integer.getInteger("damages", 80);
     private static final long SEED = Long.getLong("damage.seed", 1);
 

@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
 /** What {@code detect-zeroes} makes of written zeroes, and write thresholds, beside the installed QEMU. */
 @Tag("qemu")
 class DetectZeroesTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
     private static final Duration LIMIT = Duration.ofSeconds(60);
     private static final int MIB = 1 << 20;
     private static final Pattern RUN = Pattern.compile("\"start\": (\\d+),.* \"data\": (\\w+)");

@@ -18,7 +18,7 @@ import java.util.TreeMap;
 /** The devices of a PC, those that users add and those that are built in, have the options of the installed QEMU's. */
 @Tag("qemu")
 class DevicePropertiesTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     /** What no option can set: the byte order of a display, and whether a USB device is attached. */
     private static final Set<String> SHOWN = Set.of("big-endian-framebuffer", "attached");

@@ -92,7 +92,7 @@ final class DeviceTreeBesideQemuTest {
 
     @Test
     void theSameDevicesSitOnTheSameBuses(@TempDir Path directory) {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         String theirs;
         String ours;
         String brief;

@@ -188,7 +188,7 @@ final class FloppyTest {
     @Test
     @Tag("qemu")
     void worksLikeQemus() throws IOException {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         List<Object> theirs;
         try (QtestMachine qemu = QtestMachine.qemu(directory, "-drive", drive(""))) {
             theirs = session(qemu);

@@ -34,6 +34,11 @@ final class Host {
         return home().resolve("bin/lockstep-system-x86_64");
     }
 
+    /** The QEMU that ours is tried beside and with: {@code -Dqemu=} a name or a path. */
+    static String qemu() {
+        return System.getProperty("qemu", "qemu-system-x86_64");
+    }
+
     /** The given COLO scripts. */
     static Path scripts() {
         return Path.of(System.getProperty("lockstep.scripts", "../examples/colo"))
@@ -76,6 +81,9 @@ final class Host {
     }
 
     private static boolean find(String name) {
+        if (name.contains("/")) {
+            return Files.isExecutable(Path.of(name));
+        }
         for (String dir : System.getenv().getOrDefault("PATH", "").split(":")) {
             if (Files.isExecutable(Path.of(dir, name))) {
                 return true;

@@ -34,7 +34,7 @@ class HumanMonitorBesideQemuTest {
 
     @Test
     void saysTheSame() {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         try (QtestMachine qemu = QtestMachine.qemu(directory, "-M", "pc");
                 QtestMachine ours = QtestMachine.ours(directory, "-M", "pc")) {
             assertEquals(talk(qemu), talk(ours));

@@ -43,7 +43,7 @@ class InterruptsTest {
 
     /** What runs the guest, and is moved to. */
     private enum Place {
-        QEMU("qemu-system-x86_64", "tcg"),
+        QEMU(Host.qemu(), "tcg"),
         JVM(Host.binary().toString(), "jvm"),
         ON(Host.binary().toString(), "kvm,kernel-irqchip=on"),
         OFF(Host.binary().toString(), "kvm,kernel-irqchip=off"),
@@ -83,7 +83,7 @@ class InterruptsTest {
     @Test
     @Tag("qemu")
     void fromQemuAndBack() throws IOException {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         travel(Place.QEMU, Place.JVM, Place.QEMU);
     }
 
@@ -113,7 +113,7 @@ class InterruptsTest {
     @Tag("qemu")
     void fromQemuToAnyPlace() throws IOException {
         Host.assumeKvm();
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         travel(Place.QEMU, Place.OFF, Place.QEMU, Place.SPLIT, Place.QEMU, Place.ON, Place.QEMU);
     }
 

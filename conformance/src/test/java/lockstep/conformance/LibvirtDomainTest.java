@@ -74,7 +74,7 @@ class LibvirtDomainTest {
     @Test
     @Tag("qemu")
     void qemu() throws Exception {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         live("qemu", "/usr/bin/qemu-system-x86_64");
     }
 

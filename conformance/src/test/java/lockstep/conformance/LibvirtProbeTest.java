@@ -29,7 +29,7 @@ import java.util.TreeSet;
  */
 @Tag("qemu")
 class LibvirtProbeTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     /** What the installed QEMU, which is older, tells and QEMU 10.2 does not. */
     private static final Map<String, Set<String>> GONE =

@@ -48,7 +48,7 @@ final class LinuxMachine implements AutoCloseable {
             List<String> prefix,
             List<String> options) {
         String its = accelerator.equals("jvm") ? "tcg" : accelerator;
-        return new LinuxMachine(directory, name, prefix, "qemu-system-x86_64", its, options);
+        return new LinuxMachine(directory, name, prefix, Host.qemu(), its, options);
     }
 
     private LinuxMachine(

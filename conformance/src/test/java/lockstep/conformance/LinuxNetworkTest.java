@@ -91,7 +91,7 @@ class LinuxNetworkTest {
     @Test
     @Tag("qemu")
     void aTransferGoesOnWhileTheGuestComesFromQemu() throws Exception {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         transfer(true);
     }
 

@@ -20,7 +20,7 @@ import java.util.TreeMap;
  */
 @Tag("qemu")
 class MachinePropertiesTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     private static final Map<String, List<String>> VALUES =
             Map.of(

@@ -21,7 +21,7 @@ import java.util.TreeMap;
 /** Media go in and out of drives with the answers, the events and the queries of the installed QEMU. */
 @Tag("qemu")
 class MediaTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     @TempDir Path directory;
 

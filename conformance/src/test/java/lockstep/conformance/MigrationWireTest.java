@@ -40,14 +40,14 @@ class MigrationWireTest {
 
     @BeforeAll
     static void needs() {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
     }
 
     private static Monitor qemu(String... more) {
         List<String> command =
                 new ArrayList<>(
                         List.of(
-                                "qemu-system-x86_64",
+                                Host.qemu(),
                                 "-accel",
                                 Host.accelerator(),
                                 "-machine",

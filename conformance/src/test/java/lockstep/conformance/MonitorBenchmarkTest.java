@@ -29,7 +29,7 @@ import java.util.List;
  */
 @Tag("qemu")
 class MonitorBenchmarkTest {
-    private static final Path QEMU = Path.of("qemu-system-x86_64");
+    private static final Path QEMU = Path.of(Host.qemu());
     private static final int STARTS = Integer.getInteger("bench.starts", 15);
     private static final int ROUND_TRIPS = Integer.getInteger("bench.roundtrips", 4000);
     private static final String STATUS = "{\"execute\": \"query-status\"}\r\n";

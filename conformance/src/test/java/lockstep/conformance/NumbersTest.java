@@ -46,7 +46,7 @@ import java.util.regex.Pattern;
         disabledReason =
                 "takes minutes, and QEMU stands still over some numbers: -Dnumbers=1 runs it")
 final class NumbersTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     private static final List<String> TEXTS =
             List.of(

@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 @Tag("qemu")
 @Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class OptionErrorsTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     @TempDir Path directory;
 

@@ -25,7 +25,7 @@ import java.util.List;
  */
 @Tag("qemu")
 class ProcessorBenchmarkTest {
-    private static final Path QEMU = Path.of("qemu-system-x86_64");
+    private static final Path QEMU = Path.of(Host.qemu());
     private static final Duration PATIENCE = Duration.ofMinutes(10);
 
     /** A program for Linux: 100 million rounds of ADD, ROL, XOR, SUB and JNZ. */

@@ -28,10 +28,10 @@ class ProcessorBesideQemuTest {
 
     @Test
     void systemBehaviourIsTheSame() throws IOException {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         Path firmware = directory.resolve("system.bin");
         Files.write(firmware, Guests.load("system"));
-        String wanted = run("qemu-system-x86_64", "tcg", firmware);
+        String wanted = run(Host.qemu(), "tcg", firmware);
         String got = run(Host.binary().toString(), "jvm", firmware);
         assertTrue(wanted.endsWith(END), wanted);
         assertEquals(wanted, got);

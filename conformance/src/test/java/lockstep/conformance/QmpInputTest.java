@@ -24,7 +24,7 @@ import java.util.concurrent.TimeUnit;
 @Tag("qemu")
 @Timeout(value = 120, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class QmpInputTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     @TempDir static Path directory;
     private static MonitorProcess qemu;

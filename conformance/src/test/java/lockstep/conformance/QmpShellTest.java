@@ -85,8 +85,8 @@ class QmpShellTest {
     @TestFactory
     @Tag("qemu")
     List<DynamicTest> onQemu() {
-        Host.assumeProgram("qemu-system-x86_64");
-        return checks("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
+        return checks(Host.qemu());
     }
 
     @TestFactory

@@ -22,7 +22,7 @@ import java.util.TreeMap;
  */
 @Tag("qemu")
 class QomPropertiesTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     /** What is set in turn, as JSON. */
     private static final List<String> VALUES =

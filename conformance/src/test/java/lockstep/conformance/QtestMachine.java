@@ -79,7 +79,7 @@ final class QtestMachine implements AutoCloseable {
     static QtestMachine qemu(Path directory, String... options) {
         List<String> all = new ArrayList<>(List.of(options));
         all.addAll(List.of("-accel", "tcg", "-S"));
-        return new QtestMachine("qemu-system-x86_64", directory, all);
+        return new QtestMachine(Host.qemu(), directory, all);
     }
 
     private QtestMachine(String program, Path parent, List<String> options) {

@@ -26,7 +26,7 @@ import java.util.concurrent.atomic.AtomicReference;
  */
 @Tag("qemu")
 class ReplicatedDiskTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
     private static final Duration LIMIT = Duration.ofSeconds(60);
     private static final int SIZE = 8 << 20;
     private static final int PIECE = 1 << 20;

@@ -85,7 +85,7 @@ final class SleepTest {
     @Test
     @Tag("qemu")
     void sleepLooksAsInQemu() throws IOException {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         // QEMU's processor runs: it must not be in the way.
         byte[] halt = new byte[64 << 10];
         System.arraycopy(HexFormat.of().parseHex("faf4ebfd"), 0, halt, halt.length - 16, 4);

@@ -21,7 +21,7 @@ import java.util.TreeSet;
 /** Throttle groups, the driver and the limits of drives, beside the installed QEMU. */
 @Tag("qemu")
 class ThrottleTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
 
     /** Bytes in a second that a client may read. */
     private static final long RATE = 8 << 20;

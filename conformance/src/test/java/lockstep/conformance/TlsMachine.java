@@ -9,7 +9,7 @@ import java.util.List;
 
 /** A machine whose guest stands still, Lockstep's or QEMU's, with credentials {@code t}. */
 final class TlsMachine {
-    static final String QEMU = "qemu-system-x86_64";
+    static final String QEMU = Host.qemu();
 
     private TlsMachine() {}
 

@@ -25,7 +25,7 @@ import java.util.Objects;
 @Tag("root")
 @Timeout(1200)
 class TravellingGuestTest {
-    private static final String QEMU = "qemu-system-x86_64";
+    private static final String QEMU = Host.qemu();
     private static final String ADDRESS = "10.77.0.50";
 
     @TempDir Path directory;

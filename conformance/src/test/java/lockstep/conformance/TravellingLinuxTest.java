@@ -57,7 +57,7 @@ class TravellingLinuxTest {
     @BeforeEach
     void assumePrograms() {
         LinuxKvm.assumeRuns(accelerator);
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         Host.assumeProgram("nc");
     }
 

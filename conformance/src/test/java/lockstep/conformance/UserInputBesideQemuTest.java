@@ -74,7 +74,7 @@ final class UserInputBesideQemuTest {
 
     @BeforeEach
     void assumePeer() {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
     }
 
     private static String talk(QtestMachine machine) {

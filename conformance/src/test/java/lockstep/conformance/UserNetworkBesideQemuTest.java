@@ -49,7 +49,7 @@ final class UserNetworkBesideQemuTest {
 
     @BeforeEach
     void assumePeer() {
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
     }
 
     private static String talk(QtestMachine machine) {

@@ -67,7 +67,7 @@ class UserNetworkLinuxTest {
     @Tag("qemu")
     void isServedByQemuAlike() throws Exception {
         LinuxTest.assumeAskedFor();
-        Host.assumeProgram("qemu-system-x86_64");
+        Host.assumeProgram(Host.qemu());
         try (LinuxMachine machine = machine(true)) {
             check(machine);
         }
