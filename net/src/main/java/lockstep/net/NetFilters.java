@@ -4,6 +4,8 @@ package lockstep.net;
 public interface NetFilters {
     /** What COLO tells the filters. */
     enum Event {
+        /** This side becomes the primary of a new secondary. */
+        LEAD,
         /** The secondary begins to run beside the primary. */
         START,
         /** The secondary has loaded a checkpoint: both guests are equal again. */

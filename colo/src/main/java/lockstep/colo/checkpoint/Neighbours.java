@@ -37,6 +37,9 @@ public interface Neighbours {
     /** Waits until the primary cannot be heard any more, as far as a heartbeat tells. Without the machine lock. */
     void awaitSilence();
 
+    /** Tells the net filters that this side becomes the primary of a new secondary. */
+    void filtersLead();
+
     /** Tells the net filters that the secondary begins to run beside the primary. */
     void filtersStart();
 

@@ -113,6 +113,7 @@ final class PrimarySide extends Side {
 
     private void loop() throws IOException {
         standing = source.guestRan();
+        locked(neighbours::filtersLead);
         link.expect(COLOMessage.CHECKPOINT_READY);
         locked(
                 () -> {

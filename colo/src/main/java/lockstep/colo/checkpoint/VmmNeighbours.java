@@ -75,6 +75,11 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
+    public void filtersLead() {
+        vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.LEAD));
+    }
+
+    @Override
     public void filtersStart() {
         vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.START));
     }

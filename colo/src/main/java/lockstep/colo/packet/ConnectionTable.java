@@ -5,6 +5,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Supplier;
 
 /**
@@ -46,6 +47,11 @@ public final class ConnectionTable<C> {
     /** Forgets an entry. */
     public void remove(ConnectionKey key) {
         connections.remove(key);
+    }
+
+    /** All entries with their keys, in order of creation. */
+    public Set<Map.Entry<ConnectionKey, C>> entries() {
+        return connections.entrySet();
     }
 
     /** All entries in order of creation. */

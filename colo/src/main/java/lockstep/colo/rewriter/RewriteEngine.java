@@ -3,15 +3,22 @@ package lockstep.colo.rewriter;
 import lockstep.colo.packet.ConnectionKey;
 import lockstep.colo.packet.ConnectionTable;
 import lockstep.colo.packet.Ipv4Packet;
+import lockstep.net.filter.PairFrame;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
 /**
  * Follows TCP connections of the secondary guest and shifts what its kernel counts from a number of its own choice: the
  * sequence numbers, by the difference between its initial one and the primary's, and the timestamps. The primary's are in
- * the first segment with which the client acknowledges the opening. Under the machine lock.
+ * the first segment with which the client acknowledges the opening. A primary that once took over still translates
+ * connections of that time, and says so to the rewriter of its secondary. Under the machine lock.
  */
 final class RewriteEngine {
     /** What the engine does with a packet. */
@@ -35,11 +42,17 @@ final class RewriteEngine {
     private static final class Connection {
         State state = State.CLOSED;
 
-        /** Secondary's minus primary's sequence number. */
+        /** The guest's minus the client's view of it: sequence number. */
         int offset;
 
-        /** Secondary's minus primary's timestamp. */
+        /** Likewise the timestamp. */
         int timeOffset;
+
+        // What both are while the guest counts as the primary's: not 0 where the primary translates
+        // itself, because it
+        // once took over.
+        int primaryOffset;
+        int primaryTimeOffset;
 
         /** The secondary's opening segment, of which the client has yet to acknowledge the primary's. */
         @Nullable Opening opening;
@@ -49,15 +62,25 @@ final class RewriteEngine {
 
         void opens(State next, Opening with) {
             state = next;
-            equal();
+            primaryTranslates(0, 0);
             opening = with;
+        }
+
+        void primaryTranslates(int sequence, int time) {
+            primaryOffset = sequence;
+            primaryTimeOffset = time;
+            equal();
         }
 
         /** The guests count alike. */
         void equal() {
-            offset = 0;
-            timeOffset = 0;
+            offset = primaryOffset;
+            timeOffset = primaryTimeOffset;
             opening = null;
+        }
+
+        boolean translated() {
+            return opening == null && (offset != 0 || timeOffset != 0);
         }
     }
 
@@ -68,11 +91,18 @@ final class RewriteEngine {
         }
     }
 
+    private static final String TRANSLATIONS = "rewriter";
+
+    /** Addresses, ports and both offsets. */
+    private static final int ENTRY = 20;
+
+    private static final int MOST_IN_FRAME = 1024;
     private static final TraceEvent INFO = Trace.event("colo_filter_rewriter_pkt_info");
     private static final TraceEvent OFFSET = Trace.event("colo_filter_rewriter_conn_offset");
 
     private final ConnectionTable<Connection> connections = new ConnectionTable<>(Connection::new);
     private boolean failover;
+    private boolean alone;
 
     /** The packet if it is TCP that the engine can follow, or null. */
     static @Nullable Ipv4Packet parse(byte[] frame, int length, int vnetHeader) {
@@ -182,6 +212,57 @@ final class RewriteEngine {
         }
     }
 
+    /** Frames that say what is translated, for {@link #learn} of a new secondary's. None if nothing is. */
+    List<byte[]> translations(int vnetHeader) {
+        List<Map.Entry<ConnectionKey, Connection>> all =
+                connections.entries().stream().filter(e -> e.getValue().translated()).toList();
+        List<byte[]> frames = new ArrayList<>();
+        for (int i = 0; i < all.size(); i += MOST_IN_FRAME) {
+            var some = all.subList(i, Math.min(all.size(), i + MOST_IN_FRAME));
+            int bytes = Integer.BYTES + some.size() * ENTRY;
+            ByteBuffer b = PairFrame.begin(vnetHeader, TRANSLATIONS, bytes).putInt(some.size());
+            some.forEach(
+                    e -> {
+                        ConnectionKey k = e.getKey();
+                        b.putInt(k.source()).putInt(k.destination());
+                        b.putShort((short) k.sourcePort()).putShort((short) k.destinationPort());
+                        b.putInt(e.getValue().offset).putInt(e.getValue().timeOffset);
+                    });
+            frames.add(b.array());
+        }
+        return frames;
+    }
+
+    /** Takes over what the primary translates, if that frame says so; once alone, nothing. False for another frame. */
+    boolean learn(byte[] frame, int offset, int length, int vnetHeader) {
+        ByteBuffer b = PairFrame.content(frame, offset, length, vnetHeader, TRANSLATIONS);
+        if (b == null) {
+            return false;
+        }
+        if (alone) {
+            return true;
+        }
+        for (int i = b.getInt(); i > 0 && b.remaining() >= ENTRY; i--) {
+            int source = b.getInt();
+            int destination = b.getInt();
+            int sourcePort = Short.toUnsignedInt(b.getShort());
+            int destinationPort = Short.toUnsignedInt(b.getShort());
+            Connection c =
+                    connections.get(
+                            new ConnectionKey(
+                                    source,
+                                    destination,
+                                    Ipv4Packet.TCP,
+                                    sourcePort,
+                                    destinationPort));
+            if (c.state == State.CLOSED) {
+                c.state = State.ESTABLISHED;
+            }
+            c.primaryTranslates(b.getInt(), b.getInt());
+        }
+        return true;
+    }
+
     /** Both guests are equal now, so their numbers are; of connections that are being opened, too. */
     void checkpoint() {
         connections.all().forEach(Connection::equal);
@@ -192,6 +273,7 @@ final class RewriteEngine {
      * will not be; otherwise nothing changes, because the clients keep counting as before.
      */
     void failover() {
+        alone = true;
         for (Connection c : connections.all()) {
             if (c.offset != 0 || c.timeOffset != 0 || c.opening != null) {
                 return;

@@ -24,7 +24,7 @@ import java.util.List;
 
 /**
  * filter-rewriter, on the secondary's backend with queue=all. Stays on after failover: connections
- * of that time need it until they end.
+ * of that time need it until they end, and a new secondary's rewriter is told what it does with them.
  */
 public final class RewriterFilter extends NetFilter {
     /** QEMU: type "filter-rewriter". */
@@ -71,13 +71,16 @@ public final class RewriterFilter extends NetFilter {
             int offset,
             int length,
             @Nullable Runnable sent) {
+        int header = vnetHeader ? netdev().vnetHeaderLength() : 0;
+        if (direction == Direction.TX && engine.learn(frame, offset, length, header)) {
+            return length;
+        }
         // The sender keeps its bytes as they are; only TCP over IPv4 is worth a copy.
         if (length < 34 || !mayBeTcp(frame, offset)) {
             return 0;
         }
         byte[] copy = Arrays.copyOfRange(frame, offset, offset + length);
-        Ipv4Packet p =
-                RewriteEngine.parse(copy, length, vnetHeader ? netdev().vnetHeaderLength() : 0);
+        Ipv4Packet p = RewriteEngine.parse(copy, length, header);
         if (p == null
                 || engine.handle(p, direction == Direction.TX) == RewriteEngine.Verdict.PASS) {
             return 0;
@@ -98,6 +101,11 @@ public final class RewriterFilter extends NetFilter {
         switch (event) {
             case CHECKPOINT -> engine.checkpoint();
             case FAILOVER -> engine.failover();
+            case LEAD ->
+                    // Through the mirror to the rewriter of the new secondary.
+                    engine.translations(vnetHeader ? netdev().vnetHeaderLength() : 0)
+                            .forEach(this::show);
+            case START -> {}
         }
     }
 

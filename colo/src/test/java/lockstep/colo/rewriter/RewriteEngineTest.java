@@ -1,6 +1,7 @@
 package lockstep.colo.rewriter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,7 @@ import lockstep.colo.packet.Ipv4Packet;
 import org.junit.jupiter.api.Test;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Random;
 
 class RewriteEngineTest {
@@ -19,6 +21,10 @@ class RewriteEngineTest {
 
     /** Sends a frame through the engine; "seq/ack" as they come out. */
     private String pass(byte[] frame, boolean down) {
+        return pass(engine, frame, down);
+    }
+
+    private static String pass(RewriteEngine engine, byte[] frame, boolean down) {
         Ipv4Packet p = RewriteEngine.parse(frame, frame.length, 0);
         if (p == null || engine.handle(p, down) == RewriteEngine.Verdict.PASS) {
             return "passed";
@@ -54,6 +60,32 @@ class RewriteEngineTest {
         engine.checkpoint();
         assertEquals("5005/1004", up(5005, 1004, Frames.ACK, ""));
         assertEquals("1004/2010", down(1004, 2010, Frames.ACK, ""));
+    }
+
+    @Test
+    void aSecondTakeoverTranslatesWhatTheFirstDid() {
+        open();
+        engine.failover();
+        List<byte[]> told = engine.translations(10);
+        assertEquals(1, told.size());
+        byte[] frame = told.getFirst();
+        RewriteEngine next = new RewriteEngine();
+        assertTrue(next.learn(frame, 0, frame.length, 10));
+        next.checkpoint(); // of two guests that count alike, and not as the client does
+        byte[] up = Frames.up(5001, 1001, Frames.PSH | Frames.ACK, "data");
+        assertEquals("2001/1001", pass(next, up, false));
+        byte[] down = Frames.down(1001, 2005, Frames.ACK, "");
+        assertEquals("1001/5005", pass(next, down, true));
+        // A new connection between the same ends is one like any other.
+        pass(next, Frames.down(3000, 0, Frames.SYN, ""), true);
+        pass(next, Frames.up(7000, 3001, Frames.SYN | Frames.ACK, ""), false);
+        pass(next, Frames.down(3001, 7001, Frames.ACK, ""), true);
+        assertEquals(List.of(), next.translations(10));
+        assertFalse(next.learn(up, 0, up.length, 0));
+        // Who goes on alone is told nothing any more.
+        next.failover();
+        assertTrue(next.learn(frame, 0, frame.length, 10));
+        assertEquals(List.of(), next.translations(10));
     }
 
     /** Timestamps, and one range of selective acknowledgements, which begins at {@code selective}. */

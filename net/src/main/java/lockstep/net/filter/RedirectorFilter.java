@@ -114,13 +114,24 @@ public final class RedirectorFilter extends NetFilter {
         if (outdev == null) {
             return 0;
         }
+        // A guest does not say where its checkpoints lie.
+        if (checkpoint < 0 || !CheckpointMark.is(frame, offset, length, header())) {
+            write(outdev, frame, offset, length);
+        }
+        return length;
+    }
+
+    private void write(ChardevPort to, byte[] frame, int offset, int length) {
         try {
-            outdev.write(frame, offset, length, netdev().vnetHeaderLength());
+            to.write(frame, offset, length, netdev().vnetHeaderLength());
             failing = false;
         } catch (IOException e) {
             complain("filter redirector send failed(Operation not permitted)");
         }
-        return length;
+    }
+
+    private int header() {
+        return vnetHeader ? netdev().vnetHeaderLength() : 0;
     }
 
     @Override
@@ -130,16 +141,16 @@ public final class RedirectorFilter extends NetFilter {
             case START -> mark(0);
             case CHECKPOINT -> mark(checkpoint + 1);
             case FAILOVER -> checkpoint = -1;
+            case LEAD -> {}
         }
     }
 
     private void mark(long number) {
         if (number == 0 || checkpoint >= 0) {
             checkpoint = number;
-            int header = vnetHeader ? netdev().vnetHeaderLength() : 0;
-            byte[] frame = CheckpointMark.frame(header, number);
-            if (on()) {
-                process(Direction.TX, netdev(), frame, 0, frame.length, null);
+            byte[] frame = CheckpointMark.frame(header(), number);
+            if (on() && outdev != null) {
+                write(outdev, frame, 0, frame.length);
             }
         }
     }

@@ -194,6 +194,11 @@ public abstract class NetFilter {
         return netdev.filters().passAfter(this, sender, frame, offset, length);
     }
 
+    /** Shows a packet to all filters of the chain, this one too, as if the backend had sent it; the NIC does not get it. */
+    protected final void show(byte[] frame) {
+        netdev().filters().pass(Direction.TX, netdev(), frame, 0, frame.length, null);
+    }
+
     /**
      * Whether what the filter sends elsewhere is taken so slowly that the backend should pause; the
      * filter then calls {@link Endpoint#uncongested} when that is over.
