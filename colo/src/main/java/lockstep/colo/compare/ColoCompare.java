@@ -24,8 +24,6 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
@@ -136,7 +134,7 @@ public final class ColoCompare implements UserObject {
     private final Engine engine;
     private final Chardev.Attachment primary;
     private final Chardev.Attachment secondary;
-    private final FrameWriter out;
+    private final GatedOutput out;
     private final @Nullable FrameWriter xen;
     private final Input primaryInput;
     private final Input secondaryInput;
@@ -152,13 +150,8 @@ public final class ColoCompare implements UserObject {
     private volatile long timeout;
     private volatile long scanCycle;
     private volatile long settleTime;
-
-    /** What was released while nothing may leave; more is not read meanwhile. Of the loop. */
-    private final ArrayDeque<Kept> kept = new ArrayDeque<>();
-
     private long settlesAt = Long.MAX_VALUE;
     private boolean draining;
-    private boolean outFailing;
     private boolean closed;
 
     private ColoCompare(Setup s, Chardev.Attachment[] devices) {
@@ -183,7 +176,11 @@ public final class ColoCompare implements UserObject {
                                 StrictEngine.MOST_FLOWS);
         primary = devices[0];
         secondary = devices[1];
-        out = new FrameWriter(devices[2], config.vnetHeader());
+        out =
+                new GatedOutput(
+                        new FrameWriter(devices[2], config.vnetHeader()),
+                        comparisons::open,
+                        warnings);
         xen = devices.length > 3 ? new FrameWriter(devices[3], false) : null;
         iothreadPath = "/objects/" + config.iothread();
         primaryName = config.primaryIn();
@@ -198,7 +195,7 @@ public final class ColoCompare implements UserObject {
                 new Input(
                         "primary_in",
                         engine::primary,
-                        () -> engine.takes(true) && !out.congested() && kept.isEmpty(),
+                        () -> engine.takes(true) && out.takes(),
                         () -> {});
         secondaryPackets = new SecondaryPackets(engine::secondary, comparisons.checkpoints());
         secondaryInput =
@@ -210,8 +207,6 @@ public final class ColoCompare implements UserObject {
         scan = loop.timer(ClockType.REALTIME, this::scan);
         settle = loop.timer(ClockType.REALTIME, this::settle);
     }
-
-    private record Kept(byte[] frame, int vnetHeader) {}
 
     /**
      * What a comparison is made from.
@@ -327,55 +322,21 @@ public final class ColoCompare implements UserObject {
 
     /** Behind everything that the engine did: sends what it released, and looks what it wants next. */
     private void worked() {
-        letOut();
-        send();
+        out.send();
         long next = engine.settlesAt();
         if (next < settlesAt) {
             settlesAt = next;
             settle.arm(next);
         }
-        if (out.congested()) {
-            out.attachment().whenDrained(() -> primaryInput.resume(primary));
-        }
+        out.whenTaken(() -> primaryInput.resume(primary));
         primaryInput.resume(primary);
         secondaryInput.resume(secondary);
-    }
-
-    private void send() {
-        try {
-            out.send();
-            outFailing = false;
-        } catch (IOException e) {
-            lost();
-        }
-    }
-
-    private void letOut() {
-        while (!kept.isEmpty() && comparisons.open()) {
-            Kept first = kept.removeFirst();
-            append(first.frame, first.frame.length, first.vnetHeader);
-        }
-    }
-
-    private void append(byte[] frame, int length, int vnetHeader) {
-        try {
-            out.append(frame, 0, length, vnetHeader);
-        } catch (IOException e) {
-            lost();
-        }
     }
 
     /** Packets that were to be kept may leave now, or the other way round. On the loop. */
     void gateMoved() {
         if (!closed) {
             worked();
-        }
-    }
-
-    private void lost() {
-        if (!outFailing) {
-            outFailing = true;
-            warnings.accept("colo send primary packet failed");
         }
     }
 
@@ -451,11 +412,7 @@ public final class ColoCompare implements UserObject {
     private final class EngineOutput implements Engine.Output {
         @Override
         public void release(byte[] frame, int length, int vnetHeader) {
-            if (kept.isEmpty() && comparisons.open()) {
-                append(frame, length, vnetHeader);
-            } else {
-                kept.add(new Kept(Arrays.copyOf(frame, length), vnetHeader));
-            }
+            out.release(frame, length, vnetHeader);
         }
 
         @Override
@@ -605,13 +562,13 @@ public final class ColoCompare implements UserObject {
             return;
         }
         engine.flush();
-        send();
+        out.send();
         closed = true;
         scan.cancel();
         settle.cancel();
         primary.close();
         secondary.close();
-        out.attachment().close();
+        out.close();
         FrameWriter x = xen;
         if (x != null) {
             x.attachment().close();

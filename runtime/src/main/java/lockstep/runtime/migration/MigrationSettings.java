@@ -39,6 +39,7 @@ public final class MigrationSettings {
                     .availSwitchoverBandwidth(0L)
                     .downtimeLimit(300L)
                     .xCheckpointDelay(20_000L)
+                    .xCheckpointPause(0L)
                     .xColoTimeout(20_000L)
                     .multifdChannels(2)
                     .multifdCompression(MultiFDCompression.NONE)
