@@ -28,7 +28,6 @@ public final class Main {
     }
 
     private final Map<Setting, String> settings = new EnumMap<>(Setting.class);
-    private boolean copy = true;
     private double interval = 1;
     private final List<QmpAddress> addresses = new ArrayList<>();
 
@@ -68,15 +67,14 @@ public final class Main {
                         status shows both sides once, watch again and again until it is interrupted.
                         protect makes SURVIVOR, whose guest runs on after a failover, the primary of SECONDARY, which
                         was started with -incoming and waits: it copies the disk while the guest runs, sets up
-                        replication, comparison and filters, and migrates. If a step fails, what was made is
-                        taken back. Options, with the values of the COLO scripts where they are not given:
+                        comparison and filters, migrates, and begins replication. If a step fails, what was made
+                        is taken back. Options, with the values of the COLO scripts where they are not given:
 
                         """);
         for (Setting setting : Setting.values()) {
             help.append(setting.help());
         }
-        return help.append("  %-24s %s%n".formatted("--no-copy", "the disks are equal already"))
-                .append(
+        return help.append(
                         """
 
                         Exit status: 0 when all went well, 1 when a machine refused something, 2 for wrong usage or a
@@ -109,7 +107,6 @@ public final class Main {
                                 machines.getFirst(),
                                 machines.getLast(),
                                 settings,
-                                copy,
                                 System.err::println)
                         .run();
                 System.out.println("protected");
@@ -127,8 +124,6 @@ public final class Main {
             String word = words.get(i);
             if (!word.startsWith("-")) {
                 addresses.add(address(word));
-            } else if (word.equals("--no-copy") && verb.equals("protect")) {
-                copy = false;
             } else {
                 int equals = word.indexOf('=');
                 String option = equals < 0 ? word : word.substring(0, equals);

@@ -2,7 +2,6 @@ package lockstep.protect;
 
 import lockstep.api.BlockExportInfo;
 import lockstep.api.BlockJobCancelArguments;
-import lockstep.api.BlockJobInfo;
 import lockstep.api.BlockdevDelArguments;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevMirrorArguments;
@@ -23,7 +22,11 @@ import lockstep.api.FilterRedirectorProperties;
 import lockstep.api.InetSocketAddress;
 import lockstep.api.InetSocketAddressWrapper;
 import lockstep.api.IothreadProperties;
+import lockstep.api.JobDismissArguments;
+import lockstep.api.JobInfo;
+import lockstep.api.JobStatus;
 import lockstep.api.MigrateArguments;
+import lockstep.api.MigrateContinueArguments;
 import lockstep.api.MigrateSetCapabilitiesArguments;
 import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationCapabilityStatus;
@@ -44,8 +47,6 @@ import lockstep.api.SocketAddressLegacy;
 import lockstep.api.XBlockdevChangeArguments;
 import lockstep.qmp.QmpException;
 
-import org.jspecify.annotations.Nullable;
-
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -59,12 +60,16 @@ import java.util.function.Consumer;
 
 /**
  * Makes the machine that is left after a failover the primary of a new secondary, which was started with {@code
- * -incoming} and waits. The guest runs all the time but for the moment between the end of the copy of its disk
- * and the beginning of the replication. What was made is taken away again when a step fails. The steps are
- * those of QEMU's documentation of continuous replication; they work with a QEMU on either side.
+ * -incoming} and waits. Its disk is copied, and what the guest writes meanwhile, until the migration has stopped the guest:
+ * only then replication takes the copy's place, because it takes no writes before COLO has begun. What was made is taken
+ * away again when a step fails. It works with a QEMU on either side.
  */
 final class Protection {
-    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
+
+    /** The guest may stand meanwhile. */
+    private static final long LONGEST_END_NANOS = TimeUnit.SECONDS.toNanos(5);
+
     private static final String COPY = "colo-copy";
     private static final String REPLICATION = "replication0";
     private static final String MIRROR_DEVICE = "mirror0";
@@ -74,9 +79,11 @@ final class Protection {
     private final Client survivor;
     private final Client secondary;
     private final Map<Setting, String> settings;
-    private final boolean copy;
     private final Consumer<String> progress;
     private final Deque<Step> undo = new ArrayDeque<>();
+
+    /** Whether the target of the copy is there. */
+    private boolean copying;
 
     private interface Step {
         void run() throws QmpException, IOException;
@@ -85,19 +92,16 @@ final class Protection {
     /**
      * Between these two.
      *
-     * @param copy whether the disk is copied first; only a disk that is equal and stays so needs no copy
      * @param progress takes lines for the user
      */
     Protection(
             Client survivor,
             Client secondary,
             Map<Setting, String> settings,
-            boolean copy,
             Consumer<String> progress) {
         this.survivor = survivor;
         this.secondary = secondary;
         this.settings = settings;
-        this.copy = copy;
         this.progress = progress;
     }
 
@@ -117,7 +121,7 @@ final class Protection {
         try {
             openSecondary();
             addDevices();
-            addDisk();
+            copyDisk();
             addFilters();
             migrate();
         } catch (QmpException | IOException | RuntimeException e) {
@@ -153,14 +157,15 @@ final class Protection {
         }
     }
 
-    private static void intoColo(Client machine) throws QmpException, IOException {
+    private static void capability(Client machine, MigrationCapability capability, boolean on)
+            throws QmpException, IOException {
         machine.migrateSetCapabilities(
                 new MigrateSetCapabilitiesArguments(
-                        List.of(new MigrationCapabilityStatus(MigrationCapability.X_COLO, true))));
+                        List.of(new MigrationCapabilityStatus(capability, on))));
     }
 
     private void openSecondary() throws QmpException, IOException {
-        intoColo(secondary);
+        capability(secondary, MigrationCapability.X_COLO, true);
         String export = get(Setting.EXPORT);
         for (BlockExportInfo info : secondary.queryBlockExports()) {
             if (info.id().equals(export)) {
@@ -229,77 +234,102 @@ final class Protection {
                 .build();
     }
 
-    private void addDisk() throws QmpException, IOException {
-        if (!copy) {
-            replicate();
-            return;
-        }
+    private void copyDisk() throws QmpException, IOException {
         survivor.blockdevAdd(
                 BlockdevOptions.Nbd.builder()
                         .nodeName(COPY)
                         .detectZeroes(BlockdevDetectZeroesOptions.ON)
                         .data(export())
                         .build());
-        undo.push(() -> survivor.blockdevDel(new BlockdevDelArguments(COPY)));
+        copying = true;
+        undo.push(this::dropTarget);
         survivor.blockdevMirror(
                 BlockdevMirrorArguments.builder()
                         .jobId(COPY)
                         .device(get(Setting.DISK))
                         .target(COPY)
                         .sync(MirrorSyncMode.FULL)
+                        .autoDismiss(false)
                         .build());
-        undo.push(() -> endCopy(true));
-        awaitCopy();
-        // Nothing may be written between the copy's end and the beginning of the replication.
-        long stopped = System.nanoTime();
-        survivor.stop();
-        try {
-            endCopy(false);
-            undo.pop();
-            undo.pop().run();
-            replicate();
-        } finally {
-            survivor.cont();
-        }
-        progress.accept(
-                "the disk is replicated; the guest stood for %.0f ms"
-                        .formatted((System.nanoTime() - stopped) / 1e6));
-    }
-
-    private void awaitCopy() throws QmpException, IOException {
+        undo.push(this::giveCopyUp);
         int told = -1;
         while (true) {
-            BlockJobInfo job = job();
-            if (job == null) {
-                throw new QmpException("the copy of the disk ended with an error");
-            }
-            int percent = job.len() == 0 ? 100 : (int) (100.0 * job.offset() / job.len());
+            JobInfo job = job();
+            long total = Math.max(1, job.totalProgress());
+            int percent = (int) (100.0 * job.currentProgress() / total);
             if (percent / 10 != told) {
                 told = percent / 10;
                 progress.accept("the disk is copied: " + percent + " %");
             }
-            if (job.ready()) {
+            if (job.status() == JobStatus.READY) {
                 return;
+            }
+            if (job.status() == JobStatus.CONCLUDED) {
+                throw failed(job);
             }
             pause();
         }
     }
 
-    private void endCopy(boolean force) throws QmpException, IOException {
-        survivor.blockJobCancel(
-                BlockJobCancelArguments.builder().device(COPY).force(force).build());
-        while (job() != null) {
-            pause();
-        }
-    }
-
-    private @Nullable BlockJobInfo job() throws QmpException, IOException {
-        for (BlockJobInfo job : survivor.queryBlockJobs()) {
-            if (job.device().equals(COPY)) {
+    private JobInfo job() throws QmpException, IOException {
+        for (JobInfo job : survivor.queryJobs()) {
+            if (job.id().equals(COPY)) {
                 return job;
             }
         }
-        return null;
+        throw new QmpException("the job that copies the disk is gone");
+    }
+
+    private static QmpException failed(JobInfo job) {
+        String why = job.error();
+        return new QmpException("the disk could not be copied: " + (why == null ? "?" : why));
+    }
+
+    /** Ends the copy once all that the guest, which stands, has written is copied. */
+    private void endCopy() throws QmpException, IOException {
+        cancelCopy(false);
+        JobInfo job = awaitEndOfCopy();
+        if (job.error() != null) {
+            throw failed(job);
+        }
+        survivor.jobDismiss(new JobDismissArguments(COPY));
+        dropTarget();
+    }
+
+    private void dropTarget() throws QmpException, IOException {
+        if (copying) {
+            copying = false;
+            survivor.blockdevDel(new BlockdevDelArguments(COPY));
+        }
+    }
+
+    private void giveCopyUp() throws QmpException, IOException {
+        if (copying) {
+            if (job().status() != JobStatus.CONCLUDED) {
+                cancelCopy(true);
+                awaitEndOfCopy();
+            }
+            survivor.jobDismiss(new JobDismissArguments(COPY));
+        }
+    }
+
+    private void cancelCopy(boolean force) throws QmpException, IOException {
+        survivor.blockJobCancel(
+                BlockJobCancelArguments.builder().device(COPY).force(force).build());
+    }
+
+    private JobInfo awaitEndOfCopy() throws QmpException, IOException {
+        long end = System.nanoTime() + LONGEST_END_NANOS;
+        while (true) {
+            JobInfo job = job();
+            if (job.status() == JobStatus.CONCLUDED) {
+                return job;
+            }
+            if (System.nanoTime() > end) {
+                throw new QmpException("the secondary's disk does not answer");
+            }
+            pause();
+        }
     }
 
     private void replicate() throws QmpException, IOException {
@@ -388,18 +418,62 @@ final class Protection {
 
     private void migrate() throws QmpException, IOException {
         progress.accept("the guest moves to the secondary, and goes on here");
-        intoColo(survivor);
-        survivor.migrate(
-                MigrateArguments.builder()
-                        .uri("tcp:" + get(Setting.HOST) + ":" + get(Setting.MIGRATION_PORT))
-                        .build());
-        while (survivor.queryColoStatus().mode() != COLOMode.PRIMARY) {
+        capability(survivor, MigrationCapability.X_COLO, true);
+        // It cannot be switched off again while COLO runs.
+        capability(survivor, MigrationCapability.PAUSE_BEFORE_SWITCHOVER, true);
+        undo.push(() -> capability(survivor, MigrationCapability.PAUSE_BEFORE_SWITCHOVER, false));
+        Thread rescue = new Thread(this::letGuestRun, "rescue");
+        Runtime.getRuntime().addShutdownHook(rescue);
+        try {
+            survivor.migrate(
+                    MigrateArguments.builder()
+                            .uri("tcp:" + get(Setting.HOST) + ":" + get(Setting.MIGRATION_PORT))
+                            .build());
+            awaitMigration(MigrationStatus.PRE_SWITCHOVER);
+            long stopped = System.nanoTime();
+            endCopy();
+            replicate();
+            survivor.migrateContinue(new MigrateContinueArguments(MigrationStatus.PRE_SWITCHOVER));
+            awaitMigration(MigrationStatus.COLO);
+            progress.accept(
+                    "the guest stood for %.0f ms".formatted((System.nanoTime() - stopped) / 1e6));
+        } catch (QmpException | IOException e) {
+            letGuestRun();
+            throw e;
+        } finally {
+            Runtime.getRuntime().removeShutdownHook(rescue);
+        }
+    }
+
+    private void awaitMigration(MigrationStatus wanted) throws QmpException, IOException {
+        while (true) {
             MigrationInfo info = survivor.queryMigrate();
-            if (info.status() == MigrationStatus.FAILED) {
+            MigrationStatus status = info.status();
+            if (status == wanted) {
+                return;
+            }
+            if (status == MigrationStatus.FAILED
+                    || status == MigrationStatus.CANCELLED
+                    || status == MigrationStatus.COMPLETED) {
                 String why = info.errorDesc();
-                throw new QmpException("the migration failed" + (why == null ? "" : ": " + why));
+                throw new QmpException(
+                        "the migration ended as "
+                                + status.wireName()
+                                + (why == null ? "" : ": " + why));
             }
             pause();
+        }
+    }
+
+    /** A migration that is given up leaves the guest running here; also when this program is interrupted. */
+    private void letGuestRun() {
+        try {
+            survivor.migrateCancel();
+            while (survivor.queryMigrate().status() == MigrationStatus.CANCELLING) {
+                pause();
+            }
+        } catch (QmpException | IOException e) {
+            progress.accept("the migration could not be cancelled: " + e.getMessage());
         }
     }
 

@@ -125,7 +125,7 @@ final class SecondarySide extends Side {
                         // What may fail comes first and leaves all as it was.
                         budget.phase("check of the device state");
                         neighbours.checkReplication();
-                        target.checkDevices(devices);
+                        checkDevices(devices);
                         budget.phase("checkpoint of the disks");
                         checkpointDisks();
                         budget.phase("end of the loading");
@@ -143,6 +143,18 @@ final class SecondarySide extends Side {
         completed();
         checkFailover();
         link.send(COLOMessage.VMSTATE_LOADED);
+    }
+
+    /** The devices are as they were, or this side is torn. */
+    private void checkDevices(byte[] sections) throws IOException {
+        try {
+            target.tryDevices(sections);
+        } catch (IOException | RuntimeException e) {
+            torn = true;
+            target.restoreDevices();
+            torn = false;
+            throw e;
+        }
     }
 
     /** Either all disks have taken the checkpoint, or none has, or this side is torn. */

@@ -4,7 +4,6 @@ import lockstep.api.ColoCompareStats;
 import lockstep.block.ReplicationControl;
 import lockstep.block.node.BlockException;
 import lockstep.colo.compare.PacketComparison;
-import lockstep.colo.heartbeat.Heartbeats;
 import lockstep.net.NetFilters;
 import lockstep.runtime.spi.Vmm;
 
@@ -71,7 +70,7 @@ final class VmmNeighbours implements Neighbours {
 
     @Override
     public void awaitSilence() {
-        vmm.find(Heartbeats.class).ifPresent(Heartbeats::awaitSilence);
+        vmm.find(Silence.class).ifPresent(Silence::awaitSilence);
     }
 
     @Override

@@ -10,7 +10,8 @@ import java.util.function.Consumer;
 
 /**
  * The way out of a comparison. What is released while nothing may leave is kept, in order; whoever reads packets
- * reads no more meanwhile. On the comparison's loop.
+ * reads no more meanwhile; what checkpoints release all the same is kept up to {@link FrameWriter#LIMIT}. On the
+ * comparison's loop.
  */
 final class GatedOutput {
     private record Kept(byte[] frame, int vnetHeader) {}
@@ -19,6 +20,7 @@ final class GatedOutput {
     private final BooleanSupplier open;
     private final Consumer<String> warnings;
     private final ArrayDeque<Kept> kept = new ArrayDeque<>();
+    private long keptBytes;
     private boolean failing;
 
     /**
@@ -36,8 +38,11 @@ final class GatedOutput {
     void release(byte[] frame, int length, int vnetHeader) {
         if (kept.isEmpty() && open.getAsBoolean()) {
             append(frame, length, vnetHeader);
+        } else if (keptBytes > FrameWriter.LIMIT) {
+            lost(); // as to a peer that does not read
         } else {
             kept.add(new Kept(Arrays.copyOf(frame, length), vnetHeader));
+            keptBytes += length;
         }
     }
 
@@ -53,6 +58,7 @@ final class GatedOutput {
     void send() {
         while (!kept.isEmpty() && open.getAsBoolean()) {
             Kept first = kept.removeFirst();
+            keptBytes -= first.frame.length;
             append(first.frame, first.frame.length, first.vnetHeader);
         }
         try {

@@ -82,6 +82,9 @@ final class Heartbeat implements UserObject {
     private long roleSince;
     private long nextQuestion;
 
+    /** Counts the roles, so that an answer is known to belong to the present one. */
+    private int question;
+
     /** Whether the user knows that the other side is lost, and that this one may not go on. */
     private boolean told;
 
@@ -112,6 +115,8 @@ final class Heartbeat implements UserObject {
             public void closed() {
                 received.clear();
                 broken = false;
+                // The next peer's clock is another one.
+                heardStamp = 0;
             }
         };
     }
@@ -130,16 +135,9 @@ final class Heartbeat implements UserObject {
         return setup.session.get() != COLOMode.PRIMARY || lease.valid(System.nanoTime());
     }
 
-    void awaitSilence() {
-        try {
-            for (long left = lease.silence(System.nanoTime());
-                    left > 0;
-                    left = lease.silence(System.nanoTime())) {
-                TimeUnit.NANOSECONDS.sleep(left);
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+    /** What it holds and promises. */
+    Lease lease() {
+        return lease;
     }
 
     private void tick() {
@@ -151,6 +149,11 @@ final class Heartbeat implements UserObject {
         if (present != role) {
             role = present;
             roleSince = now;
+            // An answer to a question of before is no longer waited for.
+            question++;
+            asking = false;
+            nextQuestion = now;
+            told = false;
         }
         beat(now);
         lost =
@@ -225,7 +228,8 @@ final class Heartbeat implements UserObject {
     private void heard(Beat beat) {
         heardStamp = beat.sent();
         heardAt = System.nanoTime();
-        if (beat.granting() && beat.echo() != 0) {
+        boolean own = beat.echo() != 0 && beat.echo() - heardAt <= 0;
+        if (beat.granting() && own && role == COLOMode.PRIMARY) {
             lease.granted(beat.echo(), MILLISECONDS.toNanos(Integer.toUnsignedLong(beat.lease())));
             gate();
         }
@@ -234,6 +238,7 @@ final class Heartbeat implements UserObject {
     /** Has the arbiter decide, on a thread of its own. No lease is granted meanwhile. */
     private void ask(COLOMode as) {
         asking = true;
+        int number = question;
         if (!told) {
             setup.messages.accept(
                     "colo-heartbeat '%s': the %s is lost, asking %s"
@@ -248,7 +253,7 @@ final class Heartbeat implements UserObject {
                 .start(
                         () -> {
                             String refusal = answer(as.wireName());
-                            setup.loop.execute(() -> answered(as, refusal));
+                            setup.loop.execute(() -> answered(number, as, refusal));
                         });
     }
 
@@ -275,7 +280,10 @@ final class Heartbeat implements UserObject {
         }
     }
 
-    private void answered(COLOMode as, String refusal) {
+    private void answered(int number, COLOMode as, String refusal) {
+        if (number != question) {
+            return;
+        }
         if (refusal.isEmpty() && setup.session.get() == as) {
             // No lease is granted any more: this side is about to be heard.
             setup.messages.accept("colo-heartbeat '" + setup.id + "': going on alone");

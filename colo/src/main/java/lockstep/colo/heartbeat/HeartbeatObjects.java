@@ -4,6 +4,7 @@ import lockstep.api.COLOMode;
 import lockstep.api.ColoHeartbeatProperties;
 import lockstep.api.ObjectOptions;
 import lockstep.colo.checkpoint.ColoSession;
+import lockstep.colo.checkpoint.Silence;
 import lockstep.colo.compare.PacketComparison;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
@@ -30,7 +31,7 @@ public final class HeartbeatObjects {
     /** Called once, by the room. */
     public static void install(Registration offer, Vmm vmm) {
         Heartbeats heartbeats = new Heartbeats();
-        vmm.publish(Heartbeats.class, heartbeats);
+        vmm.publish(Silence.class, heartbeats);
         offer.objectType(
                 Heartbeat.TYPE,
                 ObjectOptions.ColoHeartbeat.class,

@@ -1,12 +1,17 @@
 package lockstep.colo.heartbeat;
 
+import lockstep.colo.checkpoint.Silence;
+
 import org.jspecify.annotations.Nullable;
 
-/** The heartbeat of the process, if it has one; published as a service of the Vmm. Any thread. */
-public final class Heartbeats {
+import java.util.concurrent.TimeUnit;
+
+/** The heartbeat of the process, if it has one. Any thread. */
+final class Heartbeats implements Silence {
     private volatile @Nullable Heartbeat heartbeat;
 
-    Heartbeats() {}
+    /** Of the last heartbeat: what it promised holds, also when it is gone. */
+    private volatile @Nullable Lease lease;
 
     @Nullable Heartbeat heartbeat() {
         return heartbeat;
@@ -14,13 +19,22 @@ public final class Heartbeats {
 
     void set(@Nullable Heartbeat now) {
         heartbeat = now;
+        if (now != null) {
+            lease = now.lease();
+        }
     }
 
-    /** Waits until a secondary, which grants no lease any more, may be heard. Blocks for a lease at most. */
+    @Override
     public void awaitSilence() {
-        Heartbeat h = heartbeat;
-        if (h != null) {
-            h.awaitSilence();
+        Lease last = lease;
+        try {
+            for (long left = last == null ? 0 : last.silence(System.nanoTime());
+                    left > 0;
+                    left = last.silence(System.nanoTime())) {
+                TimeUnit.NANOSECONDS.sleep(left);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 }

@@ -40,12 +40,19 @@ public final class PairFrame {
     /** The content of a frame of that name, with what fills it up; null if it is another frame. */
     public static @Nullable ByteBuffer content(
             byte[] frame, int offset, int length, int vnetHeader, String name) {
-        int type = offset + vnetHeader + TYPE_AT;
+        int at = offset + vnetHeader;
+        int type = at + TYPE_AT;
         if (vnetHeader < 0
                 || length - vnetHeader < SHORTEST
                 || frame[type] != (byte) (LOCAL_EXPERIMENT_1 >> 8)
                 || frame[type + 1] != (byte) LOCAL_EXPERIMENT_1) {
             return null;
+        }
+        for (int i = 0; i < 6; i++) {
+            // What a host of the network addresses otherwise, so that it gets here, is not ours.
+            if (frame[at + i] != (byte) (DESTINATION >>> 8 * (5 - i))) {
+                return null;
+            }
         }
         for (int i = 0; i < NAME; i++) {
             if (frame[type + 2 + i] != name.charAt(i)) {

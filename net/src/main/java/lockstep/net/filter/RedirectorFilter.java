@@ -139,19 +139,21 @@ public final class RedirectorFilter extends NetFilter {
         super.colo(event);
         switch (event) {
             case START -> mark(0);
-            case CHECKPOINT -> mark(checkpoint + 1);
+            case CHECKPOINT -> {
+                if (checkpoint >= 0) {
+                    mark(checkpoint + 1);
+                }
+            }
             case FAILOVER -> checkpoint = -1;
             case LEAD -> {}
         }
     }
 
     private void mark(long number) {
-        if (number == 0 || checkpoint >= 0) {
-            checkpoint = number;
-            byte[] frame = CheckpointMark.frame(header(), number);
-            if (on() && outdev != null) {
-                write(outdev, frame, 0, frame.length);
-            }
+        checkpoint = number;
+        byte[] frame = CheckpointMark.frame(header(), number);
+        if (on() && outdev != null) {
+            write(outdev, frame, 0, frame.length);
         }
     }
 

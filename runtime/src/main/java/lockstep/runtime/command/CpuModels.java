@@ -80,7 +80,9 @@ final class CpuModels {
         try {
             model = CpuModel.parse(text(wanted), supported, "", new ArrayList<>());
         } catch (IllegalArgumentException e) {
-            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(e.getMessage()), e);
+            // Behind it, why a property is refused, without what is said of -cpu.
+            Throwable why = e.getCause() == null ? e : e.getCause();
+            throw new QmpException(ErrorClass.GENERIC_ERROR, String.valueOf(why.getMessage()), e);
         }
         JsonObject properties = new JsonObject();
         model.features().forEach((name, on) -> properties.put(name, new JsonBoolean(on)));

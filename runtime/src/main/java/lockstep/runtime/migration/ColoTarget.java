@@ -91,7 +91,7 @@ public final class ColoTarget {
         loader.pages(in, stopped::run);
     }
 
-    /** Keeps what the devices are, for {@link #checkDevices}. Under the machine lock, the guest stopped. */
+    /** Keeps what the devices are, for {@link #restoreDevices}. Under the machine lock, the guest stopped. */
     public void keepDevices() throws StateException {
         kept.clear();
         SavingCodec codec = new SavingCodec(kept, Description.none());
@@ -103,16 +103,11 @@ public final class ColoTarget {
     }
 
     /**
-     * Checks whether the device sections of a checkpoint will be taken, by loading them. If they are not, the devices
-     * are again what was kept. Under the machine lock, the guest stopped.
+     * Finds out whether the device sections of a checkpoint will be taken, by loading them. If they are not, {@link
+     * #restoreDevices} is to follow. Under the machine lock, the guest stopped.
      */
-    public void checkDevices(byte[] sections) throws IOException {
-        try {
-            load(sections, true);
-        } catch (IOException | RuntimeException e) {
-            restoreDevices();
-            throw e;
-        }
+    public void tryDevices(byte[] sections) throws IOException {
+        load(sections, true);
     }
 
     /** Makes the devices what was kept. Under the machine lock, the guest stopped. */
@@ -121,7 +116,7 @@ public final class ColoTarget {
     }
 
     /**
-     * Loads the device sections of a checkpoint, which were {@link #checkDevices checked}. Under the machine lock, the
+     * Loads the device sections of a checkpoint, which were {@link #tryDevices tried}. Under the machine lock, the
      * guest stopped.
      */
     public void loadDevices(byte[] sections) throws IOException {
