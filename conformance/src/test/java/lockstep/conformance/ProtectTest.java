@@ -9,6 +9,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A host dies, the other goes on and is protected again by a new secondary, and so on; a client has one connection
@@ -21,6 +23,8 @@ class ProtectTest {
     private static final byte[] ADDRESS_BYTES = {10, 77, 0, 60};
     private static final int ROUNDS = Integer.getInteger("rounds", 2);
     private static final int FIRST_PORT = 56010;
+    private static final String STOP = "{'execute': 'qmp_capabilities'} {'execute': 'stop'}";
+    private static final String QUIT = "{'execute': 'qmp_capabilities'} {'execute': 'quit'}";
 
     @TempDir Path directory;
 
@@ -61,6 +65,32 @@ class ProtectTest {
                 assertTrue(status.contains(": primary, guest running"), status);
                 assertTrue(status.contains(": secondary, guest running"), status);
             }
+        }
+    }
+
+    /** The guest writes to its disk all the time; what it wrote while it was copied and moved is on both. */
+    @Test
+    void bothDisksAreEqual() throws Exception {
+        try (ColoPair pair = new ColoPair(directory.resolve("d"), Guests.counter())) {
+            pair.start();
+            pair.protect();
+            pair.countsOnBoth();
+            pair.primary.kill();
+            ColoPair.Side left = pair.secondary;
+            pair.ncAnswers(left.qmp, "secondary-failover");
+            pair.goesOn(left);
+            ColoPair.Side fresh = pair.another("next", FIRST_PORT);
+            assertTrue(colo(pair, "protect", left, fresh).contains("protected"), left::toString);
+            pair.talk(left.qmp, STOP, 3);
+            for (ColoPair.Side side : List.of(left, fresh)) {
+                pair.talk(side.qmp, QUIT, 2);
+                assertTrue(side.process.waitFor(30, TimeUnit.SECONDS), side::toString);
+            }
+            Host.run(
+                    "qemu-img",
+                    "compare",
+                    pair.directory.resolve("images/secondary/primary.qcow2").toString(),
+                    pair.directory.resolve("images/next/primary.qcow2").toString());
         }
     }
 

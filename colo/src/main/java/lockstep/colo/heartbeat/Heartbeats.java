@@ -27,8 +27,11 @@ final class Heartbeats implements Silence {
     @Override
     public void awaitSilence() {
         Lease last = lease;
+        if (last == null) {
+            return;
+        }
         try {
-            for (long left = last == null ? 0 : last.silence(System.nanoTime());
+            for (long left = last.silence(System.nanoTime());
                     left > 0;
                     left = last.silence(System.nanoTime())) {
                 TimeUnit.NANOSECONDS.sleep(left);
