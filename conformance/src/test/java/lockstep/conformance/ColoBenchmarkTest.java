@@ -40,9 +40,7 @@ class ColoBenchmarkTest {
         if (!Host.accelerator().equals("kvm")) {
             LinuxTest.assumeAskedFor();
         }
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
         Host.assumeProgram(Host.qemu());
     }
 

@@ -46,9 +46,7 @@ class ColoLinuxTest {
     @BeforeEach
     void machine() {
         LinuxKvm.assumeRuns(accelerator);
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
     }
 
     @Test

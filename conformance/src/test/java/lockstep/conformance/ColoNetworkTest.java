@@ -25,9 +25,7 @@ class ColoNetworkTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
     }
 
     @Test

@@ -232,6 +232,13 @@ final class ColoPair implements AutoCloseable {
         }
     }
 
+    /** Skips the test where no pair can be made. */
+    static void assumePossible() {
+        Host.assumeNetworkRoot();
+        Host.assumeProgram("nc");
+        Host.assumeProgram("qemu-img");
+    }
+
     /** QEMU in {@code directory}, with the one option of the scripts spelled as those before 9.2 know it. */
     static Path qemu(Path directory) throws IOException {
         Path wrapper = directory.resolve("qemu");

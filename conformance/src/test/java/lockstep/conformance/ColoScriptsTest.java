@@ -37,9 +37,7 @@ class ColoScriptsTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
     }
 
     @RepeatedTest(1)

@@ -24,9 +24,7 @@ class ColoTlsTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
         Host.assumeProgram(Host.qemu());
     }
 

@@ -21,9 +21,7 @@ class ColoWithQemuTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
         Host.assumeProgram(Host.qemu());
     }
 

@@ -30,9 +30,7 @@ class ProtectTest {
 
     @BeforeEach
     void machine() {
-        Host.assumeNetworkRoot();
-        Host.assumeProgram("nc");
-        Host.assumeProgram("qemu-img");
+        ColoPair.assumePossible();
     }
 
     @Test

@@ -15,6 +15,7 @@ import lockstep.runtime.object.UserObject;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -262,8 +263,7 @@ final class Heartbeat implements UserObject {
         try {
             Process process =
                     new ProcessBuilder(setup.arbiter, as, setup.id)
-                            .redirectInput(
-                                    ProcessBuilder.Redirect.from(new java.io.File("/dev/null")))
+                            .redirectInput(ProcessBuilder.Redirect.from(new File("/dev/null")))
                             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                             .redirectError(ProcessBuilder.Redirect.INHERIT)
                             .start();

@@ -71,7 +71,7 @@ public final class RewriterFilter extends NetFilter {
             int offset,
             int length,
             @Nullable Runnable sent) {
-        int header = vnetHeader ? netdev().vnetHeaderLength() : 0;
+        int header = header();
         if (direction == Direction.TX && engine.learn(frame, offset, length, header)) {
             return length;
         }
@@ -89,6 +89,10 @@ public final class RewriterFilter extends NetFilter {
         return length;
     }
 
+    private int header() {
+        return vnetHeader ? netdev().vnetHeaderLength() : 0;
+    }
+
     private boolean mayBeTcp(byte[] frame, int offset) {
         return vnetHeader
                 || frame[offset + 12] == 8
@@ -103,8 +107,7 @@ public final class RewriterFilter extends NetFilter {
             case FAILOVER -> engine.failover();
             case LEAD ->
                     // Through the mirror to the rewriter of the new secondary.
-                    engine.translations(vnetHeader ? netdev().vnetHeaderLength() : 0)
-                            .forEach(this::show);
+                    engine.translations(header()).forEach(this::show);
             case START -> {}
         }
     }

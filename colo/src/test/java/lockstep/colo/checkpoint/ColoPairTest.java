@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
@@ -48,10 +50,9 @@ class ColoPairTest {
     }
 
     private void pair() throws Exception {
-        Path socket = directory.resolve("mig");
-        secondary.migration.listen("unix:" + socket);
+        secondary.migration.listen("unix:" + socket());
         primary.epoch(1);
-        primary.migrate("unix:" + socket);
+        primary.migrate("unix:" + socket());
         primary.journal().await("RESUME", 1);
     }
 
@@ -263,20 +264,36 @@ class ColoPairTest {
         assertEquals(2, loads(-1, ""));
     }
 
-    /** The epoch of the secondary behind a checkpoint that was mangled there, and the failover. */
-    private long loads(long mangled, String fails) throws Exception {
+    /** Two new sides in the first epoch, of which the secondary waits. */
+    private void fresh() throws Exception {
         drop();
         make();
-        Path socket = directory.resolve("mig");
-        Path relay = directory.resolve("relay");
-        java.nio.file.Files.deleteIfExists(relay);
+        secondary.migration.listen("unix:" + socket());
+        primary.epoch(1);
+    }
+
+    private Path socket() {
+        return directory.resolve("mig");
+    }
+
+    private Path relay() {
+        return directory.resolve("relay");
+    }
+
+    /** What the primary goes through to the secondary. */
+    private Wire wire(long forward, long backward, boolean silent) throws IOException {
+        Files.deleteIfExists(relay());
+        return new Wire(relay(), socket(), forward, backward, silent);
+    }
+
+    /** The epoch of the secondary behind a checkpoint that was mangled there, and the failover. */
+    private long loads(long mangled, String fails) throws Exception {
+        fresh();
         primary.coloTimeout(1000);
         secondary.coloTimeout(1000);
-        secondary.migration.listen("unix:" + socket);
-        primary.epoch(1);
-        try (Wire wire = new Wire(relay, socket, Long.MAX_VALUE, Long.MAX_VALUE, false)) {
+        try (Wire wire = wire(Long.MAX_VALUE, Long.MAX_VALUE, false)) {
             wire.mangled = mangled;
-            primary.migrate("unix:" + relay);
+            primary.migrate("unix:" + relay());
             primary.journal().await("RESUME", 1);
             secondary.fails = fails;
             primary.epoch(2);
@@ -295,18 +312,12 @@ class ColoPairTest {
     }
 
     private void gives(String missing, long forward, long backward) throws Exception {
-        drop();
-        make();
-        Path socket = directory.resolve("mig");
-        Path relay = directory.resolve("relay");
-        java.nio.file.Files.deleteIfExists(relay);
-        secondary.migration.listen("unix:" + socket);
-        primary.epoch(1);
+        fresh();
         boolean primaryWaits = forward == Long.MAX_VALUE;
         (primaryWaits ? primary : secondary).coloTimeout(700);
         (primaryWaits ? secondary : primary).coloTimeout(0);
-        try (Wire wire = new Wire(relay, socket, forward, backward, true)) {
-            primary.migrate("unix:" + relay);
+        try (Wire wire = wire(forward, backward, true)) {
+            primary.migrate("unix:" + relay());
             if (backward > 0) {
                 primary.journal().await("RESUME", 1);
                 primary.epoch(2);
@@ -336,15 +347,9 @@ class ColoPairTest {
 
     private void session(long forward, long backward, long[] entered, long[] total)
             throws Exception {
-        drop();
-        make();
-        Path socket = directory.resolve("mig");
-        Path relay = directory.resolve("relay");
-        java.nio.file.Files.deleteIfExists(relay);
-        secondary.migration.listen("unix:" + socket);
-        primary.epoch(1);
-        try (Wire wire = new Wire(relay, socket, forward, backward, false)) {
-            primary.migrate("unix:" + relay);
+        fresh();
+        try (Wire wire = wire(forward, backward, false)) {
+            primary.migrate("unix:" + relay());
             primary.journal()
                     .await(
                             "COLO or its end",
