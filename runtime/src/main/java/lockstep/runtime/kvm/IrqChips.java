@@ -11,6 +11,8 @@ import lockstep.runtime.vmstate.StateCodec;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateSection;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -69,7 +71,8 @@ final class IrqChips implements InterruptControllers {
 
     @Override
     public List<StateSection> sections() {
-        return List.of(new Pic(0), new Pic(1), new IoApic());
+        Pic first = new Pic(0, null);
+        return List.of(first, new Pic(1, first), new IoApic());
     }
 
     /** QEMU: vmstate "i8259" v1. */
@@ -96,6 +99,7 @@ final class IrqChips implements InterruptControllers {
         private static final int SINGLE_MODE = 14;
 
         private final int chip;
+        private final @Nullable Pic first;
         private final long[] offsets = {
             kvm_pic_state.last_irr$offset(),
             kvm_pic_state.irr$offset(),
@@ -117,8 +121,14 @@ final class IrqChips implements InterruptControllers {
         private final int[] values = new int[NAMES.length];
         private int levelTriggered;
 
-        Pic(int chip) {
+        /**
+         * One of the pair.
+         *
+         * @param first the other one, into which this one leads
+         */
+        Pic(int chip, @Nullable Pic first) {
             this.chip = chip;
+            this.first = first;
         }
 
         @Override
@@ -175,6 +185,14 @@ final class IrqChips implements InterruptControllers {
                 throw new StateException(
                         "the guest uses the interrupt controller in a mode that KVM does not have");
             }
+            write();
+            if (first != null) {
+                // At its own turn the kernel has raised its cascade for what this one still asked for then.
+                first.write();
+            }
+        }
+
+        private void write() throws StateException {
             buffer.fill((byte) 0);
             MemorySegment pic = kvm_irqchip.chip(buffer);
             for (int i = 0; i < values.length; i++) {
