@@ -14,6 +14,9 @@ public interface NicClient {
      */
     void receive(byte[] frame, int offset, int length);
 
+    /** After {@link NicPort#heldBack} said yes: that may be over. */
+    default void sendAgain() {}
+
     /** The cable was plugged or pulled, by set_link. */
     void linkChanged(boolean up);
 }

@@ -21,6 +21,12 @@ public interface NicPort extends AutoCloseable {
      */
     void send(byte[] frame, int offset, int length);
 
+    /**
+     * Whether frames should wait in the NIC, because what takes copies of them or takes them away has no
+     * room; {@link NicClient#sendAgain} follows. A frame that is sent all the same is not lost for that.
+     */
+    boolean heldBack();
+
     /** Delivers the frames that were held back while {@link NicClient#canReceive} was false. */
     void flush();
 

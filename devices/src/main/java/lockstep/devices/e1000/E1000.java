@@ -129,6 +129,14 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
     }
 
     @Override
+    public void sendAgain() {
+        E1000Chip c = chip;
+        if (c != null && c.transmitter.waits()) {
+            after(transmission, 0);
+        }
+    }
+
+    @Override
     public void linkChanged(boolean up) {
         chip().cableChanged();
     }
@@ -143,6 +151,11 @@ public final class E1000 extends PciFunction implements StateSection, NicClient 
         @Override
         public void send(byte[] frame, int offset, int length) {
             port().send(frame, offset, length);
+        }
+
+        @Override
+        public boolean heldBack() {
+            return port().heldBack();
         }
 
         @Override

@@ -20,6 +20,9 @@ final class E1000Chip {
         /** Sends a frame without check sequence. */
         void send(byte[] frame, int offset, int length);
 
+        /** Whether frames should stay in the ring until the transmitter is run again. */
+        boolean heldBack();
+
         /** There may be room for frames that were refused. */
         void flush();
 
@@ -339,7 +342,7 @@ final class E1000Chip {
         if (phy.autonegotiates() && !phy.negotiated() && !linked() && board.cable()) {
             board.negotiate(NEGOTIATION);
         }
-        if (registers[TDH] != registers[TDT] && (registers[TCTL] & TCTL_EN) != 0) {
+        if (transmitter.waits()) {
             board.transmitLater();
         }
     }

@@ -60,6 +60,12 @@ final class Transmitter {
         vlanTag = 0;
     }
 
+    /** Whether the guest has given descriptors that are not processed yet. */
+    boolean waits() {
+        int[] r = chip.registers;
+        return r[TDH] != r[TDT] && (r[TCTL] & TCTL_EN) != 0;
+    }
+
     /** Processes descriptors up to the tail; asks to be run again when there are very many. */
     void run() {
         int[] r = chip.registers;
@@ -77,6 +83,10 @@ final class Transmitter {
                 if (budget <= 0) {
                     chip.board().transmitLater();
                     break;
+                }
+                if (size == 0 && !chip.phy.loopback() && chip.board().heldBack()) {
+                    cause &= ~ICR_TXQE;
+                    break; // The board runs it again.
                 }
                 budget -= FIXED_COST;
                 long at = base + (long) r[TDH] * DESCRIPTOR;

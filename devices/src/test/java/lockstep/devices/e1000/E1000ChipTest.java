@@ -153,6 +153,26 @@ class E1000ChipTest {
     }
 
     @Test
+    void framesStayInTheRingWhileTheBoardIsFull() {
+        board.full = true;
+        data(TX, 0x8000, 64, TXD_EOP | TXD_RS, 0);
+        data(TX + 16, 0x8000, 65, TXD_EOP | TXD_RS, 0);
+        transmit(0);
+        chip.read(ICR);
+        chip.write(TDT, 2);
+        assertEquals(0, board.sent.size());
+        assertEquals(0, chip.read(TDH));
+        assertEquals(0, memory.readInt(TX + 12) & TXD_DD);
+        assertEquals(0, chip.read(ICR) & ICR_TXQE);
+        assertTrue(chip.transmitter.waits());
+        board.full = false;
+        chip.transmitter.run();
+        assertEquals(List.of(64, 65), board.sent.stream().map(f -> f.length).toList());
+        assertEquals(ICR_TXQE, chip.read(ICR) & ICR_TXQE);
+        assertFalse(chip.transmitter.waits());
+    }
+
+    @Test
     void aRingThatNeverReachesItsTailEnds() {
         chip.write(TDBAL, TX);
         chip.write(TDLEN, 128);
@@ -272,6 +292,7 @@ class E1000ChipTest {
 
     private static final class FakeBoard implements E1000Chip.Board {
         final List<byte[]> sent = new ArrayList<>();
+        boolean full;
         boolean irq;
         long mitigation;
         long negotiation;
@@ -288,6 +309,11 @@ class E1000ChipTest {
 
         @Override
         public void flush() {}
+
+        @Override
+        public boolean heldBack() {
+            return full;
+        }
 
         @Override
         public void transmitLater() {}

@@ -121,6 +121,11 @@ class E1000HostileTest {
         public void flush() {}
 
         @Override
+        public boolean heldBack() {
+            return false;
+        }
+
+        @Override
         public void transmitLater() {}
 
         @Override

@@ -4,6 +4,10 @@ import lockstep.net.NetException;
 import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
+import lockstep.runtime.loop.ClockType;
+import lockstep.runtime.loop.Timer;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -11,13 +15,31 @@ import java.util.function.Consumer;
 
 /** A filter's hold on one character device, for input or for output of framed packets. */
 final class ChardevPort implements AutoCloseable {
+    /** How long a peer that takes nothing holds packets back. */
+    static final long PATIENCE_MS = 10_000;
+
     private final Chardev.Attachment attachment;
     private final FrameWriter writer;
     private final Runnable drained;
+    private final Consumer<String> warnings;
+    private final ChardevLookup chardevs;
+    private final String id;
+    private @Nullable Timer patience;
+    private long taken;
     private boolean waiting;
+    private boolean givenUp;
     private boolean closed;
 
-    private ChardevPort(Chardev.Attachment attachment, boolean vnetHeader, Runnable drained) {
+    private ChardevPort(
+            ChardevLookup chardevs,
+            String id,
+            Chardev.Attachment attachment,
+            boolean vnetHeader,
+            Runnable drained,
+            Consumer<String> warnings) {
+        this.chardevs = chardevs;
+        this.id = id;
+        this.warnings = warnings;
         this.attachment = attachment;
         this.writer = new FrameWriter(attachment, vnetHeader);
         this.drained = drained;
@@ -27,12 +49,17 @@ final class ChardevPort implements AutoCloseable {
      * Takes a device for output.
      *
      * @param what the first word of the message when there is no such device
-     * @param drained told when the peer has taken all that made {@link #congested} true
+     * @param drained told when what made {@link #congested} true is over
      */
     static ChardevPort output(
-            ChardevLookup chardevs, String what, String id, boolean vnetHeader, Runnable drained)
+            ChardevLookup chardevs,
+            String what,
+            String id,
+            boolean vnetHeader,
+            Runnable drained,
+            Consumer<String> warnings)
             throws NetException {
-        return attach(chardevs, what, id, vnetHeader, new OutputFrontend(), drained);
+        return attach(chardevs, what, id, vnetHeader, new OutputFrontend(), drained, warnings);
     }
 
     /**
@@ -41,7 +68,7 @@ final class ChardevPort implements AutoCloseable {
     static ChardevPort input(
             ChardevLookup chardevs, String what, String id, boolean vnetHeader, Input input)
             throws NetException {
-        return attach(chardevs, what, id, vnetHeader, input, () -> {});
+        return attach(chardevs, what, id, vnetHeader, input, () -> {}, w -> {});
     }
 
     private static ChardevPort attach(
@@ -50,11 +77,13 @@ final class ChardevPort implements AutoCloseable {
             String id,
             boolean vnetHeader,
             ChardevFrontend frontend,
-            Runnable drained)
+            Runnable drained,
+            Consumer<String> warnings)
             throws NetException {
         Chardev device = find(chardevs, what, id);
         try {
-            return new ChardevPort(device.attach(frontend, chardevs.loop()), vnetHeader, drained);
+            Chardev.Attachment attachment = device.attach(frontend, chardevs.loop());
+            return new ChardevPort(chardevs, id, attachment, vnetHeader, drained, warnings);
         } catch (ChardevException e) {
             throw new NetException(String.valueOf(e.getMessage()), e);
         }
@@ -81,26 +110,67 @@ final class ChardevPort implements AutoCloseable {
         writer.write(frame, offset, length, vnetHeaderLength);
     }
 
-    /** Whether the peer is so slow that whoever reads packets should pause until drained. */
+    /**
+     * Whether the peer is so slow that whoever sends packets should pause until drained. Not for one that takes
+     * nothing at all for {@link #PATIENCE_MS}: a dead one does not hold the guest for ever.
+     */
     boolean congested() {
-        if (closed || !writer.congested()) {
+        if (closed || givenUp || !writer.congested()) {
             return false;
         }
         if (!waiting) {
             waiting = true;
-            attachment.whenDrained(
-                    () -> {
-                        waiting = false;
-                        drained.run();
-                    });
+            taken = writer.taken();
+            Timer t = patience;
+            if (t == null) {
+                t = chardevs.loop().timer(ClockType.REALTIME, this::patienceOver);
+                patience = t;
+            }
+            arm(t);
+            attachment.whenDrained(this::taken);
         }
         return true;
+    }
+
+    private void arm(Timer t) {
+        long now = chardevs.loop().clocks().now(ClockType.REALTIME);
+        t.arm(now + PATIENCE_MS * 1_000_000);
+    }
+
+    private void taken() {
+        waiting = false;
+        givenUp = false;
+        if (patience != null) {
+            patience.cancel();
+        }
+        drained.run();
+    }
+
+    private void patienceOver() {
+        Timer t = patience;
+        if (closed || !waiting || t == null) {
+            return;
+        }
+        long now = writer.taken();
+        if (now > taken) {
+            taken = now;
+            arm(t);
+            return;
+        }
+        givenUp = true;
+        warnings.accept(
+                "the peer of chardev '%s' has taken no packet for %d seconds: no longer waiting for it"
+                        .formatted(id, PATIENCE_MS / 1000));
+        drained.run();
     }
 
     @Override
     public void close() {
         if (!closed) {
             closed = true;
+            if (patience != null) {
+                patience.cancel();
+            }
             attachment.close();
             drained.run();
         }

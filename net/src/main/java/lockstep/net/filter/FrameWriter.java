@@ -21,6 +21,7 @@ public final class FrameWriter {
 
     private final Chardev.Attachment out;
     private volatile boolean vnetHeader;
+    private long written;
     private ByteBuffer buffer = ByteBuffer.allocate(2048); // The device copies what it must keep.
 
     /** A writer on a device that its owner attached to. */
@@ -91,7 +92,9 @@ public final class FrameWriter {
             if (out.pending() > LIMIT) {
                 throw new IOException("the peer does not read");
             }
-            out.write(buffer.flip());
+            int bytes = buffer.flip().remaining();
+            out.write(buffer);
+            written += bytes;
         } finally {
             buffer.clear();
         }
@@ -100,6 +103,11 @@ public final class FrameWriter {
     /** Whether so much waits for the peer that whoever reads packets should pause. */
     public boolean congested() {
         return out.pending() > HIGH_WATER;
+    }
+
+    /** Bytes that the peer, or the host for it, has taken so far. */
+    long taken() {
+        return written - out.pending();
     }
 
     /** The device. */

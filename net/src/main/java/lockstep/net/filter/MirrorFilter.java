@@ -47,7 +47,9 @@ public final class MirrorFilter extends NetFilter {
         super(network, "filter-mirror", placement);
         network.position(placement);
         this.outdevName = outdev;
-        this.outdev = ChardevPort.output(chardevs, "Device", outdev, vnetHeader, this::drained);
+        this.outdev =
+                ChardevPort.output(
+                        chardevs, "Device", outdev, vnetHeader, this::drained, network::warn);
     }
 
     @Override

@@ -86,7 +86,12 @@ public final class RedirectorFilter extends NetFilter {
                     outdev == null
                             ? null
                             : ChardevPort.output(
-                                    chardevs, "OUT Device", outdev, vnetHeader, this::drained);
+                                    chardevs,
+                                    "OUT Device",
+                                    outdev,
+                                    vnetHeader,
+                                    this::drained,
+                                    network::warn);
         } catch (NetException e) {
             if (this.indev != null) {
                 this.indev.close();
@@ -181,7 +186,7 @@ public final class RedirectorFilter extends NetFilter {
 
     @Override
     public boolean congested() {
-        return on() && outdev != null && outdev.congested();
+        return outdev != null && outdev.congested();
     }
 
     @Override

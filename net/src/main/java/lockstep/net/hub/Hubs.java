@@ -61,7 +61,10 @@ public final class Hubs {
         /** Newest first; replaced, never changed, so that a packet under way is not disturbed. */
         private Port[] ports = {};
 
+        // Each against hubs that are connected in a ring.
         private boolean flushing;
+        private boolean asking;
+        private boolean waking;
         private int made;
 
         Hub(int id) {
@@ -80,6 +83,42 @@ public final class Hubs {
 
         void remove(Port port) {
             ports = Arrays.stream(ports).filter(p -> p != port).toArray(Port[]::new);
+        }
+
+        /**
+         * Whether a packet from a port should wait: as long as the filters of one of its ways ask for it,
+         * since the hub itself would send it there to be lost. A backend without filters that takes nothing
+         * stops nobody.
+         */
+        boolean jammed(Port from) {
+            if (asking) {
+                return false;
+            }
+            asking = true;
+            try {
+                for (Port p : ports) {
+                    if (p != from && p.jammedAhead()) {
+                        return true;
+                    }
+                }
+                return false;
+            } finally {
+                asking = false;
+            }
+        }
+
+        void wake() {
+            if (waking) {
+                return;
+            }
+            waking = true;
+            try {
+                for (Port p : ports) {
+                    p.wakePeer();
+                }
+            } finally {
+                waking = false;
+            }
         }
 
         @Override
@@ -157,7 +196,7 @@ public final class Hubs {
         /** The peer can take packets again: those that wait in front of the other ports may go. */
         private void room() {
             if (hub.flushing) {
-                return; // Hubs connected in a ring.
+                return;
             }
             hub.flushing = true;
             try {
@@ -169,6 +208,17 @@ public final class Hubs {
             } finally {
                 hub.flushing = false;
             }
+        }
+
+        @Override
+        protected boolean jammed() {
+            return super.jammed() || !linkDown() && hub.jammed(this);
+        }
+
+        /** What stopped one port's peer may have stopped all the others'. */
+        @Override
+        protected void wake() {
+            hub.wake();
         }
 
         @Override

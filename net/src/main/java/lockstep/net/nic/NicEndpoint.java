@@ -54,6 +54,16 @@ final class NicEndpoint extends Endpoint implements NicPort {
     }
 
     @Override
+    public boolean heldBack() {
+        return jammedAhead();
+    }
+
+    @Override
+    protected void wake() {
+        client.sendAgain();
+    }
+
+    @Override
     public void flush() {
         flushIncoming();
     }

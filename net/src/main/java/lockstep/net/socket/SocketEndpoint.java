@@ -45,7 +45,7 @@ abstract class SocketEndpoint extends Endpoint {
     }
 
     @Override
-    public void uncongested() {
+    protected void wake() {
         resume();
     }
 

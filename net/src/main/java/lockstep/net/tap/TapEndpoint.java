@@ -205,7 +205,7 @@ public final class TapEndpoint extends Endpoint {
     }
 
     @Override
-    public void uncongested() {
+    protected void wake() {
         resume();
     }
 

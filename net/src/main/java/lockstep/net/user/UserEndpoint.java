@@ -76,7 +76,7 @@ final class UserEndpoint extends Endpoint {
     }
 
     @Override
-    public void uncongested() {
+    protected void wake() {
         resume();
     }
 

@@ -146,18 +146,42 @@ public abstract class Endpoint {
         return taken != 0 ? taken : p.incoming.send(this, frame, offset, length, sent);
     }
 
-    /** Whether a filter asks this backend to pause its reading. */
+    /** Whether a filter asks this backend to pause its reading: one of its own, or one behind its peer. */
     protected final boolean congested() {
-        for (NetFilter f : filters.array()) {
-            if (f.congested()) {
-                return true;
-            }
-        }
-        return false;
+        Endpoint p = peer;
+        return filters.congested(Direction.ALL) || p != null && p.jammed();
     }
 
-    /** A filter no longer asks for a pause. */
-    public void uncongested() {}
+    /**
+     * Whether a filter that packets to this end come through asks their sender to pause. Who was told so
+     * gets {@link #wake} later.
+     */
+    protected boolean jammed() {
+        return filters.congested(Direction.RX);
+    }
+
+    /** Whether a filter asks for a pause on the way from this end to its peer and further. */
+    public final boolean jammedAhead() {
+        Endpoint p = peer;
+        return !linkDown && p != null && (filters.congested(Direction.TX) || p.jammed());
+    }
+
+    /** A filter of this end no longer asks for a pause, or packets go another way: both ends look again. */
+    public final void uncongested() {
+        wake();
+        wakePeer();
+    }
+
+    /** Has the peer look whether it may go on. */
+    public final void wakePeer() {
+        Endpoint p = peer;
+        if (p != null) {
+            p.wake();
+        }
+    }
+
+    /** What this end paused for may be over. */
+    protected void wake() {}
 
     /** Puts a packet that left this endpoint's filters straight into the peer's queue. */
     final void sendUnfiltered(byte[] frame, int offset, int length) {

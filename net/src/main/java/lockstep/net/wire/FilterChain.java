@@ -27,8 +27,14 @@ public final class FilterChain {
         return List.of(filters);
     }
 
-    NetFilter[] array() {
-        return filters;
+    /** Whether a filter that sees packets of that direction ({@code ALL}: of any) asks for a pause. */
+    boolean congested(Direction direction) {
+        for (NetFilter f : filters) {
+            if (f.pauses(direction)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** Adds a filter at {@code index}, 0 being the head. */

@@ -160,6 +160,7 @@ public abstract class NetFilter {
         if (on != value) {
             on = value;
             statusChanged();
+            netdev.uncongested();
         }
     }
 
@@ -174,6 +175,11 @@ public abstract class NetFilter {
             return 0;
         }
         return process(direction, sender, frame, offset, length, sent);
+    }
+
+    final boolean pauses(Direction direction) {
+        boolean sees = direction == Direction.ALL || queue == Direction.ALL || queue == direction;
+        return on && sees && congested();
     }
 
     /**
@@ -200,7 +206,7 @@ public abstract class NetFilter {
     }
 
     /**
-     * Whether what the filter sends elsewhere is taken so slowly that the backend should pause; the
+     * Whether what the filter sends elsewhere is taken so slowly that who sends should pause; the
      * filter then calls {@link Endpoint#uncongested} when that is over.
      */
     public boolean congested() {

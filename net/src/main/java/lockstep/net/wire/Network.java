@@ -178,6 +178,7 @@ public final class Network {
             }
             peer.linkChanged();
         }
+        e.uncongested();
         return true;
     }
 

@@ -6,7 +6,7 @@ import lockstep.runtime.chardev.Chardev;
 import lockstep.runtime.chardev.ChardevException;
 import lockstep.runtime.chardev.ChardevFrontend;
 import lockstep.runtime.loop.EventLoop;
-import lockstep.runtime.testmachine.Fake;
+import lockstep.runtime.testmachine.SteppedLoop;
 
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +25,7 @@ final class Wire {
     final Network network = new Network(() -> running, messages::add);
     final End host = new End("n0", false);
     final End nic = new End("e0", true);
+    final SteppedLoop loop = new SteppedLoop("test");
     final Map<String, Pipe> pipes = new HashMap<>();
     final ChardevLookup chardevs =
             new ChardevLookup() {
@@ -35,7 +36,7 @@ final class Wire {
 
                 @Override
                 public EventLoop loop() {
-                    return Fake.untouchable(EventLoop.class);
+                    return loop;
                 }
             };
 
@@ -53,6 +54,7 @@ final class Wire {
     final class End extends Endpoint {
         final List<String> got = new ArrayList<>();
         boolean room = true;
+        int woken;
         private final boolean nicSide;
 
         End(String name, boolean nicSide) {
@@ -80,6 +82,16 @@ final class Wire {
             return length;
         }
 
+        /** Whether a backend would pause its reading. */
+        boolean paused() {
+            return congested();
+        }
+
+        @Override
+        protected void wake() {
+            woken++;
+        }
+
         int send(String text) {
             byte[] b = text.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1);
             return send(b, 0, b.length, null);
@@ -102,9 +114,21 @@ final class Wire {
         boolean connected = true;
         @Nullable ChardevFrontend frontend;
         String written = "";
+        long pending;
+        private @Nullable Runnable drainTask;
 
         Pipe(String id) {
             this.id = id;
+        }
+
+        /** The peer takes all that waits. */
+        void drain() {
+            pending = 0;
+            Runnable task = drainTask;
+            drainTask = null;
+            if (task != null) {
+                task.run();
+            }
         }
 
         void feed(int... bytes) {
@@ -175,7 +199,7 @@ final class Wire {
 
                 @Override
                 public long pending() {
-                    return 0;
+                    return pending;
                 }
 
                 @Override
@@ -183,7 +207,11 @@ final class Wire {
 
                 @Override
                 public void whenDrained(Runnable task) {
-                    task.run();
+                    if (pending == 0) {
+                        task.run();
+                    } else {
+                        drainTask = task;
+                    }
                 }
 
                 @Override

@@ -97,6 +97,9 @@ abstract class Backend implements Chardev {
     private final List<Runnable> drainTasks = new ArrayList<>();
     private @Nullable Fd log;
 
+    /** A view of the array that was delivered from last, for packets come this way. On the loop. */
+    private @Nullable ByteBuffer delivered;
+
     Backend(String id, EventLoop mainLoop) {
         this.id = id;
         this.mainLoop = mainLoop;
@@ -244,7 +247,13 @@ abstract class Backend implements Chardev {
         Hold h = hold;
         if (h != null && length > 0) {
             tellOpened();
-            h.frontend.receive(ByteBuffer.wrap(data, offset, length).slice());
+            ByteBuffer view = delivered;
+            delivered = null; // a front end may have more delivered meanwhile
+            if (view == null || view.array() != data) {
+                view = ByteBuffer.wrap(data);
+            }
+            h.frontend.receive(view.limit(offset + length).position(offset));
+            delivered = view;
         }
     }
 

@@ -28,6 +28,7 @@ final class SocketConnection {
     private final @Nullable TlsStream tls;
     private final boolean carriesDescriptors;
     private final List<Fd> received = new ArrayList<>();
+    private final List<Fd> along = new ArrayList<>();
     private volatile EventLoop.@Nullable Watch watch;
     private volatile boolean reading;
     private volatile boolean reminded;
@@ -118,11 +119,11 @@ final class SocketConnection {
         if (!carriesDescriptors) {
             return FileIo.read(fd.number(), input, 0, length);
         }
-        List<Fd> along = new ArrayList<>();
         int n = Sockets.receiveDescriptors(fd.number(), input, 0, length, along);
         if (!along.isEmpty()) {
             forgetReceived();
             received.addAll(along);
+            along.clear();
         }
         return n;
     }

@@ -26,6 +26,10 @@ public final class Sockets {
     private static final int CONTROL_HEADER = align((int) cmsghdr.sizeof());
     private static final int CONTROL_SPACE = CONTROL_HEADER + align(MAXIMUM_DESCRIPTORS * INT);
 
+    // Where the parts of a message that is received are in the thread's small buffer.
+    private static final int VECTOR = align((int) msghdr.sizeof());
+    private static final int CONTROL = VECTOR + align((int) iovec.sizeof());
+
     private Sockets() {}
 
     /** A stream socket for addresses of that family (AF_*). */
@@ -270,21 +274,27 @@ public final class Sockets {
      */
     public static int receiveDescriptors(
             int fd, byte[] target, int offset, int length, List<Fd> received) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment buffer = Native.scratch();
-            int wanted = (int) Math.min(length, buffer.byteSize());
-            MemorySegment message = message(arena, buffer, wanted);
-            MemorySegment control = arena.allocate(CONTROL_SPACE, 8);
-            msghdr.msg_control(message, control);
-            msghdr.msg_controllen(message, CONTROL_SPACE);
-            int n = (int) SocketCalls.recvmsg(fd, message, MSG_CMSG_CLOEXEC());
-            if (n < 0) {
-                return n;
-            }
-            takeDescriptors(control, msghdr.msg_controllen(message), received);
-            MemorySegment.copy(buffer, ValueLayout.JAVA_BYTE, 0, target, offset, n);
+        MemorySegment buffer = Native.scratch();
+        int wanted = (int) Math.min(length, buffer.byteSize());
+        // Written by offsets into memory that is there, since packets come this way.
+        MemorySegment m = Native.small();
+        m.set(ValueLayout.JAVA_LONG, VECTOR + iovec.iov_base$offset(), buffer.address());
+        m.set(ValueLayout.JAVA_LONG, VECTOR + iovec.iov_len$offset(), wanted);
+        m.asSlice(0, VECTOR).fill((byte) 0);
+        m.set(ValueLayout.JAVA_LONG, msghdr.msg_iov$offset(), m.address() + VECTOR);
+        m.set(ValueLayout.JAVA_LONG, msghdr.msg_iovlen$offset(), 1);
+        m.set(ValueLayout.JAVA_LONG, msghdr.msg_control$offset(), m.address() + CONTROL);
+        m.set(ValueLayout.JAVA_LONG, msghdr.msg_controllen$offset(), CONTROL_SPACE);
+        int n = (int) SocketCalls.recvmsg(fd, m, MSG_CMSG_CLOEXEC());
+        if (n < 0) {
             return n;
         }
+        long control = m.get(ValueLayout.JAVA_LONG, msghdr.msg_controllen$offset());
+        if (control > 0) {
+            takeDescriptors(m.asSlice(CONTROL, CONTROL_SPACE), control, received);
+        }
+        MemorySegment.copy(buffer, ValueLayout.JAVA_BYTE, 0, target, offset, n);
+        return n;
     }
 
     private static MemorySegment message(Arena arena, MemorySegment buffer, long length) {
