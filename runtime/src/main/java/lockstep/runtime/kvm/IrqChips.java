@@ -187,7 +187,8 @@ final class IrqChips implements InterruptControllers {
             }
             write();
             if (first != null) {
-                // At its own turn the kernel has raised its cascade for what this one still asked for then.
+                // At its own turn the kernel has raised its cascade for what this one still asked
+                // for then.
                 first.write();
             }
         }
