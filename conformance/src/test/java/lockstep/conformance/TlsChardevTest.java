@@ -125,7 +125,16 @@ class TlsChardevTest {
                             + " \"chardev\", \"id\": \"c\"}]}}");
             assertEquals(-1, silent.getInputStream().read());
         }
-        awaitConnected(m, line("lockstep", "client", "server=off"));
+        List<Socket> crowd = new ArrayList<>();
+        try {
+            TlsMachine.crowd(crowd, port);
+            awaitConnected(m, line("lockstep", "client", "server=off"));
+            for (Socket stranger : crowd) {
+                assertEquals(-1, stranger.getInputStream().read());
+            }
+        } finally {
+            TlsMachine.closeAll(crowd);
+        }
     }
 
     /** Whoever may not connect leaves the door open, and comes back when told to reconnect. */

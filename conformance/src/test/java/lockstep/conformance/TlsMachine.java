@@ -3,6 +3,7 @@ package lockstep.conformance;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -49,6 +50,21 @@ final class TlsMachine {
 
     static String credentials(String endpoint, Path certificates) {
         return "tls-creds-x509,id=t,endpoint=" + endpoint + ",dir=" + certificates;
+    }
+
+    /** Connects many who say nothing to a port: more than are listened to at a time. */
+    static void crowd(List<Socket> crowd, int port) throws IOException {
+        for (int i = 0; i < 20; i++) {
+            Socket stranger = new Socket(InetAddress.getLoopbackAddress(), port);
+            crowd.add(stranger);
+            stranger.setSoTimeout(60_000);
+        }
+    }
+
+    static void closeAll(List<Socket> crowd) throws IOException {
+        for (Socket stranger : crowd) {
+            stranger.close();
+        }
     }
 
     static int freePort() throws IOException {

@@ -1,5 +1,6 @@
 package lockstep.conformance;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.runtime.testmachine.Certificates;
@@ -145,6 +146,22 @@ class TlsMigrationTest {
         assertTrue(other.contains(refused), other);
         parameter(target, "tls-authz", "a");
         arrives(machine("lockstep", "client", rsa), target, uri);
+    }
+
+    @Test
+    void strangersThatSayNothingHoldNobodyUp() throws IOException {
+        Monitor target = machine("lockstep", "server", rsa, "-incoming", "defer");
+        String uri = listening(target);
+        List<Socket> crowd = new ArrayList<>();
+        try {
+            TlsMachine.crowd(crowd, Integer.parseInt(uri.substring(uri.lastIndexOf(':') + 1)));
+            arrives(machine("lockstep", "client", rsa), target, uri);
+            for (Socket stranger : crowd) {
+                assertEquals(-1, stranger.getInputStream().read());
+            }
+        } finally {
+            TlsMachine.closeAll(crowd);
+        }
     }
 
     @Test

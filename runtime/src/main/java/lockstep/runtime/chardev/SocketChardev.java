@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 
@@ -31,6 +32,9 @@ import java.util.function.Consumer;
 final class SocketChardev extends Backend {
     private static final int INPUT_BYTES = 16 * 1024;
     private static final long MILLISECOND = 1_000_000;
+
+    /** How many may be about to show who they are; one more takes the place of the one that came first. */
+    private static final int MOST_SECURING = 16;
 
     /** How long a peer that ended its input may take to read what is queued for it. */
     private static final long LINGER_MS = 10_000;
@@ -49,7 +53,7 @@ final class SocketChardev extends Backend {
     private final @Nullable TlsEnd tls;
 
     /** A peer that has yet to show who it is. */
-    private @Nullable TlsSocket securing;
+    private final ArrayDeque<TlsSocket> securing = new ArrayDeque<>();
 
     /** Why the last peer was refused, told once of a row of such. */
     private String refusal = "";
@@ -280,9 +284,9 @@ final class SocketChardev extends Backend {
         }
     }
 
-    /** Whether there is a peer, or one that has yet to show who it is. Under the lock. */
+    /** Whether there is a peer, or the only one there can be has yet to show who it is. Under the lock. */
     private boolean occupied() {
-        return connection != null || securing != null;
+        return connection != null || listener == null && !securing.isEmpty();
     }
 
     private void acceptOne() {
@@ -314,11 +318,14 @@ final class SocketChardev extends Backend {
                 fd.close();
                 return;
             }
-            if (listener != null) {
-                listener.pause();
+            if (securing.size() == MOST_SECURING) {
+                securing.removeFirst().cut();
             }
             Sockets.noDelay(fd, true);
-            securing = socket;
+            securing.add(socket);
+            if (listener != null) {
+                listener.watch(serving); // the next one may be the right one
+            }
         } finally {
             lock.unlock();
         }
@@ -330,9 +337,9 @@ final class SocketChardev extends Backend {
         Runnable next;
         try {
             TlsStream stream = end.over(socket);
-            next = () -> connected(new SocketConnection(socket, stream));
+            next = () -> secured(socket, stream);
         } catch (IOException | RuntimeException e) {
-            next = () -> refused(socket.fd(), String.valueOf(e.getMessage()));
+            next = () -> refused(socket, String.valueOf(e.getMessage()));
         }
         Runnable then = next;
         EventLoop loop;
@@ -345,15 +352,27 @@ final class SocketChardev extends Backend {
         loop.execute(then);
     }
 
+    /** The first peer that has shown that it is the right one is the one; whoever else is about to is sent away. */
+    private void secured(TlsSocket socket, TlsStream stream) {
+        lock.lock();
+        try {
+            securing.remove(socket);
+            securing.forEach(TlsSocket::cut);
+            securing.clear();
+        } finally {
+            lock.unlock();
+        }
+        connected(new SocketConnection(socket, stream));
+    }
+
     /** The peer is not the right one; another one may be. */
-    private void refused(Fd fd, String why) {
+    private void refused(TlsSocket socket, String why) {
         boolean over;
         boolean news;
         lock.lock();
         try {
-            securing = null;
-            fd.close();
-            over = closed;
+            over = !securing.remove(socket); // or sent away
+            socket.fd().close();
             news = !why.equals(refusal);
             refusal = why;
         } finally {
@@ -367,17 +386,13 @@ final class SocketChardev extends Backend {
         } else if (news) {
             host.report("character device " + id + ": " + why);
         }
-        if (listener != null) {
-            listenAgain(listener);
-        }
     }
 
     private void connected(SocketConnection c) {
         lock.lock();
         try {
-            securing = null;
             refusal = "";
-            if (closed) {
+            if (closed || connection != null) {
                 c.close();
                 return;
             }
@@ -619,9 +634,7 @@ final class SocketChardev extends Backend {
             if (c != null) {
                 c.shutdown();
             }
-            if (securing != null) {
-                securing.cut();
-            }
+            securing.forEach(TlsSocket::cut);
         } finally {
             lock.unlock();
         }
@@ -636,9 +649,8 @@ final class SocketChardev extends Backend {
             }
             release();
             closed = true;
-            if (securing != null) {
-                securing.cut(); // whoever waits for its handshake closes it
-            }
+            securing.forEach(TlsSocket::cut); // whoever waits for its handshake closes it
+            securing.clear();
             if (dialer != null) {
                 dialer.close();
             }

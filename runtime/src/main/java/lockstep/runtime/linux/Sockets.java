@@ -280,7 +280,8 @@ public final class Sockets {
         MemorySegment m = Native.small();
         m.set(ValueLayout.JAVA_LONG, VECTOR + iovec.iov_base$offset(), buffer.address());
         m.set(ValueLayout.JAVA_LONG, VECTOR + iovec.iov_len$offset(), wanted);
-        m.asSlice(0, VECTOR).fill((byte) 0);
+        m.set(ValueLayout.JAVA_LONG, msghdr.msg_name$offset(), 0);
+        m.set(ValueLayout.JAVA_INT, msghdr.msg_namelen$offset(), 0);
         m.set(ValueLayout.JAVA_LONG, msghdr.msg_iov$offset(), m.address() + VECTOR);
         m.set(ValueLayout.JAVA_LONG, msghdr.msg_iovlen$offset(), 1);
         m.set(ValueLayout.JAVA_LONG, msghdr.msg_control$offset(), m.address() + CONTROL);

@@ -86,7 +86,7 @@ final class Incoming {
         Runnable cut = () -> channel.shutdown();
         try {
             host.connected(cut);
-            accept(listener, address);
+            channel = new FrontDoor(listener, address, settings, host).await();
             ACCEPTED.log();
             load();
             returnShut(0);
@@ -106,23 +106,6 @@ final class Incoming {
             } catch (IOException e) {
                 // Nobody is awaited any more.
                 listening = null;
-            }
-        }
-    }
-
-    /** Waits for the source; one that cannot show that it is the right one does not end the wait. */
-    private void accept(Transport.Listener listener, Address address) throws IOException {
-        while (true) {
-            channel = listener.accept();
-            try {
-                channel = TlsLink.secured(channel, address, true, settings, host);
-                return;
-            } catch (IOException e) {
-                if (listening == null) {
-                    throw e; // nobody else will come
-                }
-                channel.close();
-                host.report(String.valueOf(e.getMessage()));
             }
         }
     }
