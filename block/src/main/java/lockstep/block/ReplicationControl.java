@@ -32,6 +32,15 @@ public interface ReplicationControl {
     /** Who looks after the primary's side from now on; null for nobody. Any thread. */
     void supervise(@Nullable Supervisor supervisor);
 
+    /**
+     * A primary's guest goes on before the secondary has taken the checkpoint: its writes wait until {@link #releaseAll} or
+     * {@link #cutAll}. The guest stands.
+     */
+    void holdAll();
+
+    /** Writes that wait are done now. Any thread; does not wait for them. */
+    void releaseAll();
+
     /** The secondary is lost: a primary's requests to it end now, and later ones fail. Any thread. */
     void cutAll();
 

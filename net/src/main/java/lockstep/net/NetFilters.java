@@ -6,6 +6,8 @@ public interface NetFilters {
     enum Event {
         /** This side becomes the primary of a new secondary. */
         LEAD,
+        /** The primary's guest stands for the next checkpoint. */
+        STAND,
         /** The secondary begins to run beside the primary. */
         START,
         /** The secondary has loaded a checkpoint: both guests are equal again. */

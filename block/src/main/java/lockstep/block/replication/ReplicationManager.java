@@ -2,6 +2,7 @@ package lockstep.block.replication;
 
 import lockstep.block.ReplicationControl;
 import lockstep.block.node.BlockException;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
@@ -18,6 +19,8 @@ public final class ReplicationManager implements ReplicationControl {
 
     private final List<ReplicationNode> nodes = new CopyOnWriteArrayList<>();
     private final ScheduledThreadPoolExecutor watch;
+    private final Object hold = new Object();
+    private boolean held;
     private volatile @Nullable Supervisor supervisor;
 
     /** Without nodes. */
@@ -36,8 +39,38 @@ public final class ReplicationManager implements ReplicationControl {
     }
 
     @Override
+    public void holdAll() {
+        synchronized (hold) {
+            held = true;
+        }
+    }
+
+    @Override
+    public void releaseAll() {
+        synchronized (hold) {
+            held = false;
+            hold.notifyAll();
+        }
+    }
+
+    /** Waits until a primary's writes may go to the secondary. Any thread. */
+    void awaitRelease() throws BlockException {
+        try {
+            synchronized (hold) {
+                while (held) {
+                    hold.wait();
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BlockException(Errno.EINTR);
+        }
+    }
+
+    @Override
     public void cutAll() {
         nodes.forEach(ReplicationNode::cutPrimary);
+        releaseAll();
     }
 
     /** The secondary's disk may lack a write. Any thread. */

@@ -149,6 +149,7 @@ public final class ReplicationNode extends BlockNode {
                 throw new BlockException(Errno.EIO);
             }
             try {
+                manager.awaitRelease();
                 manager.watched(this, () -> file().write(offset, source));
             } catch (BlockException e) {
                 // The guest must go on when the secondary is gone; whoever watches asks for the

@@ -25,14 +25,18 @@ import lockstep.runtime.linux.Errno;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** The secondary's tree of the user's recipe, without a machine around it. */
 class ReplicationTest {
@@ -246,5 +250,37 @@ class ReplicationTest {
         graph.detach(edge);
         graph.release(node);
         graph.release(silent);
+    }
+
+    /** The guest goes on while the secondary takes the checkpoint: its writes must not be in it. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aWriteThatIsHeldArrivesWhenItMay(boolean lost) throws Exception {
+        Qcow2Node remote = Images.qcow2(graph, dir.resolve("remote.qcow2"), SIZE, false);
+        ReplicationNode node =
+                ReplicationNode.open(
+                        graph, "replication0", false, Mode.PRIMARY, null, remote, true, manager);
+        ChildEdge edge = Images.use(node);
+        manager.startAll(Mode.PRIMARY);
+        manager.holdAll();
+        FutureTask<Void> write =
+                new FutureTask<>(
+                        () -> {
+                            edge.write(0, Images.pattern(7, 512));
+                            return null;
+                        });
+        Thread.ofPlatform().start(write);
+        assertThrows(TimeoutException.class, () -> write.get(50, TimeUnit.MILLISECONDS));
+        assertEquals(0, Images.byteAt(remote, 0));
+        if (lost) {
+            manager.cutAll();
+        } else {
+            manager.releaseAll();
+        }
+        write.get(10, TimeUnit.SECONDS);
+        assertEquals(7, Images.byteAt(remote, 0));
+        graph.detach(edge);
+        graph.release(node);
+        graph.release(remote);
     }
 }

@@ -6,7 +6,8 @@ import java.util.function.LongSupplier;
 /**
  * How much time is from one checkpoint to the next: as much as the user allows at most, and less while the
  * guest stands longer in each than the user wishes, because a guest that changed less stands less. Never so
- * little that it stands most of the time: what no haste can shorten is borne. Any thread.
+ * little that it stands most of the time: what no haste can shorten is borne. Where packets wait for the period to end it
+ * is shortened too. Any thread.
  */
 final class CheckpointPace {
     private static final double MOST_HASTE = 0.5;
@@ -32,10 +33,16 @@ final class CheckpointPace {
                 : (long) Math.min(most.getAsLong(), present);
     }
 
-    /** The guest stood so many nanoseconds in a checkpoint. */
-    synchronized void stood(long nanos) {
+    /**
+     * The guest stood for a checkpoint.
+     *
+     * @param nanos for how long
+     * @param waited whether packets waited for the time to come that set off the checkpoint
+     */
+    synchronized void stood(long nanos, boolean waited) {
         double pause = Math.max(1, nanos) / (double) TimeUnit.MILLISECONDS.toNanos(1);
-        double change = Math.clamp(wantedPause.getAsLong() / pause, MOST_HASTE, MOST_EASE);
+        double limit = waited ? MOST_HASTE : MOST_EASE;
+        double change = Math.clamp(wantedPause.getAsLong() / pause, MOST_HASTE, limit);
         present = Math.max(millis() * change, (SHARE + 1) * pause);
     }
 }

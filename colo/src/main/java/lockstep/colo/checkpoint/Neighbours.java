@@ -31,7 +31,16 @@ public interface Neighbours {
      */
     void superviseReplication(ReplicationControl.@Nullable Supervisor supervisor);
 
-    /** The secondary is lost: no request waits for its disks any more. */
+    /**
+     * The primary's guest goes on before the secondary has taken the checkpoint: what it writes from now on does not reach
+     * the secondary's disks before {@link #releaseWrites}.
+     */
+    void holdWrites();
+
+    /** What was held goes its way. Any thread, without waiting for anything. */
+    void releaseWrites();
+
+    /** The secondary is lost: no request waits for its disks any more. Any thread. */
     void cutReplication();
 
     /** Waits until the primary cannot be heard any more, as far as a heartbeat tells. Without the machine lock. */
@@ -39,6 +48,9 @@ public interface Neighbours {
 
     /** Tells the net filters that this side becomes the primary of a new secondary. */
     void filtersLead();
+
+    /** Tells the net filters that the primary's guest stands for the next checkpoint. */
+    void filtersStand();
 
     /** Tells the net filters that the secondary begins to run beside the primary. */
     void filtersStart();
@@ -52,8 +64,19 @@ public interface Neighbours {
     /** Says who is told when the guests' packets differ; null for nobody. */
     void onMismatch(@Nullable Runnable listener);
 
-    /** Releases all packets that wait for comparison, and waits for that. Without the machine lock. */
-    void releasePackets();
+    /**
+     * Whether every comparison keeps apart what the primary's guest sends before and behind its present stand, which {@link
+     * #filtersStand} told; waits for that a little. Without the machine lock.
+     */
+    boolean packetsApart();
+
+    /**
+     * The secondary has taken a checkpoint: releases all packets from before it that wait for comparison, and waits for
+     * that. Without the machine lock.
+     *
+     * @return how many of the primary's were waiting
+     */
+    long releasePackets();
 
     /** What the comparisons have done. */
     List<ColoCompareStats> comparisons();

@@ -21,6 +21,7 @@ final class PagesAhead {
     private final ColoSource source;
     private final Side.Work check;
     private long pages;
+    private long left;
     private int rounds;
     private int rest;
     private int nextRest = 1;
@@ -31,31 +32,37 @@ final class PagesAhead {
         this.check = check;
     }
 
-    /** Sends what pays. */
-    void send() throws IOException {
+    /** Sends what pays. Returns how many pages will be left, as far as one knows. */
+    long send() throws IOException {
         pages = 0;
         rounds = 0;
         if (rest > 0) {
             rest--;
-            return;
+        } else {
+            left = sendRounds();
         }
+        return left;
+    }
+
+    private long sendRounds() throws IOException {
         long dirty = source.collectPages();
         while (dirty > FEW && rounds < MOST_ROUNDS) {
             check.run();
             source.sendPages();
             pages += dirty;
             rounds++;
-            long left = source.collectPages();
-            if (left > dirty / 2) {
+            long again = source.collectPages();
+            if (again > dirty / 2) {
                 if (rounds == 1) {
                     rest = nextRest;
                     nextRest = Math.min(2 * nextRest, LONGEST_REST);
                 }
-                return;
+                return again;
             }
             nextRest = 1;
-            dirty = left;
+            dirty = again;
         }
+        return dirty;
     }
 
     /** How many pages the last call sent. */

@@ -10,7 +10,12 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 
-/** The primary: its guest's output counts; sends a checkpoint whenever the guests may differ. */
+/**
+ * The primary: its guest's output counts; sends a checkpoint whenever the guests may differ. The guest stands until the
+ * checkpoint is put aside, and goes on while it is sent and loaded. Until the secondary has it, nothing that the guest does
+ * meanwhile is seen outside: its packets wait in the comparisons, and its writes in front of the secondary's disks, which
+ * have to take the checkpoint before.
+ */
 final class PrimarySide extends Side {
     private final ColoSource source;
     private final MessageLink link;
@@ -124,18 +129,19 @@ final class PrimarySide extends Side {
         while (true) {
             boolean byTime = trigger.await();
             checkFailover();
-            checkpoint();
+            checkpoint(byTime);
             this.byTime += byTime ? 1 : 0;
         }
     }
 
-    private void checkpoint() throws IOException {
+    private void checkpoint(boolean byTime) throws IOException {
         checkDisks();
         link.send(COLOMessage.CHECKPOINT_REQUEST);
         link.expect(COLOMessage.CHECKPOINT_REPLY);
         link.write(COLOMessage.VMSTATE_SEND);
-        budget.phase("progress of the pages that are sent ahead", source.out()::position);
-        ahead.send();
+        budget.phase("progress of the pages that are sent ahead", source.out()::sent);
+        source.prepareToKeep(ahead.send());
+        link.flush();
         budget.pause();
         locked(
                 () -> {
@@ -143,25 +149,44 @@ final class PrimarySide extends Side {
                     checkDisks();
                     budget.phase("checkpoint of the disks");
                     neighbours.checkpointReplication();
+                    neighbours.filtersStand();
                 });
-        budget.phase("end of the pages that are sent");
-        long pages = source.sendRam();
-        // On its way before the devices are saved: the secondary's guest stops meanwhile.
-        link.flush();
+        budget.phase("end of the pages that are kept");
+        long pages = source.keepRam();
         budget.phase("device state");
         StateOutput[] devices = new StateOutput[1];
         locked(() -> devices[0] = source.saveDevices());
         link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
         source.out().state(devices[0]);
-        link.flush();
-        link.expect(COLOMessage.VMSTATE_RECEIVED);
+        try {
+            if (neighbours.packetsApart()) {
+                locked(
+                        () -> {
+                            neighbours.holdWrites();
+                            startGuest();
+                        });
+            }
+            budget.phase("progress of the last pages", source.out()::sent);
+            link.flush();
+            link.expect(COLOMessage.VMSTATE_RECEIVED);
+            link.expect(COLOMessage.VMSTATE_LOADED);
+        } catch (IOException | RuntimeException e) {
+            // The secondary may be about to take the checkpoint, without the writes behind it.
+            neighbours.cutReplication();
+            throw e;
+        }
+        // What was asked for up to now is answered; what differs behind the checkpoint is not seen
+        // yet.
         trigger.clear();
-        link.expect(COLOMessage.VMSTATE_LOADED);
         // Not before: a secondary that fails to load goes on with the state it had.
-        neighbours.releasePackets();
+        long waited = neighbours.releasePackets();
+        neighbours.releaseWrites();
         sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
-        locked(this::startGuest);
-        pace.stood(completed());
+        if (standing) {
+            locked(this::startGuest);
+        }
+        budget.rest();
+        pace.stood(completed(), byTime && waited > 0);
     }
 
     @Override

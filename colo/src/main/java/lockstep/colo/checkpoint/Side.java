@@ -27,6 +27,7 @@ abstract class Side {
     // Of the session's thread; copies for others are made under its own monitor.
     private final Durations pauses = new Durations();
     private long stoppedAt;
+    private long pause;
     private long completedAt;
 
     /** Limits what the session's thread waits for. */
@@ -117,17 +118,17 @@ abstract class Side {
     /** Lets the guest go on. Under the machine lock. */
     void startGuest() {
         host.start();
+        pause = System.nanoTime() - stoppedAt;
         standing = false;
         budget.rest();
         VM_STATE.log("Change 'stop' => 'run'");
     }
 
-    /** A checkpoint is complete, and the guest goes on. Returns how many nanoseconds it stood. */
+    /** A checkpoint is complete, and the guest runs. Returns how many nanoseconds it stood. */
     long completed() {
-        long pause = System.nanoTime() - stoppedAt;
         synchronized (pauses) {
             pauses.add(pause);
-            completedAt = stoppedAt + pause;
+            completedAt = System.nanoTime();
         }
         return pause;
     }

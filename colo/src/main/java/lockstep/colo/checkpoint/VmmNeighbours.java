@@ -64,6 +64,16 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
+    public void holdWrites() {
+        vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::holdAll);
+    }
+
+    @Override
+    public void releaseWrites() {
+        vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::releaseAll);
+    }
+
+    @Override
     public void cutReplication() {
         vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::cutAll);
     }
@@ -76,6 +86,11 @@ final class VmmNeighbours implements Neighbours {
     @Override
     public void filtersLead() {
         vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.LEAD));
+    }
+
+    @Override
+    public void filtersStand() {
+        vmm.find(NetFilters.class).ifPresent(f -> f.colo(NetFilters.Event.STAND));
     }
 
     @Override
@@ -104,7 +119,12 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
-    public void releasePackets() {
-        vmm.find(PacketComparison.class).ifPresent(PacketComparison::checkpoint);
+    public boolean packetsApart() {
+        return vmm.find(PacketComparison.class).map(PacketComparison::apart).orElse(true);
+    }
+
+    @Override
+    public long releasePackets() {
+        return vmm.find(PacketComparison.class).map(PacketComparison::checkpoint).orElse(0L);
     }
 }

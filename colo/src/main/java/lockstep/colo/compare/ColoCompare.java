@@ -138,7 +138,8 @@ public final class ColoCompare implements UserObject {
     private final @Nullable FrameWriter xen;
     private final Input primaryInput;
     private final Input secondaryInput;
-    private final SecondaryPackets secondaryPackets;
+    private final MarkedPackets primaryPackets;
+    private final MarkedPackets secondaryPackets;
     private final Timer scan;
     private final Timer settle;
     private String iothreadPath;
@@ -191,18 +192,20 @@ public final class ColoCompare implements UserObject {
         timeout = config.compareTimeout();
         scanCycle = config.expiredScanCycle();
         settleTime = config.settleTime();
+        long checkpoints = comparisons.checkpoints();
+        primaryPackets = new MarkedPackets(engine::primary, true, checkpoints);
         primaryInput =
                 new Input(
                         "primary_in",
-                        engine::primary,
-                        () -> engine.takes(true) && out.takes(),
-                        () -> {});
-        secondaryPackets = new SecondaryPackets(engine::secondary, comparisons.checkpoints());
+                        primaryPackets,
+                        () -> !primaryPackets.ahead() && roomForPrimary(),
+                        primaryPackets::forgetMark);
+        secondaryPackets = new MarkedPackets(engine::secondary, false, checkpoints);
         secondaryInput =
                 new Input(
                         "secondary_in",
                         secondaryPackets,
-                        () -> engine.takes(false) && !secondaryPackets.waits(),
+                        () -> draining || engine.takes(false) && !secondaryPackets.waits(),
                         secondaryPackets::reset);
         scan = loop.timer(ClockType.REALTIME, this::scan);
         settle = loop.timer(ClockType.REALTIME, this::settle);
@@ -300,6 +303,10 @@ public final class ColoCompare implements UserObject {
         armScan();
     }
 
+    private boolean roomForPrimary() {
+        return draining || engine.takes(true) && out.takes();
+    }
+
     private void armScan() {
         scan.arm(loop.clocks().now(ClockType.REALTIME) + scanCycle * MILLISECOND);
     }
@@ -344,18 +351,43 @@ public final class ColoCompare implements UserObject {
         loop.execute(task);
     }
 
-    /** Releases all that waits. On the loop. */
-    void flush() {
+    /** A session begins or ends. On the loop. */
+    void session() {
         if (!closed) {
-            drain();
-            engine.flush();
+            primaryPackets.checkpoint(0);
+            primaryPackets.forgetMark();
+            secondaryPackets.checkpoint(0);
             worked();
         }
     }
 
-    /** That checkpoint of the session is past; 0 when the session begins. On the loop. */
+    /** Has {@code action} run when all is here that the primary sent before that checkpoint. On the loop. */
+    void whenPrimaryStands(long number, Runnable action) {
+        if (!closed) {
+            primaryPackets.whenMarked(number, action);
+        }
+    }
+
+    /**
+     * Releases all that waits and was sent before the checkpoint. On the loop.
+     *
+     * @return how many of the primary's that were
+     */
+    long flush() {
+        if (closed) {
+            return 0;
+        }
+        drain();
+        long waited = engine.statistics().primaryHeld;
+        engine.flush();
+        worked();
+        return waited;
+    }
+
+    /** That checkpoint of the session is past. On the loop. */
     void checkpoint(long number) {
         if (!closed) {
+            primaryPackets.checkpoint(number);
             secondaryPackets.checkpoint(number);
             worked();
         }
@@ -443,7 +475,7 @@ public final class ColoCompare implements UserObject {
 
         @Override
         public int canReceive() {
-            boolean takes = !broken && !closed && (draining || room.getAsBoolean());
+            boolean takes = !broken && !closed && room.getAsBoolean();
             refused = !takes;
             return takes ? FrameDecoder.MAX_FRAME : 0;
         }
@@ -561,6 +593,8 @@ public final class ColoCompare implements UserObject {
         if (closed) {
             return;
         }
+        primaryPackets.forgetMark();
+        drain();
         engine.flush();
         out.send();
         closed = true;

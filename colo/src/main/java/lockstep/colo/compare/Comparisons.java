@@ -7,11 +7,16 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BooleanSupplier;
 
 /** The comparisons of one process, and what they share. Any thread. */
 public final class Comparisons implements PacketComparison {
     private static final int DEFAULT_QUEUE = 1024;
+
+    /** A mark is there at once, unless a comparison is so full that it reads nothing. */
+    private static final long MARK_MILLIS = 20;
 
     private final List<ColoCompare> all = new CopyOnWriteArrayList<>();
     private volatile @Nullable Runnable listener;
@@ -58,10 +63,8 @@ public final class Comparisons implements PacketComparison {
     @Override
     public void onCheckpointRequest(@Nullable Runnable wanted) {
         listener = wanted;
-        if (wanted != null) {
-            checkpoints = 0;
-            all.forEach(c -> c.post(() -> c.checkpoint(0)));
-        }
+        checkpoints = 0;
+        all.forEach(c -> c.post(c::session));
     }
 
     @Override
@@ -86,16 +89,31 @@ public final class Comparisons implements PacketComparison {
     }
 
     @Override
-    public void checkpoint() {
+    public boolean apart() {
+        long number = checkpoints + 1;
+        List<ColoCompare> now = List.copyOf(all);
+        CountDownLatch left = new CountDownLatch(now.size());
+        now.forEach(c -> c.post(() -> c.whenPrimaryStands(number, left::countDown)));
+        try {
+            return left.await(MARK_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return false;
+        }
+    }
+
+    @Override
+    public long checkpoint() {
         long number = checkpoints + 1;
         checkpoints = number;
         List<ColoCompare> now = List.copyOf(all);
         CountDownLatch left = new CountDownLatch(now.size());
+        LongAdder waited = new LongAdder();
         for (ColoCompare c : now) {
             c.post(
                     () -> {
                         try {
-                            c.flush();
+                            waited.add(c.flush());
                             c.checkpoint(number);
                         } finally {
                             left.countDown();
@@ -103,6 +121,7 @@ public final class Comparisons implements PacketComparison {
                     });
         }
         await(left);
+        return waited.sum();
     }
 
     @Override

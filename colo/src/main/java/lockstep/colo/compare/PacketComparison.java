@@ -19,11 +19,20 @@ public interface PacketComparison {
     void onCheckpointRequest(@Nullable Runnable listener);
 
     /**
+     * Whether every comparison has all that the primary's guest sent before it stood for the next checkpoint, which its
+     * filters have marked, and keeps what comes behind apart from it. Waits for that a little. Any thread but that of an
+     * I/O thread; the machine lock may be held.
+     */
+    boolean apart();
+
+    /**
      * Both guests are equal: every comparison releases what the primary has sent and forgets what
      * the secondary has. Returns when all have done so. Any thread but that of an I/O thread; the
      * machine lock may be held.
+     *
+     * @return how many packets of the primary waited
      */
-    void checkpoint();
+    long checkpoint();
 
     /**
      * Says whether packets may leave; where they may not, they are kept. Asked on the threads of the comparisons for

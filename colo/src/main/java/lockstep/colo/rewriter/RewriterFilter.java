@@ -108,7 +108,7 @@ public final class RewriterFilter extends NetFilter {
             case LEAD ->
                     // Through the mirror to the rewriter of the new secondary.
                     engine.translations(header()).forEach(this::show);
-            case START -> {}
+            case START, STAND -> {}
         }
     }
 

@@ -11,11 +11,12 @@ class CheckpointPaceTest {
 
     private long most = 20_000;
     private long wanted;
+    private boolean waited;
     private final CheckpointPace pace = new CheckpointPace(() -> most, () -> wanted);
 
     private void checkpoints(int count) {
         for (int i = 0; i < count; i++) {
-            pace.stood((2 + pace.millis() / 20) * MILLISECOND);
+            pace.stood((2 + pace.millis() / 20) * MILLISECOND, waited);
         }
     }
 
@@ -47,10 +48,23 @@ class CheckpointPaceTest {
     }
 
     @Test
+    void packetsThatWaitShortenThePeriod() {
+        wanted = 5000;
+        waited = true;
+        checkpoints(1);
+        assertEquals(10_000, pace.millis());
+        checkpoints(30);
+        assertTrue(pace.millis() < 50, "period " + pace.millis());
+        waited = false;
+        checkpoints(60);
+        assertEquals(20_000, pace.millis());
+    }
+
+    @Test
     void aPauseThatHasteDoesNotShortenIsBorne() {
         wanted = 1;
         for (int i = 0; i < 50; i++) {
-            pace.stood(100 * MILLISECOND);
+            pace.stood(100 * MILLISECOND, false);
         }
         assertEquals(500, pace.millis());
         wanted = 0;

@@ -44,6 +44,9 @@ final class ColoGuest implements AutoCloseable {
     /** What its neighbours fail to do. */
     volatile String fails = "";
 
+    /** Whether its comparisons can tell apart what is sent before a checkpoint and behind it. */
+    volatile boolean apart = true;
+
     private volatile @Nullable Runnable mismatch;
     private final String name;
     private final TestMachine machine = new TestMachine("pc-i440fx-10.2", 300 * PAGE, 0);
@@ -108,7 +111,15 @@ final class ColoGuest implements AutoCloseable {
         if (what.equals("onMismatch")) {
             mismatch = (Runnable) arguments[0];
         }
-        return what.equals("comparisons") ? List.of() : null;
+        return switch (what) {
+            case "comparisons" -> List.of();
+            case "packetsApart" -> apart;
+            case "releasePackets" -> {
+                journal().add("checkpoint");
+                yield 0L;
+            }
+            default -> null;
+        };
     }
 
     MachineLock lock() {

@@ -2,6 +2,7 @@ package lockstep.colo.rewriter;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,6 +14,7 @@ import lockstep.colo.compare.Comparisons;
 import lockstep.colo.packet.Frames;
 import lockstep.net.NetFilters;
 import lockstep.net.filter.ChardevLookup;
+import lockstep.net.filter.CheckpointMark;
 import lockstep.net.filter.MirrorFilter;
 import lockstep.net.filter.RedirectorFilter;
 import lockstep.net.wire.Direction;
@@ -335,6 +337,10 @@ class ColoWireTest {
         assertEquals("1001/5006", secondary.guest.numbers());
     }
 
+    private void tellPrimary(NetFilters.Event event) {
+        call(primary, () -> primary.network.colo(event));
+    }
+
     private void tellSecondary(NetFilters.Event event) {
         call(secondary, () -> secondary.network.colo(event));
     }
@@ -373,6 +379,70 @@ class ColoWireTest {
         comparisons.checkpoint();
         byte[] same = Frames.up(2001, 1001, ACK, "early");
         primary.sends(primary.guest, same);
+        assertArrayEquals(same, primary.client.next());
+    }
+
+    /** The primary's guest goes on while the secondary loads: what it sends then is nothing that the old one vouches for. */
+    @Test
+    void whatThePrimarySendsBehindItsStandWaitsForTheCheckpoint() throws Exception {
+        tellPrimary(NetFilters.Event.LEAD);
+        tellSecondary(NetFilters.Event.START);
+        handshake();
+        byte[] before = Frames.up(2001, 1001, ACK, "before");
+        byte[] behind = Frames.up(2007, 1006, ACK, "behind");
+        primary.sends(primary.guest, before);
+        tellPrimary(NetFilters.Event.STAND);
+        assertTrue(comparisons.apart());
+        primary.sends(primary.guest, behind);
+        secondary.sends(secondary.guest, Frames.up(5001, 1006, ACK, "beforebehind"));
+        assertArrayEquals(before, primary.client.next());
+        Thread.sleep(100); // What is wrong would be out by now.
+        assertTrue(primary.client.got.isEmpty());
+        tellSecondary(NetFilters.Event.CHECKPOINT);
+        assertEquals(0, comparisons.checkpoint());
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
+        assertTrue(primary.client.got.isEmpty());
+        secondary.sends(secondary.guest, Frames.up(2007, 1006, ACK, "behind"));
+        assertArrayEquals(behind, primary.client.next());
+    }
+
+    @Test
+    void whatWaitsFromBeforeTheStandLeavesWithTheCheckpoint() throws Exception {
+        tellPrimary(NetFilters.Event.LEAD);
+        handshake();
+        byte[] before = Frames.up(2001, 1001, ACK, "before");
+        byte[] behind = Frames.up(2007, 1001, ACK, "behind");
+        primary.sends(primary.guest, before);
+        tellPrimary(NetFilters.Event.STAND);
+        primary.sends(primary.guest, behind);
+        assertTrue(comparisons.apart());
+        assertEquals(1, comparisons.checkpoint());
+        assertArrayEquals(before, primary.client.next());
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
+        assertTrue(primary.client.got.isEmpty());
+        // The session ends in the next checkpoint: whoever goes on decides about the rest.
+        tellPrimary(NetFilters.Event.STAND);
+        byte[] last = Frames.up(2013, 1001, ACK, "last");
+        primary.sends(primary.guest, last);
+        assertTrue(comparisons.apart());
+        comparisons.onCheckpointRequest(null);
+        awaitStatistics(ColoCompareStats::heldPrimary, 2);
+        call(primary, () -> compare.close());
+        assertArrayEquals(behind, primary.client.next());
+        assertArrayEquals(last, primary.client.next());
+    }
+
+    @Test
+    void aPrimaryWhoseFiltersMarkNothingIsNotApart() throws Exception {
+        handshake();
+        primary.sends(primary.guest, CheckpointMark.frame(0, 0));
+        assertFalse(comparisons.apart());
+        tellPrimary(NetFilters.Event.LEAD);
+        // A guest cannot make its checkpoints.
+        primary.sends(primary.guest, CheckpointMark.frame(0, 7));
+        byte[] same = Frames.up(2001, 1001, ACK, "same");
+        primary.sends(primary.guest, same);
+        secondary.sends(secondary.guest, Frames.up(5001, 1001, ACK, "same"));
         assertArrayEquals(same, primary.client.next());
     }
 

@@ -3,8 +3,8 @@ package lockstep.net.filter;
 import java.nio.ByteBuffer;
 
 /**
- * A frame by which a secondary tells where in the stream of its guest's packets a checkpoint lies: what stands before it was
- * sent by the guest as it was before.
+ * A frame by which a side of a COLO pair tells where in the stream of its guest's packets a checkpoint lies: what stands
+ * before it was sent by the guest as it was before.
  */
 public final class CheckpointMark {
     private static final String NAME = "lockstep";

@@ -17,8 +17,8 @@ import java.util.List;
 
 /**
  * filter-redirector: takes packets away to one character device, and puts packets from another in
- * their place. Status off stops only the taking. On a COLO secondary it marks among the packets where each
- * checkpoint lies.
+ * their place. Status off stops only the taking. On both sides of a COLO pair it marks among the packets where
+ * each checkpoint lies.
  */
 public final class RedirectorFilter extends NetFilter {
     /** QEMU: type "filter-redirector". It keeps its devices; other names are only remembered. */
@@ -143,14 +143,14 @@ public final class RedirectorFilter extends NetFilter {
     public void colo(NetFilters.Event event) {
         super.colo(event);
         switch (event) {
+            case LEAD -> checkpoint = 0;
             case START -> mark(0);
-            case CHECKPOINT -> {
+            case STAND, CHECKPOINT -> {
                 if (checkpoint >= 0) {
                     mark(checkpoint + 1);
                 }
             }
             case FAILOVER -> checkpoint = -1;
-            case LEAD -> {}
         }
     }
 
@@ -158,7 +158,11 @@ public final class RedirectorFilter extends NetFilter {
         checkpoint = number;
         byte[] frame = CheckpointMark.frame(header(), number);
         if (on() && outdev != null) {
-            write(outdev, frame, 0, frame.length);
+            try {
+                outdev.write(frame, 0, frame.length, netdev().vnetHeaderLength());
+            } catch (IOException e) {
+                // Nobody is there to be told. A packet's loss would be worth a word.
+            }
         }
     }
 

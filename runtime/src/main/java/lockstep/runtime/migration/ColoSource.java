@@ -1,15 +1,22 @@
 package lockstep.runtime.migration;
 
 import lockstep.api.MigrationStatus;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateInput;
 import lockstep.runtime.vmstate.StateOutput;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 
 /** The end of a migration at its source, from which COLO goes on. Used by the migration thread. */
-public final class ColoSource {
+public final class ColoSource implements AutoCloseable {
+    /** As much of a checkpoint is kept, so that the guest need not wait until it is sent. */
+    private static final long MOST_KEPT = 256L << 20;
+
     private final Outgoing outgoing;
     private final MigrationHost host;
     private final MigrationSettings settings;
@@ -18,6 +25,7 @@ public final class ColoSource {
     private final StateInput in;
     private final StreamSaver saver;
     private final StateOutput devices = new StateOutput(1 << 16);
+    private @Nullable StreamStore store;
 
     ColoSource(
             Outgoing outgoing,
@@ -91,16 +99,53 @@ public final class ColoSource {
     }
 
     /**
-     * Writes all pages that changed and were not sent, and the end mark. The guest is stopped.
+     * Has memory ready for {@link #keepRam}, so that it need not be made while the guest stands.
+     *
+     * @param pages how many will be kept, as far as one knows
+     */
+    public void prepareToKeep(long pages) throws IOException {
+        StreamStore s = store;
+        if (s == null) {
+            long ram = host.blocks().stream().mapToLong(RamBlock::usedLength).sum();
+            try {
+                s = new StreamStore(Math.min(MOST_KEPT, ram + StreamOutput.CAPACITY));
+            } catch (LinuxException e) {
+                throw new IOException(e.getMessage(), e);
+            }
+            store = s;
+        }
+        s.prepare(pages * (RamBlock.PAGE + Long.BYTES));
+    }
+
+    /**
+     * Writes all pages that changed and were not sent, and the end mark. Only their beginning is sent at once, which tells
+     * the secondary that the guest has stopped. The rest, and all that is written behind it, is kept until the next {@link
+     * StreamOutput#flush}, as far as there is room. The guest is stopped.
      *
      * @return how many pages
      */
-    public long sendRam() throws IOException {
+    public long keepRam() throws IOException {
+        StreamStore s = store;
+        if (s == null) {
+            throw new IllegalStateException("not prepared");
+        }
         saver.switchoverStart(out);
+        saver.beginRamEnd(out);
+        out.flush();
+        out.keep(s);
         long pages = outgoing.syncRam();
-        saver.ramEnd(out);
+        saver.finishRamEnd(out);
         out.u8(StreamFormat.EOF);
         return pages;
+    }
+
+    /** Gives back what it took. */
+    @Override
+    public void close() {
+        StreamStore s = store;
+        if (s != null) {
+            s.close();
+        }
     }
 
     /** The failover has begun: the migration is complete. Any thread. */

@@ -466,7 +466,9 @@ final class Outgoing {
         }
         status.move(MigrationStatus.DEVICE, MigrationStatus.COLO);
         StateInput in = new StateInput(new ChannelInput(c, host.lock()));
-        handler.primary(new ColoSource(this, host, settings, c, out, in, saver));
+        try (ColoSource source = new ColoSource(this, host, settings, c, out, in, saver)) {
+            handler.primary(source);
+        }
         host.lock()
                 .run(
                         () -> {

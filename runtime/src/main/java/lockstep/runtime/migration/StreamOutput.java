@@ -2,6 +2,8 @@ package lockstep.runtime.migration;
 
 import lockstep.runtime.vmstate.StateOutput;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -9,16 +11,23 @@ import java.nio.ByteOrder;
 
 /**
  * A migration stream being written: collects up to 1 MiB before it goes to the channel, so that a sequence
- * of small messages leaves in one piece. Not thread-safe.
+ * of small messages leaves in one piece; or much more for a while, when it is told to. Not thread-safe but for
+ * {@link #sent}.
  */
 public final class StreamOutput {
-    private static final int CAPACITY = 1 << 20;
+    static final int CAPACITY = 1 << 20;
 
     private final MigrationChannel channel;
-    private final ByteBuffer buffer =
-            ByteBuffer.allocateDirect(CAPACITY).order(ByteOrder.BIG_ENDIAN);
-    private final MemorySegment memory = MemorySegment.ofBuffer(buffer);
-    private long flushed;
+    private final ByteBuffer own = ByteBuffer.allocateDirect(CAPACITY).order(ByteOrder.BIG_ENDIAN);
+    private ByteBuffer buffer = own;
+    private MemorySegment memory = MemorySegment.ofBuffer(own);
+    private volatile long sent;
+
+    // What is kept: pieces of the store, from the first one on, and the buffer as the last.
+    private @Nullable StreamStore store;
+    private int first;
+    private int full;
+    private long fullBytes;
 
     /** Writes to {@code channel}. */
     public StreamOutput(MigrationChannel channel) {
@@ -27,7 +36,12 @@ public final class StreamOutput {
 
     /** How many bytes were written, sent or not. */
     public long position() {
-        return flushed + buffer.position();
+        return sent + fullBytes + buffer.position();
+    }
+
+    /** How many bytes went to the channel. Any thread. */
+    public long sent() {
+        return sent;
     }
 
     /** One byte. */
@@ -84,23 +98,78 @@ public final class StreamOutput {
         bytes(bytes, 0, bytes.length);
     }
 
-    /** Hands everything to the channel. */
+    /** Hands everything to the channel, and no longer keeps anything. */
     public void flush() throws IOException {
-        buffer.flip();
-        flushed += buffer.limit();
+        StreamStore s = store;
+        if (s == null) {
+            send(own);
+            return;
+        }
+        ByteBuffer last = buffer;
+        store = null;
+        use(own);
+        own.clear();
+        for (; full > 0; full--) {
+            sendFirst(s);
+        }
+        send(last);
+    }
+
+    /**
+     * From now until the next {@link #flush} nothing is sent but what {@code room} cannot keep, the oldest first. Nothing
+     * else may wait to be sent.
+     */
+    void keep(StreamStore room) {
+        if (buffer.position() > 0) {
+            throw new IllegalStateException("%d bytes wait".formatted(buffer.position()));
+        }
+        store = room;
+        first = 0;
+        use(room.piece(0));
+        buffer.clear();
+    }
+
+    private void use(ByteBuffer next) {
+        buffer = next;
+        memory = MemorySegment.ofBuffer(next.clear());
+    }
+
+    private void sendFirst(StreamStore s) throws IOException {
+        ByteBuffer piece = s.piece(first);
+        first = (first + 1) % s.size();
+        fullBytes -= piece.position();
+        send(piece);
+    }
+
+    private void send(ByteBuffer piece) throws IOException {
+        piece.flip();
+        long after = sent + piece.limit();
         try {
-            channel.write(buffer);
+            channel.write(piece);
         } catch (IOException e) {
             throw new IOException(
                     "Unable to write to " + channel.kind() + ": " + Transport.reason(e), e);
         } finally {
-            buffer.clear();
+            sent = after;
+            piece.clear();
         }
     }
 
     private void room(int bytes) throws IOException {
-        if (buffer.remaining() < bytes) {
-            flush();
+        if (buffer.remaining() >= bytes) {
+            return;
         }
+        StreamStore s = store;
+        if (s == null) {
+            send(buffer);
+            return;
+        }
+        full++;
+        fullBytes += buffer.position();
+        if (full == s.size()) {
+            sendFirst(s);
+            full--;
+        }
+        use(s.piece((first + full) % s.size()));
     }
 }

@@ -97,8 +97,18 @@ final class StreamSaver {
 
     /** The END section of RAM: everything that is still dirty; the caller has collected the log. */
     void ramEnd(StreamOutput out) throws IOException {
+        beginRamEnd(out);
+        finishRamEnd(out);
+    }
+
+    /** The beginning of that section. */
+    void beginRamEnd(StreamOutput out) throws IOException {
         out.u8(StreamFormat.END);
         out.u32(RAM_ID);
+    }
+
+    /** The rest of it. */
+    void finishRamEnd(StreamOutput out) throws IOException {
         ram.writeAllPages(out);
         footer(out, RAM_ID);
     }

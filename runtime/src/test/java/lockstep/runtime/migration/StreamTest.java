@@ -414,4 +414,39 @@ class StreamTest {
         assertFalse(RamLoader.decode(new byte[] {0, 5, 1}, page));
         assertFalse(RamLoader.decode(new byte[] {(byte) 0x80}, page));
     }
+
+    /** Of five pieces and a bit three are kept, and more goes in order; then all the rest. */
+    @Test
+    void keepsWhatIsNotToBeSentYet() throws Exception {
+        Memory memory = new Memory();
+        StreamOutput out = new StreamOutput(memory);
+        byte[] first = {1, 2, 3};
+        out.bytes(first, 0, first.length);
+        out.flush();
+        byte[] bytes = new byte[5 * StreamOutput.CAPACITY + 100];
+        new Random(3).nextBytes(bytes);
+        try (StreamStore store = new StreamStore(3L * StreamOutput.CAPACITY)) {
+            for (int round = 1; round <= 2; round++) {
+                store.prepare(bytes.length / round);
+                long before = out.sent();
+                out.keep(store);
+                out.bytes(bytes, 0, 100);
+                assertEquals(before, out.sent());
+                out.bytes(bytes, 100, bytes.length - 100);
+                assertEquals(before + bytes.length, out.position());
+                assertTrue(out.sent() >= before + 2L * StreamOutput.CAPACITY);
+                assertTrue(out.sent() <= before + 3L * StreamOutput.CAPACITY);
+                out.flush();
+                assertEquals(out.position(), out.sent());
+            }
+        }
+        out.bytes(first, 0, first.length);
+        out.flush();
+        ByteArrayOutputStream expected = new ByteArrayOutputStream();
+        expected.writeBytes(first);
+        expected.writeBytes(bytes);
+        expected.writeBytes(bytes);
+        expected.writeBytes(first);
+        assertArrayEquals(expected.toByteArray(), memory.bytes.toByteArray());
+    }
 }
