@@ -58,6 +58,11 @@ public final class NodeChanger {
         this.opener = opener;
     }
 
+    /** Opens nodes. */
+    public NodeOpener opener() {
+        return opener;
+    }
+
     private static BlockException bad(String message) {
         return new BlockException(Errno.EINVAL, message);
     }

@@ -50,7 +50,17 @@ public final class Jobs {
 
     /** blockdev-mirror. */
     public void mirror(BlockdevMirrorArguments arguments) throws BlockException {
-        MirrorJob job = MirrorJob.prepare(this, arguments);
+        mirror(arguments, true, MirrorEnding.PLAIN);
+    }
+
+    /**
+     * drive-mirror.
+     *
+     * @param unmap whether zeroes may give back space of the target
+     */
+    public void mirror(BlockdevMirrorArguments arguments, boolean unmap, MirrorEnding ending)
+            throws BlockException {
+        MirrorJob job = MirrorJob.prepare(this, arguments, unmap, ending);
         jobs.put(job.id(), job);
         job.start();
     }

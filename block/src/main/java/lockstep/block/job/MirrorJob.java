@@ -48,6 +48,8 @@ final class MirrorJob extends Job implements NodeUser {
     private final ErrorAction onSourceError;
     private final ErrorAction onTargetError;
     private final boolean targetIsZero;
+    private final boolean unmap;
+    private final MirrorEnding ending;
     private final BlockNode source;
     private final BlockNode target;
     private final @Nullable BlockNode replaces;
@@ -64,6 +66,8 @@ final class MirrorJob extends Job implements NodeUser {
             Jobs jobs,
             Terms terms,
             BlockdevMirrorArguments arguments,
+            boolean unmap,
+            MirrorEnding ending,
             BlockNode source,
             BlockNode target,
             @Nullable BlockNode replaces,
@@ -75,6 +79,8 @@ final class MirrorJob extends Job implements NodeUser {
         onSourceError = action(arguments.onSourceError());
         onTargetError = action(arguments.onTargetError());
         targetIsZero = Boolean.TRUE.equals(arguments.targetIsZero());
+        this.unmap = unmap;
+        this.ending = ending;
         this.source = source;
         this.target = target;
         this.replaces = replaces;
@@ -105,7 +111,9 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     /** Checks what the client asked for and puts the filter in place. */
-    static MirrorJob prepare(Jobs jobs, BlockdevMirrorArguments a) throws BlockException {
+    static MirrorJob prepare(
+            Jobs jobs, BlockdevMirrorArguments a, boolean unmap, MirrorEnding ending)
+            throws BlockException {
         BlockGraph graph = jobs.graph();
         BlockNode source = graph.names().lookup(a.device());
         BlockNode target = graph.names().lookup(a.target());
@@ -154,7 +162,7 @@ final class MirrorJob extends Job implements NodeUser {
         if (a.bufSize() != null && a.bufSize() < 0) {
             throw bad("Invalid parameter 'buf-size'");
         }
-        return new MirrorJob(jobs, terms, a, source, target, replaces, granularity);
+        return new MirrorJob(jobs, terms, a, unmap, ending, source, target, replaces, granularity);
     }
 
     private static BlockException bad(String message) {
@@ -291,7 +299,7 @@ final class MirrorJob extends Job implements NodeUser {
                 long run = status.length();
                 if (status.zero()) {
                     reading = false;
-                    copy.writeZeroes(offset, run, true);
+                    copy.writeZeroes(offset, run, unmap);
                 } else {
                     try (Buffers.Lease lease = Buffers.take(run)) {
                         disk.read(offset, lease.segment());
@@ -396,7 +404,9 @@ final class MirrorJob extends Job implements NodeUser {
             return;
         }
         BlockNode holder = graph.retain(target);
+        BlockNode former = graph.retain(source);
         try {
+            ending.before();
             unblock();
             graph.detach(copy);
             if (replaces == null) {
@@ -405,8 +415,15 @@ final class MirrorJob extends Job implements NodeUser {
                 graph.replaceNode(replaces, target, edge -> true);
                 filter.remove(source);
             }
+            try {
+                ending.after();
+            } catch (BlockException e) {
+                graph.replaceNode(target, former, edge -> true);
+                throw e;
+            }
         } finally {
             graph.release(holder);
+            graph.release(former);
         }
     }
 
@@ -429,7 +446,9 @@ final class MirrorJob extends Job implements NodeUser {
     void abandon() {
         unblock();
         try {
-            filter.remove(source);
+            if (!filter.closed()) {
+                filter.remove(source);
+            }
         } catch (BlockException e) {
             // The users go back to the node they had, with what they were granted on it.
             System.getLogger("lockstep.block")

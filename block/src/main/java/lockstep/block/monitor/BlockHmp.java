@@ -6,8 +6,11 @@ import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockInfo;
 import lockstep.api.BlockStats;
 import lockstep.api.BlockdevDetectZeroesOptions;
+import lockstep.api.DriveMirror;
 import lockstep.api.ImageInfo;
+import lockstep.api.MirrorSyncMode;
 import lockstep.api.NbdServerOptionsBase;
+import lockstep.api.NewImageMode;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
 import lockstep.block.blkdebug.BlkdebugNode;
@@ -30,8 +33,10 @@ import java.util.List;
 final class BlockHmp {
     private final BlockManager manager;
     private final NodeQueries queries;
+    private final DriveMirroring mirroring;
 
-    BlockHmp(BlockManager manager, NodeQueries queries) {
+    BlockHmp(BlockManager manager, NodeQueries queries, DriveMirroring mirroring) {
+        this.mirroring = mirroring;
         this.manager = manager;
         this.queries = queries;
     }
@@ -75,6 +80,13 @@ final class BlockHmp {
                 "device [-f] filename [format [read-only-mode]]",
                 "put another medium in (-f: also into a tray that the guest has locked)",
                 this::change);
+        table.add(
+                "drive_mirror",
+                "reuse:-n,full:-f,device:B,target:s,format:s?",
+                "[-n] [-f] device target [format]",
+                "copy a drive to an image and go on with what is written (-n: to an image that is"
+                        + " there; -f: the whole disk, so that the copy has no backing file)",
+                this::mirror);
         table.add(
                 "block_resize",
                 "device:B,size:o",
@@ -160,6 +172,20 @@ final class BlockHmp {
                         output.append(manager.hotAddDrive(options));
                     }
                 });
+    }
+
+    private void mirror(HmpArguments arguments, StringBuilder output) throws BlockException {
+        mirroring.start(
+                DriveMirror.builder()
+                        .device(arguments.string("device"))
+                        .target(arguments.string("target"))
+                        .format(arguments.optional("format"))
+                        .sync(arguments.flag("full") ? MirrorSyncMode.FULL : MirrorSyncMode.TOP)
+                        .mode(
+                                arguments.flag("reuse")
+                                        ? NewImageMode.EXISTING
+                                        : NewImageMode.ABSOLUTE_PATHS)
+                        .build());
     }
 
     private void change(HmpArguments arguments, StringBuilder output) throws BlockException {

@@ -86,11 +86,12 @@ public final class BlockRoom implements Room {
         BlockExportCommands.register(offer.commands(), qmp);
         BlockCommands.register(offer.commands(), new MediaQmp(manager, manager.media()));
         Jobs jobs = new Jobs(manager.graph(), vmm::emit);
-        JobQmp jobCommands = new JobQmp(jobs);
+        DriveMirroring mirroring = new DriveMirroring(manager, jobs);
+        JobQmp jobCommands = new JobQmp(jobs, mirroring);
         JobCommands.register(offer.commands(), jobCommands);
         BlockJobCommands.register(offer.commands(), jobCommands);
         TransactionCommands.register(offer.commands(), jobCommands);
-        new BlockHmp(manager, qmp.queries()).register(vmm.hmp());
+        new BlockHmp(manager, qmp.queries(), mirroring).register(vmm.hmp());
         offer.objectType(
                 ThrottleGroupObject.TYPE,
                 ObjectOptions.ThrottleGroup.class,

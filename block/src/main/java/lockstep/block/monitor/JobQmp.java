@@ -44,9 +44,11 @@ import java.util.List;
 /** The QMP commands of job, block-job and transaction. Main loop, machine lock held. */
 final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands {
     private final Jobs jobs;
+    private final DriveMirroring driveMirroring;
 
-    JobQmp(Jobs jobs) {
+    JobQmp(Jobs jobs, DriveMirroring driveMirroring) {
         this.jobs = jobs;
+        this.driveMirroring = driveMirroring;
     }
 
     private interface Action {
@@ -178,7 +180,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void driveMirror(DriveMirror arguments) throws QmpException {
-        throw notImplemented("drive-mirror");
+        qmp(() -> driveMirroring.start(arguments));
     }
 
     @Override

@@ -29,6 +29,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeInfo;
 import lockstep.block.node.OpeningLimit;
 import lockstep.block.nullco.NullNode;
+import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
 import lockstep.block.raw.FormatProbe;
@@ -39,6 +40,8 @@ import lockstep.block.throttle.ThrottleGroup;
 import lockstep.block.throttle.ThrottleGroups;
 import lockstep.block.throttle.ThrottleNode;
 import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonInputVisitor;
+import lockstep.qmp.JsonNull;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonString;
@@ -174,6 +177,51 @@ public final class NodeOpener {
     public BlockNode openLegacy(JsonObject tree, Inherited inherited) throws BlockException {
         probedRaw = false;
         return limited(() -> open(legacy.read(tree), tree, inherited));
+    }
+
+    /** Likewise, without what the image itself says that is below it. */
+    public BlockNode openTop(JsonObject tree, Inherited inherited) throws BlockException {
+        probedRaw = false;
+        return limited(
+                () -> {
+                    BlockdevOptions options = legacy.read(tree);
+                    if (!(options instanceof BlockdevOptions.Qcow2)) {
+                        return open(options, tree, inherited);
+                    }
+                    JsonObject alone =
+                            (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
+                    alone.put("backing", JsonNull.NULL);
+                    try {
+                        options = BlockdevOptions.read(new JsonInputVisitor(alone), null);
+                    } catch (QmpException e) {
+                        throw new BlockException(Errno.EINVAL, e.description(), e);
+                    }
+                    BlockNode node = open(options, alone, inherited);
+                    NodeInfo info = node.info();
+                    node.setInfo(
+                            new NodeInfo(
+                                    info.options(),
+                                    info.discardUnmap(),
+                                    info.cacheDirect(),
+                                    info.cacheNoFlush(),
+                                    info.detectZeroes(),
+                                    false)); // what comes below it later is what it names
+                    return node;
+                });
+    }
+
+    /** Opens what an image says that is below it. */
+    public BlockNode openBacking(Qcow2Node image) throws BlockException {
+        Inherited inherited =
+                new Inherited(
+                        true,
+                        false,
+                        image.info().cacheDirect(),
+                        image.info().cacheNoFlush(),
+                        false,
+                        false,
+                        1);
+        return openLegacy(Qcow2Opening.below(image), inherited);
     }
 
     /** The options of a tree of texts. */

@@ -109,26 +109,30 @@ final class Qcow2Opening {
                             NodeOpener.object(given.get("backing"), definition.value()),
                             settings.backing());
             case null -> {
-                String file = node.header().backingFile();
-                yield file == null ? null : fromHeader(node, file, settings);
+                yield node.header().backingFile() == null ? null : fromHeader(node, settings);
             }
         };
     }
 
-    private BlockNode fromHeader(Qcow2Node node, String filename, Settings settings)
-            throws BlockException {
+    /** The options for what an image that has a backing file names. */
+    static JsonObject below(Qcow2Node node) throws BlockException {
+        String filename = String.valueOf(node.header().backingFile());
+        String format = node.header().backingFormat();
+        JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
+        if (filename.startsWith("json:") || format != null && format.equals("file")) {
+            return file;
+        }
+        JsonObject tree = new JsonObject();
+        if (format != null) {
+            tree.put("driver", format);
+        }
+        tree.put("file", file);
+        return tree;
+    }
+
+    private BlockNode fromHeader(Qcow2Node node, Settings settings) throws BlockException {
         try {
-            JsonObject tree = new JsonObject();
-            String format = node.header().backingFormat();
-            JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
-            if (filename.startsWith("json:") || format != null && format.equals("file")) {
-                tree = file;
-            } else {
-                if (format != null) {
-                    tree.put("driver", format);
-                }
-                tree.put("file", file);
-            }
+            JsonObject tree = below(node);
             BlockdevOptions options = opener.legacy(tree);
             return opener.open(options, tree, settings.backing());
         } catch (BlockException e) {
