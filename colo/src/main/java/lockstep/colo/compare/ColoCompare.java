@@ -329,6 +329,9 @@ public final class ColoCompare implements UserObject {
 
     /** Behind everything that the engine did: sends what it released, and looks what it wants next. */
     private void worked() {
+        if (comparisons.alone()) {
+            engine.flush();
+        }
         out.send();
         long next = engine.settlesAt();
         if (next < settlesAt) {

@@ -20,6 +20,10 @@ public final class Comparisons implements PacketComparison {
 
     private final List<ColoCompare> all = new CopyOnWriteArrayList<>();
     private volatile @Nullable Runnable listener;
+
+    /** Whether a session of this process as the primary is over: nobody is left to compare with. */
+    private volatile boolean alone;
+
     private volatile BooleanSupplier gate = () -> true;
     private volatile long checkpoints;
     private volatile int maxQueue = DEFAULT_QUEUE;
@@ -63,8 +67,14 @@ public final class Comparisons implements PacketComparison {
     @Override
     public void onCheckpointRequest(@Nullable Runnable wanted) {
         listener = wanted;
+        alone = wanted == null;
         checkpoints = 0;
         all.forEach(c -> c.post(c::session));
+    }
+
+    /** Whether the primary goes on alone. */
+    boolean alone() {
+        return alone;
     }
 
     @Override

@@ -13,8 +13,9 @@ import java.util.function.BooleanSupplier;
  */
 public interface PacketComparison {
     /**
-     * Says who wants to know that the guests differ; null when COLO ends. The listener is called on
-     * the threads of the comparisons, often, and must neither block nor take the machine lock.
+     * Says who wants to know that the guests differ; null when COLO ends with the primary alone: from then on
+     * its packets leave uncompared, up to the next session. The listener is called on the threads of the
+     * comparisons, often, and must neither block nor take the machine lock.
      */
     void onCheckpointRequest(@Nullable Runnable listener);
 

@@ -420,14 +420,13 @@ class ColoWireTest {
         assertArrayEquals(before, primary.client.next());
         awaitStatistics(ColoCompareStats::heldPrimary, 1);
         assertTrue(primary.client.got.isEmpty());
-        // The session ends in the next checkpoint: whoever goes on decides about the rest.
+        // The session ends in the next checkpoint, and this side goes on alone.
         tellPrimary(NetFilters.Event.STAND);
         byte[] last = Frames.up(2013, 1001, ACK, "last");
         primary.sends(primary.guest, last);
         assertTrue(comparisons.apart());
+        assertTrue(primary.client.got.isEmpty());
         comparisons.onCheckpointRequest(null);
-        awaitStatistics(ColoCompareStats::heldPrimary, 2);
-        call(primary, () -> compare.close());
         assertArrayEquals(behind, primary.client.next());
         assertArrayEquals(last, primary.client.next());
     }
@@ -474,6 +473,23 @@ class ColoWireTest {
         comparisons.gateMoved();
         assertArrayEquals(same, primary.client.next());
         assertArrayEquals(more, primary.client.next());
+    }
+
+    @Test
+    void thePrimaryThatIsLeftAloneIsHeard() throws Exception {
+        handshake();
+        byte[] waiting = Frames.up(2001, 1001, ACK, "waiting");
+        primary.sends(primary.guest, waiting);
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
+        comparisons.onCheckpointRequest(null);
+        assertArrayEquals(waiting, primary.client.next());
+        byte[] more = Frames.up(2008, 1001, ACK, "more");
+        primary.sends(primary.guest, more);
+        assertArrayEquals(more, primary.client.next());
+        comparisons.onCheckpointRequest(requests::release);
+        primary.sends(primary.guest, Frames.up(2012, 1001, ACK, "compared"));
+        awaitStatistics(ColoCompareStats::heldPrimary, 1);
+        assertTrue(primary.client.got.isEmpty());
     }
 
     @Test
