@@ -3,7 +3,8 @@
  * IOPL 3 (everything it does there needs no kernel mode), and then for ever writes one byte to each of N
  * pages from 16 MiB up. N is the 32-bit number at offset 504 of the boot sector, so a test
  * patches the image. After each pass it increments the counter at 0x6000; when the high bits of the time
- * stamp counter changed it writes a dot to the serial port, so one sees that it lives.
+ * stamp counter changed it writes a dot to the serial port, so one sees that it lives. The number at offset 500, if not 0,
+ * is how many ticks of the time stamp counter lie between two pages; meanwhile it counts at 0x6000 as fast as it can.
  */
         .code16
         .globl _start
@@ -68,7 +69,17 @@ user:   movl    pages, %ecx
         movb    0x6000, %al
 2:      movb    %al, (%rdi)
         addq    $0x1000, %rdi
-        decl    %ecx
+        movl    interval, %esi
+        testl   %esi, %esi
+        jz      5f
+        rdtsc
+        movl    %eax, %ebp              /* of the time stamp counter the low half will do */
+4:      incq    0x6000
+        rdtsc
+        subl    %ebp, %eax
+        cmpl    %esi, %eax
+        jb      4b
+5:      decl    %ecx
         jnz     2b
 3:      incq    0x6000
         rdtsc
@@ -89,7 +100,8 @@ gdt:    .quad   0
         .quad   0x0020fa0000000000      /* 0x20 ring 3 code, 64 bit */
 gdtr:   .word   gdtr - gdt - 1
         .long   gdt
-        .org    504
+        .org    500
+interval: .long 0
 pages:  .long   0
         .word   0
         .word   0xaa55

@@ -14,6 +14,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * Lockstep and QEMU 7.2 side by side: firmware boot, the pause of a checkpoint, failover. It prints what
@@ -149,6 +151,90 @@ class ColoBenchmarkTest {
             double failover = (System.nanoTime() - start) / 1e6;
             return new Measured(median(pauses), Collections.max(pauses), failover, secondary);
         }
+    }
+
+    /** What the guest gets done beside the checkpoints, as a share of what it does alone. */
+    @ParameterizedTest
+    @ValueSource(ints = {4, 64})
+    void throughput(int mebibytesPerSecond) throws IOException {
+        Share ours = share(directory.resolve("ours"), mebibytesPerSecond, Host.binary());
+        String what = "guest's work under COLO, %d MiB/s dirty".formatted(mebibytesPerSecond);
+        Share theirs;
+        try {
+            theirs =
+                    share(
+                            directory.resolve("theirs"),
+                            mebibytesPerSecond,
+                            ColoPair.qemu(directory));
+        } catch (AssertionError e) {
+            System.out.printf("BENCH %-34s lockstep %s   qemu: none, %s%n", what, ours, e);
+            return;
+        }
+        System.out.printf(
+                "BENCH %-34s lockstep %s   qemu %s   ratio %.2f%n",
+                what, ours, theirs, ours.percent / theirs.percent);
+    }
+
+    /** Under COLO, in percent of alone, and how many checkpoints there were in a second. */
+    private record Share(double percent, double checkpoints) {
+        @Override
+        public String toString() {
+            return "%.1f %% with %.1f checkpoints/s".formatted(percent, checkpoints);
+        }
+    }
+
+    private static Share share(Path place, int mebibytesPerSecond, Path binary) throws IOException {
+        int ticks = (int) (ticksPerSecond() / (mebibytesPerSecond << 8));
+        try (ColoPair pair = new ColoPair(place, Guests.dirty(64 << 8, ticks), binary, binary)) {
+            pair.start();
+            pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
+            pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);
+            try (Monitor monitor =
+                    new Monitor(
+                            pair.inNamespace(
+                                    "nc", "localhost", Integer.toString(ColoPair.PRIMARY_QMP)))) {
+                monitor.execute(
+                        "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
+                                + " {\"x-checkpoint-delay\": 200}}");
+                Host.await(
+                        "the guest works",
+                        ColoPair.PATIENCE,
+                        () -> Guests.WORKS.matcher(Host.text(pair.primary.output)).find());
+                monitor.event("RESUME");
+                Work under = work(monitor);
+                pair.secondary.kill();
+                pair.ncUntil(ColoPair.PRIMARY_QMP, "primary-failover", "\"RESUME\"");
+                Work alone = work(monitor);
+                return new Share(100 * under.counted / alone.counted, under.checkpoints);
+            }
+        }
+    }
+
+    /** How far the guest counts in a second, and how often it stands. */
+    private record Work(double counted, double checkpoints) {}
+
+    private static Work work(Monitor monitor) {
+        long start = System.nanoTime();
+        long before = counter(monitor);
+        int stops = monitor.count("STOP", Duration.ofSeconds(4));
+        long counted = counter(monitor) - before;
+        double seconds = (System.nanoTime() - start) / 1e9;
+        return new Work(counted / seconds, stops / seconds);
+    }
+
+    /** About how many ticks of the time stamp counter a second has. */
+    private static double ticksPerSecond() throws IOException {
+        String processors = Files.readString(Path.of("/proc/cpuinfo"));
+        Matcher megahertz = Pattern.compile("cpu MHz\\s*: ([0-9.]+)").matcher(processors);
+        return megahertz.find() ? Double.parseDouble(megahertz.group(1)) * 1e6 : 2e9;
+    }
+
+    private static long counter(Monitor monitor) {
+        String shown =
+                monitor.execute(
+                        "{\"execute\": \"human-monitor-command\", \"arguments\":"
+                                + " {\"command-line\": \"xp /1gx 0x6000\"}}");
+        return Long.decode(shown.replaceAll("(?s).*: (0x[0-9a-f]+).*", "$1"));
     }
 
     private static double median(List<Double> values) {

@@ -1,6 +1,8 @@
 package lockstep.conformance;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.regex.Pattern;
 
 /** The boot sectors under src/test/guest, as built. */
@@ -17,10 +19,13 @@ final class Guests {
 
     /** Writes one byte to each of {@code pages} pages again and again. */
     static byte[] dirty(int pages) throws IOException {
+        return dirty(pages, 0);
+    }
+
+    /** Lets so many ticks of the time stamp counter pass between two pages, and counts at 0x6000 meanwhile. */
+    static byte[] dirty(int pages, int ticks) throws IOException {
         byte[] boot = load("dirty");
-        for (int i = 0; i < 4; i++) {
-            boot[504 + i] = (byte) (pages >>> 8 * i);
-        }
+        ByteBuffer.wrap(boot).order(ByteOrder.LITTLE_ENDIAN).putInt(500, ticks).putInt(504, pages);
         return boot;
     }
 

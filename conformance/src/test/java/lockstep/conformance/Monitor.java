@@ -109,6 +109,24 @@ final class Monitor implements AutoCloseable {
         return Long.parseLong(m.group(1)) * 1_000_000 + Long.parseLong(m.group(2));
     }
 
+    /** Waits for that long, and counts such events in it. */
+    int count(String name, Duration during) {
+        long end = System.nanoTime() + during.toNanos();
+        int events = 0;
+        try {
+            while (true) {
+                String line = lines.poll(end - System.nanoTime(), TimeUnit.NANOSECONDS);
+                if (line == null) {
+                    return events;
+                }
+                events += line.contains("\"event\": \"" + name + "\"") ? 1 : 0;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError(e);
+        }
+    }
+
     @Override
     public void close() {
         nc.destroyForcibly();
