@@ -282,4 +282,22 @@ class KvmMachineTest {
             assertFalse(guest.machine.dirtyLog().recording());
         }
     }
+
+    /** A clock that ticked before the load leaves no interrupt of its own in what is loaded. */
+    @Test
+    void interruptControllersAreWhatWasLoaded() throws Exception {
+        try (Guest guest = new Guest(COUNTER)) {
+            Map<String, byte[]> quiet = guest.save();
+            guest.process.lock.run(
+                    () -> {
+                        guest.machine.gsi(8).set(true);
+                        guest.machine.gsi(8).set(false);
+                    });
+            guest.load(quiet);
+            Map<String, byte[]> loaded = guest.save();
+            for (String chip : new String[] {"i8259/0", "i8259/1", "ioapic/0"}) {
+                assertArrayEquals(section(quiet, chip), section(loaded, chip), chip);
+            }
+        }
+    }
 }
