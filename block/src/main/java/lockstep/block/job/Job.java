@@ -406,7 +406,7 @@ public abstract class Job {
         return done;
     }
 
-    private long length() {
+    private synchronized long length() {
         return offset() + remaining();
     }
 

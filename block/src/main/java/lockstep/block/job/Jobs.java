@@ -26,7 +26,8 @@ public final class Jobs {
         this.events = events;
     }
 
-    BlockGraph graph() {
+    /** The graph whose nodes they work on. */
+    public BlockGraph graph() {
         return graph;
     }
 

@@ -44,7 +44,11 @@ final class MirrorJob extends Job implements NodeUser {
     private static final long RETRY_NANOS = SECOND / 10;
 
     private final BlockGraph graph;
-    private final MirrorSyncMode sync;
+
+    /** Whether what is to be copied is not known yet. */
+    private final boolean looksForWork;
+
+    private final boolean topOnly;
     private final ErrorAction onSourceError;
     private final ErrorAction onTargetError;
     private final boolean targetIsZero;
@@ -59,6 +63,9 @@ final class MirrorJob extends Job implements NodeUser {
     private volatile BlockDeviceIoStatus ioStatus = BlockDeviceIoStatus.OK;
     private volatile boolean keepUsers;
 
+    /** Bytes that are neither marked nor counted as copied, because that is being done. Guarded by this. */
+    private long underWay;
+
     /** When the bytes copied so far may be exceeded, by the limit of speed. Only the job's thread. */
     private long nextTime = System.nanoTime();
 
@@ -71,11 +78,13 @@ final class MirrorJob extends Job implements NodeUser {
             BlockNode source,
             BlockNode target,
             @Nullable BlockNode replaces,
-            long granule)
+            long granule,
+            @Nullable DirtyBitmap bitmap)
             throws BlockException {
         super(jobs, JobType.MIRROR, terms);
         graph = jobs.graph();
-        sync = arguments.sync();
+        looksForWork = bitmap == null && arguments.sync() != MirrorSyncMode.NONE;
+        topOnly = arguments.sync() == MirrorSyncMode.TOP;
         onSourceError = action(arguments.onSourceError());
         onTargetError = action(arguments.onTargetError());
         targetIsZero = Boolean.TRUE.equals(arguments.targetIsZero());
@@ -104,6 +113,10 @@ final class MirrorJob extends Job implements NodeUser {
         } catch (BlockException e) {
             filter.remove(source);
             throw e;
+        }
+        if (bitmap != null) {
+            // What is written from now on is marked in both.
+            filter.dirty().merge(bitmap);
         }
         filter.block(describe(), BLOCKED);
         source.block(describe(), BLOCKED);
@@ -162,7 +175,35 @@ final class MirrorJob extends Job implements NodeUser {
         if (a.bufSize() != null && a.bufSize() < 0) {
             throw bad("Invalid parameter 'buf-size'");
         }
-        return new MirrorJob(jobs, terms, a, unmap, ending, source, target, replaces, granularity);
+        return new MirrorJob(
+                jobs,
+                terms,
+                a,
+                unmap,
+                ending,
+                source,
+                target,
+                replaces,
+                granularity,
+                bitmap(a, source));
+    }
+
+    /** The marks that tell where the target may differ; null when it may everywhere. */
+    private static @Nullable DirtyBitmap bitmap(BlockdevMirrorArguments a, BlockNode source)
+            throws BlockException {
+        String name = a.xBitmap();
+        if (name == null) {
+            return null;
+        }
+        if (a.sync() != MirrorSyncMode.FULL || Boolean.TRUE.equals(a.targetIsZero())) {
+            throw bad("Parameter 'x-bitmap' goes with sync 'full' and no 'target-is-zero'");
+        }
+        DirtyBitmap bitmap = source.bitmap(name);
+        if (bitmap == null) {
+            throw new BlockException(
+                    Errno.ENOENT, "Dirty bitmap '" + name + "' not found on '" + a.device() + "'");
+        }
+        return bitmap;
     }
 
     private static BlockException bad(String message) {
@@ -214,13 +255,13 @@ final class MirrorJob extends Job implements NodeUser {
 
     @Override
     void work() throws BlockException, InterruptedException {
-        if (sync != MirrorSyncMode.NONE) {
+        if (looksForWork) {
             markWhatIsToCopy();
         }
         int next = 0;
         while (true) {
             pausePoint();
-            int granule = filter.dirty().take(next);
+            int granule = take(next);
             if (granule >= 0) {
                 copyGranule(granule);
                 next = granule + 1;
@@ -231,6 +272,21 @@ final class MirrorJob extends Job implements NodeUser {
                 awaitWork();
             }
         }
+    }
+
+    private synchronized int take(int from) {
+        DirtyBitmap dirty = filter.dirty();
+        int granule = dirty.take(from);
+        underWay =
+                granule < 0
+                        ? 0
+                        : Math.min(dirty.granule(), dirty.size() - granule * dirty.granule());
+        return granule;
+    }
+
+    private synchronized void done(long bytes) {
+        progress(bytes);
+        underWay = 0;
     }
 
     private void awaitWork() throws InterruptedException {
@@ -254,7 +310,7 @@ final class MirrorJob extends Job implements NodeUser {
                 length = disk.length();
                 if (offset < length) {
                     BlockStatus status = disk.status(offset, length - offset);
-                    boolean wanted = sync == MirrorSyncMode.FULL || status.allocated();
+                    boolean wanted = !topOnly || status.allocated();
                     if (wanted && !(targetIsZero && status.zero())) {
                         filter.dirty().mark(offset, status.length());
                     }
@@ -312,10 +368,12 @@ final class MirrorJob extends Job implements NodeUser {
             }
         } catch (BlockException e) {
             filter.dirty().mark(granule * filter.dirty().granule(), 1);
+            copied = 0;
             failure = e;
         } finally {
             leave();
         }
+        done(copied);
         if (failure != null) {
             if (failure.errno() == Errno.ECANCELED) {
                 throw failure;
@@ -323,7 +381,6 @@ final class MirrorJob extends Job implements NodeUser {
             failed(reading, failure);
             return;
         }
-        progress(copied);
         limit(copied);
     }
 
@@ -383,8 +440,8 @@ final class MirrorJob extends Job implements NodeUser {
     }
 
     @Override
-    long remaining() {
-        return filter.dirty().count() * filter.dirty().granule();
+    synchronized long remaining() {
+        return filter.dirty().bytes() + underWay;
     }
 
     @Override

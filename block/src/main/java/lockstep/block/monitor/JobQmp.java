@@ -4,6 +4,7 @@ import lockstep.api.BlockCommitArguments;
 import lockstep.api.BlockDirtyBitmap;
 import lockstep.api.BlockDirtyBitmapAdd;
 import lockstep.api.BlockDirtyBitmapMerge;
+import lockstep.api.BlockDirtyBitmapSha256;
 import lockstep.api.BlockJobCancelArguments;
 import lockstep.api.BlockJobChangeOptions;
 import lockstep.api.BlockJobCommands;
@@ -38,17 +39,22 @@ import lockstep.block.job.Jobs;
 import lockstep.block.node.BlockException;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
+import lockstep.runtime.linux.Errno;
 
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 
 /** The QMP commands of job, block-job and transaction. Main loop, machine lock held. */
 final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands {
     private final Jobs jobs;
     private final DriveMirroring driveMirroring;
+    private final BitmapQmp bitmaps;
 
     JobQmp(Jobs jobs, DriveMirroring driveMirroring) {
         this.jobs = jobs;
         this.driveMirroring = driveMirroring;
+        this.bitmaps = new BitmapQmp(jobs.graph());
     }
 
     private interface Action {
@@ -219,44 +225,77 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         throw notImplemented("blockdev-snapshot-internal-sync");
     }
 
+    private interface Making {
+        BitmapQmp.Step make() throws BlockException;
+    }
+
+    private static void alone(Making making) throws QmpException {
+        qmp(() -> making.make().commit());
+    }
+
     @Override
     public void blockDirtyBitmapAdd(BlockDirtyBitmapAdd arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-add");
+        alone(() -> bitmaps.add(arguments));
     }
 
     @Override
     public void blockDirtyBitmapRemove(BlockDirtyBitmap arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-remove");
+        alone(() -> bitmaps.remove(arguments.node(), arguments.name()));
     }
 
     @Override
     public void blockDirtyBitmapClear(BlockDirtyBitmap arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-clear");
+        alone(() -> bitmaps.clear(arguments.node(), arguments.name()));
     }
 
     @Override
     public void blockDirtyBitmapEnable(BlockDirtyBitmap arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-enable");
+        alone(() -> bitmaps.record(arguments.node(), arguments.name(), true));
     }
 
     @Override
     public void blockDirtyBitmapDisable(BlockDirtyBitmap arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-disable");
+        alone(() -> bitmaps.record(arguments.node(), arguments.name(), false));
     }
 
     @Override
     public void blockDirtyBitmapMerge(BlockDirtyBitmapMerge arguments) throws QmpException {
-        throw notImplemented("block-dirty-bitmap-merge");
+        alone(() -> bitmaps.merge(arguments));
     }
 
-    /** Nothing that a transaction can hold is implemented yet, so its first action refuses it. */
+    @Override
+    public BlockDirtyBitmapSha256 xDebugBlockDirtyBitmapSha256(BlockDirtyBitmap arguments)
+            throws QmpException {
+        String[] hash = new String[1];
+        qmp(() -> hash[0] = bitmaps.sha256(arguments.node(), arguments.name()));
+        return new BlockDirtyBitmapSha256(hash[0]);
+    }
+
+    /** What concerns bitmaps, or nothing: the first action of another kind refuses it. */
     @Override
     public void transaction(TransactionArguments arguments) throws QmpException {
-        for (TransactionAction action : arguments.actions()) {
-            if (action instanceof TransactionAction.Abort) {
-                throw new QmpException("Transaction aborted using Abort action");
+        qmp(() -> jobs.graph().drain().drained(() -> act(arguments.actions())));
+    }
+
+    private void act(List<TransactionAction> actions) throws BlockException {
+        Deque<BitmapQmp.Step> done = new ArrayDeque<>();
+        try {
+            for (TransactionAction action : actions) {
+                if (action instanceof TransactionAction.Abort) {
+                    throw new BlockException(
+                            Errno.ECANCELED, "Transaction aborted using Abort action");
+                }
+                BitmapQmp.Step step = bitmaps.act(action);
+                if (step == null) {
+                    throw new BlockException(
+                            Errno.ENOTSUP, notImplemented(action.type().wireName()).description());
+                }
+                done.push(step);
             }
-            throw notImplemented(action.type().wireName());
+        } catch (BlockException e) {
+            done.forEach(BitmapQmp.Step::takeBack);
+            throw e;
         }
+        done.descendingIterator().forEachRemaining(BitmapQmp.Step::commit);
     }
 }

@@ -3,6 +3,7 @@ package lockstep.block.monitor;
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockDeviceStats;
+import lockstep.api.BlockDirtyInfo;
 import lockstep.api.BlockInfo;
 import lockstep.api.BlockLimitsInfo;
 import lockstep.api.BlockStats;
@@ -27,6 +28,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Role;
 import lockstep.block.qcow2.Qcow2Header;
 import lockstep.block.qcow2.Qcow2Node;
@@ -224,7 +226,22 @@ final class NodeQueries {
                                         node.info().cacheNoFlush()))
                         .writeThreshold(node.writeThreshold());
         limits(info, backend == null ? null : backend.throttle());
+        List<BlockDirtyInfo> bitmaps = node.bitmaps().stream().map(NodeQueries::bitmap).toList();
+        if (!bitmaps.isEmpty()) {
+            info.dirtyBitmaps(bitmaps);
+        }
         return info.build();
+    }
+
+    private static BlockDirtyInfo bitmap(DirtyBitmap b) {
+        return BlockDirtyInfo.builder()
+                .name(b.name())
+                .count(b.count() * b.granule())
+                .granularity(b.granule())
+                .recording(b.recording())
+                .busy(b.busy())
+                .persistent(false)
+                .build();
     }
 
     /** Bursts are shown where there are some. */

@@ -4,6 +4,7 @@ import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,7 +25,9 @@ public abstract class BlockNode implements NodeUser {
     private final List<ChildEdge> parents = new CopyOnWriteArrayList<>();
     private final Map<String, String> blockers = new LinkedHashMap<>();
     private final AtomicLong highestWrite = new AtomicLong();
-    private final List<DirtyBitmap> bitmaps = new CopyOnWriteArrayList<>();
+
+    /** In the order in which they are marked; replaced, never changed. */
+    private volatile DirtyBitmap[] bitmaps = {};
 
     /** Requests that came in with this node as the root of their tree. */
     final AtomicInteger inside = new AtomicInteger();
@@ -221,8 +224,17 @@ public abstract class BlockNode implements NodeUser {
 
     /** A change is over, if it worked or not. */
     final void changed(long offset, long length) {
-        if (!bitmaps.isEmpty()) {
-            bitmaps.forEach(bitmap -> bitmap.mark(offset, length));
+        for (DirtyBitmap bitmap : bitmaps) {
+            if (bitmap.recording()) {
+                bitmap.mark(offset, length);
+            }
+        }
+    }
+
+    /** The length has changed. */
+    final void resized(long length) {
+        for (DirtyBitmap bitmap : bitmaps) {
+            bitmap.resized(length);
         }
     }
 
@@ -236,9 +248,31 @@ public abstract class BlockNode implements NodeUser {
         writeThreshold.set(offset);
     }
 
-    /** Has a bitmap follow all changes. */
+    /** Has a bitmap follow all changes; it is marked after those that follow already. */
     public final void follow(DirtyBitmap bitmap) {
-        bitmaps.add(bitmap);
+        DirtyBitmap[] more = Arrays.copyOf(bitmaps, bitmaps.length + 1);
+        more[bitmaps.length] = bitmap;
+        bitmaps = more;
+    }
+
+    /** Has a bitmap follow no longer. */
+    public final void forget(DirtyBitmap bitmap) {
+        bitmaps = Arrays.stream(bitmaps).filter(b -> b != bitmap).toArray(DirtyBitmap[]::new);
+    }
+
+    /** The bitmaps that have names, the newest first. */
+    public final List<DirtyBitmap> bitmaps() {
+        return Arrays.stream(bitmaps).filter(b -> b.name() != null).toList().reversed();
+    }
+
+    /** The bitmap of that name. */
+    public final @Nullable DirtyBitmap bitmap(String wanted) {
+        for (DirtyBitmap bitmap : bitmaps) {
+            if (wanted.equals(bitmap.name())) {
+                return bitmap;
+            }
+        }
+        return null;
     }
 
     /** The highest end offset written so far. */

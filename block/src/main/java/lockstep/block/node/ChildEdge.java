@@ -220,13 +220,19 @@ public final class ChildEdge {
         BlockNode at = node;
         checkWritable(at, Permission.RESIZE);
         at.truncate(length);
+        at.resized(at.length());
     }
 
     /** Forgets all data of the node's own layer so that everything is read from below again. */
     public void makeEmpty() throws BlockException {
         BlockNode at = node;
         checkWritable(at, Permission.WRITE);
-        at.makeEmpty();
+        long length = at.length();
+        try {
+            at.makeEmpty();
+        } finally {
+            at.changed(0, length);
+        }
     }
 
     private void admit(boolean write, long length) {

@@ -1,24 +1,51 @@
 package lockstep.block.node;
 
+import lockstep.runtime.linux.Errno;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.BitSet;
 
 /**
- * Which granules of a disk were written, or are still to be copied. A node marks the bitmaps that follow it when a
- * change is over, before its user hears of it. Any thread.
+ * Which granules of a disk were written, or are still to be copied. A node marks the bitmaps that follow it ({@link
+ * BlockNode#follow}) when a change is over, before its user hears of it. Those with a name are seen by clients. Any
+ * thread, where nothing else is said.
  */
 public final class DirtyBitmap {
+    private final @Nullable String name;
     private final long granule;
-    private final BitSet dirty = new BitSet();
     private final Runnable marked;
+    private volatile boolean recording = true;
+    private volatile boolean busy;
 
-    /** Without anything marked; {@code granule} is a number of bytes, a power of two. */
+    // Guarded by the first of them.
+    private final BitSet dirty = new BitSet();
+    private @Nullable BitSet anew;
+    private long size;
+
+    /** Without a name and anything marked; {@code granule} is a number of bytes, a power of two. */
     public DirtyBitmap(long granule) {
         this(granule, () -> {});
     }
 
     /** Likewise; {@code marked} runs after each change, on the thread that made it. */
     public DirtyBitmap(long granule, Runnable marked) {
+        this(null, granule, 0, marked);
+    }
+
+    /** One that clients know by a name, of a disk with that many bytes. */
+    public DirtyBitmap(String name, long granule, long size) {
+        this(name, granule, size, () -> {});
+    }
+
+    private DirtyBitmap(@Nullable String name, long granule, long size, Runnable marked) {
+        this.name = name;
         this.granule = granule;
+        this.size = size;
         this.marked = marked;
     }
 
@@ -27,18 +54,130 @@ public final class DirtyBitmap {
         return length / granule < Integer.MAX_VALUE;
     }
 
+    /** What clients know it by; null for one that only this program uses. */
+    public @Nullable String name() {
+        return name;
+    }
+
     /** Bytes of a granule. */
     public long granule() {
         return granule;
+    }
+
+    /** Whether changes of the node are marked. */
+    public boolean recording() {
+        return recording;
+    }
+
+    /** Has changes of the node marked, or not. */
+    public void record(boolean on) {
+        recording = on;
+    }
+
+    /** Whether this program relies on it, so that clients must leave it alone. Machine lock held. */
+    public boolean busy() {
+        return busy;
+    }
+
+    /** This program relies on it, or does so no longer. Machine lock held. */
+    public void use(boolean now) {
+        busy = now;
+    }
+
+    /** Bytes of the disk, as far as they are known here. */
+    public long size() {
+        synchronized (dirty) {
+            return size;
+        }
+    }
+
+    /** The disk has another length. What it got is not marked, as with QEMU, but for those that the program uses. */
+    void resized(long length) {
+        long old;
+        synchronized (dirty) {
+            old = size;
+            size = length;
+            if (length < old) {
+                dirty.clear((int) ((length + granule - 1) / granule), Integer.MAX_VALUE);
+            }
+        }
+        if (busy && length > old) {
+            mark(old, length - old);
+        }
     }
 
     /** Marks the granules of a range. */
     public void mark(long offset, long length) {
         if (length > 0) {
             synchronized (dirty) {
-                dirty.set((int) (offset / granule), (int) ((offset + length - 1) / granule) + 1);
+                size = Math.max(size, offset + length);
+                int from = (int) (offset / granule);
+                int to = (int) ((offset + length - 1) / granule) + 1;
+                dirty.set(from, to);
+                if (anew != null) {
+                    anew.set(from, to);
+                }
             }
             marked.run();
+        }
+    }
+
+    /** Marks all that another one of the same disk has marked. */
+    public void merge(DirtyBitmap other) {
+        BitSet marks = other.marks();
+        if (other.granule == granule) {
+            synchronized (dirty) {
+                size = Math.max(size, other.size());
+                dirty.or(marks);
+            }
+            marked.run();
+            return;
+        }
+        long end = other.size();
+        for (int from = marks.nextSetBit(0); from >= 0; ) {
+            int to = marks.nextClearBit(from);
+            long offset = from * other.granule;
+            mark(offset, Math.min(end, to * other.granule) - offset);
+            from = marks.nextSetBit(to);
+        }
+    }
+
+    /** Has the marks of another one of the same granule in place of its own, in one step. */
+    public void become(DirtyBitmap other) {
+        BitSet marks = other.marks();
+        synchronized (dirty) {
+            dirty.clear();
+            dirty.or(marks);
+        }
+    }
+
+    /** Begins to tell marks that come from those that are there. */
+    public void startAnew() {
+        synchronized (dirty) {
+            anew = new BitSet();
+        }
+    }
+
+    /** Takes away the marks that did not come after the last {@link #startAnew}. */
+    public void dropOlder() {
+        synchronized (dirty) {
+            if (anew != null) {
+                dirty.and(anew);
+                anew = null;
+            }
+        }
+    }
+
+    /** The same marks in one without a name, that nothing follows. */
+    public DirtyBitmap copy() {
+        DirtyBitmap copy = new DirtyBitmap(granule);
+        copy.merge(this);
+        return copy;
+    }
+
+    private BitSet marks() {
+        synchronized (dirty) {
+            return (BitSet) dirty.clone();
         }
     }
 
@@ -60,6 +199,13 @@ public final class DirtyBitmap {
         }
     }
 
+    /** Takes all marks away. */
+    public void clear() {
+        synchronized (dirty) {
+            dirty.clear();
+        }
+    }
+
     /** Takes the mark of the next granule from {@code start} on, or from the beginning; -1 when there is none. */
     public int take(int start) {
         synchronized (dirty) {
@@ -78,6 +224,31 @@ public final class DirtyBitmap {
     public long count() {
         synchronized (dirty) {
             return dirty.cardinality();
+        }
+    }
+
+    /** Number of marked bytes of the disk; its last granule may be a part of one. */
+    public long bytes() {
+        synchronized (dirty) {
+            long all = dirty.cardinality() * granule;
+            long behind = dirty.length() * granule - size;
+            return behind > 0 && behind < granule ? all - behind : all;
+        }
+    }
+
+    /** The hash that QEMU computes: of the bits, the first the lowest, in little-endian words of 64, at least one. */
+    public byte[] sha256() throws BlockException {
+        ByteBuffer words;
+        synchronized (dirty) {
+            long granules = (size + granule - 1) / granule;
+            long bytes = Math.max(1, (granules + Long.SIZE - 1) / Long.SIZE) * Long.BYTES;
+            words = ByteBuffer.allocate((int) bytes).order(ByteOrder.LITTLE_ENDIAN);
+            words.asLongBuffer().put(dirty.toLongArray());
+        }
+        try {
+            return MessageDigest.getInstance("SHA-256").digest(words.array());
+        } catch (NoSuchAlgorithmException e) {
+            throw new BlockException(Errno.ENOTSUP, "this Java has no SHA-256", e);
         }
     }
 }

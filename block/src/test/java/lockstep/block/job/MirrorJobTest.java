@@ -22,11 +22,14 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.MemoryNode;
 import lockstep.block.node.Permission;
 import lockstep.qmp.QmpEvent;
 
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -200,6 +203,64 @@ class MirrorJobTest {
         }
         assertSame(target, drive.root());
         assertTrue(Arrays.equals(expected, content(target)), "the copy differs");
+    }
+
+    /** Random writes, before and during the copy of what a bitmap marks, of a disk that was equal before. */
+    @RepeatedTest(8)
+    void copiesWhatABitmapMarks(RepetitionInfo repetition) throws Exception {
+        int size = (4 << 20) + 512;
+        Random random = new Random(repetition.getCurrentRepetition());
+        MemoryNode source = MemoryNode.open(graph, size, null);
+        MemoryNode target = MemoryNode.open(graph, size, null);
+        byte[] common = new byte[size];
+        random.nextBytes(common);
+        Images.tamper(source, 0, MemorySegment.ofArray(common));
+        Images.tamper(target, 0, MemorySegment.ofArray(common));
+        DirtyBitmap marks = new DirtyBitmap("marks", 512L << random.nextInt(10), size);
+        DirtyBitmap written = new DirtyBitmap(512);
+        source.follow(marks);
+        target.follow(written);
+        BlockBackend drive = drive(source);
+        int last = 20 + random.nextInt(20);
+        long expected = -1;
+        for (int i = 0; i < last; i++) {
+            if (i == 10) {
+                expected = marks.bytes();
+                jobs.mirror(
+                        to(target).granularity(4096L).autoDismiss(false).xBitmap("marks").build());
+                assertTrue(job().info().totalProgress() >= expected, "all that is marked");
+            }
+            byte[] piece = new byte[1 + random.nextInt(5000)];
+            random.nextBytes(piece);
+            int offset = random.nextInt(size / 2 - piece.length);
+            if (i == 5 || i == 15) {
+                drive.writeZeroesBlocking(size - piece.length, piece.length, false);
+            }
+            drive.writeBlocking(offset, MemorySegment.ofArray(piece));
+        }
+        await("BLOCK_JOB_READY");
+        job().cancel(false);
+        await("concluded");
+        assertEquals(job().info().totalProgress(), job().info().currentProgress());
+        assertTrue(job().info().currentProgress() >= expected, "all that is marked");
+        assertTrue(Arrays.equals(content(source), content(target)), "the copy differs");
+        assertTrue(written.bytes() < size / 2, () -> written.bytes() + " bytes were copied");
+        assertTrue(expected > 0);
+    }
+
+    @Test
+    void refusesBitmapsThatDoNotFit() throws Exception {
+        drive(disk("source"));
+        BlockNode target = disk("target");
+        assertEquals(
+                "Dirty bitmap 'b' not found on 'drive0'",
+                assertThrows(
+                                BlockException.class,
+                                () -> jobs.mirror(to(target).xBitmap("b").build()))
+                        .getMessage());
+        assertThrows(
+                BlockException.class,
+                () -> jobs.mirror(to(target).sync(MirrorSyncMode.NONE).xBitmap("b").build()));
     }
 
     @Test

@@ -137,18 +137,37 @@ class ChildEdgeTest {
         assertEquals(9000, node.highestWrite());
     }
 
-    @Test
-    void bitmapsFollowChanges() throws Exception {
-        DirtyBitmap bitmap = new DirtyBitmap(4096);
-        node.follow(bitmap);
-        edge.write(4000, zeroes(100));
-        edge.writeZeroes(40960, 1, false);
-        edge.discard(SIZE - 1, 1);
+    private static List<Integer> taken(DirtyBitmap bitmap) {
         List<Integer> marked = new ArrayList<>();
         for (int i = bitmap.take(0); i >= 0; i = bitmap.take(i + 1)) {
             marked.add(i);
         }
-        assertEquals(List.of(0, 1, 10, 255), marked);
+        return marked;
+    }
+
+    @Test
+    void bitmapsFollowChanges() throws Exception {
+        DirtyBitmap bitmap = new DirtyBitmap(4096);
+        DirtyBitmap named = new DirtyBitmap("n", 1 << 16, SIZE);
+        node.follow(bitmap);
+        node.follow(named);
+        assertEquals(List.of(named), node.bitmaps());
+        edge.write(4000, zeroes(100));
+        edge.writeZeroes(40960, 1, false);
+        edge.discard(SIZE - 1, 1);
+        edge.read(500_000, zeroes(4096));
+        assertEquals(List.of(0, 1, 10, 255), taken(bitmap));
+        assertEquals(List.of(0, 15), taken(named));
+        named.record(false);
+        edge.write(0, zeroes(1));
+        assertEquals(List.of(0), taken(bitmap));
+        assertEquals(List.of(), taken(named));
+        edge.makeEmpty();
+        assertEquals(SIZE, bitmap.bytes());
+        node.forget(bitmap);
+        bitmap.clear();
+        edge.write(0, zeroes(1));
+        assertEquals(0, bitmap.count());
     }
 
     @Test

@@ -1,0 +1,199 @@
+package lockstep.block.monitor;
+
+import lockstep.api.BlockDirtyBitmapAdd;
+import lockstep.api.BlockDirtyBitmapMerge;
+import lockstep.api.BlockDirtyBitmapOrStr;
+import lockstep.api.TransactionAction;
+import lockstep.block.node.BlockException;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
+import lockstep.runtime.linux.Errno;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+
+/**
+ * What clients do with dirty bitmaps. Each change is a {@link Step}, so that a transaction can take it back. Main loop,
+ * machine lock held.
+ */
+final class BitmapQmp {
+    private static final int NAME_MAX = 1023;
+    private static final long GRANULE_MIN = 512;
+    private static final long CLUSTER_MIN = 4 << 10;
+    private static final long DEFAULT_GRANULE = 64 << 10;
+
+    private final BlockGraph graph;
+
+    BitmapQmp(BlockGraph graph) {
+        this.graph = graph;
+    }
+
+    /** A change that was made. Exactly one of the two follows; {@link #takeBack} with nobody inside the graph. */
+    interface Step {
+        /** All that belongs together can be done. */
+        default void commit() {}
+
+        /** It is to be as before. */
+        void takeBack();
+    }
+
+    private static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    private BlockNode node(String name) throws BlockException {
+        try {
+            return graph.names().lookup(name);
+        } catch (BlockException e) {
+            throw new BlockException(e.errno(), "Node '" + name + "' not found", e);
+        }
+    }
+
+    private static DirtyBitmap bitmap(BlockNode node, String name) throws BlockException {
+        DirtyBitmap bitmap = node.bitmap(name);
+        if (bitmap == null) {
+            throw new BlockException(Errno.ENOENT, "Dirty bitmap '" + name + "' not found");
+        }
+        return bitmap;
+    }
+
+    /** One that the client may use. */
+    private DirtyBitmap free(String node, String name) throws BlockException {
+        DirtyBitmap bitmap = bitmap(node(node), name);
+        if (bitmap.busy()) {
+            throw new BlockException(
+                    Errno.EBUSY,
+                    "Bitmap '"
+                            + name
+                            + "' is currently in use by another operation and cannot be used");
+        }
+        return bitmap;
+    }
+
+    private static long granularity(BlockNode node, @Nullable Long given) throws BlockException {
+        if (given == null) {
+            long unit = node.allocationUnit();
+            return unit == 1 ? DEFAULT_GRANULE : Math.clamp(unit, CLUSTER_MIN, DEFAULT_GRANULE);
+        }
+        if (given < GRANULE_MIN || Long.bitCount(given) != 1) {
+            throw bad("Granularity must be power of 2 and at least 512");
+        }
+        return given;
+    }
+
+    /** block-dirty-bitmap-add. */
+    Step add(BlockDirtyBitmapAdd a) throws BlockException {
+        BlockNode node = graph.names().lookup(a.node());
+        String name = a.name();
+        if (name.isEmpty()) {
+            throw bad("Bitmap name cannot be empty");
+        }
+        long granule = granularity(node, a.granularity());
+        if (Boolean.TRUE.equals(a.persistent())) {
+            throw new BlockException(
+                    Errno.ENOTSUP,
+                    "Can't store persistent bitmaps to " + a.node() + ": Operation not supported");
+        }
+        if (node.bitmap(name) != null) {
+            throw bad("Bitmap already exists: " + name);
+        }
+        if (name.getBytes(StandardCharsets.UTF_8).length > NAME_MAX) {
+            throw bad("Bitmap name too long: " + name);
+        }
+        long length = ChildEdge.look(node).length();
+        if (!DirtyBitmap.canHold(length, granule)) {
+            throw new BlockException(Errno.EFBIG, "Disk too large for granules of " + granule);
+        }
+        DirtyBitmap bitmap = new DirtyBitmap(name, granule, length);
+        bitmap.record(!Boolean.TRUE.equals(a.disabled()));
+        node.follow(bitmap);
+        return () -> node.forget(bitmap);
+    }
+
+    /** block-dirty-bitmap-remove. */
+    Step remove(String nodeName, String name) throws BlockException {
+        BlockNode node = node(nodeName);
+        DirtyBitmap bitmap = free(nodeName, name);
+        bitmap.use(true);
+        return new Step() {
+            @Override
+            public void commit() {
+                node.forget(bitmap);
+            }
+
+            @Override
+            public void takeBack() {
+                bitmap.use(false);
+            }
+        };
+    }
+
+    /** block-dirty-bitmap-clear. */
+    Step clear(String node, String name) throws BlockException {
+        DirtyBitmap bitmap = free(node, name);
+        DirtyBitmap before = bitmap.copy();
+        bitmap.clear();
+        return () -> bitmap.become(before);
+    }
+
+    /** block-dirty-bitmap-enable and block-dirty-bitmap-disable. */
+    Step record(String node, String name, boolean on) throws BlockException {
+        DirtyBitmap bitmap = free(node, name);
+        boolean before = bitmap.recording();
+        bitmap.record(on);
+        return () -> bitmap.record(before);
+    }
+
+    /** block-dirty-bitmap-merge. */
+    Step merge(BlockDirtyBitmapMerge a) throws BlockException {
+        DirtyBitmap target = free(a.node(), a.target());
+        List<DirtyBitmap> sources = new ArrayList<>();
+        for (BlockDirtyBitmapOrStr reference : a.bitmaps()) {
+            DirtyBitmap source =
+                    switch (reference) {
+                        case BlockDirtyBitmapOrStr.Unrecognized u -> throw new AssertionError(u);
+                        case BlockDirtyBitmapOrStr.Local local -> free(a.node(), local.value());
+                        case BlockDirtyBitmapOrStr.External external ->
+                                free(external.value().node(), external.value().name());
+                    };
+            if (source.size() != target.size()) {
+                throw bad(
+                        "Bitmaps are of different sizes (destination size is %d, source size is %d)"
+                                        .formatted(target.size(), source.size())
+                                + " and can't be merged");
+            }
+            sources.add(source);
+        }
+        DirtyBitmap before = target.copy();
+        sources.forEach(target::merge);
+        return () -> target.become(before);
+    }
+
+    /** x-debug-block-dirty-bitmap-sha256. */
+    String sha256(String node, String name) throws BlockException {
+        return HexFormat.of().formatHex(bitmap(node(node), name).sha256());
+    }
+
+    /** The action of a transaction; null when it is about something else. */
+    @Nullable Step act(TransactionAction action) throws BlockException {
+        return switch (action) {
+            case TransactionAction.BlockDirtyBitmapAdd a -> add(a.data().data());
+            case TransactionAction.BlockDirtyBitmapRemove a ->
+                    remove(a.data().data().node(), a.data().data().name());
+            case TransactionAction.BlockDirtyBitmapClear a ->
+                    clear(a.data().data().node(), a.data().data().name());
+            case TransactionAction.BlockDirtyBitmapEnable a ->
+                    record(a.data().data().node(), a.data().data().name(), true);
+            case TransactionAction.BlockDirtyBitmapDisable a ->
+                    record(a.data().data().node(), a.data().data().name(), false);
+            case TransactionAction.BlockDirtyBitmapMerge a -> merge(a.data().data());
+            default -> null;
+        };
+    }
+}
