@@ -53,6 +53,13 @@ public interface ReplicationControl {
      */
     void checkpointAll() throws BlockException;
 
+    /**
+     * On the primary: the secondary is sent a flush in the background; once that has worked, what was written before is
+     * stored on both sides, and is not marked any more as what a lost secondary may lack. Nothing happens where that
+     * cannot be known.
+     */
+    void confirmAll();
+
     /** Errors when replication does not run or an I/O error was remembered. */
     void getErrorAll() throws BlockException;
 

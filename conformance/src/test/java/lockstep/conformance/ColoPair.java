@@ -310,12 +310,34 @@ final class ColoPair implements AutoCloseable {
         }
     }
 
+    /** A side's disk. */
+    Path disk(Side side) {
+        return directory.resolve("images/" + side.name + "/primary.qcow2");
+    }
+
     /** Starts another secondary, with an empty disk and a monitor on a port of its own. */
     Side another(String name, int qmp) {
+        return another(name, qmp, null);
+    }
+
+    /** Likewise, with the disk of a side that has ended; what is written to it goes to an image of its own over that. */
+    Side another(String name, int qmp, @Nullable Side lost) {
         for (String image : List.of("primary", "secondary-active", "secondary-hidden")) {
             Path file = directory.resolve("images/" + name + "/" + image + ".qcow2");
             file.getParent().toFile().mkdirs();
-            emptyDisk(file);
+            if (lost != null && image.equals("primary")) {
+                Host.run(
+                        "qemu-img",
+                        "create",
+                        "-q",
+                        "-fqcow2",
+                        "-Fqcow2",
+                        "-b",
+                        disk(lost).toString(),
+                        file.toString());
+            } else {
+                emptyDisk(file);
+            }
         }
         Side side = new Side(name, "secondary", qmp);
         sides.add(side);

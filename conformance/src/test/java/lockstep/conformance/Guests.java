@@ -14,6 +14,25 @@ final class Guests {
         return load("counter");
     }
 
+    /** Writes one sector after the other; {@link #writtenBy} says what its disk holds. */
+    static byte[] writer() throws IOException {
+        return load("writer");
+    }
+
+    /**
+     * What the first so many sectors of the disk of {@link #writer} begin with after it has written that often, as far as
+     * it wrote them; else 0.
+     */
+    static int[] writtenBy(int writes, int sectors) {
+        int[] content = new int[sectors];
+        int sector = 0;
+        for (int i = 1; i <= writes; i++) {
+            sector = Math.max(1, sector + 65 & 65535);
+            content[sector] = i;
+        }
+        return content;
+    }
+
     /** What the console shows of {@link #dirty}: the firmware's own dots, and many of the guest's. */
     static final Pattern WORKS = Pattern.compile("Hard Disk\\.+\\s*\\.{9}");
 

@@ -20,7 +20,9 @@ class GuestsTest {
         Host.assumeProgram("gcc");
         Host.run("sh", "src/test/guest/build.sh", directory.toString());
         for (String guest :
-                new String[] {"counter", "dirty", "interrupts", "linux-probe", "system"}) {
+                new String[] {
+                    "counter", "dirty", "writer", "interrupts", "linux-probe", "system"
+                }) {
             assertArrayEquals(
                     Files.readAllBytes(directory.resolve(guest + ".bin")), Guests.load(guest));
         }

@@ -1,5 +1,7 @@
 package lockstep.conformance;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -8,9 +10,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A host dies, the other goes on and is protected again by a new secondary, and so on; a client has one connection
@@ -92,13 +99,133 @@ class ProtectTest {
         }
     }
 
-    private static String colo(ColoPair pair, String verb, ColoPair.Side one, ColoPair.Side two) {
-        return Host.run(
+    /** The secondary dies; its disk comes back, and only what it may lack is copied. Then the primary dies. */
+    @Test
+    void aLostSecondaryComesBackWithItsDisk() throws Exception {
+        try (ColoPair pair = new ColoPair(directory.resolve("s"), Guests.writer())) {
+            pair.start();
+            pair.protect();
+            pair.countsOnBoth();
+            pair.goesOn(pair.primary);
+            pair.secondary.kill();
+            ColoPair.Side left = pair.primary;
+            pair.ncAnswers(left.qmp, "primary-failover");
+            pair.goesOn(left);
+            ColoPair.Side back = pair.another("back", FIRST_PORT, pair.secondary);
+            // The same disk at another address may be another one.
+            assertTrue(
+                    refused(pair, left, back, "--incremental")
+                            .contains("at 127.0.0.1:9999/parent0, but of 127.0.0.2:9999/parent0"));
+            String told = colo(pair, "protect", left, back, "--incremental", "--host=127.0.0.2");
+            assertTrue(told.contains("protected"), told);
+            copiesLittle(told);
+            pair.goesOn(left);
+            left.kill();
+            pair.ncAnswers(back.qmp, "secondary-failover");
+            pair.goesOn(back);
+            pair.talk(back.qmp, QUIT, 2);
+            assertTrue(back.process.waitFor(30, TimeUnit.SECONDS), back::toString);
+            holdsWhatItsGuestWrote(pair, back);
+            travelled(pair, back);
+        }
+    }
+
+    /** The primary ends in order, and its disk comes back; that this was so must be said. */
+    @Test
+    void anEndedPrimaryComesBackWithItsDisk() throws Exception {
+        try (ColoPair pair = new ColoPair(directory.resolve("e"), Guests.writer())) {
+            pair.start();
+            pair.protect();
+            pair.countsOnBoth();
+            pair.goesOn(pair.primary);
+            pair.talk(pair.primary.qmp, QUIT, 2);
+            assertTrue(pair.primary.process.waitFor(30, TimeUnit.SECONDS), pair.primary::toString);
+            ColoPair.Side left = pair.secondary;
+            pair.ncAnswers(left.qmp, "secondary-failover");
+            pair.goesOn(left);
+            ColoPair.Side back = pair.another("back", FIRST_PORT, pair.primary);
+            assertTrue(refused(pair, left, back, "--incremental").contains("copy the whole disk"));
+            String told =
+                    colo(pair, "protect", left, back, "--incremental", "--primary-ended-in-order");
+            copiesLittle(told);
+            pair.goesOn(left);
+            pair.talk(left.qmp, STOP, 3);
+            for (ColoPair.Side side : List.of(left, back)) {
+                pair.talk(side.qmp, QUIT, 2);
+                assertTrue(side.process.waitFor(30, TimeUnit.SECONDS), side::toString);
+            }
+            Host.run("qemu-img", "compare", pair.disk(left).toString(), pair.disk(back).toString());
+            holdsWhatItsGuestWrote(pair, left);
+            travelled(pair, back);
+        }
+    }
+
+    /** Some of the disk, but far from all of it, may differ. */
+    private static void copiesLittle(String told) {
+        Matcher m =
+                Pattern.compile(
+                                "may differ in (\\d+) bytes of 67108864.*?(\\d+) bytes were copied",
+                                Pattern.DOTALL)
+                        .matcher(told);
+        assertTrue(m.find(), told);
+        for (int group = 1; group <= 2; group++) {
+            long bytes = Long.parseLong(m.group(group));
+            assertTrue(bytes > 0 && bytes < 32 << 20, told);
+        }
+    }
+
+    /** As much has come to the disk that came back, by its image. */
+    private static void travelled(ColoPair pair, ColoPair.Side back) {
+        Matcher m =
+                Pattern.compile("\"length\": (\\d+), \"depth\": 0, \"present\": true")
+                        .matcher(
+                                Host.run(
+                                        "qemu-img",
+                                        "map",
+                                        "--output=json",
+                                        pair.disk(back).toString()));
+        long bytes = 0;
+        while (m.find()) {
+            bytes += Long.parseLong(m.group(1));
+        }
+        assertTrue(bytes > 0 && bytes < 48 << 20, bytes + " bytes were written");
+    }
+
+    /** No write of the guest's is missing on a side's disk, up to the last that it told of. */
+    private static void holdsWhatItsGuestWrote(ColoPair pair, ColoPair.Side side)
+            throws IOException {
+        Path raw = pair.directory.resolve("content");
+        Host.run("qemu-img", "convert", "-Oraw", pair.disk(side).toString(), raw.toString());
+        int last = side.lastTick();
+        ByteBuffer content =
+                ByteBuffer.wrap(Files.readAllBytes(raw)).order(ByteOrder.LITTLE_ENDIAN);
+        int[] expected = Guests.writtenBy(last, 65536);
+        int[] later = Guests.writtenBy(last + 2, 65536);
+        for (int sector = 1; sector < expected.length; sector++) {
+            int found = content.getInt(sector * 512);
+            if (found != later[sector]) {
+                assertEquals(expected[sector], found, "sector " + sector + " after " + last);
+            }
+        }
+    }
+
+    private static String colo(
+            ColoPair pair, String verb, ColoPair.Side one, ColoPair.Side two, String... options) {
+        List<String> command =
                 pair.inNamespace(
                         Host.home().resolve("bin/lockstep-colo").toString(),
                         verb,
                         "localhost:" + one.qmp,
-                        "localhost:" + two.qmp));
+                        "localhost:" + two.qmp);
+        command.addAll(List.of(options));
+        return Host.run(command);
+    }
+
+    private static String refused(
+            ColoPair pair, ColoPair.Side one, ColoPair.Side two, String... options) {
+        return String.valueOf(
+                assertThrows(AssertionError.class, () -> colo(pair, "protect", one, two, options))
+                        .getMessage());
     }
 
     private static void talk(EchoClient client, String when) throws IOException {

@@ -28,6 +28,8 @@ public final class Main {
     }
 
     private final Map<Setting, String> settings = new EnumMap<>(Setting.class);
+    private boolean incremental;
+    private boolean endedInOrder;
     private double interval = 1;
     private final List<QmpAddress> addresses = new ArrayList<>();
 
@@ -74,6 +76,14 @@ public final class Main {
         for (Setting setting : Setting.values()) {
             help.append(setting.help());
         }
+        help.append(
+                """
+
+                  --incremental            SECONDARY has the disk that the lost secondary left, unchanged, at the
+                                           same address, and has not taken over itself: copy only what may differ
+                  --primary-ended-in-order with that: SECONDARY has the disk of the primary that SURVIVOR took over
+                                           from, which was ended by quit while the pair was whole, and did not crash
+                """);
         return help.append(
                         """
 
@@ -107,6 +117,7 @@ public final class Main {
                                 machines.getFirst(),
                                 machines.getLast(),
                                 settings,
+                                extent(),
                                 System.err::println)
                         .run();
                 System.out.println("protected");
@@ -119,11 +130,22 @@ public final class Main {
         return 0;
     }
 
+    private Protection.Extent extent() {
+        if (!incremental) {
+            return Protection.Extent.WHOLE;
+        }
+        return endedInOrder ? Protection.Extent.ENDED_PRIMARY : Protection.Extent.LOST_SECONDARY;
+    }
+
     private void parse(String verb, List<String> words) throws UsageException {
         for (int i = 0; i < words.size(); i++) {
             String word = words.get(i);
             if (!word.startsWith("-")) {
                 addresses.add(address(word));
+            } else if (verb.equals("protect") && word.equals("--incremental")) {
+                incremental = true;
+            } else if (verb.equals("protect") && word.equals("--primary-ended-in-order")) {
+                endedInOrder = true;
             } else {
                 int equals = word.indexOf('=');
                 String option = equals < 0 ? word : word.substring(0, equals);
@@ -136,6 +158,9 @@ public final class Main {
         if (verb.equals("protect") && addresses.size() != 2) {
             throw new UsageException(
                     "protect needs the addresses of the survivor and the secondary");
+        }
+        if (endedInOrder && !incremental) {
+            throw new UsageException("--primary-ended-in-order goes with --incremental");
         }
         if (addresses.isEmpty() || addresses.size() > 2) {
             throw new UsageException(verb + " needs one address or two");

@@ -1,6 +1,9 @@
 package lockstep.protect;
 
+import lockstep.api.BlockDeviceInfo;
+import lockstep.api.BlockDirtyInfo;
 import lockstep.api.BlockExportInfo;
+import lockstep.api.BlockInfo;
 import lockstep.api.BlockJobCancelArguments;
 import lockstep.api.BlockdevDelArguments;
 import lockstep.api.BlockdevDetectZeroesOptions;
@@ -47,6 +50,8 @@ import lockstep.api.SocketAddressLegacy;
 import lockstep.api.XBlockdevChangeArguments;
 import lockstep.qmp.QmpException;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -54,13 +59,14 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
 /**
  * Makes the machine that is left after a failover the primary of a new secondary, which was started with {@code
- * -incoming} and waits. Its disk is copied, and what the guest writes meanwhile, until the migration has stopped the guest:
+ * -incoming} and waits. Its disk is copied, or what may differ of it, and what the guest writes meanwhile, until the migration has stopped the guest:
  * only then replication takes the copy's place, because it takes no writes before COLO has begun. What was made is taken
  * away again when a step fails. It works with a QEMU on either side.
  */
@@ -69,6 +75,11 @@ final class Protection {
 
     /** The guest may stand meanwhile. */
     private static final long LONGEST_END_NANOS = TimeUnit.SECONDS.toNanos(5);
+
+    /** Names of bitmaps that the survivor keeps; the address and the export follow the secondary's. */
+    private static final String LOST_SECONDARY_MARKS = "colo-secondary@";
+
+    private static final String LOST_PRIMARY_MARKS = "colo-primary";
 
     private static final String COPY = "colo-copy";
     private static final String REPLICATION = "replication0";
@@ -79,11 +90,22 @@ final class Protection {
     private final Client survivor;
     private final Client secondary;
     private final Map<Setting, String> settings;
+    private final Extent extent;
     private final Consumer<String> progress;
     private final Deque<Step> undo = new ArrayDeque<>();
 
     /** Whether the target of the copy is there. */
     private boolean copying;
+
+    /** What of the disk is copied. */
+    enum Extent {
+        /** All. */
+        WHOLE,
+        /** Where the disk of the secondary that was lost may differ; the new one has that disk. */
+        LOST_SECONDARY,
+        /** Likewise that of the primary, which ended in order. */
+        ENDED_PRIMARY
+    }
 
     private interface Step {
         void run() throws QmpException, IOException;
@@ -98,10 +120,12 @@ final class Protection {
             Client survivor,
             Client secondary,
             Map<Setting, String> settings,
+            Extent extent,
             Consumer<String> progress) {
         this.survivor = survivor;
         this.secondary = secondary;
         this.settings = settings;
+        this.extent = extent;
         this.progress = progress;
     }
 
@@ -118,10 +142,11 @@ final class Protection {
      */
     void run() throws QmpException, IOException {
         check();
+        String bitmap = extent == Extent.WHOLE ? null : bitmap();
         try {
             openSecondary();
             addDevices();
-            copyDisk();
+            copyDisk(bitmap);
             addFilters();
             migrate();
         } catch (QmpException | IOException | RuntimeException e) {
@@ -145,6 +170,59 @@ final class Protection {
                     "the new secondary does not wait for a migration (-incoming): its state is "
                             + state.wireName());
         }
+    }
+
+    /** The name of the survivor's bitmap that tells where the new secondary's disk may differ. */
+    private String bitmap() throws QmpException, IOException {
+        String peer = get(Setting.HOST) + ":" + get(Setting.NBD_PORT) + "/" + get(Setting.EXPORT);
+        String wanted =
+                extent == Extent.ENDED_PRIMARY ? LOST_PRIMARY_MARKS : LOST_SECONDARY_MARKS + peer;
+        Set<String> known = new TreeSet<>();
+        for (BlockInfo drive : survivor.queryBlock()) {
+            BlockDeviceInfo node = drive.inserted();
+            if (drive.device().equals(get(Setting.DISK)) && node != null) {
+                for (BlockDirtyInfo info : orNone(node.dirtyBitmaps())) {
+                    String name = orEmpty(info.name());
+                    if (name.equals(wanted)) {
+                        progress.accept(
+                                "the secondary's disk may differ in %d bytes of %d"
+                                        .formatted(info.count(), node.image().virtualSize()));
+                        return name;
+                    }
+                    known.add(name);
+                }
+            }
+        }
+        if (extent == Extent.ENDED_PRIMARY) {
+            throw new QmpException(
+                    "the survivor has not taken over from a primary, or has not written its guest's"
+                            + " changes to its disk yet; copy the whole disk");
+        }
+        if (known.contains(LOST_PRIMARY_MARKS)) {
+            throw new QmpException(
+                    "the survivor has taken over from a primary. What that wrote at the end may"
+                            + " never have arrived here, so nobody knows in what its disk differs:"
+                            + " copy the whole disk. Only if it ended in order,"
+                            + " --primary-ended-in-order lets what is known be enough");
+        }
+        known.removeIf(name -> !name.startsWith(LOST_SECONDARY_MARKS));
+        throw new QmpException(
+                "the survivor has not been the primary of a secondary with its disk at "
+                        + peer
+                        + (known.isEmpty()
+                                ? ""
+                                : ", but of "
+                                        + String.join(", ", known)
+                                                .replace(LOST_SECONDARY_MARKS, ""))
+                        + ": copy the whole disk");
+    }
+
+    private static List<BlockDirtyInfo> orNone(@Nullable List<BlockDirtyInfo> list) {
+        return list == null ? List.of() : list;
+    }
+
+    private static String orEmpty(@Nullable String name) {
+        return name == null ? "" : name;
     }
 
     private void takeBack() {
@@ -234,7 +312,7 @@ final class Protection {
                 .build();
     }
 
-    private void copyDisk() throws QmpException, IOException {
+    private void copyDisk(@Nullable String bitmap) throws QmpException, IOException {
         survivor.blockdevAdd(
                 BlockdevOptions.Nbd.builder()
                         .nodeName(COPY)
@@ -249,6 +327,7 @@ final class Protection {
                         .device(get(Setting.DISK))
                         .target(COPY)
                         .sync(MirrorSyncMode.FULL)
+                        .xBitmap(bitmap)
                         .autoDismiss(false)
                         .build());
         undo.push(this::giveCopyUp);
@@ -262,6 +341,7 @@ final class Protection {
                 progress.accept("the disk is copied: " + percent + " %");
             }
             if (job.status() == JobStatus.READY) {
+                progress.accept(job.currentProgress() + " bytes were copied");
                 return;
             }
             if (job.status() == JobStatus.CONCLUDED) {

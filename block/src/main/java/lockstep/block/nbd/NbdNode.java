@@ -12,6 +12,7 @@ import lockstep.runtime.tls.TlsEnd;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Driver {@code nbd}: an export of a server. When the connection breaks, requests fail at once and
@@ -49,7 +50,12 @@ public final class NbdNode extends BlockNode {
     private @Nullable NbdAttempt reconnecting;
     private boolean ended;
     private long lostAt;
-    private volatile boolean unflushed;
+
+    /** Writes that are over, and how many of them were when the last flush that worked began. */
+    private final AtomicLong written = new AtomicLong();
+
+    private final AtomicLong flushed = new AtomicLong();
+    private volatile int losses;
 
     private NbdNode(
             BlockGraph graph,
@@ -151,6 +157,7 @@ public final class NbdNode extends BlockNode {
     private void connectionLost() {
         synchronized (monitor) {
             lostAt = System.nanoTime();
+            losses++;
             NbdConnection old = connection;
             connection = null;
             if (old != null && old.protocolViolated()) {
@@ -335,7 +342,7 @@ public final class NbdNode extends BlockNode {
         try {
             perform(exchange);
         } finally {
-            unflushed = true;
+            written.incrementAndGet();
         }
     }
 
@@ -386,18 +393,28 @@ public final class NbdNode extends BlockNode {
         }
     }
 
+    /** The server's address and the export's name, as one text. */
+    public String server() {
+        return options.address() + "/" + options.export();
+    }
+
+    /** How often the connection was lost. Any thread. */
+    public int losses() {
+        return losses;
+    }
+
+    /** Whether the server offers to make writes durable. */
+    public boolean flushes() {
+        return can(Nbd.TRANSMIT_FLUSH);
+    }
+
     @Override
     protected void flush() throws BlockException {
-        if (can(Nbd.TRANSMIT_FLUSH) && unflushed) {
-            // A write that completes from here on asks for another flush.
-            unflushed = false;
-            boolean done = false;
-            try {
-                perform(c -> c.command(0, Nbd.CMD_FLUSH, 0, 0));
-                done = true;
-            } finally {
-                unflushed |= !done;
-            }
+        long upTo = written.get();
+        // Another flush under way proves nothing before it is over.
+        if (can(Nbd.TRANSMIT_FLUSH) && flushed.get() < upTo) {
+            perform(c -> c.command(0, Nbd.CMD_FLUSH, 0, 0));
+            flushed.accumulateAndGet(upTo, Math::max);
         }
     }
 

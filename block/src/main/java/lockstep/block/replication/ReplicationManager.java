@@ -157,6 +157,11 @@ public final class ReplicationManager implements ReplicationControl {
     }
 
     @Override
+    public void confirmAll() {
+        nodes.forEach(ReplicationNode::confirm);
+    }
+
+    @Override
     public void getErrorAll() throws BlockException {
         for (ReplicationNode node : nodes) {
             node.getError();

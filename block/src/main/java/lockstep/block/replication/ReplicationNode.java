@@ -49,6 +49,14 @@ public final class ReplicationNode extends BlockNode {
     private boolean secondaryWasReadOnly;
     private volatile boolean cancelCommit;
 
+    /** Where the other side's disk may differ; null when that is not followed. */
+    private @Nullable PeerMarks peer;
+
+    /** Whether a write of the guest's, before or after replication, was not sent. */
+    private volatile boolean missed;
+
+    private boolean confirming;
+
     private ReplicationNode(
             BlockGraph graph,
             String name,
@@ -146,6 +154,7 @@ public final class ReplicationNode extends BlockNode {
     protected void write(long offset, Pieces source) throws BlockException {
         if (mode == Mode.PRIMARY) {
             if (stage != Stage.RUNNING) {
+                missed = true;
                 throw new BlockException(Errno.EIO);
             }
             try {
@@ -246,9 +255,61 @@ public final class ReplicationNode extends BlockNode {
         if (mode == Mode.SECONDARY) {
             graph().drain().drained(List.of(this), () -> startSecondary());
         } else {
+            peer = PeerMarks.ofSecondary(this, file().node());
             stage = Stage.RUNNING;
         }
         error = 0;
+    }
+
+    /**
+     * On the primary: has the secondary store, in the background, what it was sent. When it has, it lacks nothing that was
+     * marked before, for a mark comes when its write is over on both sides.
+     */
+    void confirm() {
+        PeerMarks marks = peer;
+        if (!follows() || marks == null || confirming) {
+            return;
+        }
+        confirming = true;
+        marks.begin();
+        graph().workers()
+                .execute(
+                        () -> {
+                            boolean stored = storedThere();
+                            graph().host()
+                                    .post(
+                                            () -> {
+                                                confirming = false;
+                                                if (stored && follows() && marks.flushProves()) {
+                                                    marks.settle();
+                                                }
+                                            });
+                        });
+    }
+
+    /** Whether every write of the guest's has gone to the secondary up to now. */
+    private boolean follows() {
+        return mode == Mode.PRIMARY
+                && stage == Stage.RUNNING
+                && error == 0
+                && !missed
+                && !parents().isEmpty();
+    }
+
+    private boolean storedThere() {
+        ChildEdge edge = child("file");
+        if (edge == null || !graph().drain().enter(edge)) {
+            return false;
+        }
+        try {
+            manager.watched(this, edge::flush);
+            return true;
+        } catch (BlockException e) {
+            // The next checkpoint finds out, if the guest's own flush has not.
+            return false;
+        } finally {
+            graph().drain().leave(edge);
+        }
     }
 
     private void startSecondary() throws BlockException {
@@ -442,6 +503,11 @@ public final class ReplicationNode extends BlockNode {
             throw failed("Active disk doesn't have backing file");
         }
         BlockNode secondary = secondaryEdge.node();
+        PeerMarks marks = PeerMarks.ofPrimary(this);
+        peer = marks;
+        if (marks != null) {
+            marks.begin();
+        }
         MirrorFilter filter =
                 MirrorFilter.insert(
                         graph(), active, graph().autoName(), new DirtyBitmap(COMMIT_GRANULE));
@@ -455,10 +521,11 @@ public final class ReplicationNode extends BlockNode {
                                 Permission.CONSISTENT_READ | Permission.WRITE,
                                 Permission.ALL);
         filter.dirty().mark(0, filter.disk().length());
-        graph().workers().execute(() -> runCommit(filter, hidden, target));
+        graph().workers().execute(() -> runCommit(filter, hidden, target, marks));
     }
 
-    private void runCommit(MirrorFilter filter, BlockNode hidden, ChildEdge target) {
+    private void runCommit(
+            MirrorFilter filter, BlockNode hidden, ChildEdge target, @Nullable PeerMarks marks) {
         int failure = 0;
         try {
             ChildEdge active = filter.disk();
@@ -469,7 +536,7 @@ public final class ReplicationNode extends BlockNode {
                     if (filter.closed()) {
                         break;
                     }
-                    copyGranule(filter, hidden, target, granule);
+                    copyGranule(filter, hidden, target, granule, marks);
                 } finally {
                     graph().drain().leave(active, target);
                 }
@@ -485,7 +552,11 @@ public final class ReplicationNode extends BlockNode {
     }
 
     private static void copyGranule(
-            MirrorFilter filter, BlockNode hidden, ChildEdge secondary, int granule)
+            MirrorFilter filter,
+            BlockNode hidden,
+            ChildEdge secondary,
+            int granule,
+            @Nullable PeerMarks marks)
             throws BlockException {
         ChildEdge active = filter.disk();
         ChildEdge below = ChildEdge.look(hidden);
@@ -499,6 +570,9 @@ public final class ReplicationNode extends BlockNode {
                 try (Buffers.Lease lease = Buffers.take(run)) {
                     active.read(offset, lease.segment());
                     secondary.write(offset, lease.segment());
+                }
+                if (marks != null) {
+                    marks.mark(offset, run);
                 }
             }
             offset += run;
@@ -523,7 +597,7 @@ public final class ReplicationNode extends BlockNode {
                                 // Nothing else is inside now, so what is dirty here is the rest.
                                 DirtyBitmap dirty = filter.dirty();
                                 for (int rest = dirty.take(0); rest >= 0; rest = dirty.take(0)) {
-                                    copyGranule(filter, hidden, target, rest);
+                                    copyGranule(filter, hidden, target, rest, peer);
                                 }
                                 target.flush();
                                 BlockGraph graph = graph();
@@ -538,6 +612,9 @@ public final class ReplicationNode extends BlockNode {
                             });
             stage = Stage.DONE;
             error = 0;
+            if (peer != null) {
+                peer.settle();
+            }
         } catch (BlockException e) {
             stage = Stage.FAILOVER_FAILED;
             error = Errno.EIO;

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import static java.util.Objects.requireNonNull;
 
+import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.JobStatus;
+import lockstep.api.MirrorSyncMode;
 import lockstep.api.NbdServerOptionsBase;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
@@ -14,23 +17,32 @@ import lockstep.block.DriveInfo;
 import lockstep.block.Images;
 import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.export.NbdServer;
+import lockstep.block.job.Job;
+import lockstep.block.job.Jobs;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.replication.ReplicationNode;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -119,6 +131,18 @@ class ColoDisksTest {
     }
 
     private void intoColo() throws Exception {
+        joined();
+        start();
+    }
+
+    private void start() throws BlockException {
+        secondary.incoming = false;
+        secondary.manager.graph().activateAll();
+        secondary.manager.replication().startAll(Mode.SECONDARY);
+        primary.manager.replication().startAll(Mode.PRIMARY);
+    }
+
+    private void joined() throws Exception {
         NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
         secondary
                 .manager
@@ -139,10 +163,6 @@ class ColoDisksTest {
                                 + dir.resolve("nbd.sock")
                                 + ",file.export=parent0,node-name=replication0");
         primary.manager.nodes().change("colo-disk0", null, "replication0");
-        secondary.incoming = false;
-        secondary.manager.graph().activateAll();
-        secondary.manager.replication().startAll(Mode.SECONDARY);
-        primary.manager.replication().startAll(Mode.PRIMARY);
     }
 
     private static int at(BlockBackend disk, long offset) throws BlockException {
@@ -208,6 +228,127 @@ class ColoDisksTest {
         assertEquals(2, at(primaryDisk, 1 << 20));
         assertEquals(3, at(primaryDisk, 2 << 20));
         assertEquals(3, primary.manager.graph().names().nodes().size());
+    }
+
+    private DirtyBitmap marks(Side side, String name) throws BlockException {
+        return requireNonNull(side.manager.graph().names().lookup("colo-disk0").bitmap(name));
+    }
+
+    private String lostSecondary() {
+        return "colo-secondary@" + dir.resolve("nbd.sock") + "/parent0";
+    }
+
+    /** Only a flush that has worked says what the secondary has; nothing is known before the first. */
+    @Test
+    void whatALostSecondaryMayLackIsMarked() throws Exception {
+        intoColo();
+        DirtyBitmap marks = marks(primary, lostSecondary());
+        assertEquals(SIZE, marks.bytes());
+        assertTrue(marks.busy());
+        primaryDisk.writeBlocking(0, Images.pattern(1, 1 << 20));
+        primary.manager.replication().confirmAll();
+        // Whether the flush has taken this with it is not known.
+        primaryDisk.writeBlocking(3 << 20, Images.pattern(2, 4096));
+        primary.runUntil(() -> marks.bytes() < SIZE);
+        assertEquals(65536, marks.bytes());
+        secondary.manager.close();
+        primaryDisk.writeBlocking(5 << 20, Images.pattern(3, 4096));
+        primary.manager.replication().confirmAll();
+        assertEquals(null, primary.posted.poll(100, TimeUnit.MILLISECONDS));
+        primary.manager.nodes().change("colo-disk0", "children.1", null);
+        primary.manager.replication().confirmAll();
+        primary.manager.deleteDrive("replication0");
+        primary.manager.replication().stopAll(true);
+        primaryDisk.writeBlocking(7 << 20, Images.pattern(4, 4096));
+        assertEquals(3 * 65536, marks.bytes());
+    }
+
+    /** Who begins with disks that differ is not believed. */
+    @Test
+    void whatWasWrittenTooEarlyStaysMarked() throws Exception {
+        joined();
+        primaryDisk.writeBlocking(0, Images.pattern(1, 4096));
+        start();
+        primary.manager.replication().confirmAll();
+        assertEquals(null, primary.posted.poll(100, TimeUnit.MILLISECONDS));
+        assertEquals(SIZE, marks(primary, lostSecondary()).bytes());
+    }
+
+    /**
+     * Random writes and checkpoints, then one side ends; the other writes on. What its bitmap marks is all that must be
+     * copied for equal disks.
+     */
+    @RepeatedTest(8)
+    void aReturningPeerGetsWhatDiffers(RepetitionInfo repetition) throws Exception {
+        Random random = new Random(repetition.getCurrentRepetition());
+        intoColo();
+        int steps = 20 + random.nextInt(30);
+        for (int i = 0; i < steps; i++) {
+            if (random.nextInt(6) == 0) {
+                secondary.manager.replication().checkpointAll();
+                primary.manager.replication().confirmAll();
+            }
+            // The flush is over, or not known to be yet.
+            Runnable done = primary.posted.poll(random.nextInt(3), TimeUnit.MILLISECONDS);
+            if (done != null) {
+                done.run();
+            }
+            write(primaryDisk, random);
+            if (random.nextBoolean()) {
+                write(secondaryDisk, random);
+            }
+        }
+        boolean primaryLives = repetition.getCurrentRepetition() % 2 == 0;
+        Side left = primaryLives ? primary : secondary;
+        BlockBackend disk = primaryLives ? primaryDisk : secondaryDisk;
+        (primaryLives ? secondary : primary).manager.close();
+        if (primaryLives) {
+            write(disk, random);
+            primary.manager.nodes().change("colo-disk0", "children.1", null);
+            primary.manager.deleteDrive("replication0");
+        }
+        left.manager.replication().stopAll(true);
+        DirtyBitmap marks = marks(left, primaryLives ? lostSecondary() : "colo-primary");
+        if (!primaryLives) {
+            assertEquals(SIZE, marks.bytes(), "nothing is known yet");
+            left.runUntil(() -> marks.bytes() < SIZE);
+        }
+        for (int i = 0; i < 5; i++) {
+            write(disk, random);
+        }
+        long differs = marks.bytes();
+        left.manager
+                .nodes()
+                .addFromText(
+                        "driver=qcow2,file.driver=file,node-name=returned,file.filename="
+                                + dir.resolve(primaryLives ? "s.qcow2" : "p.qcow2"));
+        Jobs jobs = new Jobs(left.manager.graph(), event -> {});
+        jobs.mirror(
+                BlockdevMirrorArguments.builder()
+                        .jobId("j")
+                        .device("colo-disk0")
+                        .target("returned")
+                        .sync(MirrorSyncMode.FULL)
+                        .xBitmap(marks.name())
+                        .build());
+        write(disk, random);
+        Job job = requireNonNull(jobs.find("j"));
+        left.runUntil(() -> job.info().status() == JobStatus.READY);
+        assertTrue(job.info().currentProgress() <= differs + (1 << 20));
+        job.cancel(false);
+        left.runUntil(() -> jobs.all().isEmpty());
+        byte[] expected = new byte[(int) SIZE];
+        byte[] found = new byte[(int) SIZE];
+        disk.readBlocking(0, MemorySegment.ofArray(expected));
+        ChildEdge.look(left.manager.graph().names().lookup("returned"))
+                .read(0, MemorySegment.ofArray(found));
+        assertEquals(-1, Arrays.mismatch(expected, found), "the first byte that differs");
+    }
+
+    private static void write(BlockBackend disk, Random random) throws BlockException {
+        int length = 1 + random.nextInt(100_000);
+        disk.writeBlocking(
+                random.nextInt((int) SIZE - length), Images.pattern(random.nextInt(4), length));
     }
 
     @Test

@@ -19,6 +19,9 @@ public interface Neighbours {
     /** The disks take a checkpoint. */
     void checkpointReplication() throws IOException;
 
+    /** On the primary: has the secondary's disks store what they were sent, without waiting for that. */
+    void confirmReplication();
+
     /** Throws if replication met an error. */
     void checkReplication() throws IOException;
 

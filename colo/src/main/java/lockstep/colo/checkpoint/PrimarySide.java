@@ -123,6 +123,7 @@ final class PrimarySide extends Side {
         locked(
                 () -> {
                     neighbours.startReplication(true);
+                    neighbours.confirmReplication();
                     trigger.start();
                     startGuest();
                 });
@@ -182,9 +183,13 @@ final class PrimarySide extends Side {
         long waited = neighbours.releasePackets();
         neighbours.releaseWrites();
         sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
-        if (standing) {
-            locked(this::startGuest);
-        }
+        locked(
+                () -> {
+                    neighbours.confirmReplication();
+                    if (standing) {
+                        startGuest();
+                    }
+                });
         budget.rest();
         pace.stood(completed(), byTime && waited > 0);
     }

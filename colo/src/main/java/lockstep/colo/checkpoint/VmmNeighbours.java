@@ -49,6 +49,11 @@ final class VmmNeighbours implements Neighbours {
     }
 
     @Override
+    public void confirmReplication() {
+        vmm.find(ReplicationControl.class).ifPresent(ReplicationControl::confirmAll);
+    }
+
+    @Override
     public void checkReplication() throws IOException {
         replication(ReplicationControl::getErrorAll);
     }
