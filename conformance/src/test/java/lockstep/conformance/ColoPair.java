@@ -163,6 +163,7 @@ final class ColoPair implements AutoCloseable {
     final Side primary;
     final Side secondary;
     private final String namespace;
+    private final boolean withQemu;
     private final String accelerator;
     private final List<String> options;
     private @Nullable Path certificates;
@@ -194,6 +195,8 @@ final class ColoPair implements AutoCloseable {
             throws IOException {
         this.directory = directory;
         this.accelerator = accelerator;
+        Path ours = Host.binary();
+        withQemu = !primaryBinary.equals(ours) || !secondaryBinary.equals(ours);
         this.options = options;
         this.primary = new Side("primary", "primary", PRIMARY_QMP);
         this.secondary = new Side("secondary", "secondary", SECONDARY_QMP);
@@ -381,6 +384,9 @@ final class ColoPair implements AutoCloseable {
     private byte[] script(String name) {
         try {
             String json = Files.readString(Host.scripts().resolve(name + ".json"));
+            if (withQemu) {
+                json = Host.coloOfQemu(json);
+            }
             if (certificates != null) {
                 json =
                         json.replace(

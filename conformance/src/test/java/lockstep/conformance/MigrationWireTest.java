@@ -124,7 +124,7 @@ class MigrationWireTest {
         int port = freePort();
         try (Monitor qemu = qemu("-incoming", "tcp:127.0.0.1:" + port);
                 RecordedGuest ours = new RecordedGuest(recording, RunState.PRELAUNCH)) {
-            qemu.execute(ON);
+            qemu.execute(Host.coloOfQemu(ON));
             ours.with(MigrationCapability.X_COLO);
             ours.migration.migrateSetParameters(
                     MigrateSetParameters.builder().xCheckpointDelay(1_000_000L).build());
@@ -180,7 +180,7 @@ class MigrationWireTest {
         try (RecordedGuest ours = new RecordedGuest(recording, RunState.INMIGRATE)) {
             ours.with(MigrationCapability.X_COLO);
             ours.lock().run(() -> listen(ours, port));
-            qemu.execute(ON);
+            qemu.execute(Host.coloOfQemu(ON));
             qemu.execute(
                     "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
                             + " {\"x-checkpoint-delay\": 100}}");
