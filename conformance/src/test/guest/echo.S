@@ -1,7 +1,7 @@
 /*
  * The boot sector of the network guest: loads what follows it on the disk (echo.c) to 0x8000, sets up long
  * mode with the first 4 GiB mapped one to one, drops to ring 3 with IOPL 3 and goes there. The guest's IPv4
- * address stands at offset 500, so a test can patch it.
+ * address stands at offset 500, and at 504 whether it keeps what it gets, so a test can patch them.
  */
         .set    SECTORS, 24
         .code16
@@ -86,6 +86,6 @@ packet: .word   16, SECTORS
         .long   0x8000                  /* offset, segment 0 */
         .quad   1
         .org    500
-        .byte   10, 77, 0, 50
+        .byte   10, 77, 0, 50, 0
         .org    510
         .word   0xaa55

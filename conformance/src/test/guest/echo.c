@@ -1,7 +1,8 @@
 /*
  * A guest that lives on the network: drives the e1000 by polling, answers ARP and ping, echoes UDP and TCP on
- * port 7, and serves a counter of the requests it has seen on UDP port 8. Freestanding, 64 bit, ring 3. The
- * serial port tells what happens. Two copies that get the same packets answer the same, but for the first TCP
+ * port 7, and serves a counter of the requests it has seen on UDP port 8. One that keeps what it gets writes each
+ * piece of TCP to a sector of its first disk before it answers. Freestanding, 64 bit, ring 3. The serial port
+ * tells what happens. Two copies that get the same packets answer the same, but for the first TCP
  * sequence number, which comes from the time stamp counter as a real system's would come from chance.
  */
 typedef unsigned char u8;
@@ -23,7 +24,9 @@ static volatile u32 *nic;
 static u32 rx_at, tx_at;
 static u8 mac[6];
 static const u8 *const ip = (const u8 *) 0x7c00 + 500;
+static const u8 *const keeps = (const u8 *) 0x7c00 + 504;
 static u32 requests;
+static u32 kept;
 
 static struct {
     int state; /* 0 closed, 1 SYN received, 2 open, 3 FIN sent */
@@ -39,6 +42,7 @@ static struct {
 static inline void outb(u16 p, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p)); }
 static inline u8 inb(u16 p) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
 static inline void outl(u16 p, u32 v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p)); }
+static inline void outw(u16 p, u16 v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p)); }
 static inline u32 inl(u16 p) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p)); return v; }
 static inline u64 tsc(void) { u32 a, d; __asm__ volatile("rdtsc" : "=a"(a), "=d"(d)); return (u64) d << 32 | a; }
 
@@ -253,6 +257,32 @@ static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
     send(34 + header + length);
 }
 
+#define FIRST_KEPT 4096
+
+/* Writes a piece to the next sector of the disk, and waits until it is there. */
+static void keep(const u8 *data, u32 length) {
+    u32 sector = FIRST_KEPT + kept++;
+    outb(0x3f6, 2); /* no interrupts */
+    while (inb(0x1f7) & 0x80) {
+    }
+    outb(0x1f6, 0xe0);
+    outb(0x1f2, 1);
+    outb(0x1f3, (u8) sector);
+    outb(0x1f4, (u8) (sector >> 8));
+    outb(0x1f5, (u8) (sector >> 16));
+    outb(0x1f7, 0x30);
+    while ((inb(0x1f7) & 0x88) != 8) {
+    }
+    for (u32 i = 0; i < 512; i += 2) {
+        outw(0x1f0, (u16) ((i < length ? data[i] : 0) | (i + 1 < length ? data[i + 1] : 0) << 8));
+    }
+    while (inb(0x1f7) & 0x80) {
+    }
+    if (inb(0x1f7) & 1) {
+        say("write error\n");
+    }
+}
+
 #define RETRY (1ul << 29)
 
 static void send_again(void) {
@@ -323,6 +353,9 @@ static void tcp_in(const u8 *p, u32 length) {
     if (data && data <= 1460 && tcp.state == 2) {
         if (tcp.snd_una != tcp.snd_next) {
             return; /* one piece at a time; the client will send this one again */
+        }
+        if (*keeps) {
+            keep(t + header, data);
         }
         tcp.rcv_next += data;
         send_new(0x18, t + header, data);

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -47,6 +48,9 @@ final class ColoPair implements AutoCloseable {
         /** Options of this side alone. */
         List<String> own = List.of();
 
+        /** What is changed in the script besides. */
+        UnaryOperator<String> rewired = UnaryOperator.identity();
+
         private Side(String name, String script, int qmp) {
             this.name = name;
             this.script = script;
@@ -72,8 +76,7 @@ final class ColoPair implements AutoCloseable {
                                     "$0,tls-creds=" + (this == primary ? "server" : "client"));
                 }
                 Path adapted = directory.resolve(name + ".sh");
-                Files.writeString(
-                        adapted,
+                text =
                         text.replace(IMAGES + script, directory + "/images/" + name)
                                 .replace(":" + SECONDARY_QMP, ":" + qmp)
                                 .replace(":" + SECONDARY_HMP, ":" + (qmp - 1))
@@ -81,7 +84,8 @@ final class ColoPair implements AutoCloseable {
                                 .replace("-m 4096", "-m " + memory)
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
                                 .replace("/etc/qemu-ifdown", "no")
-                                .replace("exec $cmd", "exec $cmd \"$@\""));
+                                .replace("exec $cmd", "exec $cmd \"$@\"");
+                Files.writeString(adapted, rewired.apply(text));
                 List<String> command = inNamespace("sh", adapted.toString());
                 command.addAll(options);
                 command.addAll(own);

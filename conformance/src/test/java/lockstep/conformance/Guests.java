@@ -60,6 +60,16 @@ final class Guests {
         return image;
     }
 
+    /** Where the first piece of TCP is that {@link #keeping} got; the next ones follow, each in a sector. */
+    static final long FIRST_KEPT = 4096 * 512;
+
+    /** Likewise; it has written each piece of TCP, of up to 512 bytes, to its disk before it answers. */
+    static byte[] keeping(byte... address) throws IOException {
+        byte[] image = echo(address);
+        image[504] = 1;
+        return image;
+    }
+
     static byte[] load(String name) throws IOException {
         try (var in = Guests.class.getResourceAsStream("/guest/" + name + ".bin")) {
             if (in == null) {

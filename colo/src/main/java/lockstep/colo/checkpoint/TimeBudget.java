@@ -61,7 +61,7 @@ final class TimeBudget implements AutoCloseable {
     /** The guest is about to stop: up to {@link #rest} all phases share one budget. */
     synchronized void pause() {
         pausing = true;
-        missing = "stop of the guest";
+        missing = "end of the guest's disk writes";
         progress = NONE;
         begin();
     }
