@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
@@ -254,6 +255,44 @@ class NbdTest {
         assertEquals(3 * 16, stuck.stuck());
         stuck.release();
         hung.forEach(BlockBackend::close);
+    }
+
+    /** What was written is not stored because somebody else's flush, which is not over, will see to that. */
+    @Test
+    void aFlushIsNotOverBeforeOneIs() throws Exception {
+        NbdAddress address = new NbdAddress.Unix(dir.resolve("nbd.sock").toString());
+        NbdServer server = listen(address);
+        StuckNode stuck = StuckNode.open(graph, SIZE);
+        server.add(new NbdServer.Request("slow", "slow", "", true, false, false), stuck, null);
+        graph.release(stuck);
+        NbdNode node = client(address, "slow");
+        node.setInfo(node.info().sparing(true, BlockdevDetectZeroesOptions.OFF));
+        ChildEdge edge = Images.use(node);
+        edge.discard(0, 4096);
+        List<Thread> flushes = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            flushes.add(
+                    Thread.ofPlatform()
+                            .start(
+                                    () -> {
+                                        try {
+                                            edge.flush();
+                                        } catch (BlockException e) {
+                                            throw new AssertionError(e);
+                                        }
+                                    }));
+        }
+        while (stuck.stuck() < 2) {
+            assertTrue(flushes.stream().allMatch(Thread::isAlive), "one is over");
+            Thread.onSpinWait();
+        }
+        stuck.release();
+        for (Thread flush : flushes) {
+            flush.join();
+        }
+        edge.flush();
+        graph.detach(edge);
+        graph.release(node);
     }
 
     @Test
