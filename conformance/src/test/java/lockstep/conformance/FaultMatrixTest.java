@@ -31,10 +31,7 @@ class FaultMatrixTest {
 
     /** Those of every run: a side dies, the cable hangs, the disk is full. */
     private static final List<String> USUAL =
-            List.of(
-                    "device-state/kill-primary",
-                    "vmstate-received/hang",
-                    "nbd-write/full-disk");
+            List.of("device-state/kill-primary", "vmstate-received/hang", "nbd-write/full-disk");
 
     @TempDir Path directory;
 
@@ -90,7 +87,7 @@ class FaultMatrixTest {
         }
 
         private static String missing(Phase phase) {
-            String disk = "answer from the disk";
+            String disk = "answer from the disk|end of the guest's disk writes";
             return switch (phase) {
                 case CHECKPOINT_READY -> "'checkpoint-ready'";
                 case IDLE, CHECKPOINT_REQUEST, CHECKPOINT_REPLY ->
