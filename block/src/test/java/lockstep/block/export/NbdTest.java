@@ -282,11 +282,14 @@ class NbdTest {
                                         }
                                     }));
         }
-        while (stuck.stuck() < 2) {
-            assertTrue(flushes.stream().allMatch(Thread::isAlive), "one is over");
-            Thread.onSpinWait();
+        try {
+            while (stuck.stuck() < 2) {
+                assertTrue(flushes.stream().allMatch(Thread::isAlive), "one is over");
+                Thread.onSpinWait();
+            }
+        } finally {
+            stuck.release();
         }
-        stuck.release();
         for (Thread flush : flushes) {
             flush.join();
         }
