@@ -101,7 +101,6 @@ final class Host {
                 .orElseThrow();
     }
 
-    /** Runs a program to its end and gives its output, both streams; fails on a non-zero status. */
     /** A command that switches COLO on, as {@link #qemu} takes it: 11 wants the return path with it, 7.2 does not. */
     static String coloOfQemu(String json) {
         String version =
@@ -114,6 +113,7 @@ final class Host {
                                 + " {\"capability\": \"x-colo\"");
     }
 
+    /** Runs a program to its end and gives its output, both streams; fails on a non-zero status. */
     static String run(String... command) {
         return run(List.of(command));
     }
