@@ -209,6 +209,7 @@ class FaultMatrixTest {
         if (c.phase != Phase.FAILOVER) {
             if (!c.primarySays().isEmpty()) {
                 said = pair.primaryGivesUp(c.primarySays());
+                pair.primaryRuns();
             }
             if (c.secondaryLearns()) {
                 pair.secondaryGivesUp();
