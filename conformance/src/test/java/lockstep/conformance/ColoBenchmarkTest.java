@@ -184,8 +184,11 @@ class ColoBenchmarkTest {
     }
 
     private static Share share(Path place, int mebibytesPerSecond, Path binary) throws IOException {
-        int ticks = (int) (ticksPerSecond() / (mebibytesPerSecond << 8));
-        try (ColoPair pair = new ColoPair(place, Guests.dirty(64 << 8, ticks), binary, binary)) {
+        int pages = mebibytesPerSecond << 8;
+        int ticks = (int) (ticksPerSecond() / pages);
+        // Round in a quarter of a second: more than a checkpoint's period, and it shows soon that
+        // it works.
+        try (ColoPair pair = new ColoPair(place, Guests.dirty(pages / 4, ticks), binary, binary)) {
             pair.start();
             pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
             pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);

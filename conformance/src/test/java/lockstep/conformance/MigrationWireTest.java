@@ -148,7 +148,7 @@ class MigrationWireTest {
                                     }
                                 });
                 ours.colo.requestCheckpoint();
-                ours.journal().await("RESUME", 1 + round);
+                ours.journal().await("checkpoint", round);
                 qemu.event("STOP");
                 qemu.event("RESUME");
             }
