@@ -127,10 +127,7 @@ class ColoBenchmarkTest {
             pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
             pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);
             List<Double> pauses = new ArrayList<>();
-            try (Monitor monitor =
-                    new Monitor(
-                            pair.inNamespace(
-                                    "nc", "localhost", Integer.toString(ColoPair.PRIMARY_QMP)))) {
+            try (Monitor monitor = primary(pair)) {
                 Host.await(
                         "the guest works",
                         ColoPair.PATIENCE,
@@ -192,10 +189,8 @@ class ColoBenchmarkTest {
             pair.start();
             pair.nc(ColoPair.SECONDARY_QMP, "secondary-cmd", 6);
             pair.nc(ColoPair.PRIMARY_QMP, "primary-cmd", 8);
-            try (Monitor monitor =
-                    new Monitor(
-                            pair.inNamespace(
-                                    "nc", "localhost", Integer.toString(ColoPair.PRIMARY_QMP)))) {
+            Work under;
+            try (Monitor monitor = primary(pair)) {
                 monitor.execute(
                         "{\"execute\": \"migrate-set-parameters\", \"arguments\":"
                                 + " {\"x-checkpoint-delay\": 200}}");
@@ -204,13 +199,20 @@ class ColoBenchmarkTest {
                         ColoPair.PATIENCE,
                         () -> Guests.WORKS.matcher(Host.text(pair.primary.output)).find());
                 monitor.event("RESUME");
-                Work under = work(monitor);
-                pair.secondary.kill();
-                pair.ncUntil(ColoPair.PRIMARY_QMP, "primary-failover", "\"RESUME\"");
+                under = work(monitor);
+            }
+            pair.secondary.kill();
+            pair.ncUntil(ColoPair.PRIMARY_QMP, "primary-failover", "\"RESUME\"");
+            try (Monitor monitor = primary(pair)) {
                 Work alone = work(monitor);
                 return new Share(100 * under.counted / alone.counted, under.checkpoints);
             }
         }
+    }
+
+    private static Monitor primary(ColoPair pair) {
+        String port = Integer.toString(ColoPair.PRIMARY_QMP);
+        return new Monitor(pair.inNamespace("nc", "localhost", port));
     }
 
     /** How far the guest counts in a second, and how often it stands. */

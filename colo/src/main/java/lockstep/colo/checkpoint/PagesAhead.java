@@ -57,7 +57,8 @@ final class PagesAhead {
                     rest = nextRest;
                     nextRest = Math.min(2 * nextRest, LONGEST_REST);
                 }
-                return again;
+                // As many in each checkpoint without rounds, as far as one knows.
+                return Math.max(dirty, again);
             }
             nextRest = 1;
             dirty = again;
