@@ -461,7 +461,7 @@ final class MirrorJob extends Job implements NodeUser {
             return;
         }
         BlockNode holder = graph.retain(target);
-        BlockNode former = graph.retain(source);
+        BlockNode former = graph.retain(replaces == null ? source : replaces);
         try {
             ending.before();
             unblock();

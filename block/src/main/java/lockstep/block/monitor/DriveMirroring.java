@@ -241,7 +241,9 @@ final class DriveMirroring {
     /** One that exists is kept until it is known that nobody uses it. */
     private static void createMissing(String path) throws BlockException {
         int errno;
-        if (!path.isEmpty() && Files.exists(Path.of(path))) {
+        if (path.indexOf('\0') >= 0) {
+            errno = Errno.ENOENT;
+        } else if (!path.isEmpty() && Files.exists(Path.of(path))) {
             errno = Files.isDirectory(Path.of(path)) ? Errno.EISDIR : 0;
         } else {
             try {

@@ -54,7 +54,7 @@ public final class NbdNode extends BlockNode {
     /** Writes that are over, and how many of them were when the last flush that worked began. */
     private final AtomicLong written = new AtomicLong();
 
-    private final AtomicLong flushed = new AtomicLong();
+    private final AtomicLong flushed = new AtomicLong(-1);
     private volatile int losses;
 
     private NbdNode(

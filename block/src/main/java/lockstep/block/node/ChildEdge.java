@@ -152,8 +152,11 @@ public final class ChildEdge {
                 at.write(offset, source);
             }
         } finally {
-            at.written(offset, length);
-            at.end(request);
+            try {
+                at.written(offset, length);
+            } finally {
+                at.end(request);
+            }
         }
     }
 
@@ -171,8 +174,11 @@ public final class ChildEdge {
         try {
             at.writeZeroes(offset, length, mayUnmap && at.info().discardUnmap());
         } finally {
-            at.written(offset, length);
-            at.end(request);
+            try {
+                at.written(offset, length);
+            } finally {
+                at.end(request);
+            }
         }
     }
 
@@ -192,8 +198,11 @@ public final class ChildEdge {
         try {
             at.discard(offset, length);
         } finally {
-            at.changed(offset, length);
-            at.end(request);
+            try {
+                at.changed(offset, length);
+            } finally {
+                at.end(request);
+            }
         }
     }
 

@@ -159,6 +159,7 @@ final class PrimarySide extends Side {
         locked(() -> devices[0] = source.saveDevices());
         link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
         source.out().state(devices[0]);
+        boolean loaded = false;
         try {
             if (neighbours.packetsApart()) {
                 locked(
@@ -171,18 +172,23 @@ final class PrimarySide extends Side {
             link.flush();
             link.expect(COLOMessage.VMSTATE_RECEIVED);
             link.expect(COLOMessage.VMSTATE_LOADED);
-        } catch (IOException | RuntimeException e) {
-            // The secondary may be about to take the checkpoint, without the writes behind it.
-            neighbours.cutReplication();
-            throw e;
+            loaded = true;
+        } finally {
+            if (!loaded) {
+                // The secondary may be about to take the checkpoint, without the writes behind it.
+                neighbours.cutReplication();
+            }
         }
         // What was asked for up to now is answered; what differs behind the checkpoint is not seen
         // yet.
         trigger.clear();
+        if (disksFailed != null) {
+            trigger.request();
+        }
+        sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         // Not before: a secondary that fails to load goes on with the state it had.
         long waited = neighbours.releasePackets();
         neighbours.releaseWrites();
-        sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
         locked(
                 () -> {
                     neighbours.confirmReplication();

@@ -199,7 +199,13 @@ public final class ColoCompare implements UserObject {
                         "primary_in",
                         primaryPackets,
                         () -> !primaryPackets.ahead() && roomForPrimary(),
-                        primaryPackets::forgetMark);
+                        () -> {
+                            // Behind the mark comes nothing but what it keeps apart, whoever the
+                            // peer is.
+                            if (!primaryPackets.ahead()) {
+                                primaryPackets.forgetMark();
+                            }
+                        });
         secondaryPackets = new MarkedPackets(engine::secondary, false, checkpoints);
         secondaryInput =
                 new Input(
@@ -330,6 +336,8 @@ public final class ColoCompare implements UserObject {
     /** Behind everything that the engine did: sends what it released, and looks what it wants next. */
     private void worked() {
         if (comparisons.alone()) {
+            // A mark may come late, from behind what was not read.
+            primaryPackets.forgetMark();
             engine.flush();
         }
         out.send();

@@ -356,7 +356,10 @@ final class SocketChardev extends Backend {
     private void secured(TlsSocket socket, TlsStream stream) {
         lock.lock();
         try {
-            securing.remove(socket);
+            if (!securing.remove(socket)) {
+                socket.fd().close(); // sent away
+                return;
+            }
             securing.forEach(TlsSocket::cut);
             securing.clear();
         } finally {

@@ -91,7 +91,7 @@ final class FrontDoor {
             } else {
                 found.close();
             }
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             caller.close();
             if (forget(caller)) {
                 host.report(String.valueOf(e.getMessage()));
