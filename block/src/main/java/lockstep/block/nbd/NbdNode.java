@@ -54,7 +54,7 @@ public final class NbdNode extends BlockNode {
     /** Writes that are over, and how many of them were when the last flush that worked began. */
     private final AtomicLong written = new AtomicLong();
 
-    private final AtomicLong flushed = new AtomicLong(-1);
+    private final AtomicLong flushed = new AtomicLong();
     private volatile int losses;
 
     private NbdNode(
@@ -406,6 +406,11 @@ public final class NbdNode extends BlockNode {
     /** Whether the server offers to make writes durable. */
     public boolean flushes() {
         return can(Nbd.TRANSMIT_FLUSH);
+    }
+
+    /** Others may have written what the server has not stored yet: the next flush goes there in any case. */
+    public void writtenByOthers() {
+        written.incrementAndGet();
     }
 
     @Override

@@ -31,6 +31,9 @@ final class PeerMarks {
         this.marks = marks;
         this.peer = peer;
         this.losses = peer == null ? 0 : peer.losses();
+        if (peer != null) {
+            peer.writtenByOthers(); // whoever copied the disk there
+        }
     }
 
     /** For the secondary that a primary's node writes to; null when there is none that can be told from others. */
