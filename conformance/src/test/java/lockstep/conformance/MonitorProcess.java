@@ -97,12 +97,12 @@ final class MonitorProcess implements AutoCloseable {
         }
     }
 
-    /** Reads until the text ends with {@code end}. */
+    /** Reads until {@code end} has come; an event may stand behind it. */
     static String readTo(SocketChannel channel, byte[] end) throws IOException {
         ByteArrayOutputStream text = new ByteArrayOutputStream();
         ByteBuffer buffer = ByteBuffer.allocate(65536);
         String tail = new String(end, StandardCharsets.ISO_8859_1);
-        while (!text.toString(StandardCharsets.ISO_8859_1).endsWith(tail)) {
+        while (!text.toString(StandardCharsets.ISO_8859_1).contains(tail)) {
             int n = channel.read(buffer.clear());
             if (n < 0) {
                 throw new IOException("the end after: " + text);

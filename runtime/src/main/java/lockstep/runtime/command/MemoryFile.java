@@ -42,7 +42,7 @@ final class MemoryFile {
                         || tables == null
                                 && size > LONGEST_HOLE
                                 && !guest.memory().mapped(address + size - 1, 1);
-        try (OutputStream out = Files.newOutputStream(Path.of(filename))) {
+        try (OutputStream out = Files.newOutputStream(regular(filename))) {
             byte[] chunk = new byte[outside ? 0 : (int) Math.min(size, CHUNK)];
             for (long done = 0; done < size || outside; ) {
                 int length = (int) Math.min(size - done, chunk.length);
@@ -66,6 +66,15 @@ final class MemoryFile {
         } catch (IOException e) {
             throw failure("writing memory to '" + filename + "' failed", e);
         }
+    }
+
+    /** A terminal or FIFO that nobody reads would hold up the whole machine. */
+    private static Path regular(String filename) throws QmpException {
+        Path path = Path.of(filename);
+        if (Files.exists(path) && !Files.isRegularFile(path) && !Files.isDirectory(path)) {
+            throw new QmpException("Could not open '" + filename + "': Not a regular file");
+        }
+        return path;
     }
 
     private static QmpException failure(String text, Exception cause) {
