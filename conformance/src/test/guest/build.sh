@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: build.sh OUTPUT-DIRECTORY}
 mkdir -p "$out"
 for guest in counter dirty writer; do
-    as --64 -o "$out/$guest.o" "$here/$guest.S"
+    as --64 -I "$here" -o "$out/$guest.o" "$here/$guest.S"
     ld -m elf_x86_64 -Ttext 0x7c00 -e _start --oformat binary -o "$out/$guest.bin" "$out/$guest.o"
     rm "$out/$guest.o"
 done

@@ -49,27 +49,7 @@ wait:   hlt
         movb    $'!', %al               /* the write failed: say so and go on */
         call    putc
 
-say:    movw    $text, %si
-print:  lodsb
-        testb   %al, %al
-        jz      number
-        call    putc
-        jmp     print
-number: movl    counter, %edx
-        movw    $8, %cx
-digit:  roll    $4, %edx
-        movb    %dl, %al
-        andb    $15, %al
-        cmpb    $10, %al
-        jb      1f
-        addb    $('a' - '0' - 10), %al
-1:      addb    $'0', %al
-        call    putc
-        loop    digit
-        movb    $13, %al
-        call    putc
-        movb    $10, %al
-        call    putc
+say:    .include "tick.inc"
         jmp     count
 
 putc:   pushw   %dx
