@@ -101,11 +101,16 @@ final class Host {
                 .orElseThrow();
     }
 
-    /** A command that switches COLO on, as {@link #qemu} takes it: 11 wants the return path with it, 7.2 does not. */
-    static String coloOfQemu(String json) {
+    /** Whether COLO with {@link #qemu} takes the return path: 11 wants it, 7.2 fails with it. */
+    static boolean coloByReturnPath() {
         String version =
                 run(qemu(), "--version").replaceFirst("(?s)QEMU emulator version (\\d+).*", "$1");
-        return Integer.parseInt(version) < 11
+        return Integer.parseInt(version) >= 11;
+    }
+
+    /** A command that switches COLO on, as {@link #qemu} takes it. */
+    static String coloOfQemu(String json) {
+        return !coloByReturnPath()
                 ? json
                 : json.replace(
                         "{\"capability\": \"x-colo\"",

@@ -63,6 +63,15 @@ class MigrationWireTest {
         return new Monitor(command);
     }
 
+    /** What COLO needs of ours, with that QEMU. */
+    private static MigrationCapability[] colo() {
+        return Host.coloByReturnPath()
+                ? new MigrationCapability[] {
+                    MigrationCapability.RETURN_PATH, MigrationCapability.X_COLO
+                }
+                : new MigrationCapability[] {MigrationCapability.X_COLO};
+    }
+
     private static int freePort() throws IOException {
         try (ServerSocket socket = new ServerSocket(0)) {
             return socket.getLocalPort();
@@ -125,7 +134,7 @@ class MigrationWireTest {
         try (Monitor qemu = qemu("-incoming", "tcp:127.0.0.1:" + port);
                 RecordedGuest ours = new RecordedGuest(recording, RunState.PRELAUNCH)) {
             qemu.execute(Host.coloOfQemu(ON));
-            ours.with(MigrationCapability.X_COLO);
+            ours.with(colo());
             ours.migration.migrateSetParameters(
                     MigrateSetParameters.builder().xCheckpointDelay(1_000_000L).build());
             ours.lock().run(() -> start(ours, "tcp:127.0.0.1:" + port));
@@ -178,7 +187,7 @@ class MigrationWireTest {
         int port = freePort();
         Monitor qemu = qemu("-S");
         try (RecordedGuest ours = new RecordedGuest(recording, RunState.INMIGRATE)) {
-            ours.with(MigrationCapability.X_COLO);
+            ours.with(colo());
             ours.lock().run(() -> listen(ours, port));
             qemu.execute(Host.coloOfQemu(ON));
             qemu.execute(

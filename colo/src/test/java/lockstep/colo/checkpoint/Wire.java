@@ -2,6 +2,7 @@ package lockstep.colo.checkpoint;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -12,6 +13,8 @@ import java.nio.file.Path;
 
 /** A relay between the two sides that dies, or falls silent, after a number of bytes in one direction. */
 final class Wire implements AutoCloseable {
+    private static final int HEAD = 64;
+
     private final ServerSocketChannel server;
     private final Path target;
     private final long forwardLimit;
@@ -24,6 +27,8 @@ final class Wire implements AutoCloseable {
     private volatile @Nullable SocketChannel left;
     private volatile @Nullable SocketChannel right;
     private final byte[] last = new byte[4096];
+    private final ByteArrayOutputStream first = new ByteArrayOutputStream();
+    private final ByteArrayOutputStream back = new ByteArrayOutputStream();
     volatile long forwarded;
     volatile long backwarded;
 
@@ -73,6 +78,8 @@ final class Wire implements AutoCloseable {
                     buffer.put((int) at, (byte) ~buffer.get((int) at));
                 }
                 done += n;
+                ByteArrayOutputStream head = forward ? first : back;
+                head.write(buffer.array(), 0, Math.min(n, Math.max(0, HEAD - head.size())));
                 if (forward) {
                     for (int i = 0; i < n; i++) {
                         last[(int) ((done - n + i) % last.length)] = buffer.get(i);
@@ -96,6 +103,11 @@ final class Wire implements AutoCloseable {
     /** How many bytes went in a direction. */
     long carried(boolean forward) {
         return forward ? forwarded : backwarded;
+    }
+
+    /** What went in a direction first, 64 bytes at most. */
+    byte[] head(boolean forward) {
+        return (forward ? first : back).toByteArray();
     }
 
     /** How many bytes of device state ended what was sent forward: behind their size, a message with a value. */

@@ -37,6 +37,7 @@ final class Incoming {
     private @Nullable StreamOutput out;
     private @Nullable ColoHandler coloHandler;
     private @Nullable ColoTarget coloTarget;
+    private boolean coloAnnounced;
     private boolean returnPath;
 
     Incoming(
@@ -136,9 +137,12 @@ final class Incoming {
                         ram,
                         new StreamLoader.Commands() {
                             @Override
-                            public void openReturnPath() {
+                            public void openReturnPath() throws IOException {
                                 out = new StreamOutput(channel);
                                 returnPath = true;
+                                if (coloByReturnPath() && coloTarget == null) {
+                                    expectColo(in, holder[0], ram);
+                                }
                             }
 
                             @Override
@@ -148,7 +152,15 @@ final class Incoming {
 
                             @Override
                             public void enableColo() throws IOException {
-                                expectColo(in, holder[0], ram);
+                                if (coloAnnounced) {
+                                    throw new LoadException(
+                                            LoadException.Kind.INVALID,
+                                            "ENABLE_COLO command came a second time");
+                                }
+                                coloAnnounced = true;
+                                if (coloTarget == null) {
+                                    expectColo(in, holder[0], ram);
+                                }
                             }
                         },
                         this::underLock);
@@ -167,6 +179,7 @@ final class Incoming {
         ColoHandler handler = coloHandler;
         ColoTarget target = coloTarget;
         if (handler != null && target != null) {
+            returnShut(0);
             handler.secondary(target);
         }
     }
@@ -194,6 +207,16 @@ final class Incoming {
         }
     }
 
+    /**
+     * Whether COLO begins as between two QEMU 11: with both capabilities on both sides nothing in the stream speaks of it,
+     * and the return path is closed before the first message of COLO. Without {@code return-path} it is as with QEMU up to
+     * 10.2, which announces COLO by a command. Seen in the stream of a pair of QEMU 11.1.
+     */
+    private boolean coloByReturnPath() {
+        return settings.has(MigrationCapability.X_COLO)
+                && settings.has(MigrationCapability.RETURN_PATH);
+    }
+
     private void expectColo(StateInput in, StreamLoader loader, RamLoader ram)
             throws StateException {
         if (!settings.has(MigrationCapability.X_COLO)) {
@@ -208,10 +231,6 @@ final class Incoming {
                     LoadException.Kind.UNSUPPORTED,
                     "ENABLE_COLO command come in migration stream, but the replication module is"
                             + " not built in");
-        }
-        if (coloTarget != null) {
-            throw new LoadException(
-                    LoadException.Kind.INVALID, "ENABLE_COLO command came a second time");
         }
         ColoTarget target =
                 new ColoTarget(

@@ -270,14 +270,14 @@ final class Outgoing {
         }
         StreamSaver saver = new StreamSaver(host.machineType(), host.state(), source());
         saver.header(out);
+        StateInput in = new StateInput(new ChannelInput(c, host.lock()));
         ReturnPath back = null;
         if (settings.has(MigrationCapability.RETURN_PATH)) {
-            back = new ReturnPath(new StateInput(new ChannelInput(c, host.lock())));
+            back = new ReturnPath(in);
             saver.command(out, StreamFormat.COMMAND_OPEN_RETURN_PATH);
             saver.ping(out, 1);
             back.start();
-        }
-        if (intoColo) {
+        } else if (intoColo) {
             saver.command(out, StreamFormat.COMMAND_ENABLE_COLO);
         }
         source().start();
@@ -291,14 +291,15 @@ final class Outgoing {
         switchOver();
         complete(saver, out);
         if (back != null) {
-            back.await(intoColo);
+            // A COLO pair waits for nothing for ever.
+            back.await(intoColo ? settings.coloTimeout() : 0);
         }
         if (cancelled()) {
             throw new IOException("migration cancelled");
         }
         long end = System.nanoTime();
         if (intoColo) {
-            colo(c, out, saver);
+            colo(c, out, in, saver);
             stats.mbps = 0;
             return;
         }
@@ -459,13 +460,13 @@ final class Outgoing {
         }
     }
 
-    private void colo(MigrationChannel c, StreamOutput out, StreamSaver saver) throws IOException {
+    private void colo(MigrationChannel c, StreamOutput out, StateInput in, StreamSaver saver)
+            throws IOException {
         ColoHandler handler = colo.get();
         if (handler == null) {
             throw new IOException("COLO is not part of this program");
         }
         status.move(MigrationStatus.DEVICE, MigrationStatus.COLO);
-        StateInput in = new StateInput(new ChannelInput(c, host.lock()));
         try (ColoSource source = new ColoSource(this, host, settings, c, out, in, saver)) {
             handler.primary(source);
         }

@@ -6,7 +6,10 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 
-/** The source's ear for what the destination says on the way back: a thread that reads to the last message. */
+/**
+ * The source's ear for what the destination says on the way back: a thread that reads to the last message, and not a byte
+ * further: in COLO the secondary's messages come behind it.
+ */
 final class ReturnPath {
     private static final String[] NAMES = {
         "INVALID",
@@ -78,12 +81,21 @@ final class ReturnPath {
         return true;
     }
 
-    /** Waits for the last message. In COLO the first message is not one: then it fails as QEMU does. */
-    void await(boolean intoColo) throws IOException {
+    /**
+     * Waits for the last message.
+     *
+     * @param millis the longest time; 0 for any
+     */
+    void await(long millis) throws IOException {
         Thread t = thread;
         if (t != null) {
             try {
-                t.join();
+                t.join(millis);
+                if (t.isAlive()) {
+                    throw new IOException(
+                            "The destination did not close the return path within %d ms"
+                                    .formatted(millis));
+                }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new IOException("interrupted while waiting for the destination", e);
@@ -91,8 +103,7 @@ final class ReturnPath {
         }
         String e = error;
         if (e != null) {
-            throw new IOException(
-                    intoColo ? e + " (COLO cannot be used with the capability return-path)" : e);
+            throw new IOException(e);
         }
     }
 }
