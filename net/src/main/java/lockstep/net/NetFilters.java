@@ -1,5 +1,7 @@
 package lockstep.net;
 
+import java.util.function.BooleanSupplier;
+
 /** All net filters of the process, as COLO addresses them; published as a service of the Vmm. */
 public interface NetFilters {
     /** What COLO tells the filters. */
@@ -18,4 +20,12 @@ public interface NetFilters {
 
     /** Tells every filter of every backend. Under the machine lock. */
     void colo(Event event);
+
+    /**
+     * Says who tells whether a part of this process takes no packets on purpose: as long as it does, no filter gives up its
+     * peer as dead.
+     *
+     * @param holds asked on the main loop
+     */
+    void holder(BooleanSupplier holds);
 }

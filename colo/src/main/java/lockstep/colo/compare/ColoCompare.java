@@ -313,6 +313,11 @@ public final class ColoCompare implements UserObject {
         return draining || engine.takes(true) && out.takes();
     }
 
+    /** Whether it takes nothing of what the primary sends. Any thread. */
+    boolean holding() {
+        return primaryInput.full;
+    }
+
     private void armScan() {
         scan.arm(loop.clocks().now(ClockType.REALTIME) + scanCycle * MILLISECOND);
     }
@@ -477,6 +482,9 @@ public final class ColoCompare implements UserObject {
         private boolean broken;
         private boolean refused;
 
+        /** Whether there is no room for more. */
+        private volatile boolean full;
+
         Input(String name, FrameDecoder.Sink sink, BooleanSupplier room, Runnable another) {
             this.name = name;
             this.room = room;
@@ -486,7 +494,9 @@ public final class ColoCompare implements UserObject {
 
         @Override
         public int canReceive() {
-            boolean takes = !broken && !closed && room.getAsBoolean();
+            boolean ends = broken || closed;
+            boolean takes = !ends && room.getAsBoolean();
+            full = !ends && !takes;
             refused = !takes;
             return takes ? FrameDecoder.MAX_FRAME : 0;
         }

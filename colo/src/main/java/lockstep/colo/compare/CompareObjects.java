@@ -3,6 +3,7 @@ package lockstep.colo.compare;
 import lockstep.api.ColoComparePolicy;
 import lockstep.api.ColoCompareProperties;
 import lockstep.api.ObjectOptions;
+import lockstep.net.NetFilters;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.object.Iothread;
@@ -24,6 +25,7 @@ public final class CompareObjects {
     public static void install(Registration offer, Vmm vmm) {
         Comparisons comparisons = new Comparisons();
         vmm.publish(PacketComparison.class, comparisons);
+        vmm.find(NetFilters.class).ifPresent(filters -> filters.holder(comparisons::holding));
         offer.objectType(
                 ColoCompare.TYPE,
                 ObjectOptions.ColoCompare.class,

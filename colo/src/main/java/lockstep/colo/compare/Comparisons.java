@@ -98,6 +98,11 @@ public final class Comparisons implements PacketComparison {
         return checkpoints;
     }
 
+    /** Whether one holds as much as it may, and takes nothing of what the primary sends. */
+    boolean holding() {
+        return all.stream().anyMatch(ColoCompare::holding);
+    }
+
     @Override
     public boolean apart() {
         long number = checkpoints + 1;

@@ -12,4 +12,9 @@ public interface ChardevLookup {
 
     /** The loop that holds the machine lock. */
     EventLoop loop();
+
+    /** Whether a part of this process takes no packets on purpose, and will go on or be ended by others. */
+    default boolean held() {
+        return false;
+    }
 }

@@ -112,7 +112,8 @@ final class ChardevPort implements AutoCloseable {
 
     /**
      * Whether the peer is so slow that whoever sends packets should pause until drained. Not for one that takes
-     * nothing at all for {@link #PATIENCE_MS}: a dead one does not hold the guest for ever.
+     * nothing at all for {@link #PATIENCE_MS}: a dead one does not hold the guest for ever. The time does not pass while
+     * a comparison holds as much as it may, which ends with a checkpoint, or with COLO.
      */
     boolean congested() {
         if (closed || givenUp || !writer.congested()) {
@@ -152,7 +153,7 @@ final class ChardevPort implements AutoCloseable {
             return;
         }
         long now = writer.taken();
-        if (now > taken) {
+        if (now > taken || chardevs.held()) {
             taken = now;
             arm(t);
             return;

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /** What the net room offers to devices, migration and COLO. Under the machine lock. */
 public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
@@ -32,6 +33,7 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
     private long roundsLeft;
     private long step;
     private @Nullable List<String> announced;
+    private BooleanSupplier holder = () -> false;
 
     /** The services of one network. */
     public NetServices(Network network, EventLoop loop) {
@@ -95,6 +97,16 @@ public final class NetServices implements Nics, NetFilters, NetworkAnnouncer {
     @Override
     public void colo(Event event) {
         network.colo(event);
+    }
+
+    @Override
+    public void holder(BooleanSupplier holds) {
+        holder = holds;
+    }
+
+    /** Whether a part of this process takes no packets on purpose. */
+    public boolean held() {
+        return holder.getAsBoolean();
     }
 
     @Override

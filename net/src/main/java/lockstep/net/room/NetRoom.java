@@ -57,7 +57,7 @@ public final class NetRoom implements Room {
         offer.option(net);
         NetCommands.register(offer.commands(), monitor);
         monitor.register(vmm.hmp());
-        filters(offer, vmm, network);
+        filters(offer, vmm, network, services);
         vmm.run()
                 .addListener(
                         (now, state) -> {
@@ -67,7 +67,8 @@ public final class NetRoom implements Room {
         offer.onExit(network::closeAll);
     }
 
-    private static void filters(Registration offer, Vmm vmm, Network network) {
+    private static void filters(
+            Registration offer, Vmm vmm, Network network, NetServices services) {
         ChardevLookup chardevs =
                 new ChardevLookup() {
                     @Override
@@ -78,6 +79,11 @@ public final class NetRoom implements Room {
                     @Override
                     public EventLoop loop() {
                         return vmm.mainLoop();
+                    }
+
+                    @Override
+                    public boolean held() {
+                        return services.held();
                     }
                 };
         offer.objectType(

@@ -145,6 +145,23 @@ class BackPressureTest {
         holdsTheNicOnceMore();
     }
 
+    @Test
+    void whatIsHeldOnPurposeIsWaitedForAsLongAsItTakes() throws NetException {
+        mirror("host", Direction.RX);
+        wire.held = true;
+        pipe.pending = MUCH;
+        assertTrue(nic.heldBack());
+        for (int i = 0; i < 20; i++) {
+            advance();
+        }
+        assertTrue(nic.heldBack(), "it was given up");
+        wire.held = false;
+        for (int i = 0; i < 4; i++) {
+            advance();
+        }
+        assertFalse(nic.heldBack());
+    }
+
     private void holdsTheNicOnceMore() {
         pipe.pending = MUCH;
         assertTrue(nic.heldBack());

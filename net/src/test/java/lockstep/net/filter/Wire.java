@@ -21,6 +21,7 @@ import java.util.Map;
 /** A backend n0 and a NIC on a wire, with fake character devices, all in memory. */
 final class Wire {
     boolean running = true;
+    boolean held;
     final List<String> messages = new ArrayList<>();
     final Network network = new Network(() -> running, messages::add);
     final End host = new End("n0", false);
@@ -37,6 +38,11 @@ final class Wire {
                 @Override
                 public EventLoop loop() {
                     return loop;
+                }
+
+                @Override
+                public boolean held() {
+                    return held;
                 }
             };
 
