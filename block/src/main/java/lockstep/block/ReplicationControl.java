@@ -15,13 +15,16 @@ public interface ReplicationControl {
         SECONDARY
     }
 
-    /** Looks after the primary's side. Any thread; nothing here may block. */
+    /** Looks after a session. Any thread; nothing here may block. */
     interface Supervisor {
-        /** How many milliseconds a request to the secondary may take before its connection is cut; 0 for ever. */
+        /**
+         * How many milliseconds, 0 for ever: on the primary a request to the secondary may take before its connection is
+         * cut; on the secondary its disks may take for what they are told.
+         */
         long patienceMillis();
 
         /**
-         * The secondary's disk may lack a write.
+         * On the primary: the secondary's disk may lack a write.
          *
          * @param reason a sentence for the user
          * @param silent whether it is because the secondary did not answer
@@ -29,7 +32,7 @@ public interface ReplicationControl {
         void failed(String reason, boolean silent);
     }
 
-    /** Who looks after the primary's side from now on; null for nobody. Any thread. */
+    /** Who looks after the session from now on; null for nobody. Any thread. */
     void supervise(@Nullable Supervisor supervisor);
 
     /**
@@ -66,7 +69,8 @@ public interface ReplicationControl {
     /**
      * Ends replication.
      *
-     * @param failover the secondary's guest lives on: its writes are committed in the background
+     * @param failover the secondary's guest lives on: its writes are committed in the background. Where the disks hang, an
+     *     error says so, and it goes on when they do
      */
     void stopAll(boolean failover) throws BlockException;
 }

@@ -8,13 +8,16 @@ import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 
+import java.util.concurrent.CountDownLatch;
+
 /**
  * Passes everything to its child until a number of writes has been made; then the disk is gone, as
- * after a kill.
+ * after a kill. Or it hangs.
  */
 public final class FaultyNode extends FilterNode {
     private int writesLeft;
     private int readsFail;
+    private volatile CountDownLatch hangs = new CountDownLatch(0);
 
     private FaultyNode(BlockGraph graph, int writes) {
         super(graph, "faulty", graph.autoName(), false);
@@ -35,12 +38,32 @@ public final class FaultyNode extends FilterNode {
         readsFail = errno;
     }
 
+    /** From now on nothing that changes the disk, nor a flush, ends before {@link #goOn}. */
+    public void hang() {
+        hangs = new CountDownLatch(1);
+    }
+
+    /** The disk works again. */
+    public void goOn() {
+        hangs.countDown();
+    }
+
+    private void awaitDisk() throws BlockException {
+        try {
+            hangs.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BlockException(Errno.EINTR);
+        }
+    }
+
     /** Lets so many more writes through. */
     public void allowWrites(int writes) {
         writesLeft = writes;
     }
 
     private void spend() throws BlockException {
+        awaitDisk();
         if (writesLeft-- <= 0) {
             throw new BlockException(Errno.EIO);
         }
@@ -62,6 +85,7 @@ public final class FaultyNode extends FilterNode {
 
     @Override
     protected void flush() throws BlockException {
+        awaitDisk();
         if (writesLeft <= 0) {
             throw new BlockException(Errno.EIO);
         }

@@ -13,7 +13,16 @@ enum Fault {
     /** Some hundred kilobytes a second, for a while. */
     SLOW,
     /** No room for the secondary's active and hidden disk. */
-    FULL_DISK;
+    FULL_DISK,
+    /** What the primary writes to its own disk hangs. */
+    PRIMARY_DISK,
+    /** What the secondary writes to its active and hidden disk hangs. */
+    SECONDARY_DISK;
+
+    /** Whether it is a disk that hangs on its own side. */
+    boolean hangsDisk() {
+        return this == PRIMARY_DISK || this == SECONDARY_DISK;
+    }
 
     /** The name in tables and in {@code -Dfaults=}. */
     String title() {

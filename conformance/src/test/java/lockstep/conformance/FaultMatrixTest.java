@@ -47,6 +47,12 @@ class FaultMatrixTest {
             return switch (fault) {
                 case FULL_DISK -> phase == Phase.NBD_WRITE || phase == Phase.IDLE;
                 case SLOW -> phase != Phase.FAILOVER;
+                // A disk is only waited for when the guests stand, and in a failover.
+                case PRIMARY_DISK -> phase == Phase.IDLE || phase == Phase.VMSTATE_SEND;
+                case SECONDARY_DISK ->
+                        phase == Phase.IDLE
+                                || phase == Phase.VMSTATE_RECEIVED
+                                || phase == Phase.FAILOVER;
                 default -> true;
             };
         }
@@ -54,7 +60,8 @@ class FaultMatrixTest {
         /** Whether the primary goes on. */
         boolean primaryGoesOn(Random random) {
             return switch (fault) {
-                case KILL_PRIMARY, STOP_PRIMARY -> false;
+                case KILL_PRIMARY, STOP_PRIMARY, PRIMARY_DISK -> false;
+                case SECONDARY_DISK -> phase != Phase.FAILOVER;
                 case KILL_SECONDARY, STOP_SECONDARY, FULL_DISK, SLOW -> true;
                 case CUT, HANG -> phase.beforeThePair() || random.nextBoolean();
             };
@@ -67,11 +74,18 @@ class FaultMatrixTest {
             }
             return switch (fault) {
                 case KILL_SECONDARY, CUT ->
-                        "(Can't (receive|send) COLO message|[Bb]roken pipe|reset|error).*";
+                        "COLO checkpoint: (no .+: .+|a write to the disk behind .+ failed.*)";
                 case HANG -> "COLO checkpoint: no " + missing(phase) + ".* within \\d+ ms.*";
                 case STOP_SECONDARY ->
                         "COLO checkpoint: no " + missing(next()) + ".* within \\d+ ms.*";
                 case FULL_DISK -> "COLO checkpoint: .+";
+                case PRIMARY_DISK ->
+                        "COLO checkpoint: no end of the guest's disk writes within \\d+ ms.*";
+                case SECONDARY_DISK ->
+                        phase == Phase.IDLE
+                                ? "COLO checkpoint: no (end of the guest's disk writes|answer from"
+                                        + " the disk).* within \\d+ ms.*"
+                                : "COLO checkpoint: no checkpoint of the disks within \\d+ ms.*";
                 case KILL_PRIMARY, STOP_PRIMARY, SLOW -> "";
             };
         }
@@ -106,6 +120,8 @@ class FaultMatrixTest {
                 case STOP_PRIMARY ->
                         phase == Phase.CHECKPOINT_REQUEST || phase == Phase.CHECKPOINT_REPLY;
                 case HANG -> phase == Phase.VMSTATE_SEND || phase == Phase.PAGES;
+                case PRIMARY_DISK -> true;
+                case SECONDARY_DISK -> phase == Phase.IDLE;
                 default -> false;
             };
         }
@@ -137,7 +153,7 @@ class FaultMatrixTest {
     void survives(Case c) throws Exception {
         Random random = new Random(SEED + c.toString().hashCode());
         try (FaultyPair pair = new FaultyPair(directory)) {
-            pair.start();
+            pair.start(c.fault);
             if (c.phase.beforeThePair()) {
                 pair.arm(c, random);
                 pair.migrate();
@@ -206,7 +222,11 @@ class FaultMatrixTest {
         ColoPair.Side left = primary ? pair.pair.primary : pair.pair.secondary;
         ColoPair.Side lost = primary ? pair.pair.secondary : pair.pair.primary;
         String said = "";
-        if (c.phase != Phase.FAILOVER) {
+        boolean hangs = c.phase == Phase.FAILOVER && c.fault.hangsDisk();
+        if (hangs) {
+            pair.strike(c.fault);
+            lost.kill();
+        } else if (c.phase != Phase.FAILOVER) {
             if (!c.primarySays().isEmpty()) {
                 said = pair.primaryGivesUp(c.primarySays());
                 pair.primaryRuns();
@@ -215,16 +235,20 @@ class FaultMatrixTest {
                 pair.secondaryGivesUp();
             }
             // The fence: whoever goes on alone must know that the other one does not.
-            lost.kill();
+            pair.kill(lost);
         }
         try (FaultyPair.Alone alone = pair.takeOver(left)) {
-            if (c.phase == Phase.FAILOVER) {
+            if (c.phase == Phase.FAILOVER && !hangs) {
                 pair.strike(c.fault);
                 if (lost.process.isAlive()) {
                     lost.kill();
                 }
             }
             alone.runs();
+            if (hangs) {
+                said = pair.says(left, "COLO failover: no end of .+");
+                pair.diskGoesOn();
+            }
             talk.more(20);
             List<String> acknowledged = talk.end();
             assertTrue(acknowledged.size() >= 30);

@@ -4,11 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.opentest4j.TestAbortedException;
+
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -65,9 +69,24 @@ final class FaultyPair implements AutoCloseable {
                                 .replace(nic, nic + ",romfile=");
     }
 
-    /** Starts both, and tells them all but to migrate. */
-    void start() throws IOException {
-        Host.run("mount", "-t", "tmpfs", "-o", "size=3M", "faults", small.toString());
+    /**
+     * Starts both, and tells them all but to migrate.
+     *
+     * @param fault what they are to meet
+     */
+    void start(Fault fault) throws IOException {
+        if (fault == Fault.SECONDARY_DISK) {
+            mountFreezing(small);
+        } else {
+            mount(small, "-t", "tmpfs", "-o", "size=3M", "faults");
+        }
+        if (fault == Fault.PRIMARY_DISK) {
+            Path own = Files.createDirectory(place.resolve("own"));
+            mountFreezing(own);
+            Path image = place.resolve("images/primary/primary.qcow2");
+            Files.move(image, own.resolve("primary.qcow2"));
+            Files.createSymbolicLink(image, own.resolve("primary.qcow2"));
+        }
         for (String disk : List.of("secondary-active.qcow2", "secondary-hidden.qcow2")) {
             Files.move(place.resolve("images/secondary/" + disk), small.resolve(disk));
         }
@@ -94,6 +113,37 @@ final class FaultyPair implements AutoCloseable {
                         + place.resolve("to-nbd")
                         + ",file.export=parent0,node-name=replication0");
         ok(primary, "x-blockdev-change", "'parent':'colo-disk0','node':'replication0'");
+    }
+
+    /** A file system that can be told to let nobody write; whoever tries hangs until it is told otherwise. */
+    private void mountFreezing(Path at) throws IOException {
+        Path image = place.resolve("freezing");
+        try (var file = new RandomAccessFile(image.toFile(), "rw")) {
+            file.setLength(24 << 20);
+        }
+        Host.run("mkfs.ext4", "-q", "-F", image.toString());
+        try {
+            mount(at, "-o", "loop", image.toString());
+        } catch (AssertionError e) {
+            throw new TestAbortedException("needs loop devices: " + e.getMessage());
+        }
+    }
+
+    private void mount(Path at, String... what) {
+        List<String> command = new ArrayList<>(List.of("mount"));
+        command.addAll(List.of(what));
+        command.add(at.toString());
+        Host.run(command);
+        mounted.add(at);
+    }
+
+    /** Freezes the file system mounted last, or lets those who hang go on. */
+    private void freeze(boolean on) {
+        if (on != frozen) {
+            String at = mounted.getLast().toString();
+            Host.run("fsfreeze", on ? "--freeze" : "--unfreeze", at);
+            frozen = on;
+        }
     }
 
     private Monitor monitor(ColoPair.Side side, String socket) {
@@ -166,6 +216,8 @@ final class FaultyPair implements AutoCloseable {
     }
 
     private boolean idle;
+    private boolean frozen;
+    private final List<Path> mounted = new ArrayList<>();
 
     void awaitFault() throws InterruptedException {
         if (!idle) {
@@ -183,11 +235,44 @@ final class FaultyPair implements AutoCloseable {
             case HANG -> cable.hang();
             case SLOW -> cable.slow(true);
             case FULL_DISK -> fill();
+            case PRIMARY_DISK, SECONDARY_DISK -> freeze(true);
         }
     }
 
     private static void signal(ColoPair.Side side, String name) {
         Host.run("kill", "-" + name, Long.toString(side.process.pid()));
+    }
+
+    /** Ends a side for good; one whose disk hangs ends when that goes on. */
+    void kill(ColoPair.Side side) {
+        if (frozen) {
+            signal(side, "KILL");
+            freeze(false);
+        }
+        side.kill();
+    }
+
+    /** What a side has said: a line that matches. */
+    String says(ColoPair.Side side, String pattern) {
+        String[] found = new String[1];
+        Host.await(
+                pattern + "; " + side,
+                PATIENCE,
+                () -> {
+                    found[0] =
+                            Host.text(side.errors)
+                                    .lines()
+                                    .filter(l -> l.matches(".*" + pattern))
+                                    .findFirst()
+                                    .orElse("");
+                    return !found[0].isEmpty();
+                });
+        return found[0];
+    }
+
+    /** The disk that hangs goes on. */
+    void diskGoesOn() {
+        freeze(false);
     }
 
     private void fill() {
@@ -350,6 +435,7 @@ final class FaultyPair implements AutoCloseable {
 
     @Override
     public void close() {
+        freeze(false);
         try (pair) {
             cable.close();
             for (Monitor m : new Monitor[] {primary, secondary}) {
@@ -358,7 +444,7 @@ final class FaultyPair implements AutoCloseable {
                 }
             }
         } finally {
-            Host.run("umount", small.toString());
+            mounted.forEach(at -> Host.run("umount", at.toString()));
         }
     }
 }

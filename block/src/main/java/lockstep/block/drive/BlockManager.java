@@ -35,9 +35,6 @@ import java.util.function.Consumer;
 
 /** What the monitors and the command line do to drives, nodes and exports. Machine lock held. */
 public final class BlockManager implements BlockLayer {
-    /** How long the guest's drives may take to come to rest when it stops, all together. */
-    private static final long STOP_PATIENCE = TimeUnit.SECONDS.toNanos(10);
-
     /** How long a command waits for what ends by itself as a rule. */
     private static final long MOMENT = TimeUnit.MILLISECONDS.toNanos(100);
 
@@ -410,12 +407,17 @@ public final class BlockManager implements BlockLayer {
 
     /**
      * The machine has stopped: what the guest wrote is completed and made durable. Drives that do not get there in time
-     * are told and left: their requests stay in flight, which is found out by whoever must rely on it.
+     * are told and left: their requests stay in flight.
+     *
+     * @param patience nanoseconds for all together
+     * @return whether all have got there
      */
-    public void machineStopped() {
-        long end = System.nanoTime() + STOP_PATIENCE;
+    public boolean machineStopped(long patience) {
+        long end = System.nanoTime() + patience;
+        boolean settled = true;
         for (BlockBackend backend : backends) {
             if (!settle(backend, end)) {
+                settled = false;
                 int requests = backend.underWay();
                 warn.accept(
                         "stopped without waiting any longer for "
@@ -425,6 +427,7 @@ public final class BlockManager implements BlockLayer {
                                         : ": " + BlockBackend.inFlight(requests)));
             }
         }
+        return settled;
     }
 
     private boolean settle(BlockBackend backend, long end) {

@@ -100,11 +100,15 @@ public final class BlockRoom implements Room {
         vmm.run()
                 .addListener(
                         RunListener.BLOCK,
-                        (running, state) -> {
-                            if (running) {
+                        new RunListener() {
+                            @Override
+                            public void changed(boolean running, RunState state) {
                                 manager.machineResumed();
-                            } else {
-                                manager.machineStopped();
+                            }
+
+                            @Override
+                            public boolean stopped(RunState state, long patience) {
+                                return manager.machineStopped(patience);
                             }
                         });
         vmm.run().addStartCheck(vmm.service(DiskHandover.class)::activateAll);

@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
  */
 public final class Drain {
     /** How long a change waits for requests, which may be those of a peer that hangs. */
-    private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
+    public static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
 
     private static final long RETRY_MILLIS = 100;
 
@@ -75,7 +75,12 @@ public final class Drain {
      * use is fine. Errors with EBUSY, nothing changed, when such requests do not end.
      */
     public void drained(List<BlockNode> nodes, Change change) throws BlockException {
-        if (!gate.lock(nodes, PATIENCE)) {
+        drained(nodes, PATIENCE, change);
+    }
+
+    /** Likewise, with as many nanoseconds for the requests to end. */
+    public void drained(List<BlockNode> nodes, long patience, Change change) throws BlockException {
+        if (!gate.lock(nodes, patience)) {
             throw busy(nodes);
         }
         try {

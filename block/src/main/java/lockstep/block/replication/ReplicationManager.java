@@ -2,6 +2,8 @@ package lockstep.block.replication;
 
 import lockstep.block.ReplicationControl;
 import lockstep.block.node.BlockException;
+import lockstep.block.node.BlockGraph;
+import lockstep.block.node.Drain;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -9,9 +11,12 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** Knows every replication node of a graph, newest first. Machine lock held unless said otherwise. */
 public final class ReplicationManager implements ReplicationControl {
@@ -113,6 +118,58 @@ public final class ReplicationManager implements ReplicationControl {
         }
     }
 
+    private long patienceMillis() {
+        Supervisor s = supervisor;
+        return s == null ? 0 : s.patienceMillis();
+    }
+
+    /** Runs a change while nobody is inside a node's tree; errors with EBUSY, nothing changed, when requests do not end. */
+    void drained(List<ReplicationNode> those, Drain.Change change) throws BlockException {
+        long patience = patienceMillis();
+        those.getFirst()
+                .graph()
+                .drain()
+                .drained(
+                        List.copyOf(those),
+                        patience == 0 ? Drain.PATIENCE : TimeUnit.MILLISECONDS.toNanos(patience),
+                        change);
+    }
+
+    /**
+     * Has a secondary's disks do something for as long as the supervisor allows, so that nobody waits for ever for one that
+     * hangs. Errors with ETIMEDOUT when that is over; then it may still be done later.
+     */
+    void within(ReplicationNode node, Drain.Change work) throws BlockException {
+        long patience = patienceMillis();
+        if (patience == 0) {
+            work.apply();
+            return;
+        }
+        Future<?> done =
+                node.graph()
+                        .workers()
+                        .submit(
+                                () -> {
+                                    work.apply();
+                                    return null;
+                                });
+        try {
+            done.get(patience, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof BlockException failure
+                    ? failure
+                    : new BlockException(Errno.EIO, String.valueOf(e.getCause()), e);
+        } catch (TimeoutException e) {
+            throw new BlockException(
+                    Errno.ETIMEDOUT,
+                    "the disks under '%s' do not answer within %d ms"
+                            .formatted(node.topId(), patience));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BlockException(Errno.EINTR);
+        }
+    }
+
     void register(ReplicationNode node) {
         nodes.add(0, node);
     }
@@ -139,21 +196,18 @@ public final class ReplicationManager implements ReplicationControl {
         if (due.isEmpty()) {
             return;
         }
-        due.getFirst()
-                .graph()
-                .drain()
-                .drained(
-                        List.copyOf(due),
-                        () -> {
-                            try {
-                                for (ReplicationNode node : due) {
-                                    node.emptyDisks();
-                                }
-                            } catch (BlockException e) {
-                                due.forEach(ReplicationNode::fail);
-                                throw e;
-                            }
-                        });
+        drained(
+                due,
+                () -> {
+                    try {
+                        for (ReplicationNode node : due) {
+                            within(node, node::emptyDisks);
+                        }
+                    } catch (BlockException e) {
+                        due.forEach(ReplicationNode::fail);
+                        throw e;
+                    }
+                });
     }
 
     @Override
@@ -171,7 +225,47 @@ public final class ReplicationManager implements ReplicationControl {
     @Override
     public void stopAll(boolean failover) throws BlockException {
         for (ReplicationNode node : nodes) {
-            node.stop(failover);
+            try {
+                node.stop(failover);
+            } catch (BlockException e) {
+                if (failover && hangs(e)) {
+                    stopLater(node);
+                }
+                throw e;
+            }
+        }
+    }
+
+    private static boolean hangs(BlockException e) {
+        return e.errno() == Errno.EBUSY || e.errno() == Errno.ETIMEDOUT;
+    }
+
+    /** Ends a node's replication when its disks, which hang, do what they are told again. Nobody waits for that. */
+    private void stopLater(ReplicationNode node) {
+        BlockGraph graph = node.graph();
+        graph.workers()
+                .execute(
+                        () -> {
+                            node.awaitDisks();
+                            graph.host().post(() -> stopNow(node));
+                        });
+    }
+
+    private void stopNow(ReplicationNode node) {
+        if (!nodes.contains(node)) {
+            return;
+        }
+        try {
+            node.stop(true);
+        } catch (BlockException e) {
+            if (hangs(e)) {
+                stopLater(node);
+            } else {
+                System.getLogger("lockstep.block")
+                        .log(
+                                System.Logger.Level.WARNING,
+                                "ending a replication: " + e.getMessage());
+            }
         }
     }
 }

@@ -357,7 +357,7 @@ public final class ReplicationNode extends BlockNode {
             throw e;
         }
         stage = Stage.RUNNING;
-        emptyDisks();
+        manager.within(this, this::emptyDisks);
     }
 
     private void restoreReadOnly(BlockNode hidden, BlockNode secondary) throws BlockException {
@@ -455,13 +455,42 @@ public final class ReplicationNode extends BlockNode {
             error = 0;
             return;
         }
-        graph().drain().drained(List.of(this), () -> endBackup());
+        manager.drained(
+                List.of(this),
+                () -> {
+                    // Before anything changes: a disk that hangs leaves all as it is.
+                    flushHidden();
+                    endBackup();
+                });
         if (!failover) {
             stage = Stage.DONE;
             throw failed("Backup job was cancelled unexpectedly");
         }
         stage = Stage.FAILOVER;
         startCommit();
+    }
+
+    /** Waits, for as long as it takes, until the disks of the secondary's guest do what they are told. Worker thread. */
+    void awaitDisks() {
+        for (ChildEdge edge : children()) {
+            if (edge.name().equals("secondary disk") || !graph().drain().enter(edge)) {
+                continue;
+            }
+            try {
+                edge.flush();
+            } catch (BlockException e) {
+                // It has answered.
+            } finally {
+                graph().drain().leave(edge);
+            }
+        }
+    }
+
+    private void flushHidden() throws BlockException {
+        ChildEdge hidden = child("hidden disk");
+        if (hidden != null) {
+            manager.within(this, hidden::flush);
+        }
     }
 
     private void endBackup() throws BlockException {
@@ -481,7 +510,6 @@ public final class ReplicationNode extends BlockNode {
         ChildEdge hiddenEdge = child("hidden disk");
         if (hiddenEdge != null) {
             BlockNode hidden = hiddenEdge.node();
-            hiddenEdge.flush();
             graph().detach(hiddenEdge);
             graph().reopen(hidden, hiddenWasReadOnly);
         }
@@ -640,7 +668,11 @@ public final class ReplicationNode extends BlockNode {
         manager.unregister(this);
         if (stage == Stage.RUNNING && mode == Mode.SECONDARY) {
             stage = Stage.DONE;
-            endBackup();
+            try {
+                flushHidden();
+            } finally {
+                endBackup();
+            }
         }
         MirrorFilter filter = commit;
         if (stage == Stage.FAILOVER && filter != null) {

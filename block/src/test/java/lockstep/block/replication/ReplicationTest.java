@@ -8,6 +8,7 @@ import static java.util.Objects.requireNonNull;
 import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
 import lockstep.block.BlockHost;
+import lockstep.block.FaultyNode;
 import lockstep.block.Images;
 import lockstep.block.ReplicationControl;
 import lockstep.block.ReplicationControl.Mode;
@@ -17,6 +18,8 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Permission;
 import lockstep.block.node.Pieces;
 import lockstep.block.nullco.NullNode;
+import lockstep.block.qcow2.OverlapChecks;
+import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.quorum.QuorumNode;
@@ -29,6 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -72,6 +76,9 @@ class ReplicationTest {
     @SuppressWarnings("NullAway.Init") // made by each test
     private BlockBackend export;
 
+    /** Below the active and the hidden disk. */
+    private final List<FaultyNode> overlays = new ArrayList<>();
+
     @AfterEach
     void close() {
         backends.close();
@@ -80,9 +87,9 @@ class ReplicationTest {
     private void build() throws Exception {
         Qcow2Node secondary = Images.qcow2(graph, dir.resolve("parent.qcow2"), SIZE, false);
         parent = Images.backend(backends, "parent0", secondary);
-        Qcow2Node hidden = Images.qcow2(graph, dir.resolve("hidden.qcow2"), SIZE, true);
+        Qcow2Node hidden = overlay("hidden.qcow2");
         hidden.attachBacking(secondary);
-        Qcow2Node active = Images.qcow2(graph, dir.resolve("active.qcow2"), SIZE, false);
+        Qcow2Node active = overlay("active.qcow2");
         active.attachBacking(hidden);
         graph.release(hidden);
         replication =
@@ -112,6 +119,86 @@ class ReplicationTest {
         export.setPermissions(
                 Permission.CONSISTENT_READ | Permission.WRITE, Permission.ALL & ~Permission.RESIZE);
         export.insert(secondary);
+    }
+
+    private Qcow2Node overlay(String name) throws Exception {
+        Path path = dir.resolve(name);
+        Qcow2Creator.create(path.toString(), Qcow2Creator.Options.of(SIZE));
+        FaultyNode file = FaultyNode.over(Images.file(graph, path, false), Integer.MAX_VALUE);
+        overlays.add(file);
+        Qcow2Node node =
+                Qcow2Node.open(graph, graph.autoName(), false, file, true, OverlapChecks.DEFAULT);
+        graph.release(file);
+        return node;
+    }
+
+    private void patience(long millis) {
+        manager.supervise(
+                new ReplicationControl.Supervisor() {
+                    @Override
+                    public long patienceMillis() {
+                        return millis;
+                    }
+
+                    @Override
+                    public void failed(String reason, boolean silent) {}
+                });
+    }
+
+    /** The machine lock, under which checkpoints are taken, is not held for as long as a disk hangs. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aDiskThatHangsHoldsUpNoCheckpointForEver(int which) throws Exception {
+        build();
+        manager.startAll(Mode.SECONDARY);
+        disk.writeBlocking(0, Images.pattern(1, 512));
+        export.writeBlocking(100_000, Images.pattern(2, 512));
+        patience(50);
+        overlays.get(which).hang();
+        BlockException hangs = assertThrows(BlockException.class, manager::checkpointAll);
+        assertEquals("the disks under 'colo-disk0' do not answer within 50 ms", hangs.getMessage());
+        assertThrows(BlockException.class, manager::getErrorAll);
+        overlays.get(which).goOn();
+    }
+
+    /** Which then goes on by itself: what the guest wrote, and writes, is on the disk that stays. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aDiskThatHangsHoldsUpNoFailoverForEver(int which) throws Exception {
+        build();
+        manager.startAll(Mode.SECONDARY);
+        disk.writeBlocking(0, Images.pattern(1, 512));
+        export.writeBlocking(100_000, Images.pattern(2, 512));
+        patience(50);
+        overlays.get(which).hang();
+        FutureTask<Void> write =
+                new FutureTask<>(
+                        () -> {
+                            disk.writeBlocking(1 << 20, Images.pattern(3, 512));
+                            return null;
+                        });
+        if (which == 1) {
+            Thread.ofPlatform().start(write);
+            assertThrows(TimeoutException.class, () -> write.get(20, TimeUnit.MILLISECONDS));
+        }
+        assertThrows(BlockException.class, () -> manager.stopAll(true));
+        manager.supervise(null);
+        assertEquals(ReplicationNode.Stage.RUNNING, replication.stage());
+        overlays.get(which).goOn();
+        while (replication.stage() != ReplicationNode.Stage.DONE) {
+            Runnable task = posted.poll();
+            if (task != null) {
+                task.run();
+            } else {
+                Thread.sleep(1);
+            }
+        }
+        assertEquals(1, Images.byteAt(quorum, 0));
+        assertEquals(0, Images.byteAt(quorum, 100_000));
+        if (which == 1) {
+            write.get(10, TimeUnit.SECONDS);
+            assertEquals(3, Images.byteAt(quorum, 1 << 20));
+        }
     }
 
     private int primarySees(long offset) throws BlockException {

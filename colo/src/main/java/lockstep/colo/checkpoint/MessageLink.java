@@ -66,6 +66,7 @@ final class MessageLink {
 
     /** Sends a message at once. */
     void send(COLOMessage message) throws IOException {
+        budget.phase("way to send '%s' to the %s".formatted(message.wireName(), peer));
         write(message);
         flush();
     }

@@ -29,8 +29,8 @@ public interface Neighbours {
     void stopReplication(boolean failover) throws IOException;
 
     /**
-     * Says how many milliseconds the primary's requests to the secondary's disks may take, 0 for ever, and who is told
-     * why these may lack a write; null for nobody.
+     * Says how long the disks may take for what they are told, and who hears why the secondary's may lack a write; null
+     * for nobody.
      */
     void superviseReplication(ReplicationControl.@Nullable Supervisor supervisor);
 

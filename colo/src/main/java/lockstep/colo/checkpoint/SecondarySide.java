@@ -3,6 +3,7 @@ package lockstep.colo.checkpoint;
 import lockstep.api.COLOMessage;
 import lockstep.api.COLOMode;
 import lockstep.api.FailoverStatus;
+import lockstep.block.ReplicationControl;
 import lockstep.runtime.migration.ColoTarget;
 import lockstep.runtime.vmstate.StateInput;
 
@@ -66,7 +67,18 @@ final class SecondarySide extends Side {
      */
     void run() throws IOException {
         target.enter();
+        neighbours.superviseReplication(
+                new ReplicationControl.Supervisor() {
+                    @Override
+                    public long patienceMillis() {
+                        return patience();
+                    }
+
+                    @Override
+                    public void failed(String reason, boolean silent) {}
+                });
         session(this::loop);
+        neighbours.superviseReplication(null);
         neighbours.awaitSilence();
         host.lock()
                 .run(
@@ -100,6 +112,7 @@ final class SecondarySide extends Side {
         link.send(COLOMessage.CHECKPOINT_READY);
         while (true) {
             checkFailover();
+            budget.rest("next checkpoint from the primary");
             COLOMessage message = link.receive();
             if (message != COLOMessage.CHECKPOINT_REQUEST) {
                 throw new IOException("Got unknown COLO message: " + message.ordinal());
@@ -123,7 +136,7 @@ final class SecondarySide extends Side {
                     loading = true;
                     try {
                         // What may fail comes first and leaves all as it was.
-                        budget.phase("check of the device state");
+                        budget.phase("approval of the device state");
                         neighbours.checkReplication();
                         checkDevices(devices);
                         budget.phase("checkpoint of the disks");

@@ -12,6 +12,8 @@ import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 /** What both sides of a session have in common: the guest's stops and starts, the end, the failover. */
 abstract class Side {
@@ -33,12 +35,18 @@ abstract class Side {
     /** Limits what the session's thread waits for. */
     final TimeBudget budget;
 
+    private final LongSupplier timeout;
+
+    /** When the time for a failover ends, by {@link System#nanoTime}; 0 for none. */
+    private volatile long failoverEnd;
+
     /** Whether the guest stands because of this session. Of the session's thread. */
     boolean standing;
 
     Side(MigrationHost host, MigrationSettings settings, Neighbours neighbours) {
         this.host = host;
         this.neighbours = neighbours;
+        this.timeout = settings::coloTimeout;
         this.budget = new TimeBudget("COLO checkpoint", settings::coloTimeout, this::disconnect);
     }
 
@@ -110,9 +118,28 @@ abstract class Side {
     void stopGuest() throws IOException {
         stoppedAt = System.nanoTime();
         standing = true;
-        host.stop(RunState.COLO);
+        boolean settled = stop();
         VM_STATE.log("Change 'run' => 'stop'");
         checkFailover();
+        if (!settled) {
+            throw new IOException("requests to the guest's disk do not end");
+        }
+    }
+
+    private boolean stop() {
+        long patience = patience();
+        return host.stop(
+                RunState.COLO,
+                patience == 0 ? Long.MAX_VALUE / 2 : TimeUnit.MILLISECONDS.toNanos(patience));
+    }
+
+    /** How many milliseconds this side's disks may take for what it does now, 0 for ever. Any thread. */
+    long patience() {
+        long end = failoverEnd;
+        long whole = timeout.getAsLong();
+        return end == 0 || whole == 0
+                ? budget.left()
+                : Math.max(1, TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime()));
     }
 
     /** Lets the guest go on. Under the machine lock. */
@@ -173,13 +200,14 @@ abstract class Side {
      */
     private void end(String error) {
         String reason = error;
-        budget.rest();
         if (!failover.wanted()) {
             String exceeded = budget.exceeded();
-            reason = exceeded == null ? error : exceeded;
-            failed(reason);
+            reason = exceeded == null ? budget.tell(error) : exceeded;
+            // What clients see is QEMU's.
+            failed(exceeded == null ? error : exceeded);
             disconnect();
         }
+        budget.rest();
         host.report(reason);
         host.lock()
                 .run(
@@ -193,6 +221,7 @@ abstract class Side {
 
     /** The failover's main part. On the main loop, under the machine lock. */
     void runFailover() {
+        failoverEnd = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout.getAsLong());
         if (!failover.move(FailoverStatus.REQUIRE, FailoverStatus.ACTIVE)) {
             return;
         }
@@ -200,8 +229,10 @@ abstract class Side {
             return;
         }
         giveUpPeer();
-        if (host.running()) {
-            host.stop(RunState.COLO);
+        if (host.running() && !stop()) {
+            host.report(
+                    "COLO failover: no end of the guest's disk writes within %d ms"
+                            .formatted(timeout.getAsLong()));
         }
         try {
             takeOver();
@@ -218,7 +249,7 @@ abstract class Side {
         try {
             neighbours.stopReplication(true);
         } catch (IOException e) {
-            host.report(String.valueOf(e.getMessage()));
+            host.report("COLO failover: no end of the replication: " + e.getMessage());
         }
     }
 }

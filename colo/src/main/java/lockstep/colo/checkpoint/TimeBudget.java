@@ -67,9 +67,31 @@ final class TimeBudget implements AutoCloseable {
     }
 
     /** Nothing is missing for now. */
-    synchronized void rest() {
+    void rest() {
+        rest("");
+    }
+
+    /** Likewise; but {@code what} is waited for, as long as it takes. */
+    synchronized void rest(String what) {
         pausing = false;
         watching = false;
+        missing = what;
+    }
+
+    /** How many milliseconds the present phase may still take, 0 for ever. */
+    synchronized long left() {
+        long whole = millis.getAsLong();
+        if (whole == 0 || !watching) {
+            return whole;
+        }
+        return Math.max(1, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
+    }
+
+    /** What went wrong, with the phase in which it did. */
+    synchronized String tell(String error) {
+        return missing.isEmpty() || error.startsWith(title)
+                ? error
+                : "%s: no %s: %s".formatted(title, missing, error);
     }
 
     private void begin() {

@@ -28,6 +28,14 @@ public interface RunControl {
      */
     void stop(RunState next);
 
+    /**
+     * Likewise. What the guest began may take so long to end.
+     *
+     * @param patience in nanoseconds
+     * @return whether all of it has ended; the guest is stopped in any case
+     */
+    boolean stop(RunState next, long patience);
+
     /** Lets the guest run: {@code RESUME}, guest time, listeners, vCPUs. No effect if it runs. */
     void start();
 

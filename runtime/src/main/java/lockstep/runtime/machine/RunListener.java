@@ -16,4 +16,15 @@ public interface RunListener {
 
     /** The guest is about to run, or has stopped; {@code state} is the state it has from now on. */
     void changed(boolean running, RunState state);
+
+    /**
+     * The guest has stopped.
+     *
+     * @param patience how many nanoseconds what it began may take to end
+     * @return whether that has ended
+     */
+    default boolean stopped(RunState state, long patience) {
+        changed(false, state);
+        return true;
+    }
 }

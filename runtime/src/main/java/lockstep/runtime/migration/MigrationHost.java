@@ -43,6 +43,9 @@ public interface MigrationHost {
     /** Stops the guest (with a STOP event if it ran) and takes over the run state in any case. */
     void stop(RunState state);
 
+    /** Likewise; whether the disks have ended what the guest began within so many nanoseconds. */
+    boolean stop(RunState state, long patience);
+
     /** Starts the guest, with a RESUME event, unless it runs. */
     void start();
 

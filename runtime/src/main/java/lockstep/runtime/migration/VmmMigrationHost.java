@@ -87,6 +87,11 @@ final class VmmMigrationHost implements MigrationHost {
     }
 
     @Override
+    public boolean stop(RunState state, long patience) {
+        return vmm.run().stop(state, patience);
+    }
+
+    @Override
     public void start() {
         vmm.run().start();
     }

@@ -28,9 +28,13 @@ import lockstep.runtime.spi.Vmm;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /** The run control of one process. */
 public final class RunController implements RunControl {
+    /** How long what the guest began may take to end when it stops, if nobody says how long. */
+    private static final long STOP_PATIENCE = TimeUnit.SECONDS.toNanos(10);
+
     private record Entry(int priority, RunListener listener) {}
 
     private final Vmm vmm;
@@ -80,20 +84,28 @@ public final class RunController implements RunControl {
 
     @Override
     public void stop(RunState next) {
+        stop(next, STOP_PATIENCE);
+    }
+
+    @Override
+    public boolean stop(RunState next, long patience) {
         boolean ran = running();
         boolean slept = state == RunState.SUSPENDED;
         state = next;
         if (!ran && !slept) {
-            return;
+            return true;
         }
         asleep = slept;
         if (ran) {
             standStill();
         }
+        long end = System.nanoTime() + patience;
+        boolean settled = true;
         for (Entry e : List.copyOf(listeners).reversed()) {
-            e.listener().changed(false, next);
+            settled &= e.listener().stopped(next, end - System.nanoTime());
         }
         vmm.emit(new StopEvent());
+        return settled;
     }
 
     private void standStill() {

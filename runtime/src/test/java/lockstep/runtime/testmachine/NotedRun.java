@@ -11,6 +11,7 @@ import lockstep.runtime.machine.VcpuGroup;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /** Run control that starts and stops, and only notes what it is asked to do soon. */
 final class NotedRun implements RunControl {
@@ -37,13 +38,22 @@ final class NotedRun implements RunControl {
 
     @Override
     public void stop(RunState next) {
+        stop(next, TimeUnit.SECONDS.toNanos(10));
+    }
+
+    @Override
+    public boolean stop(RunState next, long patience) {
         boolean was = running();
+        boolean settled = true;
         state = next;
         if (was) {
             process.vcpus().ifPresent(VcpuGroup::pauseAll);
-            listeners.reversed().forEach(l -> l.changed(false, next));
+            for (RunListener l : listeners.reversed()) {
+                settled &= l.stopped(next, patience);
+            }
             process.emit(new StopEvent());
         }
+        return settled;
     }
 
     @Override
