@@ -536,9 +536,14 @@ final class ColoPair implements AutoCloseable {
 
     @Override
     public void close() {
+        // All of them first: a test that was interrupted waits for none.
         for (Side side : sides) {
-            if (side.process != null && side.process.isAlive()) {
+            if (side.process != null) {
                 side.process.destroyForcibly();
+            }
+        }
+        for (Side side : sides) {
+            if (side.process != null) {
                 side.join();
             }
         }

@@ -103,7 +103,6 @@ final class FaultyPair implements AutoCloseable {
                     m,
                     "migrate-set-capabilities",
                     "'capabilities':[{'capability':'x-colo','state':true}]");
-            ok(m, "migrate-set-parameters", "'x-colo-timeout':" + TIMEOUT);
         }
         ok(secondary, "nbd-server-start", unix("nbd"));
         ok(secondary, "nbd-server-add", "'device':'parent0','writable':true");
@@ -117,6 +116,8 @@ final class FaultyPair implements AutoCloseable {
 
     /** A file system that can be told to let nobody write; whoever tries hangs until it is told otherwise. */
     private void mountFreezing(Path at) throws IOException {
+        Host.assumeProgram("mkfs.ext4");
+        Host.assumeProgram("fsfreeze");
         Path image = place.resolve("freezing");
         try (var file = new RandomAccessFile(image.toFile(), "rw")) {
             file.setLength(24 << 20);
@@ -169,6 +170,13 @@ final class FaultyPair implements AutoCloseable {
 
     private static void human(Monitor monitor, String line) {
         ok(monitor, "human-monitor-command", "'command-line':'" + line + "'");
+    }
+
+    /** Nobody waits for long from now on; a pair that comes up on a busy machine may take its time. */
+    void limit() {
+        for (Monitor m : List.of(secondary, primary)) {
+            ok(m, "migrate-set-parameters", "'x-colo-timeout':" + TIMEOUT);
+        }
     }
 
     void migrate() {

@@ -31,6 +31,9 @@ class ProtectTest {
     private static final int ROUNDS = Integer.getInteger("rounds", 2);
     private static final int FIRST_PORT = 56010;
     private static final String STOP = "{'execute': 'qmp_capabilities'} {'execute': 'stop'}";
+    private static final String IMPATIENT =
+            "{'execute': 'qmp_capabilities'} {'execute': 'migrate-set-parameters', 'arguments':"
+                    + " {'x-colo-timeout': 5000}}";
     private static final String QUIT = "{'execute': 'qmp_capabilities'} {'execute': 'quit'}";
 
     @TempDir Path directory;
@@ -71,6 +74,86 @@ class ProtectTest {
                 assertTrue(status.contains(": secondary, guest running"), status);
             }
         }
+    }
+
+    /** Who is killed when the program says what. */
+    private enum Break {
+        SECONDARY_WHILE_COPYING("the disk is copied", true),
+        PROGRAM_WHILE_COPYING("the disk is copied", false),
+        SECONDARY_WHILE_MOVING("the guest moves", true),
+        PROGRAM_WHILE_MOVING("the guest moves", false),
+        SECONDARY_BEHIND_IT("the guest stood", true);
+
+        private final String line;
+        private final boolean secondary;
+
+        Break(String line, boolean secondary) {
+            this.line = line;
+            this.secondary = secondary;
+        }
+    }
+
+    /** The survivor's guest goes on whoever dies on the way, and in the end it is protected. */
+    @Test
+    void whatBreaksOnTheWayIsDoneAgain() throws Exception {
+        try (ColoPair pair = new ColoPair(directory.resolve("b"), Guests.echo(ADDRESS_BYTES))) {
+            Host.run(pair.inNamespace("ip", "addr", "add", "10.77.0.1/24", "dev", "br0"));
+            pair.start();
+            pair.protect();
+            pair.networkGuestIsUp();
+            try (EchoClient client = new EchoClient(pair.inNamespace("nc", ADDRESS, "7"))) {
+                pair.primary.kill();
+                ColoPair.Side left = pair.secondary;
+                pair.ncAnswers(left.qmp, "secondary-failover");
+                pair.talk(left.qmp, IMPATIENT, 2);
+                boolean remains = false;
+                for (Break what : Break.values()) {
+                    String name = "fresh" + what.ordinal();
+                    ColoPair.Side fresh = pair.another(name, FIRST_PORT + 10 * what.ordinal());
+                    String told = broken(pair, left, fresh, what);
+                    assertEquals(remains, told.contains("interrupted run"), told);
+                    remains = !what.secondary;
+                    if (what == Break.SECONDARY_BEHIND_IT) {
+                        pair.ncAnswers(left.qmp, "primary-failover");
+                    }
+                    talk(client, what.name());
+                    fresh.kill();
+                }
+                ColoPair.Side fresh = pair.another("last", FIRST_PORT + 100);
+                assertTrue(
+                        colo(pair, "protect", left, fresh).contains("protected"), left::toString);
+                talk(client, "pair again");
+                left.kill();
+                pair.ncAnswers(fresh.qmp, "secondary-failover");
+                talk(client, "alone again");
+            }
+        }
+    }
+
+    /** Protects, and has it broken; gives what the program said. */
+    private static String broken(ColoPair pair, ColoPair.Side left, ColoPair.Side fresh, Break what)
+            throws Exception {
+        Process program =
+                new ProcessBuilder(coloCommand(pair, "protect", left, fresh))
+                        .redirectErrorStream(true)
+                        .start();
+        StringBuilder told = new StringBuilder();
+        try (var lines = program.inputReader()) {
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                told.append(line).append('\n');
+                if (line.startsWith(what.line)) {
+                    if (what.secondary) {
+                        fresh.kill();
+                    } else {
+                        program.toHandle().destroyForcibly();
+                    }
+                }
+            }
+        }
+        assertTrue(program.waitFor(30, TimeUnit.SECONDS), told::toString);
+        boolean worked = what == Break.SECONDARY_BEHIND_IT;
+        assertEquals(worked, program.exitValue() == 0, told::toString);
+        return told.toString();
     }
 
     /** The guest writes to its disk all the time; what it wrote while it was copied and moved is on both. */
@@ -211,14 +294,18 @@ class ProtectTest {
 
     private static String colo(
             ColoPair pair, String verb, ColoPair.Side one, ColoPair.Side two, String... options) {
-        List<String> command =
-                pair.inNamespace(
-                        Host.home().resolve("bin/lockstep-colo").toString(),
-                        verb,
-                        "localhost:" + one.qmp,
-                        "localhost:" + two.qmp);
+        List<String> command = coloCommand(pair, verb, one, two);
         command.addAll(List.of(options));
         return Host.run(command);
+    }
+
+    private static List<String> coloCommand(
+            ColoPair pair, String verb, ColoPair.Side one, ColoPair.Side two) {
+        return pair.inNamespace(
+                Host.home().resolve("bin/lockstep-colo").toString(),
+                verb,
+                "localhost:" + one.qmp,
+                "localhost:" + two.qmp);
     }
 
     private static String refused(

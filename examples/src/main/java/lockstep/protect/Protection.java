@@ -34,6 +34,7 @@ import lockstep.api.MigrateSetCapabilitiesArguments;
 import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationCapabilityStatus;
 import lockstep.api.MigrationInfo;
+import lockstep.api.MigrationStats;
 import lockstep.api.MigrationStatus;
 import lockstep.api.MirrorSyncMode;
 import lockstep.api.NbdServerAddOptions;
@@ -43,11 +44,17 @@ import lockstep.api.NetfilterInsert;
 import lockstep.api.ObjectDelArguments;
 import lockstep.api.ObjectOptions;
 import lockstep.api.QomListArguments;
+import lockstep.api.QomSetArguments;
+import lockstep.api.QueryNamedBlockNodesArguments;
 import lockstep.api.ReplicationMode;
 import lockstep.api.RunState;
 import lockstep.api.SocketAddress;
 import lockstep.api.SocketAddressLegacy;
 import lockstep.api.XBlockdevChangeArguments;
+import lockstep.api.YankArguments;
+import lockstep.api.YankInstance;
+import lockstep.api.YankInstanceBlockNode;
+import lockstep.qmp.JsonString;
 import lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
@@ -76,6 +83,9 @@ final class Protection {
     /** The guest may stand meanwhile. */
     private static final long LONGEST_END_NANOS = TimeUnit.SECONDS.toNanos(5);
 
+    /** How long the guest may stand in the switchover, and anything else may go without getting on. */
+    private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(20);
+
     /** Names of bitmaps that the survivor keeps; the address and the export follow the secondary's. */
     private static final String LOST_SECONDARY_MARKS = "colo-secondary@";
 
@@ -86,6 +96,9 @@ final class Protection {
     private static final String MIRROR_DEVICE = "mirror0";
     private static final String SECONDARY_DEVICE = "compare1";
     private static final String REWRITER = "rew0";
+
+    /** They pass nothing to anybody before the guest stands: until then it has nobody to be compared with. */
+    private static final List<String> FILTERS = List.of("m0", "redire0", "redire1");
 
     private final Client survivor;
     private final Client secondary;
@@ -141,6 +154,7 @@ final class Protection {
      * @throws IOException when the connection to either is lost
      */
     void run() throws QmpException, IOException {
+        clearRemains();
         check();
         String bitmap = extent == Extent.WHOLE ? null : bitmap();
         try {
@@ -153,6 +167,33 @@ final class Protection {
             takeBack();
             throw e;
         }
+    }
+
+    /** Takes away what a run that was killed has left, as far as it would be in the way. */
+    private void clearRemains() throws QmpException, IOException {
+        if (survivor.queryColoStatus().mode() != COLOMode.NONE) {
+            return;
+        }
+        Set<String> nodes = new HashSet<>();
+        survivor.queryNamedBlockNodes(QueryNamedBlockNodesArguments.builder().flat(true).build())
+                .forEach(node -> nodes.add(orEmpty(node.nodeName())));
+        copying = nodes.contains(COPY);
+        if (!copying && !nodes.contains(REPLICATION)) {
+            return;
+        }
+        progress.accept("what an interrupted run has left is taken away");
+        letGuestRun();
+        undo.push(this::dropTarget);
+        for (JobInfo job : survivor.queryJobs()) {
+            if (job.id().equals(COPY)) {
+                undo.push(this::giveCopyUp);
+            }
+        }
+        if (nodes.contains(REPLICATION)) {
+            undo.push(this::dropReplication);
+            undo.push(this::detachReplication);
+        }
+        takeBack();
     }
 
     private void check() throws QmpException, IOException {
@@ -332,8 +373,10 @@ final class Protection {
                         .build());
         undo.push(this::giveCopyUp);
         int told = -1;
+        Progress moving = new Progress("the secondary's disk does not answer");
         while (true) {
             JobInfo job = job();
+            moving.at(job.currentProgress());
             long total = Math.max(1, job.totalProgress());
             int percent = (int) (100.0 * job.currentProgress() / total);
             if (percent / 10 != told) {
@@ -387,7 +430,16 @@ final class Protection {
         if (copying) {
             if (job().status() != JobStatus.CONCLUDED) {
                 cancelCopy(true);
-                awaitEndOfCopy();
+                try {
+                    awaitEndOfCopy();
+                } catch (QmpException e) {
+                    survivor.yank(
+                            new YankArguments(
+                                    List.of(
+                                            new YankInstance.BlockNode(
+                                                    new YankInstanceBlockNode(COPY)))));
+                    awaitEndOfCopy();
+                }
             }
             survivor.jobDismiss(new JobDismissArguments(COPY));
         }
@@ -423,17 +475,25 @@ final class Protection {
                                         .file(new BlockdevRef.Definition(nbd))
                                         .build())
                         .build());
-        undo.push(() -> survivor.blockdevDel(new BlockdevDelArguments(REPLICATION)));
-        String disk = get(Setting.DISK);
+        undo.push(this::dropReplication);
         survivor.xBlockdevChange(
-                XBlockdevChangeArguments.builder().parent(disk).node(REPLICATION).build());
-        undo.push(
-                () ->
-                        survivor.xBlockdevChange(
-                                XBlockdevChangeArguments.builder()
-                                        .parent(disk)
-                                        .child("children.1")
-                                        .build()));
+                XBlockdevChangeArguments.builder()
+                        .parent(get(Setting.DISK))
+                        .node(REPLICATION)
+                        .build());
+        undo.push(this::detachReplication);
+    }
+
+    private void detachReplication() throws QmpException, IOException {
+        survivor.xBlockdevChange(
+                XBlockdevChangeArguments.builder()
+                        .parent(get(Setting.DISK))
+                        .child("children.1")
+                        .build());
+    }
+
+    private void dropReplication() throws QmpException, IOException {
+        survivor.blockdevDel(new BlockdevDelArguments(REPLICATION));
     }
 
     // ---- the network
@@ -448,18 +508,26 @@ final class Protection {
         FilterMirrorProperties.Builder mirror =
                 FilterMirrorProperties.builder()
                         .netdev(netdev)
+                        .status("off")
                         .queue(NetFilterDirection.TX)
                         .outdev(MIRROR_DEVICE);
         FilterRedirectorProperties.Builder back =
                 FilterRedirectorProperties.builder()
                         .netdev(netdev)
+                        .status("off")
                         .queue(NetFilterDirection.RX)
                         .indev("compare_out");
         FilterRedirectorProperties.Builder away =
                 FilterRedirectorProperties.builder()
                         .netdev(netdev)
+                        .status("off")
                         .queue(NetFilterDirection.RX)
                         .outdev("compare0");
+        for (String id : FILTERS) {
+            if (there.contains(id)) {
+                switchFilter(id, "off");
+            }
+        }
         if (rewrites) {
             String place = "id=" + REWRITER;
             mirror.position(place).insert(NetfilterInsert.BEFORE);
@@ -484,6 +552,10 @@ final class Protection {
                                 .outdev("compare_out0")
                                 .iothread("iothread1")
                                 .build()));
+    }
+
+    private void switchFilter(String id, String status) throws QmpException, IOException {
+        survivor.qomSet(new QomSetArguments("/objects/" + id, "status", new JsonString(status)));
     }
 
     private void addObject(Set<String> there, String id, ObjectOptions object)
@@ -513,6 +585,9 @@ final class Protection {
             long stopped = System.nanoTime();
             endCopy();
             replicate();
+            for (String id : FILTERS) {
+                switchFilter(id, "on");
+            }
             survivor.migrateContinue(new MigrateContinueArguments(MigrationStatus.PRE_SWITCHOVER));
             awaitMigration(MigrationStatus.COLO);
             progress.accept(
@@ -526,12 +601,15 @@ final class Protection {
     }
 
     private void awaitMigration(MigrationStatus wanted) throws QmpException, IOException {
+        Progress moving = new Progress("the secondary does not take the guest");
         while (true) {
             MigrationInfo info = survivor.queryMigrate();
             MigrationStatus status = info.status();
             if (status == wanted) {
                 return;
             }
+            MigrationStats ram = info.ram();
+            moving.at(status == MigrationStatus.ACTIVE && ram != null ? ram.transferred() : -1);
             if (status == MigrationStatus.FAILED
                     || status == MigrationStatus.CANCELLED
                     || status == MigrationStatus.COMPLETED) {
@@ -554,6 +632,27 @@ final class Protection {
             }
         } catch (QmpException | IOException e) {
             progress.accept("the migration could not be cancelled: " + e.getMessage());
+        }
+    }
+
+    /** Notices when nothing gets on. */
+    private static final class Progress {
+        private final String silence;
+        private long last = Long.MIN_VALUE;
+        private long since;
+
+        Progress(String silence) {
+            this.silence = silence;
+        }
+
+        void at(long place) throws QmpException {
+            long now = System.nanoTime();
+            if (place != last) {
+                last = place;
+                since = now;
+            } else if (now - since > PATIENCE_NANOS) {
+                throw new QmpException(silence);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ import lockstep.api.MigrationCapabilityStatus;
 import lockstep.api.RunState;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.loop.MachineLock;
+import lockstep.runtime.machine.RunListener;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.migration.MigrationService;
 import lockstep.runtime.spi.NetworkAnnouncer;
@@ -129,6 +130,22 @@ final class ColoGuest implements AutoCloseable {
 
     boolean running() {
         return machine.vmm().run().running();
+    }
+
+    /** Its disk hangs: what the guest began does not end, however long it is waited for. */
+    void hangDisk() {
+        machine.vmm()
+                .run()
+                .addListener(
+                        new RunListener() {
+                            @Override
+                            public void changed(boolean running, RunState state) {}
+
+                            @Override
+                            public boolean stopped(RunState state, long patience) {
+                                return false;
+                            }
+                        });
     }
 
     /** What COLO wants to be called when packets differ. */

@@ -17,6 +17,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -237,6 +239,47 @@ class ColoPairTest {
         gives("end of the last pages .* stop", devices - 20, Long.MAX_VALUE);
         gives("vmstate-size' from the primary within .* stop", devices - 12, Long.MAX_VALUE);
         gives("device state from the primary within .* stop", end - 1, Long.MAX_VALUE);
+    }
+
+    /** Whoever was to say that COLO may begin, while the guest stands, has died. */
+    @Test
+    void theGuestStandsForNobodyWhoIsGone() throws Exception {
+        primary.with(
+                MigrationCapability.X_COLO,
+                MigrationCapability.EVENTS,
+                MigrationCapability.PAUSE_BEFORE_SWITCHOVER);
+        primary.coloTimeout(100);
+        secondary.migration.listen("unix:" + socket());
+        primary.migrate("unix:" + socket());
+        primary.journal()
+                .await(
+                        "report: COLO start: no 'migrate-continue' within 100 ms of the guest's"
+                                + " stop",
+                        1);
+        primary.journal().await("MIGRATION failed", 1);
+    }
+
+    /** The checkpoint is not taken, both guests run, and either can go on alone with the one before. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aDiskThatHangsEndsInAnError(boolean ofThePrimary) throws Exception {
+        pair();
+        primary.epoch(2);
+        ColoGuest hangs = ofThePrimary ? primary : secondary;
+        hangs.hangDisk();
+        primary.colo.requestCheckpoint();
+        primary.journal().await("COLO_EXIT primary error", 1);
+        secondary.journal().await("COLO_EXIT secondary error", 1);
+        String said = "report: COLO checkpoint: no end of the guest's disk writes: .*";
+        assertTrue(
+                hangs.journal().lines().stream().anyMatch(l -> l.matches(said)),
+                said + ": " + hangs.journal().lines());
+        primary.journal().await("run again", e -> primary.running());
+        secondary.journal().await("run again", e -> secondary.running());
+        hangs.lostHeartbeat();
+        hangs.journal().await("COLO failover", e -> e.toString().contains("COLO failover: no end"));
+        hangs.journal().await("run again", e -> hangs.running());
+        assertEquals(1, secondary.consistentEpoch());
     }
 
     /**

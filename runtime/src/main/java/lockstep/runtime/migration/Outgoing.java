@@ -16,6 +16,8 @@ import java.io.IOException;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
@@ -289,7 +291,7 @@ final class Outgoing {
         iterate(saver, out);
         long stopped = System.nanoTime();
         switchOver();
-        complete(saver, out);
+        completeInTime(c, saver, out);
         if (back != null) {
             // A COLO pair waits for nothing for ever.
             back.await(intoColo ? settings.coloTimeout() : 0);
@@ -410,21 +412,72 @@ final class Outgoing {
                         });
         if (settings.has(MigrationCapability.PAUSE_BEFORE_SWITCHOVER)) {
             status.move(MigrationStatus.ACTIVE, MigrationStatus.PRE_SWITCHOVER);
-            synchronized (wake) {
-                while (status.get() == MigrationStatus.PRE_SWITCHOVER) {
-                    try {
-                        wake.wait();
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                        throw new IOException("migration interrupted", e);
-                    }
-                }
+            if (!awaitWhile(() -> status.get() == MigrationStatus.PRE_SWITCHOVER)) {
+                throw new IOException(
+                        "COLO start: no 'migrate-continue' within %d ms of the guest's stop"
+                                .formatted(standMillis()));
             }
         } else {
             status.move(MigrationStatus.ACTIVE, MigrationStatus.DEVICE);
         }
         if (cancelled()) {
             throw new IOException("migration cancelled");
+        }
+    }
+
+    /** How long the guest may stand before COLO has begun: as long as this side waits for the other one; 0 for ever. */
+    private long standMillis() {
+        return settings.has(MigrationCapability.X_COLO) ? settings.coloTimeout() : 0;
+    }
+
+    /** Waits, for as long as the guest may stand. Returns whether the condition is over. */
+    private boolean awaitWhile(BooleanSupplier condition) {
+        long limit = standMillis();
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(limit);
+        synchronized (wake) {
+            while (condition.getAsBoolean()) {
+                long left = limit == 0 ? Long.MAX_VALUE : end - System.nanoTime();
+                if (left <= 0) {
+                    return false;
+                }
+                try {
+                    TimeUnit.NANOSECONDS.timedWait(wake, left);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    /** As {@link #complete}; a peer that takes nothing, for which the guest would stand, is cut off. */
+    private void completeInTime(MigrationChannel c, StreamSaver saver, StreamOutput out)
+            throws IOException {
+        AtomicBoolean under = new AtomicBoolean(true);
+        AtomicBoolean late = new AtomicBoolean();
+        Thread.ofPlatform()
+                .daemon()
+                .name("mig/limit")
+                .start(
+                        () -> {
+                            if (!awaitWhile(under::get)) {
+                                late.set(true);
+                                c.shutdown();
+                            }
+                        });
+        try {
+            complete(saver, out);
+        } catch (IOException e) {
+            throw late.get()
+                    ? new IOException(
+                            "COLO start: the last pages and the device state were not taken within"
+                                    + " %d ms of the guest's stop".formatted(standMillis()),
+                            e)
+                    : e;
+        } finally {
+            under.set(false);
+            wakeUp();
         }
     }
 
