@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -161,6 +162,39 @@ class TlsMigrationTest {
             }
         } finally {
             TlsMachine.closeAll(crowd);
+        }
+    }
+
+    @Test
+    void yankSendsThoseAwayThatSayNothing() throws IOException {
+        Monitor target = machine("lockstep", "server", rsa, "-incoming", "defer");
+        String uri = listening(target);
+        List<Socket> crowd = new ArrayList<>();
+        try {
+            TlsMachine.crowd(crowd, Integer.parseInt(uri.substring(uri.lastIndexOf(':') + 1)));
+            Host.await(
+                    "those that said nothing are sent away",
+                    Duration.ofSeconds(20),
+                    () -> {
+                        target.execute(
+                                "{\"execute\": \"yank\", \"arguments\": {\"instances\":"
+                                        + " [{\"type\": \"migration\"}]}}");
+                        return crowd.stream().allMatch(TlsMigrationTest::ended);
+                    });
+            arrives(machine("lockstep", "client", rsa), target, uri);
+        } finally {
+            TlsMachine.closeAll(crowd);
+        }
+    }
+
+    private static boolean ended(Socket s) {
+        try {
+            s.setSoTimeout(200);
+            return s.getInputStream().read() < 0;
+        } catch (SocketTimeoutException e) {
+            return false;
+        } catch (IOException e) {
+            return true;
         }
     }
 

@@ -10,6 +10,7 @@ import lockstep.runtime.linux.Sockets;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.Timer;
+import lockstep.runtime.tls.TlsCallers;
 import lockstep.runtime.tls.TlsEnd;
 import lockstep.runtime.tls.TlsStream;
 
@@ -17,7 +18,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 
@@ -32,9 +32,6 @@ import java.util.function.Consumer;
 final class SocketChardev extends Backend {
     private static final int INPUT_BYTES = 16 * 1024;
     private static final long MILLISECOND = 1_000_000;
-
-    /** How many may be about to show who they are; one more takes the place of the one that came first. */
-    private static final int MOST_SECURING = 16;
 
     /** How long a peer that ended its input may take to read what is queued for it. */
     private static final long LINGER_MS = 10_000;
@@ -52,8 +49,7 @@ final class SocketChardev extends Backend {
     private final @Nullable SocketDialer dialer;
     private final @Nullable TlsEnd tls;
 
-    /** A peer that has yet to show who it is. */
-    private final ArrayDeque<TlsSocket> securing = new ArrayDeque<>();
+    private final TlsCallers<TlsSocket> securing = new TlsCallers<>(TlsSocket::cut);
 
     /** Why the last peer was refused, told once of a row of such. */
     private String refusal = "";
@@ -318,9 +314,6 @@ final class SocketChardev extends Backend {
                 fd.close();
                 return;
             }
-            if (securing.size() == MOST_SECURING) {
-                securing.removeFirst().cut();
-            }
             Sockets.noDelay(fd, true);
             securing.add(socket);
             if (listener != null) {
@@ -360,7 +353,6 @@ final class SocketChardev extends Backend {
                 socket.fd().close(); // sent away
                 return;
             }
-            securing.forEach(TlsSocket::cut);
             securing.clear();
         } finally {
             lock.unlock();
@@ -637,7 +629,7 @@ final class SocketChardev extends Backend {
             if (c != null) {
                 c.shutdown();
             }
-            securing.forEach(TlsSocket::cut);
+            securing.cut();
         } finally {
             lock.unlock();
         }
@@ -652,8 +644,7 @@ final class SocketChardev extends Backend {
             }
             release();
             closed = true;
-            securing.forEach(TlsSocket::cut); // whoever waits for its handshake closes it
-            securing.clear();
+            securing.clear(); // whoever waits for its handshake closes it
             if (dialer != null) {
                 dialer.close();
             }

@@ -1,26 +1,26 @@
 package lockstep.runtime.migration;
 
+import lockstep.runtime.tls.TlsCallers;
+
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.util.ArrayDeque;
 
 /**
- * Where the source of a migration is awaited. With TLS whoever comes has to show who it is; many do so side by
- * side, so that one that says nothing keeps nobody waiting, and the first that is right is the source.
+ * Where the source of a migration is awaited. With TLS whoever comes has to show who it is; the first that is right is the
+ * source, and all others are sent away, also when the wait ends without one.
  */
 final class FrontDoor {
-    /** How many may be about to show who they are; one more takes the place of the one that came first. */
-    private static final int MOST = 16;
-
     private final Transport.Listener listener;
     private final Address address;
     private final MigrationSettings settings;
     private final MigrationHost host;
 
     // Under this monitor.
-    private final ArrayDeque<MigrationChannel> callers = new ArrayDeque<>();
+    private final TlsCallers<MigrationChannel> callers =
+            new TlsCallers<>(MigrationChannel::shutdown);
     private @Nullable MigrationChannel source;
+    private boolean closed;
 
     FrontDoor(
             Transport.Listener listener,
@@ -35,82 +35,92 @@ final class FrontDoor {
 
     /** Waits for the source; then nobody else is let in. Not under the machine lock. */
     MigrationChannel await() throws IOException {
-        while (true) {
-            MigrationChannel caller;
-            try {
-                caller = listener.accept();
-            } catch (IOException e) {
-                MigrationChannel found = source();
-                if (found != null) {
-                    return found;
+        try {
+            while (true) {
+                MigrationChannel caller = listener.accept();
+                if (!take(caller)) {
+                    caller.close();
+                } else if (settings.tlsCredentials().isEmpty()
+                        || Transport.connectsAtOnce(address)) {
+                    letIn(caller);
+                    break;
+                } else {
+                    Thread.ofPlatform().daemon().name("mig/dst/tls").start(() -> ask(caller));
                 }
+            }
+        } catch (IOException e) {
+            MigrationChannel found = close();
+            if (found == null) {
                 throw e;
             }
-            if (settings.tlsCredentials().isEmpty() || Transport.connectsAtOnce(address)) {
-                MigrationChannel found = TlsLink.secured(caller, address, true, settings, host);
-                return settle(found) ? found : settled(found);
-            }
-            if (take(caller)) {
-                Thread.ofPlatform().daemon().name("mig/dst/tls").start(() -> ask(caller));
-            } else {
-                caller.close();
-            }
+            return found; // whoever was let in closed the listener
+        } catch (RuntimeException e) {
+            close();
+            throw e;
         }
-    }
-
-    private MigrationChannel settled(MigrationChannel late) {
-        late.close();
-        MigrationChannel found = source();
+        MigrationChannel found = close();
         if (found == null) {
             throw new IllegalStateException("nobody was let in");
         }
         return found;
     }
 
-    private synchronized @Nullable MigrationChannel source() {
+    /** Ends the connections of all who have yet to show who they are. Any thread. */
+    synchronized void cut() {
+        callers.cut();
+    }
+
+    /** Nobody is let in any more; gives who was. */
+    private synchronized @Nullable MigrationChannel close() {
+        closed = true;
+        callers.clear();
         return source;
     }
 
     private synchronized boolean take(MigrationChannel caller) {
-        if (source != null) {
-            return false;
+        if (!closed) {
+            callers.add(caller);
         }
-        if (callers.size() == MOST) {
-            callers.removeFirst().shutdown();
-        }
-        callers.add(caller);
-        return true;
+        return !closed;
     }
 
     private void ask(MigrationChannel caller) {
         try {
-            MigrationChannel found = TlsLink.secured(caller, address, true, settings, host);
-            forget(caller);
-            if (settle(found)) {
-                listener.close(); // which ends the wait
-            } else {
-                found.close();
-            }
+            letIn(caller);
+            listener.close(); // which ends the wait
         } catch (IOException | RuntimeException e) {
-            caller.close();
             if (forget(caller)) {
                 host.report(String.valueOf(e.getMessage()));
             }
         }
     }
 
-    /** Lets one in and sends all others away; false when one is in. */
+    /** Has a caller show who it is. The first that is right is the source. */
+    private void letIn(MigrationChannel caller) throws IOException {
+        MigrationChannel found;
+        try {
+            found = TlsLink.secured(caller, address, true, settings, host);
+        } catch (IOException | RuntimeException e) {
+            caller.close();
+            throw e;
+        }
+        forget(caller);
+        if (!settle(found)) {
+            found.close();
+        }
+    }
+
     private synchronized boolean settle(MigrationChannel found) {
-        if (source != null) {
+        if (closed) {
             return false;
         }
+        closed = true;
         source = found;
-        callers.forEach(MigrationChannel::shutdown);
         callers.clear();
         return true;
     }
 
-    /** Whether a caller that failed was still looked at. */
+    /** Whether a caller was still looked at. */
     private synchronized boolean forget(MigrationChannel caller) {
         return callers.remove(caller);
     }

@@ -84,10 +84,15 @@ final class Incoming {
     }
 
     private void run(Transport.Listener listener, Address address) {
-        Runnable cut = () -> channel.shutdown();
+        FrontDoor door = new FrontDoor(listener, address, settings, host);
+        Runnable cut =
+                () -> {
+                    door.cut();
+                    channel.shutdown();
+                };
         try {
             host.connected(cut);
-            channel = new FrontDoor(listener, address, settings, host).await();
+            channel = door.await();
             ACCEPTED.log();
             load();
             returnShut(0);
