@@ -8,7 +8,6 @@ import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
-import lockstep.runtime.linux.Errno;
 
 /**
  * Sits above a disk while it is copied and remembers which granules the guest wrote meanwhile.
@@ -35,10 +34,7 @@ public final class MirrorFilter extends FilterNode {
     public static MirrorFilter insert(
             BlockGraph graph, BlockNode disk, String name, DirtyBitmap dirty)
             throws BlockException {
-        if (!DirtyBitmap.canHold(ChildEdge.look(disk).length(), dirty.granule())) {
-            throw new BlockException(
-                    Errno.EFBIG, "Disk too large for granules of " + dirty.granule());
-        }
+        DirtyBitmap.checkHolds(ChildEdge.look(disk).length(), dirty.granule());
         MirrorFilter filter = graph.add(new MirrorFilter(graph, name, dirty));
         try {
             graph.attach(filter, "file", Role.FILTERED, disk);

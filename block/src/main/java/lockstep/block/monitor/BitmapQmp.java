@@ -107,9 +107,7 @@ final class BitmapQmp {
             throw bad("Bitmap name too long: " + name);
         }
         long length = ChildEdge.look(node).length();
-        if (!DirtyBitmap.canHold(length, granule)) {
-            throw new BlockException(Errno.EFBIG, "Disk too large for granules of " + granule);
-        }
+        DirtyBitmap.checkHolds(length, granule);
         DirtyBitmap bitmap = new DirtyBitmap(name, granule, length);
         bitmap.record(!Boolean.TRUE.equals(a.disabled()));
         node.follow(bitmap);

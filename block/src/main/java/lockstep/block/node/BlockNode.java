@@ -231,6 +231,13 @@ public abstract class BlockNode implements NodeUser {
         }
     }
 
+    /** Errors when a bitmap that follows could not do so with that length. */
+    final void checkBitmaps(long length) throws BlockException {
+        for (DirtyBitmap bitmap : bitmaps) {
+            DirtyBitmap.checkHolds(length, bitmap.granule());
+        }
+    }
+
     /** The length has changed. */
     final void resized(long length) {
         for (DirtyBitmap bitmap : bitmaps) {

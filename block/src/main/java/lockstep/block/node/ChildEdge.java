@@ -228,6 +228,7 @@ public final class ChildEdge {
     public void truncate(long length) throws BlockException {
         BlockNode at = node;
         checkWritable(at, Permission.RESIZE);
+        at.checkBitmaps(length);
         at.truncate(length);
         at.resized(at.length());
     }

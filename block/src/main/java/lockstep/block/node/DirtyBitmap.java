@@ -54,6 +54,13 @@ public final class DirtyBitmap {
         return length / granule < Integer.MAX_VALUE;
     }
 
+    /** Errors when a disk of that length has too many granules. */
+    public static void checkHolds(long length, long granule) throws BlockException {
+        if (!canHold(length, granule)) {
+            throw new BlockException(Errno.EFBIG, "Disk too large for granules of " + granule);
+        }
+    }
+
     /** What clients know it by; null for one that only this program uses. */
     public @Nullable String name() {
         return name;

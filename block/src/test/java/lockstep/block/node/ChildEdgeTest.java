@@ -92,6 +92,21 @@ class ChildEdgeTest {
     }
 
     @Test
+    void nothingGrowsBeyondWhatItsBitmapsHold() throws Exception {
+        DirtyBitmap bitmap = new DirtyBitmap("b", 512, SIZE);
+        node.follow(bitmap);
+        BlockException refused = assertThrows(BlockException.class, () -> edge.truncate(1L << 40));
+        assertEquals(Errno.EFBIG, refused.errno());
+        assertEquals("Disk too large for granules of 512", refused.getMessage());
+        assertEquals(SIZE, edge.length());
+        assertEquals(SIZE, bitmap.size());
+        // What they hold is the driver's affair.
+        assertEquals(
+                Errno.ENOTSUP,
+                assertThrows(BlockException.class, () -> edge.truncate(2 * SIZE)).errno());
+    }
+
+    @Test
     void zeroesAreRecognisedWhereAskedFor() throws Exception {
         detect(BlockdevDetectZeroesOptions.OFF, true);
         edge.write(0, zeroes(4096));
