@@ -41,8 +41,9 @@ final class HungPeersTest {
             "lockstep-system-x86_64: gave up after [0-9]+ s: export 'x' \\(1 request in"
                     + " flight\\)\n";
 
-    private static final String CUT =
-            "lockstep-system-x86_64: gave up waiting for the main loop: all connections are cut\n";
+    private static final String DRIVE =
+            "drive_add -n buddy driver=replication,mode=primary,node-name=r,file.driver=nbd,"
+                    + "file.server.type=";
 
     @TempDir Path directory;
 
@@ -114,18 +115,45 @@ final class HungPeersTest {
                                     m.awaitError("Gave up after 2 s: '.*mute' does not answer");
                                     quits(m, "");
                                 },
-                        "next",
+                        "meanwhile",
                                 m -> {
                                     m.send(command("blockdev-add", m.mute()));
-                                    quits(m, CUT);
+                                    SocketChannel other = m.client("other");
+                                    MonitorProcess.readTo(other, MonitorProcess.bytes("\r\n"));
+                                    answers(other, command("qmp_capabilities", ""));
+                                    answers(other, command("query-block", ""));
+                                    String node = "'instances':[{'type':'block-node','node-name':";
+                                    answers(other, command("yank", node + "'m'}]"));
+                                    m.awaitError(".*");
+                                    quits(m, "");
                                 },
-                        "backing",
+                        "below",
                                 m -> {
                                     String over = "'driver':'qcow2','node-name':'q','file':{%s}";
                                     String file = m.mute().replace("'node-name':'m',", "");
                                     m.send(command("blockdev-add", over.formatted(file)));
-                                    quits(m, CUT);
+                                    ends(m);
+                                },
+                        "text",
+                                m -> {
+                                    String path = m.muteSocket();
+                                    m.send(human(DRIVE + "unix,file.server.path=" + path));
+                                    ends(m);
                                 }));
+    }
+
+    private static void answers(SocketChannel monitor, String command) throws IOException {
+        monitor.write(ByteBuffer.wrap(MonitorProcess.bytes(command + "\r\n")));
+        String line = MonitorProcess.readTo(monitor, MonitorProcess.bytes("\r\n"));
+        assertTrue(line.contains("return"), command + ": " + line);
+    }
+
+    /** The main loop is not what waits. */
+    private static void ends(Machine m) throws Exception {
+        Host.run("kill", "-TERM", m.pid());
+        String errors = m.end();
+        assertEquals(0, m.process.process().exitValue(), errors);
+        assertTrue(errors.matches(".*terminating on signal 15 .*\n"), errors);
     }
 
     @Test
@@ -324,7 +352,14 @@ final class HungPeersTest {
         Machine(String name) throws IOException {
             this.name = name;
             home = Files.createDirectory(directory.resolve(name));
-            process = new MonitorProcess(Host.binary().toString(), home, "-m", "32");
+            process =
+                    new MonitorProcess(
+                            Host.binary().toString(),
+                            home,
+                            "-m",
+                            "32",
+                            "-qmp",
+                            "unix:" + home.resolve("other") + ",server=on,wait=off");
             monitor = process.connect();
             MonitorProcess.readTo(monitor, MonitorProcess.bytes("\r\n"));
             ok(command("qmp_capabilities", ""));
@@ -358,10 +393,16 @@ final class HungPeersTest {
 
         /** Options of a node whose server takes the connection and says nothing. */
         String mute() throws IOException {
+            String path = muteSocket();
+            return "'driver':'nbd','node-name':'m','server':{'type':'unix','path':'" + path + "'}";
+        }
+
+        /** Where that server listens. */
+        String muteSocket() throws IOException {
             Path path = home.resolve("mute");
             ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
             peers.add(server.bind(UnixDomainSocketAddress.of(path)));
-            return "'driver':'nbd','node-name':'m','server':{'type':'unix','path':'" + path + "'}";
+            return path.toString();
         }
 
         String pid() {

@@ -15,7 +15,6 @@ import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
-import lockstep.block.open.NodeOpener.Inherited;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumNode;
@@ -80,21 +79,24 @@ public final class NodeChanger {
         if (options.nodeName() == null) {
             throw bad("'node-name' must be specified for the root node");
         }
-        graph.giveToMonitor(opener.open(options, Inherited.BLOCKDEV));
+        opener.openForMonitor(options);
     }
 
     /** HMP drive_add -n: a node and nothing on top. */
     public void addFromText(String text) throws BlockException {
-        JsonObject tree;
-        try {
-            tree = LegacyTree.tree(OptionText.parse(text, null).toMap());
-        } catch (QmpException e) {
-            throw new BlockException(Errno.EINVAL, e.description(), e);
-        }
+        JsonObject tree = tree(text);
         if (!tree.has("node-name")) {
             throw bad("'node-name' needs to be specified");
         }
-        graph.giveToMonitor(opener.openLegacy(tree, Inherited.BLOCKDEV));
+        opener.openForMonitor(opener.legacy(tree(text)), tree);
+    }
+
+    private static JsonObject tree(String text) throws BlockException {
+        try {
+            return LegacyTree.tree(OptionText.parse(text, null).toMap());
+        } catch (QmpException e) {
+            throw new BlockException(Errno.EINVAL, e.description(), e);
+        }
     }
 
     /**

@@ -70,23 +70,25 @@ public final class NbdNode extends BlockNode {
         trackRequests();
     }
 
-    /** Connects; blocks until the server answers. The node is not in the graph yet. */
+    /**
+     * Blocks until the server answers. The node is not in the graph yet.
+     *
+     * @param begun the connection, if it is being made already
+     */
     public static NbdNode open(
-            BlockGraph graph, String name, boolean readOnly, boolean autoReadOnly, Options options)
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            boolean autoReadOnly,
+            Options options,
+            @Nullable NbdDialing begun)
             throws BlockException {
-        NbdNode[] holder = new NbdNode[1];
-        Runnable onLoss =
-                () -> {
-                    NbdNode node = holder[0];
-                    if (node != null) {
-                        node.connectionLost();
-                    }
-                };
-        NbdAttempt attempt = new NbdAttempt();
+        NbdDialing dialing = begun == null ? new NbdDialing(options, name) : begun;
         NbdConnection connection;
-        graph.connecting(name, options.address().toString(), attempt::cut, patience(options));
+        graph.connecting(
+                name, options.address().toString(), dialing::cut, patienceSeconds(options));
         try {
-            connection = firstConnection(name, options, onLoss, attempt);
+            connection = dialing.take();
         } finally {
             graph.connected(name);
         }
@@ -96,39 +98,16 @@ public final class NbdNode extends BlockNode {
             throw new BlockException(Errno.EACCES, "NBD export is read-only");
         }
         NbdNode node = new NbdNode(graph, name, readOnly || serverReadOnly, options, connection);
-        holder[0] = node;
+        dialing.own(node);
         return node;
     }
 
-    private static int patience(Options options) {
+    /** How long a server may take to answer when a node is opened. */
+    public static int patienceSeconds(Options options) {
         // Longer than the attempts to connect, whose error says more.
         return options.openTimeoutSeconds() > 0
                 ? options.openTimeoutSeconds() + 1
                 : PATIENCE_SECONDS;
-    }
-
-    private static NbdConnection firstConnection(
-            String name, Options options, Runnable onLoss, NbdAttempt attempt)
-            throws BlockException {
-        long deadline = System.nanoTime() + options.openTimeoutSeconds() * 1_000_000_000L;
-        Object pause = new Object();
-        while (true) {
-            try {
-                return NbdConnection.open(options, name, onLoss, attempt);
-            } catch (BlockException e) {
-                if (attempt.isCut() || System.nanoTime() >= deadline) {
-                    throw e;
-                }
-                synchronized (pause) {
-                    try {
-                        pause.wait(100);
-                    } catch (InterruptedException interrupted) {
-                        Thread.currentThread().interrupt();
-                        throw e;
-                    }
-                }
-            }
-        }
     }
 
     public Options options() {
@@ -154,7 +133,7 @@ public final class NbdNode extends BlockNode {
         }
     }
 
-    private void connectionLost() {
+    void connectionLost() {
         synchronized (monitor) {
             lostAt = System.nanoTime();
             losses++;

@@ -120,6 +120,7 @@ public final class NodeOpener {
     private final Consumer<String> warn;
     private final TlsEnd.Source tlsEnds;
     private final LegacyTree legacy = new LegacyTree(this::probe);
+    private final NbdServers servers;
     private boolean probedRaw;
 
     /**
@@ -144,6 +145,7 @@ public final class NodeOpener {
         this.startInactive = startInactive;
         this.warn = warn;
         this.tlsEnds = tlsEnds;
+        this.servers = new NbdServers(graph, this::nbd);
     }
 
     static BlockException bad(String message) {
@@ -154,6 +156,16 @@ public final class NodeOpener {
     public BlockNode open(BlockdevOptions options, Inherited inherited) throws BlockException {
         JsonObject given = (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
         return limited(() -> open(options, given, inherited));
+    }
+
+    /** Opens a node for the monitor, whose command is run again as long as a server has not answered. */
+    public void openForMonitor(BlockdevOptions options) throws BlockException {
+        servers.connected(options, () -> graph.giveToMonitor(open(options, Inherited.BLOCKDEV)));
+    }
+
+    /** Likewise, from a tree of texts; {@code options} are what it says. */
+    public void openForMonitor(BlockdevOptions options, JsonObject tree) throws BlockException {
+        servers.connected(options, () -> graph.giveToMonitor(openLegacy(tree, Inherited.BLOCKDEV)));
     }
 
     private interface Opening {
@@ -224,8 +236,8 @@ public final class NodeOpener {
         return openLegacy(Qcow2Opening.below(image), inherited);
     }
 
-    /** The options of a tree of texts. */
-    BlockdevOptions legacy(JsonObject tree) throws BlockException {
+    /** The options of a tree of texts, which is completed in place. */
+    public BlockdevOptions legacy(JsonObject tree) throws BlockException {
         return legacy.read(tree);
     }
 
@@ -417,7 +429,7 @@ public final class NodeOpener {
         };
     }
 
-    private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {
+    private NbdNode.Options nbd(BlockdevOptionsNbd nbd) throws BlockException {
         if (nbd.xDirtyBitmap() != null) {
             throw new BlockException(Errno.ENOTSUP, "x-dirty-bitmap is not supported");
         }
@@ -426,13 +438,16 @@ public final class NodeOpener {
             throw bad("export name too long to send to server");
         }
         NbdAddress address = address(nbd.server());
-        NbdNode.Options options =
-                new NbdNode.Options(
-                        address,
-                        export,
-                        seconds(nbd.reconnectDelay()),
-                        seconds(nbd.openTimeout()),
-                        tls(nbd, address));
+        return new NbdNode.Options(
+                address,
+                export,
+                seconds(nbd.reconnectDelay()),
+                seconds(nbd.openTimeout()),
+                tls(nbd, address));
+    }
+
+    private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {
+        NbdNode.Options options = nbd(nbd);
         if (!settings.name().startsWith("#")) {
             graph.names()
                     .checkNodeName(settings.name()); // before the wait for the peer takes that name
@@ -443,7 +458,8 @@ public final class NodeOpener {
                         settings.name(),
                         settings.readOnly(),
                         settings.autoReadOnly(),
-                        options),
+                        options,
+                        servers.claim(nbd)),
                 settings.active());
     }
 

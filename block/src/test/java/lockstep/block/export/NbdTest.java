@@ -82,7 +82,8 @@ class NbdTest {
                         graph.autoName(),
                         false,
                         false,
-                        new NbdNode.Options(address, export, 0, 0, null)));
+                        new NbdNode.Options(address, export, 0, 0, null),
+                        null));
     }
 
     @Test

@@ -116,7 +116,8 @@ class BlockNodeContractTest {
                                 graph.autoName(),
                                 false,
                                 false,
-                                new NbdNode.Options(address, "d", 0, 0, null)));
+                                new NbdNode.Options(address, "d", 0, 0, null),
+                                null));
             }
             case QUORUM -> quorum(false);
             case QUORUM_FIFO -> quorum(true);
