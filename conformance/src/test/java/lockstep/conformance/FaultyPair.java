@@ -185,7 +185,14 @@ final class FaultyPair implements AutoCloseable {
 
     /** Waits until both are in COLO and the guest is up. */
     void protectedNow() {
-        pair.networkGuestIsUp();
+        // The secondary may get a guest that is up by a checkpoint, and say nothing.
+        Host.await(
+                "the guest is up; " + pair.primary,
+                PATIENCE,
+                () -> {
+                    pair.alive(pair.primary);
+                    return Host.text(pair.primary.output).contains("network guest is up");
+                });
         ok(primary, "migrate-set-parameters", "'x-checkpoint-delay':" + CHECKPOINT_DELAY);
         moreCheckpoints(2);
     }
