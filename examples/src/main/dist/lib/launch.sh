@@ -46,17 +46,59 @@ case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in
 *) export LC_ALL=C.UTF-8 ;;
 esac
 
-# launch CACHE ARGUMENTS...: becomes a JVM with these arguments, started from the AOT cache lib/CACHE.aot if there
-# is one. The serial collector has the shortest start and the smallest footprint for heaps as small as ours.
-launch() {
+# Sets $cache to the AOT cache $1 for a distribution that stands here, "" where there is none (yet). The packaged one
+# fits where it was recorded only, as lib/$1.aot.home says. Elsewhere the user's cache folder has one of its own, which
+# is recorded in the background the first time, by the launcher's function train, if $trains says that it has one. What
+# goes wrong with it costs time and nothing else, so it is not told.
+find_cache() {
     cache=$home/lib/$1.aot
-    shift
+    recorded=
+    [ -r "$cache.home" ] && IFS= read -r recorded < "$cache.home"
+    if [ -f "$cache" ] && { [ -z "$recorded" ] || [ "$recorded" = "$home" ]; }; then
+        return
+    fi
+    cache=
+    folder=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+    [ "${trains:-}" = true ] && [ -n "$folder" ] || return 0
+    # Two distributions that differ in more than this name record in turn; the JVM refuses the other's.
+    place=$home
+    name=$1
+    while [ -n "$place" ]; do
+        name=$name-${place##*/}
+        place=${place%/*}
+    done
+    own=$folder/lockstep/$name.aot
+    if [ "$own" -nt "$home/lib" ] && [ "$own" -nt "${java%/bin/java}/release" ]; then
+        cache=$own
+    elif mkdir -p "$folder/lockstep" 2> /dev/null && [ -w "$folder/lockstep" ]; then
+        record_cache < /dev/null > /dev/null 2>&1 &
+    fi
+}
+
+# Records the AOT cache $own, one process at a time.
+record_cache() {
+    find "$own.lock" -mmin +10 -exec rmdir {} +
+    mkdir "$own.lock" || exit
+    export LOCKSTEP_AOT_CACHE_OUTPUT="$own.new"
+    train "$own.scratch" && mv "$own.new" "$own"
+    rm -f "$own.new" "$own.new.config" "$own.scratch"
+    rmdir "$own.lock"
+}
+
+# launch CACHE ARGUMENTS...: becomes a JVM with these arguments, started from the AOT cache CACHE if there is one. The
+# serial collector has the shortest start and the smallest footprint for heaps as small as ours.
+launch() {
     find_java
     if [ -n "${LOCKSTEP_AOT_CACHE_OUTPUT:-}" ]; then
         # Packaging starts it once this way, to make the cache.
+        shift
         set -- -XX:AOTCacheOutput="$LOCKSTEP_AOT_CACHE_OUTPUT" "$@"
-    elif [ -f "$cache" ]; then
-        set -- -XX:AOTCache="$cache" -Xlog:aot=off "$@"
+    else
+        find_cache "$1"
+        shift
+        if [ -n "$cache" ]; then
+            set -- -XX:AOTCache="$cache" -Xlog:aot=off "$@"
+        fi
     fi
     exec "$java" -XX:+UseSerialGC -XX:-UsePerfData -Dlockstep.argv0="$program" -Dlockstep.home="$home" "$@"
 }

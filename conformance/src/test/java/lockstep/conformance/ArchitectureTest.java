@@ -34,6 +34,7 @@ class ArchitectureTest {
                     "x86", List.of("lockstep.x86.."),
                     "runtime", List.of("lockstep.runtime.."),
                     "block", List.of("lockstep.block.."),
+                    "tools", List.of("lockstep.tools.."),
                     "net", List.of("lockstep.net.."),
                     "devices", List.of("lockstep.devices.."),
                     "colo", List.of("lockstep.colo.."));
@@ -47,6 +48,7 @@ class ArchitectureTest {
                     "x86", List.of(),
                     "runtime", List.of("x86", "generated"),
                     "block", List.of("generated", "runtime"),
+                    "tools", List.of("generated", "runtime", "block"),
                     "net", List.of("generated", "runtime"),
                     "devices", List.of("generated", "runtime", "block", "net"),
                     "colo", List.of("generated", "runtime", "block", "net"));
@@ -92,6 +94,7 @@ class ArchitectureTest {
                         "codegen-plugin",
                         "runtime",
                         "block",
+                        "tools",
                         "net",
                         "devices",
                         "x86",

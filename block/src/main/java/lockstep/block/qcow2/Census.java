@@ -29,7 +29,7 @@ import java.util.BitSet;
 final class Census {
     private static final int PAGE_BITS = 16;
     private static final int PAGES_MAX = 1024;
-    private static final int TOO_MANY = 255;
+    static final int TOO_MANY = 255;
     private static final int PIECE = 4096;
 
     /** A table outside the active disk, whose entries are counted a piece at a time. */

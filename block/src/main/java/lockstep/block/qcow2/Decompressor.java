@@ -42,6 +42,12 @@ final class Decompressor {
         return (sectors + 1) * 512 - (start(entry, clusterBits) & 511);
     }
 
+    /** The entry of a cluster that was packed into so many bytes. */
+    static long entry(long start, long length, int clusterBits) {
+        long sectors = (start + length - 1 >>> 9) - (start >>> 9);
+        return Mapping.COMPRESSED | sectors << offsetBits(clusterBits) | start;
+    }
+
     /** Fills {@code destination} from byte {@code inCluster} of a compressed cluster on. */
     void read(Guard file, long entry, long inCluster, Pieces destination) throws BlockException {
         Plain plain = last;

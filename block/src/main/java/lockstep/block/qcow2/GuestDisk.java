@@ -201,6 +201,40 @@ final class GuestDisk {
         }
     }
 
+    /** What the image itself has; the answer covers one table at most. */
+    ImageRun run(long offset, long length) throws BlockException {
+        long most = Math.min(length, map.l2Span() - (offset & map.l2Span() - 1));
+        map.lock().readLock().lock();
+        try {
+            long entry = map.entry(offset);
+            ImageRun.Kind kind = imageKind(entry);
+            boolean placed = kind != ImageRun.Kind.COMPRESSED && host(entry) != 0;
+            long at = placed ? host(entry) + (offset & clusterSize - 1) : -1;
+            long run = Math.min(most, clusterSize - (offset & clusterSize - 1));
+            while (run < most) {
+                long next = map.entry(offset + run);
+                if (imageKind(next) != kind
+                        || kind != ImageRun.Kind.COMPRESSED
+                                && host(next) != (placed ? at + run : 0)) {
+                    break;
+                }
+                run += Math.min(most - run, clusterSize);
+            }
+            return new ImageRun(kind, run, at);
+        } finally {
+            map.lock().readLock().unlock();
+        }
+    }
+
+    private ImageRun.Kind imageKind(long entry) {
+        return switch (source(entry)) {
+            case BELOW -> ImageRun.Kind.UNALLOCATED;
+            case ZEROES -> ImageRun.Kind.ZERO;
+            case FILE -> ImageRun.Kind.DATA;
+            case COMPRESSED -> ImageRun.Kind.COMPRESSED;
+        };
+    }
+
     // Writing
 
     void write(long offset, Pieces source) throws BlockException {
@@ -389,6 +423,141 @@ final class GuestDisk {
     /** Whether part of a cluster has no content at all. */
     private boolean isNothing(long guest, long length) throws BlockException {
         return length == 0 || backing.get() == null && extent(guest, length).source == Source.BELOW;
+    }
+
+    // What tools write
+
+    /** Takes storage for a range that has none yet. */
+    @FunctionalInterface
+    interface Reservation {
+        /**
+         * Prepares new clusters before they are linked.
+         *
+         * @param fresh nothing was ever written there, so that they read as zeroes
+         */
+        void prepare(long hostOffset, long length, boolean fresh) throws BlockException;
+    }
+
+    /** Gives the clusters of a range that the image does not have places in the file, with what the reservation leaves there as their data. */
+    void preallocate(long offset, long length, Reservation reservation) throws BlockException {
+        long end = offset + length + clusterSize - 1 & -clusterSize;
+        for (long first = offset & -clusterSize; first < end; ) {
+            count();
+            map.writeBackIfCrowded();
+            long tableEnd = (first & -map.l2Span()) + map.l2Span();
+            long most = Math.min(Math.min(end, tableEnd) - first, ALLOCATION_MAX_BYTES);
+            try (InFlight.Flight flight = flights.begin(InFlight.Kind.FILL, first, first + most)) {
+                Place place = take(first, (int) (most >>> clusterBits));
+                long taken = clusterSize;
+                if (place != null) {
+                    taken = (long) place.run.clusters() << clusterBits;
+                    flight.narrow(first + taken);
+                    try {
+                        reservation.prepare(place.run.offset(), taken, place.fresh);
+                        flight.settle();
+                        link(first, place.run);
+                    } catch (BlockException e) {
+                        release(place.run);
+                        throw e;
+                    }
+                }
+                first += taken;
+            }
+        }
+    }
+
+    /** Where the next compressed cluster can begin, 0 when that is in no cluster yet. */
+    private long packedEnd;
+
+    /**
+     * Writes a whole cluster, compressed if that makes it shorter. What is behind the disk's end must be zeroes.
+     *
+     * @param offset of the cluster
+     */
+    void writeCompressed(long offset, MemorySegment cluster) throws BlockException {
+        byte[] packed = Compressor.pack(cluster);
+        if (packed == null) {
+            write(offset, Pieces.of(cluster.asSlice(0, Math.min(clusterSize, size - offset))));
+            return;
+        }
+        count();
+        map.writeBackIfCrowded();
+        try (InFlight.Flight flight =
+                flights.begin(InFlight.Kind.FILL, offset, offset + clusterSize)) {
+            long place = takeBytes(packed.length);
+            try {
+                guard.write(0, place, MemorySegment.ofArray(packed));
+                flight.settle();
+                map.lock().writeLock().lock();
+                try {
+                    TableCache.Table table = map.l2ForWriting(map.l1Index(offset));
+                    map.markDirty();
+                    long old = table.entry(map.l2Index(offset));
+                    table.entry(
+                            map.l2Index(offset),
+                            Decompressor.entry(place, packed.length, clusterBits));
+                    map.freeMapping(old);
+                } finally {
+                    map.lock().writeLock().unlock();
+                }
+            } catch (BlockException e) {
+                packedEnd = 0; // What was taken stays taken: at worst it is a leak.
+                throw e;
+            }
+        }
+    }
+
+    /** Takes bytes for compressed data: several clusters' share one of the file's, each with a reference of its own. */
+    private long takeBytes(int length) throws BlockException {
+        map.lock().writeLock().lock();
+        try {
+            map.tidy();
+            long inCluster = packedEnd & clusterSize - 1;
+            long shared = packedEnd >>> clusterBits;
+            boolean share = inCluster != 0 && map.refcounts().canShare(shared);
+            long room = share ? clusterSize - inCluster : 0;
+            long place = packedEnd;
+            if (length > room) {
+                Refcounts.Run run = map.refcounts().allocate(1);
+                map.writesUpTo(run.offset() + clusterSize);
+                if (!share || run.offset() != shared + 1 << clusterBits) {
+                    place = run.offset();
+                    share = false;
+                }
+            }
+            if (share) {
+                map.refcounts().share(shared);
+            }
+            packedEnd = place + length;
+            return place;
+        } finally {
+            map.lock().writeLock().unlock();
+        }
+    }
+
+    /** Cuts what lies behind a new, smaller end off. While {@link #alone}. */
+    void cut(long length) throws BlockException {
+        map.tidy();
+        int firstTable =
+                (int) (length + map.l2Span() - 1 >>> Long.numberOfTrailingZeros(map.l2Span()));
+        for (int index = map.l1Index(length); index < map.l1().length; index++) {
+            if (host(map.l1()[index]) == 0) {
+                continue;
+            }
+            map.writeBackIfCrowded();
+            TableCache.Table table = map.l2ForWriting(index);
+            map.markDirty();
+            long start = (long) index * map.l2Span();
+            long from = Math.max(0, length + clusterSize - 1 - start >>> clusterBits);
+            for (int i = (int) from; i < map.l2Span() >>> clusterBits; i++) {
+                long old = table.entry(i);
+                if (old != 0) {
+                    table.entry(i, 0);
+                    map.freeMapping(old);
+                }
+            }
+        }
+        map.dropTables(firstTable);
     }
 
     // Zeroes and discard

@@ -426,6 +426,18 @@ final class Mapping {
         writeBack();
     }
 
+    /** Lets tables go that map nothing, from an L1 index on. */
+    void dropTables(int from) {
+        for (int i = from; i < l1.entries().length; i++) {
+            long offset = l1.entries()[i] & OFFSET_MASK;
+            if (offset != 0) {
+                l1.set(i, 0);
+                file.metadata().remove(offset);
+                refcounts.free(offset, clusterSize);
+            }
+        }
+    }
+
     /** Guest bytes that one L2 table maps. */
     long l2Span() {
         return 1L << clusterBits + l2Bits;

@@ -12,8 +12,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Makes fresh version 3 images: header, refcount table, one refcount block and the L1 table, one
- * after the other.
+ * Makes fresh images: header, refcount table, refcount blocks (one but for very large disks) and the L1 table, one after
+ * the other.
  */
 public final class Qcow2Creator {
     private static final int FEATURE_TABLE = 0x6803f857;
@@ -28,75 +28,158 @@ public final class Qcow2Creator {
      * @param size the disk's size in bytes, a multiple of 512
      * @param clusterBits 9 to 21; 16 is the default of all tools
      * @param backingFile the backing file's name as it goes into the header
+     * @param version 2 or 3
+     * @param refcountBits 1 to 64, a power of two; 16 is the default of all tools and the only one of version 2
+     * @param lazyRefcounts writers may postpone refcount updates (ours do not)
      */
     public record Options(
             long size,
             int clusterBits,
             @Nullable String backingFile,
-            @Nullable String backingFormat) {
+            @Nullable String backingFormat,
+            int version,
+            int refcountBits,
+            boolean lazyRefcounts) {
+        /** Version 3 with refcounts as all tools have them. */
+        public Options(
+                long size,
+                int clusterBits,
+                @Nullable String backingFile,
+                @Nullable String backingFormat) {
+            this(size, clusterBits, backingFile, backingFormat, 3, 16, false);
+        }
+
         /** An image without backing file, of 64 KiB clusters. */
         public static Options of(long size) {
             return new Options(size, 16, null, null);
+        }
+
+        /** Errors when such an image cannot be. */
+        public void check() throws BlockException {
+            if (size < 0 || size % 512 != 0) {
+                throw bad("Image size must be a multiple of 512 bytes");
+            }
+            if (clusterBits < 9 || clusterBits > 21) {
+                throw bad("Cluster size must be a power of two between 512 and 2048k");
+            }
+            if (backingFormat != null && backingFile == null) {
+                throw bad("Backing format cannot be used without backing file");
+            }
+            if (version < 3 && lazyRefcounts) {
+                throw bad(
+                        "Lazy refcounts only supported with compatibility level 1.1 and above"
+                                + " (use version=v3 or greater)");
+            }
+            if (refcountBits < 1 || refcountBits > 64 || Integer.bitCount(refcountBits) != 1) {
+                throw bad("Refcount width must be a power of two and may not exceed 64 bits");
+            }
+            if (version < 3 && refcountBits != 16) {
+                throw bad(
+                        "Different refcount widths than 16 bits require compatibility level 1.1 or"
+                                + " above (use version=v3 or greater)");
+            }
+        }
+    }
+
+    private static BlockException bad(String message) {
+        return new BlockException(Errno.EINVAL, message);
+    }
+
+    /** How a fresh image's clusters are used. */
+    private record Layout(int tableClusters, int blocks, int l1Clusters, int entriesPerBlock) {
+        static Layout of(Options options, long l1Entries) {
+            long clusterSize = 1L << options.clusterBits;
+            int entries = (int) (clusterSize * 8 / options.refcountBits);
+            int l1Clusters = clusters(l1Entries * 8, clusterSize);
+            int blocks = 1;
+            int table = 1;
+            while ((long) blocks * entries < 1L + table + blocks + l1Clusters) {
+                blocks++;
+                table = clusters(blocks * 8L, clusterSize);
+            }
+            return new Layout(table, blocks, l1Clusters, entries);
+        }
+
+        private static int clusters(long bytes, long clusterSize) {
+            return (int) ((bytes + clusterSize - 1) / clusterSize);
+        }
+
+        int firstBlock() {
+            return 1 + tableClusters;
+        }
+
+        int l1() {
+            return firstBlock() + blocks;
+        }
+
+        int used() {
+            return l1() + l1Clusters;
         }
     }
 
     /** Writes a new image, replacing what is at the path. */
     public static void create(String path, Options options) throws BlockException {
-        if (options.size() < 0 || options.size() % 512 != 0) {
-            throw new BlockException(Errno.EINVAL, "Image size must be a multiple of 512 bytes");
-        }
-        if (options.clusterBits() < 9 || options.clusterBits() > 21) {
-            throw new BlockException(
-                    Errno.EINVAL, "Cluster size must be a power of two between 512 and 2048k");
-        }
-        if (options.backingFormat() != null && options.backingFile() == null) {
-            throw new BlockException(
-                    Errno.EINVAL, "Backing format cannot be used without backing file");
-        }
+        options.check();
         long clusterSize = 1L << options.clusterBits();
         long l1Entries = Qcow2Header.l1Needed(options.size(), options.clusterBits());
         if (l1Entries * 8 > 32L << 20) {
-            throw new BlockException(Errno.EFBIG, "Image is too big");
-        }
-        int l1Clusters = (int) (l1Entries * 8 + clusterSize - 1 >>> options.clusterBits());
-        int used = 3 + l1Clusters;
-        if (used > clusterSize / 2) {
             throw new BlockException(
                     Errno.EFBIG, "The image size is too large for file format 'qcow2'");
         }
-        MemorySegment bytes = Arena.ofAuto().allocate(3 * clusterSize);
-        header(bytes, options, clusterSize, (int) l1Entries);
-        bytes.set(Qcow2Header.BE64, clusterSize, 2 * clusterSize);
-        for (int i = 0; i < used; i++) {
-            bytes.set(ValueLayout.JAVA_BYTE, 2 * clusterSize + i * 2L + 1, (byte) 1);
+        Layout layout = Layout.of(options, l1Entries);
+        MemorySegment bytes = Arena.ofAuto().allocate(layout.l1() * clusterSize);
+        header(bytes, options, layout, (int) l1Entries);
+        for (int i = 0; i < layout.blocks; i++) {
+            long block = (layout.firstBlock() + i) * clusterSize;
+            bytes.set(Qcow2Header.BE64, clusterSize + i * 8L, block);
+        }
+        for (int i = 0; i < layout.used(); i++) {
+            long block = (layout.firstBlock() + i / layout.entriesPerBlock) * clusterSize;
+            setToOne(bytes.asSlice(block, clusterSize), i % layout.entriesPerBlock, options);
         }
         try (ImageFile file = ImageFile.create(path)) {
             file.write(0, bytes);
-            file.truncate(3 * clusterSize + Math.max(8, l1Entries * 8));
+            file.truncate(layout.l1() * clusterSize + Math.max(8, l1Entries * 8));
         } catch (ImageFile.Failure e) {
             throw new BlockException(
                     e.errno(), "Could not create '" + path + "': " + Errno.text(e.errno()), e);
         }
     }
 
-    private static void header(MemorySegment h, Options options, long clusterSize, int l1Entries)
+    /** Refcounts are big endian; those of less than a byte come lowest bits first. */
+    private static void setToOne(MemorySegment block, int entry, Options options) {
+        int bits = options.refcountBits();
+        long at = (long) entry * bits / 8 + Math.max(0, bits / 8 - 1);
+        int shift = bits < 8 ? entry * bits % 8 : 0;
+        byte old = block.get(ValueLayout.JAVA_BYTE, at);
+        block.set(ValueLayout.JAVA_BYTE, at, (byte) (old | 1 << shift));
+    }
+
+    private static void header(MemorySegment h, Options options, Layout layout, int l1Entries)
             throws BlockException {
+        long clusterSize = 1L << options.clusterBits();
         h.set(Qcow2Header.BE32, 0, Qcow2Header.MAGIC);
-        h.set(Qcow2Header.BE32, 4, 3);
+        h.set(Qcow2Header.BE32, 4, options.version());
         h.set(Qcow2Header.BE32, 20, options.clusterBits());
         h.set(Qcow2Header.BE64, Qcow2Header.SIZE_AT, options.size());
         h.set(Qcow2Header.BE32, Qcow2Header.L1_SIZE_AT, l1Entries);
-        h.set(Qcow2Header.BE64, 40, 3 * clusterSize);
+        h.set(Qcow2Header.BE64, Qcow2Header.L1_AT, layout.l1() * clusterSize);
         h.set(Qcow2Header.BE64, Qcow2Header.REFCOUNT_TABLE_AT, clusterSize);
-        h.set(Qcow2Header.BE32, 56, 1);
-        h.set(Qcow2Header.BE32, 96, 4);
-        h.set(Qcow2Header.BE32, 100, HEADER_LENGTH);
-        long at = HEADER_LENGTH;
+        h.set(Qcow2Header.BE32, 56, layout.tableClusters);
+        long at = Qcow2Header.V2_LENGTH;
+        if (options.version() >= 3) {
+            if (options.lazyRefcounts()) {
+                h.set(Qcow2Header.BE64, 80, Qcow2Header.LAZY_REFCOUNTS);
+            }
+            h.set(Qcow2Header.BE32, 96, Integer.numberOfTrailingZeros(options.refcountBits()));
+            h.set(Qcow2Header.BE32, 100, HEADER_LENGTH);
+            at = HEADER_LENGTH;
+        }
         String format = options.backingFormat();
         if (format != null) {
             at = extension(h, at, BACKING_FORMAT, format.getBytes(StandardCharsets.US_ASCII));
         }
-        if (clusterSize > 4096) {
+        if (clusterSize > 4096 && options.version() >= 3) {
             at = extension(h, at, FEATURE_TABLE, features());
         }
         at += 8;

@@ -57,6 +57,8 @@ public record Qcow2Header(
     static final int SIZE_AT = 24;
     static final int L1_SIZE_AT = 36;
     static final int REFCOUNT_TABLE_AT = 48;
+    static final int L1_AT = 40;
+    static final int SNAPSHOTS_AT = 60;
     static final int INCOMPATIBLE_AT = 72;
     static final int AUTOCLEAR_AT = 88;
 
@@ -69,7 +71,7 @@ public record Qcow2Header(
     private static final long BITMAPS = 1;
     private static final long RAW_DATA_FILE = 2;
 
-    private static final int V2_LENGTH = 72;
+    static final int V2_LENGTH = 72;
     private static final int V3_LENGTH = 104;
     private static final int BACKING_NAME_MAX = 1023;
     private static final long L1_BYTES_MAX = 32L << 20;
@@ -80,9 +82,9 @@ public record Qcow2Header(
     private static final long OFFSET_MAX = Long.MAX_VALUE - (1 << 30) + 1;
     private static final int BITMAPS_MAX = 65535;
     private static final long BITMAP_DIRECTORY_MAX = BITMAPS_MAX * 1024L;
-    private static final int EXT_END = 0;
+    static final int EXT_END = 0;
     private static final int EXT_LUKS = 0x0537be77;
-    private static final int EXT_BACKING_FORMAT = 0xe2792aca;
+    static final int EXT_BACKING_FORMAT = 0xe2792aca;
     private static final int EXT_FEATURES = 0x6803f857;
     private static final int EXT_BITMAPS = 0x23852875;
 
@@ -98,6 +100,31 @@ public record Qcow2Header(
     static long l1Needed(long size, int clusterBits) {
         int shift = clusterBits + clusterBits - 3;
         return (size >>> shift) + ((size & (1L << shift) - 1) != 0 ? 1 : 0);
+    }
+
+    /** Likewise with another first-level table and size: a snapshot's. */
+    Qcow2Header withDisk(int entries, long offset, long bytes) {
+        return new Qcow2Header(
+                version,
+                backingFile,
+                backingFormat,
+                clusterBits,
+                bytes,
+                entries,
+                offset,
+                refcountTableOffset,
+                refcountTableClusters,
+                snapshots,
+                snapshotsOffset,
+                incompatible,
+                compatible,
+                autoclear,
+                refcountOrder,
+                compressionType,
+                bitmaps,
+                bitmapCount,
+                bitmapDirectoryOffset,
+                bitmapDirectoryBytes);
     }
 
     boolean has(long incompatibleBit) {
@@ -227,7 +254,7 @@ public record Qcow2Header(
                 Integer.toUnsignedLong(refcountTableClusters) << clusterBits,
                 REFCOUNT_TABLE_BYTES_MAX,
                 clusterSize);
-        int snapshots = h.get(BE32, 60);
+        int snapshots = h.get(BE32, SNAPSHOTS_AT);
         long snapshotsOffset = h.get(BE64, 64);
         if (Integer.compareUnsigned(snapshots, SNAPSHOTS_MAX) > 0) {
             throw new BlockException(Errno.EFBIG, "Snapshot table too large");
@@ -238,7 +265,7 @@ public record Qcow2Header(
             throw bad("Snapshot table offset invalid");
         }
         int l1Size = h.get(BE32, L1_SIZE_AT);
-        long l1Offset = h.get(BE64, 40);
+        long l1Offset = h.get(BE64, L1_AT);
         long size = h.get(BE64, SIZE_AT);
         if (size < 0) {
             throw new BlockException(Errno.EFBIG, "Image is too big");

@@ -7,11 +7,13 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
+import lockstep.block.node.Zeroes;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Driver {@code qcow2}: the image's life from opening to closing, its size, and its whole content;
@@ -240,15 +242,16 @@ public final class Qcow2Node extends BlockNode {
         if (length % 512 != 0) {
             throw new BlockException(Errno.EINVAL, "The new size must be a multiple of 512");
         }
-        disk.alone(() -> grow(length));
+        if (length < length()) {
+            shrink(length);
+        } else {
+            disk.alone(() -> grow(length));
+        }
     }
 
     private void grow(long length) throws BlockException {
         if (header.snapshots() != 0 && header.version() < 3) {
             throw new BlockException(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
-        }
-        if (length < length()) {
-            throw new BlockException(Errno.ENOTSUP, "qcow2 images cannot be shrunk");
         }
         long needed = Qcow2Header.l1Needed(length, header.clusterBits());
         if (needed * 8 > 32L << 20) {
@@ -261,6 +264,161 @@ public final class Qcow2Node extends BlockNode {
         patchHeader(Qcow2Header.SIZE_AT, length);
         guard.flush();
         disk.resized(length);
+    }
+
+    /** What was cut off must not come back when the disk grows again. */
+    private void shrink(long length) throws BlockException {
+        if (header.snapshots() != 0 && header.version() < 3) {
+            throw new BlockException(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
+        }
+        long cluster = header.clusterSize();
+        long rest = Math.min(length(), length + cluster - 1 & -cluster) - length;
+        if (rest > 0) {
+            disk.writeZeroes(length, rest, true);
+        }
+        disk.alone(
+                () -> {
+                    disk.cut(length);
+                    map.writeBack();
+                    guard.flush();
+                    patchHeader(Qcow2Header.SIZE_AT, length);
+                    guard.flush();
+                    disk.resized(length);
+                });
+    }
+
+    /** What the image itself has, for at most so many bytes; the rest is asked again. Any thread. */
+    public ImageRun run(long offset, long length) throws BlockException {
+        checkRange(offset, length, length());
+        return disk.run(offset, length);
+    }
+
+    /** How storage is prepared that no data is in yet. */
+    public enum Preallocation {
+        /** It has a place. */
+        METADATA,
+        /** It has a place, and the host has kept room for it. */
+        FALLOC,
+        /** It is written with zeroes. */
+        FULL
+    }
+
+    /** Gives all of a range places in the file; what had none reads as zeroes then. Nothing may be below the image there. */
+    public void preallocate(long offset, long length, Preallocation how) throws BlockException {
+        guard.checkUsable();
+        checkRange(offset, length, length());
+        long[] end = new long[1];
+        disk.preallocate(
+                offset,
+                length,
+                (at, bytes, fresh) -> {
+                    end[0] = Math.max(end[0], at + bytes);
+                    guard.check(0, at, bytes);
+                    switch (how) {
+                        case METADATA -> {
+                            if (!fresh) {
+                                file().writeZeroes(at, bytes, true);
+                            }
+                        }
+                        case FALLOC -> file().writeZeroes(at, bytes, false);
+                        case FULL -> writeZeroBytes(at, bytes);
+                    }
+                });
+        if (guard.length() < end[0]) {
+            guard.truncate(end[0]);
+        }
+    }
+
+    private void writeZeroBytes(long at, long bytes) throws BlockException {
+        for (long done = 0; done < bytes; ) {
+            long piece = Math.min(bytes - done, Zeroes.SEGMENT.byteSize());
+            file().write(at + done, Zeroes.SEGMENT.asSlice(0, piece));
+            done += piece;
+        }
+    }
+
+    /**
+     * Writes one whole cluster, compressed where that makes it shorter. One caller at a time.
+     *
+     * @param offset a multiple of the cluster size
+     * @param cluster a cluster of data, zeroes behind the disk's end
+     */
+    public void writeCompressed(long offset, MemorySegment cluster) throws BlockException {
+        guard.checkUsable();
+        if (header.compressionType() != 0) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "qcow2: writing zstd-compressed clusters is not supported");
+        }
+        checkRange(offset, 1, length());
+        if ((offset & header.clusterSize() - 1) != 0
+                || cluster.byteSize() != header.clusterSize()) {
+            throw new BlockException(Errno.EINVAL);
+        }
+        disk.writeCompressed(offset, cluster);
+    }
+
+    /** The snapshots inside the image, in its order. */
+    public List<Snapshot> snapshots() {
+        return map.snapshots().entries().stream().map(SnapshotTable.Entry::snapshot).toList();
+    }
+
+    private interface SnapshotChange {
+        void on(Snapshots snapshots) throws BlockException;
+    }
+
+    /** Nobody is inside. */
+    private void change(SnapshotChange change) throws BlockException {
+        guard.checkUsable();
+        flush();
+        disk.alone(() -> change.on(new Snapshots(guard, header, map)));
+        load();
+    }
+
+    /** Keeps the disk as it is as a snapshot of that name. Nobody is inside. */
+    public void createSnapshot(String name, long seconds, int nanos) throws BlockException {
+        change(snapshots -> snapshots.create(name, seconds, nanos));
+    }
+
+    /** Makes the disk what it was; the snapshot is found by its id, then by name. Nobody is inside. */
+    public void applySnapshot(String idOrName) throws BlockException {
+        change(snapshots -> snapshots.apply(idOrName));
+    }
+
+    /** Deletes the first snapshot of that name. Nobody is inside. */
+    public void deleteSnapshot(String name) throws BlockException {
+        change(snapshots -> snapshots.delete(name, false));
+    }
+
+    /** Shows a snapshot, found by its id, then by name, in place of the disk; the image is read-only. Nobody is inside. */
+    public void show(String idOrName) throws BlockException {
+        SnapshotTable.Entry entry = map.snapshots().find(idOrName, true);
+        if (entry == null) {
+            throw new BlockException(Errno.ENOENT, "Can't find snapshot");
+        }
+        SnapshotTable.L1 l1 = entry.l1();
+        long size = entry.snapshot().diskSize();
+        if (!readOnly()
+                || l1.entries() != 0 && l1.offset() <= 0
+                || l1.entries() < Qcow2Header.l1Needed(size, header.clusterBits())) {
+            throw new BlockException(Errno.EINVAL, "Failed to load snapshot's L1 table");
+        }
+        Qcow2Header shown = header.withDisk(l1.entries(), l1.offset(), size);
+        guard.opened(shown);
+        map = new Mapping(guard, shown, active());
+        disk = new GuestDisk(guard, shown, map, this::below);
+    }
+
+    /**
+     * Says in the image what is below it; the node that is below it now stays. Nobody is inside.
+     *
+     * @param name null for nothing
+     */
+    public void nameBacking(@Nullable String name, @Nullable String format) throws BlockException {
+        guard.checkUsable();
+        flush();
+        BackingName.write(guard, header, name, format);
+        guard.flush();
+        header = Qcow2Header.read(file(), true);
     }
 
     @Override

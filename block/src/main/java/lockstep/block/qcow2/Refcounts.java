@@ -331,6 +331,20 @@ final class Refcounts {
         }
     }
 
+    /** Whether one more reference to a cluster can be counted. */
+    boolean canShare(long cluster) throws BlockException {
+        long value = get(cluster);
+        return value != 0 && Long.compareUnsigned(value, most()) < 0;
+    }
+
+    /** Counts one more reference to a cluster. */
+    void share(long cluster) throws BlockException {
+        set(cluster, get(cluster) + 1);
+        if (census != null) {
+            census.set(cluster, Math.min(Census.TOO_MANY, census.references(cluster) + 1));
+        }
+    }
+
     /** Takes clusters back that nothing on disk refers to. */
     void release(long offset, int clusters) throws BlockException {
         long first = offset >>> clusterBits;

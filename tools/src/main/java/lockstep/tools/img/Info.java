@@ -1,0 +1,224 @@
+package lockstep.tools.img;
+
+import lockstep.block.file.FileNode;
+import lockstep.block.node.BlockException;
+import lockstep.block.node.BlockNode;
+import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Role;
+import lockstep.block.qcow2.Qcow2Header;
+import lockstep.block.qcow2.Qcow2Node;
+import lockstep.block.qcow2.Snapshot;
+import lockstep.qmp.JsonArray;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonPrinter;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.JsonValue;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** {@code info}. */
+final class Info {
+    private static final long DIRTY = 1;
+
+    private final Session session;
+
+    Info(Session session) {
+        this.session = session;
+    }
+
+    int run(List<String> line) throws ToolException, BlockException, Help.Wanted {
+        Options options =
+                session.options(
+                        line,
+                        "f= U --force-share --output= --backing-chain --object= --image-opts");
+        boolean json = Session.json(options);
+        String name = options.onlyFile();
+        Images.Way way = Images.Way.reading(options).withoutBacking();
+        List<JsonObject> chain = new ArrayList<>();
+        Set<String> seen = new HashSet<>();
+        while (name != null) {
+            if (!seen.add(name)) {
+                throw new ToolException("Backing file '" + name + "' creates an infinite loop.");
+            }
+            JsonObject image;
+            String format = null;
+            try (Image opened = session.images().open(name, way)) {
+                image = describe(opened);
+                Qcow2Node qcow2 = opened.qcow2();
+                format = qcow2 == null ? null : qcow2.header().backingFormat();
+            }
+            chain.add(image);
+            name = options.has("--backing-chain") ? text(image, "full-backing-filename") : null;
+            way = new Images.Way(false, format, false, way.cache(), way.shared(), true, false);
+        }
+        if (!json) {
+            for (int i = 0; i < chain.size(); i++) {
+                session.console().print((i == 0 ? "" : "\n") + human(chain.get(i)));
+            }
+        } else if (options.has("--backing-chain")) {
+            JsonArray all = new JsonArray();
+            chain.forEach(all::add);
+            session.console().line(JsonPrinter.pretty(all));
+        } else {
+            session.console().line(JsonPrinter.pretty(chain.getFirst()));
+        }
+        return 0;
+    }
+
+    private static @Nullable String text(JsonObject object, String key) {
+        return object.get(key) instanceof JsonString string ? string.value() : null;
+    }
+
+    private static JsonObject describe(Image image) throws BlockException {
+        BlockNode node = image.node();
+        String plain = node.plainFilename();
+        JsonObject info = new JsonObject();
+        info.put("filename", plain.isEmpty() ? image.filename() : plain);
+        info.put("format", node.driver());
+        info.put("virtual-size", image.length());
+        Long actual = actualSize(node);
+        if (actual != null) {
+            info.put("actual-size", actual);
+        }
+        info.put("dirty-flag", false);
+        if (node instanceof Qcow2Node qcow2) {
+            describe(qcow2, plain, info);
+        }
+        return info;
+    }
+
+    private static void describe(Qcow2Node node, String plain, JsonObject info) {
+        Qcow2Header header = node.header();
+        info.put("cluster-size", 1L << header.clusterBits());
+        info.put("dirty-flag", (header.incompatible() & DIRTY) != 0);
+        String backing = header.backingFile();
+        if (backing != null) {
+            info.put("backing-filename", backing);
+            info.put("full-backing-filename", Names.below(plain, backing));
+            if (header.backingFormat() != null) {
+                info.put("backing-filename-format", header.backingFormat());
+            }
+        }
+        JsonObject data = new JsonObject();
+        data.put("compat", header.version() >= 3 ? "1.1" : "0.10");
+        data.put("compression-type", header.compressionType() == 0 ? "zlib" : "zstd");
+        data.put("refcount-bits", 1L << header.refcountOrder());
+        if (header.version() >= 3) {
+            data.put("lazy-refcounts", (header.compatible() & 1) != 0);
+            data.put("corrupt", node.corrupt());
+            data.put("extended-l2", false);
+        }
+        info.put("format-specific", new JsonObject().put("type", "qcow2").put("data", data));
+        List<Snapshot> snapshots = node.snapshots();
+        if (!snapshots.isEmpty()) {
+            JsonArray list = new JsonArray();
+            snapshots.forEach(snapshot -> list.add(describe(snapshot)));
+            info.put("snapshots", list);
+        }
+    }
+
+    private static JsonObject describe(Snapshot snapshot) {
+        JsonObject object = new JsonObject();
+        object.put("id", snapshot.id());
+        object.put("name", snapshot.name());
+        object.put("vm-state-size", snapshot.vmStateBytes());
+        object.put("date-sec", snapshot.seconds());
+        object.put("date-nsec", Integer.toUnsignedLong(snapshot.nanos()));
+        object.put("vm-clock-sec", snapshot.vmClockNanos() / 1_000_000_000);
+        object.put("vm-clock-nsec", snapshot.vmClockNanos() % 1_000_000_000);
+        if (snapshot.icount() != -1) {
+            object.put("icount", snapshot.icount());
+        }
+        return object;
+    }
+
+    /** Bytes in the host's files, without what is below; null when that is not known. */
+    private static @Nullable Long actualSize(BlockNode node) throws BlockException {
+        if (node instanceof FileNode file) {
+            return file.allocatedBytes();
+        }
+        Long sum = null;
+        for (ChildEdge edge : node.children()) {
+            Long one = edge.role() == Role.BACKING ? null : actualSize(edge.node());
+            if (one != null) {
+                sum = sum == null ? one : Long.valueOf(sum + one);
+            }
+        }
+        return sum;
+    }
+
+    private static String human(JsonObject info) {
+        StringBuilder out = new StringBuilder();
+        long size = number(info, "virtual-size");
+        line(out, "image", text(info, "filename"));
+        line(out, "file format", text(info, "format"));
+        line(out, "virtual size", Numbers.human(size) + " (" + size + " bytes)");
+        line(
+                out,
+                "disk size",
+                info.has("actual-size")
+                        ? Numbers.human(number(info, "actual-size"))
+                        : "unavailable");
+        if (info.has("cluster-size")) {
+            line(out, "cluster_size", Long.toString(number(info, "cluster-size")));
+        }
+        if (String.valueOf(info.get("dirty-flag")).equals("true")) {
+            line(out, "cleanly shut down", "no");
+        }
+        String backing = text(info, "backing-filename");
+        if (backing != null) {
+            String full = String.valueOf(text(info, "full-backing-filename"));
+            line(
+                    out,
+                    "backing file",
+                    full.equals(backing) ? backing : backing + " (actual path: " + full + ")");
+            if (info.has("backing-filename-format")) {
+                line(out, "backing file format", text(info, "backing-filename-format"));
+            }
+        }
+        if (info.get("snapshots") instanceof JsonArray snapshots) {
+            out.append(SnapshotList.HEAD);
+            for (JsonValue snapshot : snapshots) {
+                JsonObject s = (JsonObject) snapshot;
+                out.append(
+                        SnapshotList.line(
+                                new Snapshot(
+                                        String.valueOf(text(s, "id")),
+                                        String.valueOf(text(s, "name")),
+                                        number(s, "date-sec"),
+                                        0,
+                                        number(s, "vm-clock-sec") * 1_000_000_000
+                                                + number(s, "vm-clock-nsec"),
+                                        number(s, "vm-state-size"),
+                                        0,
+                                        s.has("icount") ? number(s, "icount") : -1)));
+            }
+        }
+        if (info.get("format-specific") instanceof JsonObject specific
+                && specific.get("data") instanceof JsonObject data) {
+            out.append("Format specific information:\n");
+            for (Map.Entry<String, JsonValue> member : data.inWireOrder()) {
+                String value =
+                        member.getValue() instanceof JsonString string
+                                ? string.value()
+                                : member.getValue().toString();
+                line(out, "    " + member.getKey().replace('-', ' '), value);
+            }
+        }
+        return out.toString();
+    }
+
+    private static long number(JsonObject object, String key) {
+        return Long.parseLong(String.valueOf(object.get(key)));
+    }
+
+    private static void line(StringBuilder out, String name, @Nullable String value) {
+        out.append(name).append(": ").append(value).append('\n');
+    }
+}

@@ -1,0 +1,154 @@
+package lockstep.tools.img;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A command line taken apart as GNU's getopt_long does: options anywhere up to {@code --}, short ones in a row, long ones
+ * shortened as far as they stay unique.
+ *
+ * @param given the options in order
+ * @param arguments what is no option
+ */
+record Options(List<Option> given, List<String> arguments) {
+    /** An option; short ones without their dash, long ones with both. */
+    record Option(String name, @Nullable String text) {
+        /** The value of an option that has one. */
+        String value() {
+            return String.valueOf(text);
+        }
+    }
+
+    /** Whether the user asks what the program can do. */
+    boolean asksForHelp() {
+        return has("h") || has("--help");
+    }
+
+    boolean has(String name) {
+        return last(name) != null;
+    }
+
+    private @Nullable Option last(String name) {
+        for (int i = given.size() - 1; i >= 0; i--) {
+            if (given.get(i).name.equals(name)) {
+                return given.get(i);
+            }
+        }
+        return null;
+    }
+
+    /** The last value of an option. */
+    @Nullable String get(String name) {
+        Option option = last(name);
+        return option == null ? null : option.text;
+    }
+
+    /** All values of an option that can be given several times. */
+    List<String> all(String name) {
+        List<String> values = new ArrayList<>();
+        for (Option option : given) {
+            if (option.name.equals(name)) {
+                values.add(option.value());
+            }
+        }
+        return values;
+    }
+
+    /** The only argument. */
+    String onlyFile() throws ToolException {
+        if (arguments.size() != 1) {
+            throw ToolException.usage("Expecting one image file name");
+        }
+        return arguments.getFirst();
+    }
+
+    /**
+     * Reads arguments.
+     *
+     * @param known the options, separated by blanks; those with a value end in {@code =}
+     */
+    static Options parse(List<String> line, String known) throws ToolException {
+        List<String> names = List.of((known + " h --help").split(" "));
+        List<Option> given = new ArrayList<>();
+        List<String> arguments = new ArrayList<>();
+        for (int i = 0; i < line.size(); i++) {
+            String word = line.get(i);
+            if (word.equals("--")) {
+                arguments.addAll(line.subList(i + 1, line.size()));
+                break;
+            }
+            if (word.startsWith("--")) {
+                i = longOption(line, i, names, given);
+            } else if (word.startsWith("-") && word.length() > 1) {
+                i = shortOptions(line, i, names, given);
+            } else {
+                arguments.add(word);
+            }
+        }
+        return new Options(List.copyOf(given), List.copyOf(arguments));
+    }
+
+    private static int longOption(List<String> line, int at, List<String> names, List<Option> given)
+            throws ToolException {
+        String word = line.get(at);
+        int equals = word.indexOf('=');
+        String wanted = equals < 0 ? word : word.substring(0, equals);
+        String name = null;
+        boolean takesValue = false;
+        int found = 0;
+        for (String candidate : names) {
+            boolean valued = candidate.endsWith("=");
+            String plain = valued ? candidate.substring(0, candidate.length() - 1) : candidate;
+            if (plain.startsWith("--") && plain.startsWith(wanted)) {
+                if (found == 0 || plain.equals(wanted)) {
+                    name = plain;
+                    takesValue = valued;
+                }
+                found = plain.equals(wanted) ? -1 : found < 0 ? found : found + 1;
+            }
+        }
+        if (name == null || found > 1 || equals >= 0 && !takesValue) {
+            throw ToolException.usage("unrecognized option '" + word + "'");
+        }
+        if (!takesValue) {
+            given.add(new Option(name, null));
+            return at;
+        }
+        if (equals >= 0) {
+            given.add(new Option(name, word.substring(equals + 1)));
+            return at;
+        }
+        if (at + 1 == line.size()) {
+            throw ToolException.usage("missing argument for option '" + word + "'");
+        }
+        given.add(new Option(name, line.get(at + 1)));
+        return at + 1;
+    }
+
+    private static int shortOptions(
+            List<String> line, int at, List<String> names, List<Option> given)
+            throws ToolException {
+        String word = line.get(at);
+        for (int i = 1; i < word.length(); i++) {
+            String name = word.substring(i, i + 1);
+            if (names.contains(name + "=")) {
+                if (i + 1 < word.length()) {
+                    given.add(new Option(name, word.substring(i + 1)));
+                    return at;
+                }
+                if (at + 1 == line.size()) {
+                    throw ToolException.usage("missing argument for option '" + word + "'");
+                }
+                given.add(new Option(name, line.get(at + 1)));
+                return at + 1;
+            }
+            if (!names.contains(name) || name.equals("-")) {
+                throw ToolException.usage("unrecognized option '" + word + "'");
+            }
+            given.add(new Option(name, null));
+        }
+        return at;
+    }
+}
