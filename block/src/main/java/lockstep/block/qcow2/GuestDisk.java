@@ -548,7 +548,7 @@ final class GuestDisk {
             TableCache.Table table = map.l2ForWriting(index);
             map.markDirty();
             long start = (long) index * map.l2Span();
-            long from = Math.max(0, length + clusterSize - 1 - start >>> clusterBits);
+            long from = Math.max(0, length + clusterSize - 1 - start) >>> clusterBits;
             for (int i = (int) from; i < map.l2Span() >>> clusterBits; i++) {
                 long old = table.entry(i);
                 if (old != 0) {

@@ -10,8 +10,12 @@ import lockstep.qmp.OptionText;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -235,8 +239,8 @@ final class Convert {
             }
         }
         for (Image source : sources) {
-            if (source.filename().equals(target)) {
-                throw new ToolException("'" + target + "' is both input and output");
+            if (options.has("U") || options.has("--force-share")) {
+                refuseSameFile(source, target);
             }
         }
         new Create(session)
@@ -247,6 +251,19 @@ final class Convert {
                         made,
                         size);
         return backing;
+    }
+
+    /** With -U no lock keeps an image from being copied onto itself. */
+    private static void refuseSameFile(Image source, String target) throws ToolException {
+        try {
+            Path from = Path.of(source.node().plainFilename());
+            Path to = Path.of(target);
+            if (Files.exists(to) && Files.exists(from) && Files.isSameFile(from, to)) {
+                throw new ToolException("'" + target + "' is both input and output");
+            }
+        } catch (IOException | InvalidPathException e) {
+            throw new ToolException("'" + target + "' cannot be told from the input: " + e);
+        }
     }
 
     private void copy(

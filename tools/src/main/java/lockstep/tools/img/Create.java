@@ -29,7 +29,7 @@ final class Create {
     }
 
     int run(List<String> line) throws ToolException, Help.Wanted {
-        Options options = session.options(line, "f= b= F= o= q u --object= e 6");
+        Options options = session.options(line, "f= b= F= o= q u --object=");
         String format = options.get("f") == null ? "raw" : options.get("f");
         List<String> texts = options.all("o");
         if (asksForHelp(texts)) {
