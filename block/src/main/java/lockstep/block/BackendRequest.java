@@ -2,10 +2,18 @@ package lockstep.block;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.Drain;
 import lockstep.block.node.Pieces;
+import lockstep.block.node.Route;
+import lockstep.runtime.linux.IoUring;
 
-/** One request of a backend, from its submission to its completion. */
-final class BackendRequest implements Runnable {
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One request of a backend, from its submission to its completion; then it is used again for another one. Where its bytes
+ * are known at once the kernel does it ({@link Route}), else a thread that may block.
+ */
+final class BackendRequest implements Runnable, IoUring.Completion {
     /** What to do. */
     enum Kind {
         READ,
@@ -16,22 +24,41 @@ final class BackendRequest implements Runnable {
     }
 
     private final RequestQueue queue;
-    private final Kind kind;
-    private final long offset;
-    private final long length;
-    private final Completion done;
-    private final long started = System.nanoTime();
+    private final Drain drain;
+    private final Route route = new Route();
+    private Kind kind = Kind.FLUSH;
+    private long offset;
+    private long length;
+    private @Nullable Completion done;
+    private long started;
     private Pieces data = Pieces.NONE;
     private boolean durable;
     private boolean mayUnmap;
     private int errno;
 
-    BackendRequest(RequestQueue queue, Kind kind, long offset, long length, Completion done) {
+    /** The one behind it where it is in a row of ended ones. */
+    @Nullable BackendRequest next;
+
+    /** Where it is inside while the kernel has it. */
+    private @Nullable ChildEdge inside;
+
+    /** Nothing yet. */
+    BackendRequest(RequestQueue queue, Drain drain) {
         this.queue = queue;
+        this.drain = drain;
+    }
+
+    /** Becomes a request on so many bytes. */
+    BackendRequest begin(Kind kind, long offset, long length, Completion done) {
         this.kind = kind;
         this.offset = offset;
         this.length = length;
         this.done = done;
+        started = System.nanoTime();
+        durable = false;
+        mayUnmap = false;
+        errno = 0;
+        return this;
     }
 
     /** Its data. */
@@ -70,9 +97,43 @@ final class BackendRequest implements Runnable {
         queue.submit(this);
     }
 
+    /** Has the kernel do it; false when a thread has to. */
+    boolean beginAtOnce(ChildEdge medium, IoUring ring) {
+        boolean write = kind == Kind.WRITE;
+        if (durable || !write && kind != Kind.READ || !drain.enterAtOnce(medium)) {
+            return false;
+        }
+        inside = medium;
+        if (route.find(medium, offset, data, write) && route.submit(ring, this)) {
+            return true;
+        }
+        leave();
+        return false;
+    }
+
+    private void leave() {
+        ChildEdge medium = inside;
+        inside = null;
+        route.over();
+        if (medium != null) {
+            drain.leave(medium);
+        }
+    }
+
+    /** The kernel is done with it. What it did not do wholly is done once more, by a thread that also finds out why. */
+    @Override
+    public void completed(int result) {
+        leave();
+        if (result == length) {
+            queue.over(this);
+        } else {
+            queue.work(this);
+        }
+    }
+
     @Override
     public void run() {
-        queue.work(this);
+        queue.perform(this);
     }
 
     void perform(ChildEdge medium) throws BlockException {
@@ -99,7 +160,15 @@ final class BackendRequest implements Runnable {
         counter.add(length, System.nanoTime() - started, errno != 0);
     }
 
+    /** Tells its owner, and may be used for another one meanwhile. */
     void complete() {
-        done.complete(errno);
+        Completion owner = done;
+        int result = errno;
+        done = null;
+        data = Pieces.NONE;
+        queue.unused(this);
+        if (owner != null) {
+            owner.complete(result);
+        }
     }
 }

@@ -12,6 +12,7 @@ import lockstep.block.node.Role;
 import lockstep.block.node.RootUser;
 import lockstep.block.throttle.ThrottleGroup;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.IoUring;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.trace.InternalFailure;
 
@@ -62,7 +63,11 @@ public final class BlockBackend implements RootUser {
         this.errors = new ErrorPolicy(this, backends.host());
         this.requests =
                 new RequestQueue(
-                        graph.workerThreads(), backends.host()::post, this::perform, errors);
+                        graph.workerThreads(),
+                        backends.host()::post,
+                        new Work(),
+                        graph.drain(),
+                        errors);
     }
 
     /** The drive's id, "" when there is none (any more). */
@@ -318,21 +323,38 @@ public final class BlockBackend implements RootUser {
     }
 
     private BackendRequest request(Kind kind, long offset, long length, Completion done) {
-        return new BackendRequest(requests, kind, offset, length, done);
+        return requests.request().begin(kind, offset, length, done);
     }
 
-    /** Does a request's work, on a worker thread; what went wrong is in the request. */
-    private void perform(BackendRequest request) {
-        try {
-            inside(request::perform);
-        } catch (BlockException e) {
-            request.errno(e.errno());
-        } catch (RuntimeException | Error e) {
-            // A driver's bug must not lose the request: the guest would hang.
-            request.errno(Errno.EIO);
-            InternalFailure.log("a block request", e);
+    private final class Work implements RequestQueue.Work {
+        @Override
+        public @Nullable IoUring ring(@Nullable EventLoop loop) {
+            return graph.rings().of(loop);
         }
-        request.account(stats);
+
+        @Override
+        public boolean beginAtOnce(BackendRequest request, IoUring ring) {
+            ChildEdge medium = edge;
+            return medium != null && request.beginAtOnce(medium, ring);
+        }
+
+        @Override
+        public void perform(BackendRequest request) {
+            try {
+                inside(request::perform);
+            } catch (BlockException e) {
+                request.errno(e.errno());
+            } catch (RuntimeException | Error e) {
+                // A driver's bug must not lose the request: the guest would hang.
+                request.errno(Errno.EIO);
+                InternalFailure.log("a block request", e);
+            }
+        }
+
+        @Override
+        public void account(BackendRequest request) {
+            request.account(stats);
+        }
     }
 
     /** Reads {@code destination.byteSize()} bytes at a byte offset. */
@@ -457,8 +479,10 @@ public final class BlockBackend implements RootUser {
             member.hurry();
         }
         try {
+            graph.rings().help();
             return requests.drain(patience);
         } finally {
+            graph.rings().enough();
             if (member != null) {
                 member.calm();
             }

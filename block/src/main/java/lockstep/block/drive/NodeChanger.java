@@ -6,6 +6,7 @@ import lockstep.api.BlockdevDiscardOptions;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.block.BlockBackend;
+import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -141,7 +142,11 @@ public final class NodeChanger {
     }
 
     /** Sets the cache mode of a node, and of what it is stored in where nobody else named that. */
-    private static void cache(BlockNode node, boolean direct, boolean noFlush) {
+    private static void cache(BlockNode node, boolean direct, boolean noFlush)
+            throws BlockException {
+        if (node instanceof FileNode file) {
+            node.graph().drain().drained(List.of(node), () -> file.goDirect(direct));
+        }
         node.setInfo(node.info().cached(direct, noFlush));
         for (ChildEdge edge : node.children()) {
             if (edge.node().name().startsWith("#") && edge.role() != Role.BACKING) {

@@ -40,7 +40,7 @@ final class TemporaryOverlay {
                                     graph,
                                     "file",
                                     graph.autoName(),
-                                    new FileNode.Options(path.toString(), false, false, false)));
+                                    FileNode.Options.of(path.toString(), false).unlocked()));
             // What is lost with the process need not survive the host.
             file.setInfo(NodeInfo.EMPTY.cached(false, true));
             Qcow2Node overlay;

@@ -4,10 +4,14 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
+import lockstep.block.node.Buffers;
 import lockstep.block.node.Permission;
 import lockstep.block.node.Pieces;
+import lockstep.block.node.Route;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
+
+import org.jspecify.annotations.Nullable;
 
 /**
  * A host file (driver {@code file}) or block device ({@code host_device}). Reads beyond the end
@@ -18,10 +22,14 @@ import lockstep.runtime.linux.ImageFile;
  * number for each one that is not shared, all as shared locks; a conflict is a lock of somebody
  * else on the opposite byte.
  *
- * <p>cache.direct is accepted and the host's page cache is used all the same: durability is the
- * same, and no buffer has to be aligned.
+ * <p>With cache.direct data goes past the host's page cache, by a descriptor of its own, as far as requests are aligned
+ * for that. The others are few and small and take the way through the cache, alone in their pages: the kernel writes
+ * these back before the next access past the cache.
  */
 public final class FileNode extends BlockNode {
+    /** Requests that the direct way cannot take keep others out of their pages, which the cache has then. */
+    private static final long PAGE = 4096;
+
     private static final long PERMISSION_BYTE = 100;
     private static final long UNSHARED_BYTE = 200;
     private static final int BITS = 4;
@@ -29,18 +37,38 @@ public final class FileNode extends BlockNode {
     private final String path;
     private final boolean locking;
     private volatile ImageFile file;
+    private volatile @Nullable ImageFile direct;
+    private int alignment = (int) PAGE;
+    private final boolean byThreads;
     private boolean fileWritable;
     private int heldPermissions;
     private int heldUnshared;
     private volatile boolean canPunch = true;
     private volatile boolean unsynced = true;
     private final Object flushing = new Object();
+    private final Route.Held wrote = () -> unsynced = true;
 
-    /** How to open a file. */
-    public record Options(String path, boolean readOnly, boolean autoReadOnly, boolean locking) {
+    /**
+     * How to open a file.
+     *
+     * @param direct past the host's page cache
+     * @param byThreads requests are made by threads, also where the kernel has a queue for them
+     */
+    public record Options(
+            String path,
+            boolean readOnly,
+            boolean autoReadOnly,
+            boolean locking,
+            boolean direct,
+            boolean byThreads) {
         /** The defaults of a file that is opened for reading and writing. */
         public static Options of(String path, boolean readOnly) {
-            return new Options(path, readOnly, false, true);
+            return new Options(path, readOnly, false, true, false, false);
+        }
+
+        /** Likewise without locks. */
+        public Options unlocked() {
+            return new Options(path, readOnly, autoReadOnly, false, direct, byThreads);
         }
     }
 
@@ -54,6 +82,7 @@ public final class FileNode extends BlockNode {
         super(graph, driver, name, readOnly);
         this.path = options.path();
         this.locking = options.locking();
+        this.byThreads = options.byThreads();
         this.file = file;
         this.fileWritable = !readOnly;
     }
@@ -96,7 +125,42 @@ public final class FileNode extends BlockNode {
             file.close();
             throw e;
         }
-        return new FileNode(graph, driver, name, options, file, readOnly);
+        FileNode node = new FileNode(graph, driver, name, options, file, readOnly);
+        try {
+            node.goDirect(options.direct());
+        } catch (BlockException e) {
+            file.close();
+            throw e;
+        }
+        return node;
+    }
+
+    /** Goes past the host's page cache from now on, or through it. While nobody is inside. */
+    public void goDirect(boolean wanted) throws BlockException {
+        ImageFile old = direct;
+        if (wanted == (old != null)) {
+            return;
+        }
+        if (old != null) {
+            direct = null;
+            old.close();
+            return;
+        }
+        try {
+            alignment = file.directAlignment();
+            trackRequests();
+            direct = ImageFile.openDirect(path, fileWritable);
+        } catch (ImageFile.Failure e) {
+            throw new BlockException(
+                    e.errno(),
+                    "Could not open '"
+                            + path
+                            + "': "
+                            + (e.errno() == Errno.EINVAL
+                                    ? "filesystem does not support O_DIRECT"
+                                    : Errno.text(e.errno())),
+                    e);
+        }
     }
 
     /** The path as it was given. */
@@ -123,9 +187,40 @@ public final class FileNode extends BlockNode {
     }
 
     @Override
+    protected boolean route(Route route) {
+        ImageFile past = direct;
+        if (byThreads || past != null && !route.aligned(alignment)) {
+            return false;
+        }
+        if (route.write()) {
+            route.hold(wrote);
+        }
+        return route.ends(past == null ? file : past);
+    }
+
+    private boolean aligned(long offset, long length) {
+        return ((offset | length) & alignment - 1) == 0;
+    }
+
+    @Override
+    protected long exclusion(long offset, long length) {
+        return direct == null || aligned(offset, length) ? 0 : Math.max(PAGE, alignment);
+    }
+
+    @Override
     protected void read(long offset, Pieces destination) throws BlockException {
+        ImageFile past = direct;
         try {
-            file.read(offset, destination.segments());
+            if (past == null || !aligned(offset, destination.byteSize())) {
+                file.read(offset, destination.segments());
+            } else if (destination.aligned(alignment)) {
+                past.read(offset, destination.segments());
+            } else {
+                try (Buffers.Lease lease = Buffers.take(destination.byteSize())) {
+                    past.read(offset, lease.segment());
+                    destination.copyFrom(lease.segment());
+                }
+            }
         } catch (ImageFile.Failure e) {
             throw failed(e);
         }
@@ -133,8 +228,18 @@ public final class FileNode extends BlockNode {
 
     @Override
     protected void write(long offset, Pieces source) throws BlockException {
+        ImageFile past = direct;
         try {
-            file.write(offset, source.segments());
+            if (past == null || !aligned(offset, source.byteSize())) {
+                file.write(offset, source.segments());
+            } else if (source.aligned(alignment)) {
+                past.write(offset, source.segments());
+            } else {
+                try (Buffers.Lease lease = Buffers.take(source.byteSize())) {
+                    source.copyTo(lease.segment());
+                    past.write(offset, lease.segment());
+                }
+            }
         } catch (ImageFile.Failure e) {
             throw failed(e);
         } finally {
@@ -240,6 +345,10 @@ public final class FileNode extends BlockNode {
 
     @Override
     protected void close() {
+        ImageFile past = direct;
+        if (past != null) {
+            past.close();
+        }
         file.close();
     }
 
@@ -265,6 +374,10 @@ public final class FileNode extends BlockNode {
                 heldPermissions = 0;
                 heldUnshared = 0;
                 old.close();
+                if (direct != null) {
+                    goDirect(false);
+                    goDirect(true);
+                }
             }
             if (locking) {
                 int wanted = active() ? permissions : 0;

@@ -8,6 +8,7 @@ import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.FilterNode;
 import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
+import lockstep.block.node.Route;
 
 /**
  * Sits above a disk while it is copied and remembers which granules the guest wrote meanwhile.
@@ -50,6 +51,11 @@ public final class MirrorFilter extends FilterNode {
     public void remove(BlockNode replacement) throws BlockException {
         graph().replaceNode(this, replacement, edge -> true);
         graph().release(this);
+    }
+
+    @Override
+    protected boolean route(Route route) {
+        return route.into(file(), route.offset());
     }
 
     /** The disk below. */

@@ -45,6 +45,7 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.RunListener;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
@@ -150,6 +151,11 @@ public final class BlockRoom implements Room {
         @Override
         public void post(Runnable task) {
             vmm.mainLoop().execute(task);
+        }
+
+        @Override
+        public EventLoop loop() {
+            return vmm.mainLoop();
         }
 
         @Override

@@ -21,6 +21,7 @@ public final class BlockGraph implements AutoCloseable {
     private final ExecutorService workers;
     private final ThreadFactory workerThreads = threads("block-worker-");
     private final Names names = new Names();
+    private final Rings rings;
     private final Drain drain;
     private @Nullable Observer observer;
     private @Nullable OpeningLimit opening;
@@ -28,7 +29,8 @@ public final class BlockGraph implements AutoCloseable {
     public BlockGraph(GraphHost host) {
         this.host = host;
         workers = Executors.newCachedThreadPool(threads("block-child-"));
-        drain = new Drain(names, host, workers);
+        rings = new Rings(host.loop());
+        drain = new Drain(names, host, workers, rings);
     }
 
     private static ThreadFactory threads(String prefix) {
@@ -100,6 +102,11 @@ public final class BlockGraph implements AutoCloseable {
     /** How requests and changes come in. */
     public Drain drain() {
         return drain;
+    }
+
+    /** The kernel's queues for files. */
+    public Rings rings() {
+        return rings;
     }
 
     public GraphHost host() {
@@ -512,5 +519,6 @@ public final class BlockGraph implements AutoCloseable {
             takeFromMonitor(node);
         }
         workers.shutdown();
+        rings.close();
     }
 }

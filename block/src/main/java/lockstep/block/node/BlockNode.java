@@ -54,6 +54,14 @@ public abstract class BlockNode implements NodeUser {
         this.readOnly = readOnly;
     }
 
+    /**
+     * Says where a request is, if all of it is one request on a child, by {@link Route#into}, or in one file, by {@link
+     * Route#ends}. Does not wait and changes nothing; false when the way is another.
+     */
+    protected boolean route(Route route) {
+        return false;
+    }
+
     /** Fills {@code destination} from the node's bytes at {@code offset}. */
     protected abstract void read(long offset, Pieces destination) throws BlockException;
 
@@ -194,6 +202,11 @@ public abstract class BlockNode implements NodeUser {
     final TrackedRequests.@Nullable Entry begin(long offset, long length, long piece) {
         TrackedRequests requests = tracked;
         return requests == null ? null : requests.begin(offset, length, piece);
+    }
+
+    /** The order of requests that overlap, null where nobody needs one. */
+    final @Nullable TrackedRequests tracked() {
+        return tracked;
     }
 
     final void end(TrackedRequests.@Nullable Entry request) {

@@ -96,6 +96,25 @@ public final class ChildEdge {
         }
     }
 
+    /** Whether a request may go to the node at once, and there is nothing that this edge has to do about it. */
+    boolean plain(long offset, long length, boolean write) {
+        BlockNode at = node;
+        if (throttle != null || offset < 0) {
+            return false;
+        }
+        try {
+            if (write) {
+                checkWritable(at, Permission.WRITE | Permission.WRITE_UNCHANGED);
+            }
+            checkRange(at, offset, length);
+        } catch (BlockException e) {
+            return false;
+        }
+        return !write
+                || at.writeThreshold() == 0
+                        && at.info().detectZeroes() == BlockdevDetectZeroesOptions.OFF;
+    }
+
     /** Fills {@code destination} from the node's bytes at {@code offset}. */
     public void read(long offset, MemorySegment destination) throws BlockException {
         read(offset, Pieces.of(destination));

@@ -21,11 +21,11 @@ public final class Drain {
     private final ExecutorService workers;
     private final Gate gate;
 
-    Drain(Names names, GraphHost host, ExecutorService workers) {
+    Drain(Names names, GraphHost host, ExecutorService workers, Rings rings) {
         this.names = names;
         this.host = host;
         this.workers = workers;
-        gate = new Gate(names::nodes);
+        gate = new Gate(names::nodes, rings);
     }
 
     /**
@@ -41,6 +41,19 @@ public final class Drain {
             }
             gate.leave(root); // A change was faster.
         }
+        return false;
+    }
+
+    /** Likewise if it has not to wait for a change. */
+    public boolean enterAtOnce(ChildEdge edge) {
+        BlockNode root = edge.node;
+        if (!edge.attached || !gate.enterAtOnce(root)) {
+            return false;
+        }
+        if (edge.attached && edge.node == root) {
+            return true;
+        }
+        gate.leave(root); // A change was faster.
         return false;
     }
 

@@ -22,13 +22,15 @@ import java.util.function.Supplier;
  */
 final class Gate {
     private final Supplier<List<BlockNode>> nodes;
+    private final Rings rings;
     private final Deque<Set<BlockNode>> concerned = new ArrayDeque<>();
     private @Nullable Thread owner;
     private volatile boolean changing;
 
     /** For requests on some of these nodes. */
-    Gate(Supplier<List<BlockNode>> nodes) {
+    Gate(Supplier<List<BlockNode>> nodes, Rings rings) {
         this.nodes = nodes;
+        this.rings = rings;
     }
 
     /** A request on this root comes in. */
@@ -42,6 +44,16 @@ final class Gate {
         if (changing) {
             awaitChange(first, second);
         }
+    }
+
+    /** A request on this root comes in if no change is under way. */
+    boolean enterAtOnce(BlockNode root) {
+        root.inside.incrementAndGet();
+        if (!changing) {
+            return true;
+        }
+        leave(root);
+        return false;
     }
 
     private synchronized void awaitChange(BlockNode first, @Nullable BlockNode second) {
@@ -106,6 +118,7 @@ final class Gate {
         changing = true;
         List<Throttle> hurried = throttles(inTheWay());
         hurried.forEach(Throttle::hurry);
+        rings.help();
         try {
             while (!inTheWay().isEmpty()) {
                 if (!await(end)) {
@@ -114,6 +127,7 @@ final class Gate {
                 }
             }
         } finally {
+            rings.enough();
             hurried.forEach(Throttle::calm);
         }
         return true;

@@ -74,6 +74,18 @@ public final class Pieces {
         return new Pieces(part, length);
     }
 
+    /** Whether each piece is native memory whose address and length are aligned to a power of two. */
+    public boolean aligned(int alignment) {
+        for (int i = 0; i < segments.size(); i++) {
+            MemorySegment segment = segments.get(i);
+            if (!segment.isNative()
+                    || ((segment.address() | segment.byteSize()) & alignment - 1) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** Fills all of it with zeroes. */
     public void zero() {
         for (MemorySegment segment : segments) {

@@ -1,5 +1,7 @@
 package lockstep.block.node;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 
@@ -32,12 +34,7 @@ final class TrackedRequests {
      *     widened to multiples of this power of two
      */
     synchronized Entry begin(long offset, long length, long piece) {
-        Entry entry = free.isEmpty() ? new Entry() : free.removeLast();
-        long mask = Math.max(piece, 1) - 1;
-        entry.start = offset & ~mask;
-        entry.end = offset + length + mask & ~mask;
-        entry.exclusive = piece > 0;
-        underWay.add(entry);
+        Entry entry = entry(offset, length, piece);
         boolean interrupted = false;
         while (mustWait(entry)) {
             waiting++;
@@ -51,6 +48,27 @@ final class TrackedRequests {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
+        return entry;
+    }
+
+    /** Begins a request that may run beside others of its kind if no earlier one is in its way; null if there is one. */
+    synchronized @Nullable Entry beginAtOnce(long offset, long length) {
+        Entry entry = entry(offset, length, 0);
+        if (mustWait(entry)) {
+            underWay.remove(entry);
+            free.add(entry);
+            return null;
+        }
+        return entry;
+    }
+
+    private Entry entry(long offset, long length, long piece) {
+        Entry entry = free.isEmpty() ? new Entry() : free.removeLast();
+        long mask = Math.max(piece, 1) - 1;
+        entry.start = offset & ~mask;
+        entry.end = offset + length + mask & ~mask;
+        entry.exclusive = piece > 0;
+        underWay.add(entry);
         return entry;
     }
 

@@ -1,6 +1,7 @@
 package lockstep.block.open;
 
 import lockstep.api.BlockPermission;
+import lockstep.api.BlockdevAioOptions;
 import lockstep.api.BlockdevCacheOptions;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevDiscardOptions;
@@ -402,6 +403,12 @@ public final class NodeOpener {
     }
 
     private BlockNode file(BlockdevOptionsFile file, Settings settings) throws BlockException {
+        BlockdevAioOptions aio = file.aio();
+        if (aio == BlockdevAioOptions.NATIVE && !settings.direct()) {
+            throw bad(
+                    "aio=native was specified, but it requires cache.direct=on, which was not"
+                            + " specified.");
+        }
         return enter(
                 FileNode.open(
                         graph,
@@ -411,7 +418,9 @@ public final class NodeOpener {
                                 file.filename(),
                                 settings.readOnly(),
                                 settings.autoReadOnly(),
-                                file.locking() != OnOffAuto.OFF && !settings.forceShare())),
+                                file.locking() != OnOffAuto.OFF && !settings.forceShare(),
+                                settings.direct(),
+                                aio == BlockdevAioOptions.THREADS)),
                 settings.active());
     }
 

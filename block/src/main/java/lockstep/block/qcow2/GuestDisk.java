@@ -5,6 +5,7 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Pieces;
+import lockstep.block.node.Route;
 import lockstep.block.node.Zeroes;
 import lockstep.runtime.linux.Errno;
 
@@ -92,6 +93,54 @@ final class GuestDisk {
      * @param at the offset in the file; the entry of a compressed cluster
      */
     private record Extent(Source source, long at, long length) {}
+
+    /** Leads a request to where its bytes are in the file, or below, if all of them are in a row there. */
+    boolean route(Route route) {
+        long offset = route.offset();
+        long length = route.length();
+        if (route.write() && !counted || !map.tablesInMemory(offset, length)) {
+            return false;
+        }
+        InFlight.Kind kind = route.write() ? InFlight.Kind.OVERWRITE : InFlight.Kind.READ;
+        InFlight.Flight flight = flights.beginAtOnce(kind, offset, offset + length);
+        if (flight == null) {
+            return false;
+        }
+        route.hold(flight);
+        // Who has the lock to himself may be at work in the file.
+        if (!map.lock().readLock().tryLock()) {
+            return false;
+        }
+        Extent extent;
+        try {
+            extent = route.write() ? ownExtent(offset, length) : extent(offset, length);
+        } catch (BlockException e) {
+            return false;
+        } finally {
+            map.lock().readLock().unlock();
+        }
+        if (extent == null || extent.length != length) {
+            return false;
+        }
+        return switch (extent.source) {
+            case FILE ->
+                    (!route.write() || guard.overlap(0, extent.at, length) == 0)
+                            && route.into(guard.file(), extent.at);
+            case BELOW -> intoBacking(route);
+            case ZEROES, COMPRESSED -> false;
+        };
+    }
+
+    private boolean intoBacking(Route route) {
+        ChildEdge below = backing.get();
+        try {
+            return below != null
+                    && route.offset() + route.length() <= below.length()
+                    && route.into(below, route.offset());
+        } catch (BlockException e) {
+            return false;
+        }
+    }
 
     void read(long offset, Pieces destination) throws BlockException {
         long end = offset + destination.byteSize();

@@ -1,5 +1,9 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.node.Route;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 
@@ -34,20 +38,17 @@ final class InFlight {
     /** In the order in which they came. */
     private final List<Flight> flights = new ArrayList<>();
 
+    /** Those that are over, to be used again. */
+    private final List<Flight> unused = new ArrayList<>();
+
     private int waiting;
 
-    /** A request under way. */
-    final class Flight implements AutoCloseable {
-        private Kind kind;
-        private final long first;
+    /** A request under way, ended once. */
+    final class Flight implements AutoCloseable, Route.Held {
+        private Kind kind = Kind.READ;
+        private long first;
         private long end;
         private boolean running;
-
-        private Flight(Kind kind, long first, long end) {
-            this.kind = kind;
-            this.first = first;
-            this.end = end;
-        }
 
         /** The bytes from {@code end} on are not concerned any more. */
         void narrow(long end) {
@@ -69,17 +70,44 @@ final class InFlight {
         public void close() {
             synchronized (InFlight.this) {
                 flights.remove(this);
+                unused.add(this);
                 wake();
             }
+        }
+
+        @Override
+        public void over() {
+            close();
         }
     }
 
     /** Begins a request on the bytes from {@code first} to before {@code end} as soon as it can. */
     synchronized Flight begin(Kind kind, long first, long end) {
-        Flight flight = new Flight(kind, first, end);
-        flights.add(flight);
+        Flight flight = flight(kind, first, end);
         await(flight);
         flight.running = true;
+        return flight;
+    }
+
+    /** Likewise if it can at once; null if not. */
+    synchronized @Nullable Flight beginAtOnce(Kind kind, long first, long end) {
+        Flight flight = flight(kind, first, end);
+        if (mustWait(flight)) {
+            flights.remove(flight);
+            unused.add(flight);
+            return null;
+        }
+        flight.running = true;
+        return flight;
+    }
+
+    private Flight flight(Kind kind, long first, long end) {
+        Flight flight = unused.isEmpty() ? new Flight() : unused.removeLast();
+        flight.kind = kind;
+        flight.first = first;
+        flight.end = end;
+        flight.running = false;
+        flights.add(flight);
         return flight;
     }
 

@@ -168,6 +168,19 @@ final class Mapping {
         return table;
     }
 
+    /** Whether the lookups of a range need nothing from the file. Without the lock. */
+    boolean tablesInMemory(long offset, long length) {
+        long[] entries = l1.entries();
+        int last = Math.min(l1Index(offset + length - 1), entries.length - 1);
+        for (int i = l1Index(offset); i <= last; i++) {
+            long table = entries[i] & OFFSET_MASK;
+            if (table != 0 && !tables.holds(table)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private String l2Table(int index) {
         return "L2 table offset " + Guard.hex(l1.entries()[index] & OFFSET_MASK);
     }

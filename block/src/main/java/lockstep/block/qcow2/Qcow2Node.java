@@ -7,6 +7,7 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
+import lockstep.block.node.Route;
 import lockstep.block.node.Zeroes;
 import lockstep.runtime.linux.Errno;
 
@@ -193,6 +194,11 @@ public final class Qcow2Node extends BlockNode {
     @Override
     protected long length() {
         return disk.size();
+    }
+
+    @Override
+    protected boolean route(Route route) {
+        return !guard.stopped() && route.length() <= length() - route.offset() && disk.route(route);
     }
 
     @Override

@@ -97,6 +97,11 @@ final class TableCache {
         }
     }
 
+    /** Whether a table is in memory. */
+    boolean holds(long offset) {
+        return find(offset) != null;
+    }
+
     private synchronized @Nullable Table find(long offset) {
         return tables.get(offset);
     }

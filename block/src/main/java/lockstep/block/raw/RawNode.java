@@ -7,6 +7,7 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
+import lockstep.block.node.Route;
 import lockstep.runtime.linux.Errno;
 
 import java.lang.foreign.MemorySegment;
@@ -86,6 +87,11 @@ public final class RawNode extends BlockNode {
     @Override
     public String plainFilename() {
         return offset == 0 && size < 0 ? file().node().plainFilename() : "";
+    }
+
+    @Override
+    protected boolean route(Route route) {
+        return !ragged() && route.into(file(), offset + route.offset());
     }
 
     @Override

@@ -2,6 +2,8 @@ package lockstep.runtime.linux;
 
 import static lockstep.linux.abi.LinuxAbi.*;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
 import lockstep.linux.abi.flock;
 
 import java.io.IOException;
@@ -38,16 +40,37 @@ public final class ImageFile implements AutoCloseable {
 
     private static final ThreadLocal<IoVectors> VECTORS = ThreadLocal.withInitial(IoVectors::new);
 
+    /** As the kernel has it for x86-64 ({@code asm-generic/fcntl.h}). */
+    private static final int O_DIRECT = 0x4000;
+
+    private static final CFunction SYSCALL = CFunction.ofLong("syscall");
+    private static final long STATX = 332;
+    private static final int STATX_DIOALIGN = 0x2000;
+    private static final int AT_EMPTY_PATH = 0x1000;
+    private static final long STATX_MASK = 0;
+    private static final long STATX_MEMORY_ALIGN = 0x98;
+    private static final long STATX_OFFSET_ALIGN = 0x9c;
+
+    /** What every device takes, for kernels that do not say. */
+    private static final int PAGE = 4096;
+
     private final int fd;
+    private final boolean direct;
     private volatile boolean closed;
 
-    private ImageFile(int fd) {
+    private ImageFile(int fd, boolean direct) {
         this.fd = fd;
+        this.direct = direct;
     }
 
     /** Opens an existing file; a pipe that nobody writes to is not waited for. */
     public static ImageFile open(String path, boolean writable) throws Failure {
         return open(path, O_NONBLOCK() | (writable ? O_RDWR() : O_RDONLY()));
+    }
+
+    /** Opens an existing file past the host's page cache: I/O has to be aligned to {@link #directAlignment}. */
+    public static ImageFile openDirect(String path, boolean writable) throws Failure {
+        return open(path, O_DIRECT | (writable ? O_RDWR() : O_RDONLY()));
     }
 
     /** Makes an empty file, or empties an existing one. */
@@ -56,7 +79,8 @@ public final class ImageFile implements AutoCloseable {
     }
 
     private static ImageFile open(String path, int flags) throws Failure {
-        return new ImageFile((int) check("open", FileIo.tryOpen(path, flags, 0644)));
+        int fd = (int) check("open", FileIo.tryOpen(path, flags, 0644));
+        return new ImageFile(fd, (flags & O_DIRECT) != 0);
     }
 
     /** The result of a call, or the failure that a negated errno says. */
@@ -94,6 +118,10 @@ public final class ImageFile implements AutoCloseable {
                 return;
             }
             done += n;
+            if (endsHere(done)) {
+                target.asSlice(done).fill((byte) 0);
+                return;
+            }
         }
     }
 
@@ -118,7 +146,16 @@ public final class ImageFile implements AutoCloseable {
                 return;
             }
             done += n;
+            if (endsHere(done)) {
+                zero(targets, done);
+                return;
+            }
         }
+    }
+
+    /** Past the page cache, a read that ends within a sector has met the end of the file. */
+    private boolean endsHere(long done) {
+        return direct && done % 512 != 0;
     }
 
     private static void zero(List<MemorySegment> targets, long from) {
@@ -183,6 +220,21 @@ public final class ImageFile implements AutoCloseable {
         }
     }
 
+    /**
+     * Begins to read or write at once, without waiting for the end, of which {@code completion} hears. Less may be moved than
+     * was asked for.
+     *
+     * @return false when the ring cannot take it now
+     */
+    public boolean submit(
+            IoUring ring,
+            boolean write,
+            long offset,
+            List<MemorySegment> pieces,
+            IoUring.Completion completion) {
+        return ring.submit(write, fd, offset, pieces, completion);
+    }
+
     /** Makes written data durable. */
     public void sync() throws Failure {
         check("fdatasync", FileCalls.fdatasync(fd));
@@ -203,6 +255,27 @@ public final class ImageFile implements AutoCloseable {
         MemorySegment stat = stat();
         int type = lockstep.linux.abi.stat.st_mode(stat) & S_IFMT();
         return type == S_IFREG() || type == S_IFBLK();
+    }
+
+    /**
+     * To how many bytes, a power of two, offset, length and memory of I/O past the page cache have to be aligned
+     * (statx(2), STATX_DIOALIGN).
+     */
+    public int directAlignment() {
+        MemorySegment name = Native.small().asSlice(0, 1);
+        MemorySegment status = Native.small().asSlice(8, 256);
+        name.fill((byte) 0);
+        status.fill((byte) 0);
+        long result =
+                SYSCALL.call(
+                        STATX, fd, name.address(), AT_EMPTY_PATH, STATX_DIOALIGN, status.address());
+        int memory = status.get(JAVA_INT, STATX_MEMORY_ALIGN);
+        int offset = status.get(JAVA_INT, STATX_OFFSET_ALIGN);
+        boolean known =
+                result == 0
+                        && (status.get(JAVA_INT, STATX_MASK) & STATX_DIOALIGN) != 0
+                        && offset > 0;
+        return known ? Math.max(512, Math.max(memory, offset)) : PAGE;
     }
 
     private MemorySegment stat() throws Failure {

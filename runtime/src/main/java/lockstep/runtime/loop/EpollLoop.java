@@ -58,6 +58,10 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
             Stream.of(CLOCKS).<Runnable>map(c -> () -> runDue(c)).toArray(Runnable[]::new);
     private static final ClockType[] CLOCKS = ClockType.values();
 
+    /** Turns in a row that run tasks only, and do not look at descriptors. */
+    private static final int MOST_UNLOOKED = 8;
+
+    private int unlooked;
     private final Object watchGuard = new Object();
     private @Nullable Descriptor[] watches = new Descriptor[16];
     private int generation;
@@ -100,6 +104,10 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
             if (ending) {
                 break;
             }
+            if (!tasks.isEmpty() && ++unlooked < MOST_UNLOOKED) {
+                continue;
+            }
+            unlooked = 0;
             asleep.set(true);
             boolean idle = tasks.isEmpty() && !ending && !pollsFiles();
             int n = epoll.await(idle ? untilNextTimer() : 0);

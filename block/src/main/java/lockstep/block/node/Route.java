@@ -1,0 +1,133 @@
+package lockstep.block.node;
+
+import lockstep.runtime.linux.ImageFile;
+import lockstep.runtime.linux.IoUring;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The way of one request down a tree to the one place in one file where all its bytes are, if there is such a place and
+ * it can be found at once: without waiting, and without changing anything. Most reads and overwrites have one. The kernel
+ * then does the work while no thread waits for it. Whatever is in the way, or goes wrong, is no error: the request is
+ * made the usual way, by a thread that may block, which also finds the right words for what is wrong.
+ *
+ * <p>What a node passes on it may {@link #hold} for as long as the request is under way. Used again; by one thread at a
+ * time.
+ */
+public final class Route {
+    /** What a driver keeps while the request is under way, which anybody may end. */
+    public interface Held {
+        /** The request is over. */
+        void over();
+    }
+
+    private static final int DEEPEST = 16;
+
+    private final BlockNode[] nodes = new BlockNode[DEEPEST];
+    private final long[] offsets = new long[DEEPEST];
+    private final TrackedRequests.@Nullable Entry[] tracked = new TrackedRequests.Entry[DEEPEST];
+    private final @Nullable Held[] held = new Held[DEEPEST];
+    private int depth;
+    private boolean write;
+    private long length;
+    private Pieces data = Pieces.NONE;
+    private @Nullable ImageFile file;
+
+    /** Whether the request writes. */
+    public boolean write() {
+        return write;
+    }
+
+    /** Where in the node that is asked it begins. */
+    public long offset() {
+        return offsets[depth - 1];
+    }
+
+    /** Bytes of the request. */
+    public long length() {
+        return length;
+    }
+
+    /** Whether place, length and memory are aligned to a power of two. */
+    public boolean aligned(int alignment) {
+        return (offset() & alignment - 1) == 0 && data.aligned(alignment);
+    }
+
+    /** Finds the way; false when there is none, and then nothing is held. */
+    public boolean find(ChildEdge edge, long offset, Pieces data, boolean write) {
+        this.write = write;
+        this.data = data;
+        this.length = data.byteSize();
+        if (length > 0 && into(edge, offset)) {
+            return true;
+        }
+        over();
+        return false;
+    }
+
+    /** All of it is one request on a child. */
+    public boolean into(ChildEdge edge, long offset) {
+        if (depth == DEEPEST || !edge.plain(offset, length, write)) {
+            return false;
+        }
+        BlockNode node = edge.node;
+        if (write && node.exclusion(offset, length) != 0) {
+            return false;
+        }
+        TrackedRequests requests = node.tracked();
+        TrackedRequests.Entry entry = null;
+        if (requests != null) {
+            entry = requests.beginAtOnce(offset, length);
+            if (entry == null) {
+                return false;
+            }
+        }
+        nodes[depth] = node;
+        offsets[depth] = offset;
+        tracked[depth] = entry;
+        depth++;
+        return node.route(this);
+    }
+
+    /** The node that is asked keeps this until the request is over. */
+    public void hold(Held what) {
+        held[depth - 1] = what;
+    }
+
+    /** All of it is in this file, at the {@link #offset()} of the node that is asked. */
+    public boolean ends(ImageFile file) {
+        this.file = file;
+        return true;
+    }
+
+    /** Begins; false when the ring cannot take it now. */
+    public boolean submit(IoUring ring, IoUring.Completion completion) {
+        ImageFile at = file;
+        return at != null
+                && at.submit(ring, write, offsets[depth - 1], data.segments(), completion);
+    }
+
+    /** The request is over, if it worked or not. */
+    public void over() {
+        while (depth > 0) {
+            depth--;
+            BlockNode node = nodes[depth];
+            if (write) {
+                node.written(offsets[depth], length);
+            }
+            TrackedRequests.Entry entry = tracked[depth];
+            TrackedRequests requests = node.tracked();
+            if (entry != null && requests != null) {
+                requests.end(entry);
+            }
+            Held what = held[depth];
+            if (what != null) {
+                what.over();
+                held[depth] = null;
+            }
+            tracked[depth] = null;
+        }
+        data = Pieces.NONE;
+        file = null;
+    }
+}
