@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * One {@code -drive} text taken apart: what the drive keeps for itself, and the tree of the root
@@ -40,6 +41,8 @@ record DriveText(
     private static final Map<String, String> THROTTLING = throttling();
 
     /** Where a drive is. */
+    private static final Pattern PROTOCOL = Pattern.compile("[a-z][-+.a-z0-9]*:");
+
     private static final Set<String> PLACES = Set.of("bus", "unit", "index");
 
     private static final Set<String> OWN =
@@ -162,6 +165,9 @@ record DriveText(
             node.putIfAbsent("read-only", "on");
         }
         String file = node.remove("file");
+        if (aio != null) {
+            handedOver(node, file, aio);
+        }
         for (Map.Entry<String, String> option : own.entrySet()) {
             String key = option.getKey();
             if (PLACES.contains(key) || key.startsWith("throttling.")) {
@@ -274,6 +280,17 @@ record DriveText(
                     };
         }
         return !writeback;
+    }
+
+    /** How requests are handed to the kernel is said of the file below a format; what is no file does not care. */
+    private static void handedOver(Map<String, String> node, @Nullable String file, String aio) {
+        String driver = node.get("driver");
+        if (driver != null && Set.of("file", "host_device").contains(driver)) {
+            node.putIfAbsent("aio", aio);
+        } else if (file != null
+                && (file.startsWith("file:") || !PROTOCOL.matcher(file).lookingAt())) {
+            node.putIfAbsent("file.aio", aio);
+        }
     }
 
     /** The policy for reads or writes. */

@@ -627,12 +627,16 @@ public final class NodeOpener {
         } else {
             JsonObject given = (JsonObject) file;
             BlockdevOptions options = LegacyTree.parse(given);
+            // What is said of the cache is said of the format, and is no matter here.
+            boolean direct =
+                    options instanceof BlockdevOptions.File plain
+                            && plain.data().aio() == BlockdevAioOptions.NATIVE;
             // Looked at without locks: the image may be in use until the guest arrives here.
             node =
                     open(
                             withoutName(options, given),
                             given,
-                            new Inherited(true, false, false, false, true, false, 0));
+                            new Inherited(true, false, direct, false, true, false, 0));
         }
         try {
             MemorySegment sector = MemorySegment.ofArray(new byte[512]);
