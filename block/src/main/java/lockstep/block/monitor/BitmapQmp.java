@@ -34,15 +34,6 @@ final class BitmapQmp {
         this.graph = graph;
     }
 
-    /** A change that was made. Exactly one of the two follows; {@link #takeBack} with nobody inside the graph. */
-    interface Step {
-        /** All that belongs together can be done. */
-        default void commit() {}
-
-        /** It is to be as before. */
-        void takeBack();
-    }
-
     private static BlockException bad(String message) {
         return new BlockException(Errno.EINVAL, message);
     }

@@ -88,7 +88,9 @@ public final class BlockRoom implements Room {
         BlockCommands.register(offer.commands(), new MediaQmp(manager, manager.media()));
         Jobs jobs = new Jobs(manager.graph(), vmm::emit);
         DriveMirroring mirroring = new DriveMirroring(manager, jobs);
-        JobQmp jobCommands = new JobQmp(jobs, mirroring);
+        JobQmp jobCommands =
+                new JobQmp(
+                        jobs, mirroring, new Snapshots(manager.graph(), manager.nodes().opener()));
         JobCommands.register(offer.commands(), jobCommands);
         BlockJobCommands.register(offer.commands(), jobCommands);
         TransactionCommands.register(offer.commands(), jobCommands);

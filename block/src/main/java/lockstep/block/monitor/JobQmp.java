@@ -50,8 +50,10 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     private final Jobs jobs;
     private final DriveMirroring driveMirroring;
     private final BitmapQmp bitmaps;
+    private final Snapshots snapshots;
 
-    JobQmp(Jobs jobs, DriveMirroring driveMirroring) {
+    JobQmp(Jobs jobs, DriveMirroring driveMirroring, Snapshots snapshots) {
+        this.snapshots = snapshots;
         this.jobs = jobs;
         this.driveMirroring = driveMirroring;
         this.bitmaps = new BitmapQmp(jobs.graph());
@@ -211,12 +213,12 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void blockdevSnapshotSync(BlockdevSnapshotSync arguments) throws QmpException {
-        throw notImplemented("blockdev-snapshot-sync");
+        alone(() -> snapshots.take(arguments));
     }
 
     @Override
     public void blockdevSnapshot(BlockdevSnapshot arguments) throws QmpException {
-        throw notImplemented("blockdev-snapshot");
+        alone(() -> snapshots.take(arguments));
     }
 
     @Override
@@ -226,7 +228,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     }
 
     private interface Making {
-        BitmapQmp.Step make() throws BlockException;
+        Step make() throws BlockException;
     }
 
     private static void alone(Making making) throws QmpException {
@@ -271,21 +273,24 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         return new BlockDirtyBitmapSha256(hash[0]);
     }
 
-    /** What concerns bitmaps, or nothing: the first action of another kind refuses it. */
+    /** All of it or nothing: the first action of a kind that cannot be undone here refuses it. */
     @Override
     public void transaction(TransactionArguments arguments) throws QmpException {
         qmp(() -> jobs.graph().drain().drained(() -> act(arguments.actions())));
     }
 
     private void act(List<TransactionAction> actions) throws BlockException {
-        Deque<BitmapQmp.Step> done = new ArrayDeque<>();
+        Deque<Step> done = new ArrayDeque<>();
         try {
             for (TransactionAction action : actions) {
                 if (action instanceof TransactionAction.Abort) {
                     throw new BlockException(
                             Errno.ECANCELED, "Transaction aborted using Abort action");
                 }
-                BitmapQmp.Step step = bitmaps.act(action);
+                Step step = bitmaps.act(action);
+                if (step == null) {
+                    step = snapshots.act(action);
+                }
                 if (step == null) {
                     throw new BlockException(
                             Errno.ENOTSUP, notImplemented(action.type().wireName()).description());
@@ -293,9 +298,9 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                 done.push(step);
             }
         } catch (BlockException e) {
-            done.forEach(BitmapQmp.Step::takeBack);
+            done.forEach(Step::takeBack);
             throw e;
         }
-        done.descendingIterator().forEachRemaining(BitmapQmp.Step::commit);
+        done.descendingIterator().forEachRemaining(Step::commit);
     }
 }

@@ -1,0 +1,223 @@
+package lockstep.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import lockstep.qmp.JsonObject;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Snapshots in images of their own: the same of ours and of QEMU's, to the client and on the disk. */
+@Tag("qemu")
+class SnapshotsBesideQemuTest {
+    private static final String SNAPSHOT = "blockdev-snapshot";
+    private static final String SYNC = "blockdev-snapshot-sync";
+
+    @TempDir Path directory;
+
+    @BeforeEach
+    void programs() {
+        Host.assumeProgram(Host.qemu());
+        Host.assumeProgram("qemu-io");
+    }
+
+    /** One program with the qcow2 disks a, b and c, raw r, and what it has answered. */
+    private final class Machine implements AutoCloseable {
+        final Path own;
+        final ProbedMonitor monitor;
+        final List<String> heard = new ArrayList<>();
+
+        Machine(String name, String program) {
+            own = directory.resolve(name);
+            own.toFile().mkdirs();
+            List<String> arguments =
+                    new ArrayList<>(List.of("-machine", "none", "-nodefaults", "-display", "none"));
+            for (String node : List.of("a", "b", "c", "r")) {
+                String format = node.equals("r") ? "raw" : "qcow2";
+                Host.run("qemu-img", "create", "-q", "-f" + format, image(node), "1M");
+                arguments.add("-blockdev");
+                arguments.add(
+                        "%s,node-name=%s,file.driver=file,file.filename=%s"
+                                .formatted(format, node, image(node)));
+            }
+            Host.run("qemu-img", "create", "-q", "-fqcow2", image("d"), "1M");
+            arguments.addAll(List.of("-drive", "if=none,id=disk,format=qcow2,file=" + image("d")));
+            arguments.addAll(List.of("-drive", "if=none,id=empty"));
+            monitor = ProbedMonitor.start(program, arguments.toArray(String[]::new));
+        }
+
+        String image(String node) {
+            return own.resolve(node).toString();
+        }
+
+        void say(String command, String arguments) {
+            String told = monitor.answer(command, arguments.replace("%", own + "/")).toString();
+            heard.add(command + " " + arguments + " -> " + told.replace(own.toString(), ""));
+        }
+
+        /** What is below what. */
+        void show() {
+            for (JsonObject o : monitor.list("query-named-block-nodes", "{'flat': true}")) {
+                String backing =
+                        o.get("backing_file") == null
+                                ? "nothing"
+                                : o.get("backing_file").toString();
+                heard.add(
+                        ProbedMonitor.text(o, "node-name").replaceAll("#block.*", "#")
+                                + " over "
+                                + backing.replace(own.toString(), "")
+                                + ", ro "
+                                + o.get("ro"));
+            }
+        }
+
+        /** Writes to a node as a client of its export. */
+        void write(String node, String where, int pattern) {
+            Path socket = own.resolve("nbd-" + node);
+            monitor.execute(
+                    "nbd-server-start",
+                    "{'addr': {'type': 'unix', 'data': {'path': '%s'}}}".formatted(socket));
+            say("nbd-server-add", "{'device': '" + node + "', 'writable': true}");
+            Host.run(
+                    "qemu-io",
+                    "-fraw",
+                    "-c",
+                    "write -P " + pattern + " " + where,
+                    "nbd+unix:///" + node + "?socket=" + socket);
+            monitor.execute("nbd-server-stop");
+        }
+
+        void holds(String node, String where, int pattern) {
+            heard.add(
+                    node
+                            + " at "
+                            + where
+                            + ": "
+                            + Host.run(
+                                            "qemu-io",
+                                            "-U",
+                                            "-r",
+                                            "-fqcow2",
+                                            "-c",
+                                            "read -P " + pattern + " " + where,
+                                            image(node))
+                                    .lines()
+                                    .filter(line -> line.contains("read"))
+                                    .findFirst()
+                                    .orElse("nothing"));
+        }
+
+        @Override
+        public void close() {
+            monitor.execute("quit");
+            monitor.close();
+        }
+    }
+
+    private interface Conversation {
+        void with(Machine machine);
+    }
+
+    private void compare(Conversation conversation) {
+        try (Machine qemu = new Machine("qemu", Host.qemu());
+                Machine ours = new Machine("ours", Host.binary().toString())) {
+            conversation.with(qemu);
+            conversation.with(ours);
+            assertEquals(String.join("\n", qemu.heard), String.join("\n", ours.heard));
+        }
+    }
+
+    @Test
+    void mistakes() {
+        compare(
+                m -> {
+                    m.say(SNAPSHOT, "{'node': 'x', 'overlay': 'a'}");
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'x'}");
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'a'}");
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'r'}");
+                    m.say(SNAPSHOT, "{'node': 'empty', 'overlay': 'b'}");
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'b'}");
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'c'}");
+                    m.say(SNAPSHOT, "{'node': 'c', 'overlay': 'b'}");
+                    m.say(SYNC, "{'snapshot-file': '%n'}");
+                    m.say(SYNC, "{'node-name': 'b', 'snapshot-file': '%n'}");
+                    m.say(
+                            SYNC,
+                            "{'node-name': 'b', 'snapshot-file': '%n', 'snapshot-node-name': 'a'}");
+                    m.say(
+                            SYNC,
+                            "{'node-name': 'b', 'snapshot-file': '%no', 'snapshot-node-name': 'n',"
+                                    + " 'mode': 'existing'}");
+                    m.show();
+                });
+    }
+
+    @Test
+    void laterWritesGoToTheOverlay() {
+        compare(
+                m -> {
+                    m.write("a", "0 64k", 1);
+                    m.say(SNAPSHOT, "{'node': 'a', 'overlay': 'b'}");
+                    m.write("b", "32k 64k", 2);
+                    m.holds("a", "0 64k", 1);
+                    m.holds("b", "32k 64k", 2);
+                    // QEMU tells on its standard output, which its monitor has, of one that it
+                    // makes.
+                    Host.run(
+                            "qemu-img",
+                            "create",
+                            "-q",
+                            "-u",
+                            "-fqcow2",
+                            "-Fqcow2",
+                            "-b",
+                            m.image("d"),
+                            m.image("n"),
+                            "1M");
+                    m.write("disk", "0 64k", 3);
+                    m.say(
+                            SYNC,
+                            "{'device': 'disk', 'snapshot-file': '%n', 'snapshot-node-name': 'n',"
+                                    + " 'mode': 'existing'}");
+                    m.write("disk", "32k 64k", 4);
+                    m.holds("d", "0 64k", 3);
+                    m.holds("n", "0 32k", 3);
+                    m.holds("n", "32k 64k", 4);
+                    m.show();
+                    m.say("blockdev-del", "{'node-name': 'b'}");
+                });
+    }
+
+    @Test
+    void aTransactionTakesAllOrNone() {
+        compare(
+                m -> {
+                    m.write("a", "0 64k", 1);
+                    m.say(
+                            "transaction",
+                            "{'actions': [{'type': 'blockdev-snapshot', 'data': {'node': 'a',"
+                                    + " 'overlay': 'b'}}, {'type': 'abort', 'data': {}}]}");
+                    m.show();
+                    m.write("a", "64k 64k", 2);
+                    m.say(
+                            "transaction",
+                            "{'actions': [{'type': 'blockdev-snapshot', 'data': {'node': 'a',"
+                                    + " 'overlay': 'b'}}, {'type': 'blockdev-snapshot', 'data':"
+                                    + " {'node': 'c', 'overlay': 'r'}}]}");
+                    m.show();
+                    m.say(
+                            "transaction",
+                            "{'actions': [{'type': 'blockdev-snapshot', 'data': {'node': 'a',"
+                                    + " 'overlay': 'b'}}, {'type': 'block-dirty-bitmap-add',"
+                                    + " 'data': {'node': 'c', 'name': 'x'}}]}");
+                    m.show();
+                    m.holds("a", "64k 64k", 2);
+                });
+    }
+}
