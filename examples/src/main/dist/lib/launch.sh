@@ -48,8 +48,8 @@ esac
 
 # Sets $cache to the AOT cache $1 for a distribution that stands here, "" where there is none (yet). The packaged one
 # fits where it was recorded only, as lib/$1.aot.home says. Elsewhere the user's cache folder has one of its own, which
-# is recorded in the background the first time, by the launcher's function train, if $trains says that it has one. What
-# goes wrong with it costs time and nothing else, so it is not told.
+# is recorded in the background the first time, by the launcher's function train (of a scratch folder's name), if $trains
+# says that it has one. What goes wrong with it costs time and nothing else, so it is not told.
 find_cache() {
     cache=$home/lib/$1.aot
     recorded=
@@ -60,7 +60,7 @@ find_cache() {
     cache=
     folder=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
     [ "${trains:-}" = true ] && [ -n "$folder" ] || return 0
-    # Two distributions that differ in more than this name record in turn; the JVM refuses the other's.
+    # Named after the whole path, last part first.
     place=$home
     name=$1
     while [ -n "$place" ]; do
@@ -80,9 +80,9 @@ record_cache() {
     find "$own.lock" -mmin +10 -exec rmdir {} +
     mkdir "$own.lock" || exit
     export LOCKSTEP_AOT_CACHE_OUTPUT="$own.new"
-    train "$own.scratch" && mv "$own.new" "$own"
-    rm -f "$own.new" "$own.new.config" "$own.scratch"
-    rmdir "$own.lock"
+    # Where it cannot be made it is tried again, but not at each start.
+    train "$own.scratch" && mv "$own.new" "$own" && rmdir "$own.lock"
+    rm -f "$own.new" "$own.new.config"
 }
 
 # launch CACHE ARGUMENTS...: becomes a JVM with these arguments, started from the AOT cache CACHE if there is one. The

@@ -2,10 +2,6 @@ package lockstep.tools.img;
 
 import lockstep.qmp.NumberText;
 
-import java.math.BigDecimal;
-import java.math.MathContext;
-import java.math.RoundingMode;
-
 /** Numbers as users write and read them. */
 final class Numbers {
     private static final String[] UNITS = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
@@ -62,9 +58,13 @@ final class Numbers {
             value /= 1024;
             unit++;
         }
-        BigDecimal rounded =
-                new BigDecimal(value).round(new MathContext(3, RoundingMode.HALF_EVEN));
-        String text = rounded.signum() == 0 ? "0" : rounded.stripTrailingZeros().toPlainString();
+        int unitsOfLast = value < 10 ? 100 : value < 100 ? 10 : 1;
+        long rounded = (long) Math.rint(value * unitsOfLast);
+        String text = Long.toString(rounded / unitsOfLast);
+        for (long rest = rounded % unitsOfLast, digit = unitsOfLast / 10; rest > 0; digit /= 10) {
+            text += (text.indexOf('.') < 0 ? "." : "") + rest / digit;
+            rest %= digit;
+        }
         return text + " " + UNITS[unit] + "B";
     }
 }
