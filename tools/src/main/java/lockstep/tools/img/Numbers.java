@@ -58,7 +58,7 @@ final class Numbers {
             value /= 1024;
             unit++;
         }
-        int unitsOfLast = value < 10 ? 100 : value < 100 ? 10 : 1;
+        int unitsOfLast = value < 1 ? 1000 : value < 10 ? 100 : value < 100 ? 10 : 1;
         long rounded = (long) Math.rint(value * unitsOfLast);
         String text = Long.toString(rounded / unitsOfLast);
         for (long rest = rounded % unitsOfLast, digit = unitsOfLast / 10; rest > 0; digit /= 10) {
