@@ -200,4 +200,27 @@ class ImagePropertiesTest {
                     Tool.ok("check", image);
                 });
     }
+
+    /** Whatever the refcounts are, or the table of their blocks. */
+    @Property(tries = 20)
+    void wrongRefcountsAreSetRight(@ForAll Random random) throws IOException {
+        inFolder(
+                folder -> {
+                    Path raw = folder.resolve("raw");
+                    Path image = folder.resolve("image");
+                    byte[] content = content(random, new byte[SIZE]);
+                    Files.write(raw, content);
+                    Tool.ok("convert", "-f", "raw", "-O", "qcow2", raw, image);
+                    Tool.ok("snapshot", "-c", "kept", image);
+                    byte[] bytes = Files.readAllBytes(image);
+                    int at = random.nextInt(4) == 0 ? 65536 : 2 * 65536;
+                    for (int i = 0; i < 1 + random.nextInt(20); i++) {
+                        bytes[at + random.nextInt(40)] = (byte) random.nextInt(4);
+                    }
+                    Files.write(image, bytes);
+                    Tool.run("check", "-r", "all", image);
+                    Tool.ok("check", image);
+                    assertArrayEquals(content, read(image, folder));
+                });
+    }
 }
