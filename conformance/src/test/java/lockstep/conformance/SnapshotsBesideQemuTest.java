@@ -195,6 +195,47 @@ class SnapshotsBesideQemuTest {
     }
 
     @Test
+    void insideTheImage() {
+        String take = "blockdev-snapshot-internal-sync";
+        String delete = "blockdev-snapshot-delete-internal-sync";
+        compare(
+                m -> {
+                    m.say(take, "{'device': 'x', 'name': 's'}");
+                    m.say(take, "{'device': 'empty', 'name': 's'}");
+                    m.say(take, "{'device': 'r', 'name': 's'}");
+                    m.say(take, "{'device': 'a', 'name': ''}");
+                    m.write("a", "0 64k", 1);
+                    m.say(take, "{'device': 'a', 'name': 's'}");
+                    m.say(take, "{'device': 'a', 'name': 's'}");
+                    m.write("a", "32k 64k", 2);
+                    m.say(
+                            "transaction",
+                            "{'actions': [{'type': 'blockdev-snapshot-internal-sync', 'data':"
+                                    + " {'device': 'a', 'name': 't'}}, {'type': 'abort', 'data':"
+                                    + " {}}]}");
+                    m.say(take, "{'device': 'a', 'name': 't'}");
+                    m.say(delete, "{'device': 'a'}");
+                    m.say(delete, "{'device': 'r', 'name': 's'}");
+                    m.say(delete, "{'device': 'a', 'name': 'no'}");
+                    m.say(delete, "{'device': 'a', 'id': '1', 'name': 't'}");
+                    m.say(delete, "{'device': 'a', 'id': '7'}");
+                    m.say(delete, "{'device': 'disk', 'name': 's'}");
+                    String deleted =
+                            m.monitor.execute(delete, "{'device': 'a', 'name': 't'}").toString();
+                    m.heard.add(deleted.replaceAll("(sec|nsec)\": [0-9]+", "$1"));
+                    m.holds("a", "32k 64k", 2);
+                });
+        for (String who : List.of("qemu", "ours")) {
+            String image = directory.resolve(who).resolve("a").toString();
+            Host.run("qemu-img", "check", image);
+            Host.run("qemu-img", "snapshot", "-a", "s", image);
+            String read =
+                    Host.run("qemu-io", "-c", "read -P 1 0 64k", "-c", "read -P 0 64k 64k", image);
+            assertEquals(-1, read.indexOf("failed"), read);
+        }
+    }
+
+    @Test
     void aTransactionTakesAllOrNone() {
         compare(
                 m -> {

@@ -45,6 +45,7 @@ import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.RunListener;
 import lockstep.runtime.option.OptionException;
@@ -90,7 +91,12 @@ public final class BlockRoom implements Room {
         DriveMirroring mirroring = new DriveMirroring(manager, jobs);
         JobQmp jobCommands =
                 new JobQmp(
-                        jobs, mirroring, new Snapshots(manager.graph(), manager.nodes().opener()));
+                        jobs,
+                        mirroring,
+                        new Snapshots(manager.graph(), manager.nodes().opener()),
+                        new InternalSnapshots(
+                                manager.graph(),
+                                () -> vmm.mainLoop().clocks().now(ClockType.VIRTUAL)));
         JobCommands.register(offer.commands(), jobCommands);
         BlockJobCommands.register(offer.commands(), jobCommands);
         TransactionCommands.register(offer.commands(), jobCommands);

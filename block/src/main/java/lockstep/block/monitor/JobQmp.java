@@ -19,6 +19,7 @@ import lockstep.api.BlockStreamArguments;
 import lockstep.api.BlockdevBackup;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.api.BlockdevSnapshot;
+import lockstep.api.BlockdevSnapshotDeleteInternalSyncArguments;
 import lockstep.api.BlockdevSnapshotInternal;
 import lockstep.api.BlockdevSnapshotSync;
 import lockstep.api.DriveBackup;
@@ -31,6 +32,7 @@ import lockstep.api.JobFinalizeArguments;
 import lockstep.api.JobInfo;
 import lockstep.api.JobPauseArguments;
 import lockstep.api.JobResumeArguments;
+import lockstep.api.SnapshotInfo;
 import lockstep.api.TransactionAction;
 import lockstep.api.TransactionArguments;
 import lockstep.api.TransactionCommands;
@@ -51,9 +53,15 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     private final DriveMirroring driveMirroring;
     private final BitmapQmp bitmaps;
     private final Snapshots snapshots;
+    private final InternalSnapshots internalSnapshots;
 
-    JobQmp(Jobs jobs, DriveMirroring driveMirroring, Snapshots snapshots) {
+    JobQmp(
+            Jobs jobs,
+            DriveMirroring driveMirroring,
+            Snapshots snapshots,
+            InternalSnapshots internalSnapshots) {
         this.snapshots = snapshots;
+        this.internalSnapshots = internalSnapshots;
         this.jobs = jobs;
         this.driveMirroring = driveMirroring;
         this.bitmaps = new BitmapQmp(jobs.graph());
@@ -224,7 +232,15 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     @Override
     public void blockdevSnapshotInternalSync(BlockdevSnapshotInternal arguments)
             throws QmpException {
-        throw notImplemented("blockdev-snapshot-internal-sync");
+        alone(() -> internalSnapshots.take(arguments));
+    }
+
+    @Override
+    public SnapshotInfo blockdevSnapshotDeleteInternalSync(
+            BlockdevSnapshotDeleteInternalSyncArguments arguments) throws QmpException {
+        SnapshotInfo[] deleted = new SnapshotInfo[1];
+        qmp(() -> deleted[0] = internalSnapshots.delete(arguments));
+        return deleted[0];
     }
 
     private interface Making {
@@ -290,6 +306,9 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                 Step step = bitmaps.act(action);
                 if (step == null) {
                     step = snapshots.act(action);
+                }
+                if (step == null) {
+                    step = internalSnapshots.act(action);
                 }
                 if (step == null) {
                     throw new BlockException(

@@ -153,6 +153,9 @@ final class NodeQueries {
             long cluster = 1L << header.clusterBits();
             image.clusterSize(cluster).dirtyFlag(false).formatSpecific(specific(qcow2));
             limits.discardAlignment(cluster).writeZeroesAlignment(cluster);
+            if (!qcow2.snapshots().isEmpty()) {
+                image.snapshots(qcow2.snapshots().stream().map(InternalSnapshots::info).toList());
+            }
             if (header.backingFile() != null) {
                 image.backingFilename(header.backingFile())
                         .backingFilenameFormat(header.backingFormat());

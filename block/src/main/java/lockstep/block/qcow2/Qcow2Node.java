@@ -380,14 +380,27 @@ public final class Qcow2Node extends BlockNode {
         load();
     }
 
-    /** Keeps the disk as it is as a snapshot of that name. Nobody is inside. */
-    public void createSnapshot(String name, long seconds, int nanos) throws BlockException {
-        change(snapshots -> snapshots.create(name, seconds, nanos));
+    /**
+     * Keeps the disk as it is as a snapshot of that name. Nobody is inside.
+     *
+     * @param vmClockNanos how long the guest has run
+     * @return the snapshot's id
+     */
+    public String createSnapshot(String name, long seconds, int nanos, long vmClockNanos)
+            throws BlockException {
+        String[] id = new String[1];
+        change(snapshots -> id[0] = snapshots.create(name, seconds, nanos, vmClockNanos));
+        return id[0];
     }
 
     /** Makes the disk what it was; the snapshot is found by its id, then by name. Nobody is inside. */
     public void applySnapshot(String idOrName) throws BlockException {
         change(snapshots -> snapshots.apply(idOrName));
+    }
+
+    /** Deletes the snapshot of that id. Nobody is inside. */
+    public void deleteSnapshotById(String id) throws BlockException {
+        change(snapshots -> snapshots.delete(id, true));
     }
 
     /** Deletes the first snapshot of that name. Nobody is inside. */

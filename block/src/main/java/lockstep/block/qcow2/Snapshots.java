@@ -36,8 +36,8 @@ final class Snapshots {
         return new BlockException(Errno.ENOENT, "Can't find snapshot");
     }
 
-    /** Keeps the disk as it is. */
-    void create(String name, long seconds, int nanos) throws BlockException {
+    /** Keeps the disk as it is; answers the id. */
+    String create(String name, long seconds, int nanos, long vmClockNanos) throws BlockException {
         begin();
         long[] active = map.l1();
         checkRoom(active);
@@ -55,10 +55,19 @@ final class Snapshots {
             last = Math.max(last, number(entry.snapshot().id()));
         }
         Snapshot made =
-                new Snapshot(Long.toString(last + 1), name, seconds, nanos, 0, 0, header.size(), 0);
+                new Snapshot(
+                        Long.toString(last + 1),
+                        name,
+                        seconds,
+                        nanos,
+                        vmClockNanos,
+                        0,
+                        header.size(),
+                        -1);
         List<SnapshotTable.Entry> entries = new ArrayList<>(map.snapshots().entries());
         entries.add(SnapshotTable.of(new SnapshotTable.L1(place, active.length), made));
         replaceList(entries);
+        return made.id();
     }
 
     private static long number(String id) {

@@ -66,7 +66,8 @@ final class SnapshotCommand {
             switch (action) {
                 case "c" -> {
                     Instant now = Instant.now();
-                    image.createSnapshot(name, now.getEpochSecond(), now.getNano() / 1000 * 1000);
+                    image.createSnapshot(
+                            name, now.getEpochSecond(), now.getNano() / 1000 * 1000, 0);
                 }
                 case "a" -> image.applySnapshot(name);
                 default -> image.deleteSnapshot(name);
