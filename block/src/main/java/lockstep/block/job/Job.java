@@ -402,7 +402,7 @@ public abstract class Job {
         fail(new BlockException(Errno.ECANCELED));
     }
 
-    private synchronized long offset() {
+    final synchronized long offset() {
         return done;
     }
 

@@ -1,5 +1,6 @@
 package lockstep.block.job;
 
+import lockstep.api.BlockStreamArguments;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
@@ -62,6 +63,13 @@ public final class Jobs {
     public void mirror(BlockdevMirrorArguments arguments, boolean unmap, MirrorEnding ending)
             throws BlockException {
         MirrorJob job = MirrorJob.prepare(this, arguments, unmap, ending);
+        jobs.put(job.id(), job);
+        job.start();
+    }
+
+    /** block-stream. */
+    public void stream(BlockStreamArguments arguments) throws BlockException {
+        Job job = StreamJob.prepare(this, arguments);
         jobs.put(job.id(), job);
         job.start();
     }

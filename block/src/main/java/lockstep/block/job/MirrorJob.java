@@ -1,13 +1,8 @@
 package lockstep.block.job;
 
-import lockstep.api.BlockDeviceIoStatus;
-import lockstep.api.BlockErrorAction;
-import lockstep.api.BlockJobErrorEvent;
 import lockstep.api.BlockJobInfo;
 import lockstep.api.BlockJobInfoMirror;
 import lockstep.api.BlockdevMirrorArguments;
-import lockstep.api.BlockdevOnError;
-import lockstep.api.IoOperationType;
 import lockstep.api.JobType;
 import lockstep.api.MirrorCopyMode;
 import lockstep.api.MirrorSyncMode;
@@ -33,15 +28,12 @@ import java.util.List;
  * marked granules are copied, again and again, until none is left: then the job is ready. When it is
  * completed the disk's users change over to the copy, in a moment in which none of them is inside.
  */
-final class MirrorJob extends Job implements NodeUser {
+final class MirrorJob extends CopyJob implements NodeUser {
     private static final String BLOCKED = "block device is in use by block job: mirror";
     private static final long MIN_GRANULE = 512;
     private static final long MAX_GRANULE = 64 << 20;
     private static final long DEFAULT_GRANULE = 64 << 10;
     private static final long SECOND = 1_000_000_000;
-
-    /** Time to wait before a request that failed, and whose failure is ignored, is tried again. */
-    private static final long RETRY_NANOS = SECOND / 10;
 
     private final BlockGraph graph;
 
@@ -60,14 +52,10 @@ final class MirrorJob extends Job implements NodeUser {
     private final MirrorFilter filter;
     private final ChildEdge disk;
     private final ChildEdge copy;
-    private volatile BlockDeviceIoStatus ioStatus = BlockDeviceIoStatus.OK;
     private volatile boolean keepUsers;
 
     /** Bytes that are neither marked nor counted as copied, because that is being done. Guarded by this. */
     private long underWay;
-
-    /** When the bytes copied so far may be exceeded, by the limit of speed. Only the job's thread. */
-    private long nextTime = System.nanoTime();
 
     private MirrorJob(
             Jobs jobs,
@@ -206,22 +194,11 @@ final class MirrorJob extends Job implements NodeUser {
         return bitmap;
     }
 
-    private static BlockException bad(String message) {
-        return new BlockException(Errno.EINVAL, message);
-    }
-
     private static void refuse(String shown, BlockNode node) throws BlockException {
         String reason = node.blockedBecause();
         if (reason != null) {
             throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
         }
-    }
-
-    private static long notNegative(String name, @Nullable Long value) throws BlockException {
-        if (value != null && value < 0) {
-            throw bad("Parameter '" + name + "' expects a non-negative value");
-        }
-        return value == null ? 0 : value;
     }
 
     private static long granule(@Nullable Long given) throws BlockException {
@@ -235,15 +212,6 @@ final class MirrorJob extends Job implements NodeUser {
             throw bad("Parameter 'granularity' expects a power of 2");
         }
         return given;
-    }
-
-    private static ErrorAction action(@Nullable BlockdevOnError given) {
-        return switch (given) {
-            case IGNORE -> ErrorAction.IGNORE;
-            case ENOSPC -> ErrorAction.ENOSPC;
-            case STOP -> ErrorAction.STOP;
-            case null, default -> ErrorAction.REPORT;
-        };
     }
 
     @Override
@@ -378,56 +346,13 @@ final class MirrorJob extends Job implements NodeUser {
             if (failure.errno() == Errno.ECANCELED) {
                 throw failure;
             }
-            failed(reading, failure);
+            failed(reading, failure, reading ? onSourceError : onTargetError);
             return;
         }
         limit(copied);
     }
 
-    private void failed(boolean reading, BlockException e)
-            throws BlockException, InterruptedException {
-        ErrorAction decision = (reading ? onSourceError : onTargetError).decide(e.errno());
-        post(
-                () ->
-                        emit(
-                                new BlockJobErrorEvent(
-                                        id(),
-                                        reading ? IoOperationType.READ : IoOperationType.WRITE,
-                                        switch (decision) {
-                                            case IGNORE -> BlockErrorAction.IGNORE;
-                                            case STOP -> BlockErrorAction.STOP;
-                                            default -> BlockErrorAction.REPORT;
-                                        })));
-        switch (decision) {
-            case IGNORE -> rest(RETRY_NANOS);
-            case STOP -> {
-                ioStatus =
-                        e.errno() == Errno.ENOSPC
-                                ? BlockDeviceIoStatus.NOSPACE
-                                : BlockDeviceIoStatus.FAILED;
-                stopForError();
-            }
-            default -> throw e;
-        }
-    }
-
-    private void limit(long bytes) throws InterruptedException {
-        long speed = currentSpeed();
-        if (speed == 0 || bytes == 0) {
-            nextTime = System.nanoTime();
-            return;
-        }
-        long start = Math.max(nextTime, System.nanoTime() - SECOND / 10);
-        nextTime = start + (long) ((double) bytes / speed * SECOND);
-        rest(nextTime - System.nanoTime());
-    }
-
     // On the main loop
-
-    @Override
-    void resumed() {
-        ioStatus = BlockDeviceIoStatus.OK;
-    }
 
     @Override
     void cutOff() {
@@ -527,7 +452,7 @@ final class MirrorJob extends Job implements NodeUser {
                 s.busy(),
                 s.paused(),
                 s.speed(),
-                ioStatus,
+                ioStatus(),
                 s.ready(),
                 s.status(),
                 s.autoFinalize(),

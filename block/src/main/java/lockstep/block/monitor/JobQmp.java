@@ -211,7 +211,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void blockStream(BlockStreamArguments arguments) throws QmpException {
-        throw notImplemented("block-stream");
+        qmp(() -> jobs.stream(arguments));
     }
 
     @Override

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 
 /**
@@ -27,6 +28,7 @@ import java.util.function.Supplier;
  */
 final class GuestDisk {
     private static final int ALLOCATION_MAX_BYTES = 8 << 20;
+    private static final int COPY_MAX_BYTES = 2 << 20;
 
     private final Guard guard;
     private final Mapping map;
@@ -390,15 +392,59 @@ final class GuestDisk {
         }
     }
 
+    /** Gives the clusters of a range that are not there what is below them. */
+    void copyUp(long offset, long length) throws BlockException {
+        count();
+        long end = Math.min(offset + length + clusterSize - 1 & -clusterSize, roundedSize());
+        for (long first = offset & -clusterSize; first < end; ) {
+            map.writeBackIfCrowded();
+            long tableEnd = (first & -map.l2Span()) + map.l2Span();
+            long most = Math.min(Math.min(end, tableEnd) - first, COPY_MAX_BYTES);
+            try (InFlight.Flight flight = flights.begin(InFlight.Kind.FILL, first, first + most)) {
+                Place place =
+                        take(
+                                first,
+                                (int) (most >>> clusterBits),
+                                entry -> map.isUnallocated(entry));
+                if (place == null) {
+                    first += clusterSize;
+                    continue;
+                }
+                long bytes = (long) place.run.clusters() << clusterBits;
+                flight.narrow(first + bytes);
+                try (Buffers.Lease lease = Buffers.take(bytes)) {
+                    long there = Math.clamp(size - first, 0, bytes);
+                    readMapped(first, Pieces.of(lease.segment().asSlice(0, there)));
+                    lease.segment().asSlice(there).fill((byte) 0);
+                    guard.write(0, place.run.offset(), Pieces.of(lease.segment()));
+                    flight.settle();
+                    link(first, place.run);
+                } catch (BlockException e) {
+                    release(place.run);
+                    throw e;
+                }
+                first += bytes;
+            }
+        }
+    }
+
+    private long roundedSize() {
+        return size + clusterSize - 1 & -clusterSize;
+    }
+
     /** Takes clusters for the first of a range that must be new; null when its first need not. */
     private @Nullable Place take(long first, int most) throws BlockException {
+        return take(first, most, map::mustMove);
+    }
+
+    private @Nullable Place take(long first, int most, LongPredicate wanted) throws BlockException {
         map.lock().writeLock().lock();
         try {
             map.tidy();
             TableCache.Table table = map.l2ForWriting(map.l1Index(first));
             int index = map.l2Index(first);
             int count = 0;
-            while (count < most && map.mustMove(table.entry(index + count))) {
+            while (count < most && wanted.test(table.entry(index + count))) {
                 count++;
             }
             if (count == 0) {

@@ -440,6 +440,13 @@ public final class Qcow2Node extends BlockNode {
         header = Qcow2Header.read(file(), true);
     }
 
+    /** Gives what the image does not have of a range the content of what is below it. Inside the gate; any thread. */
+    public void copyUp(long offset, long length) throws BlockException {
+        guard.checkUsable();
+        checkRange(offset, length, length());
+        disk.copyUp(offset, length);
+    }
+
     @Override
     public boolean canMakeEmpty() {
         return true;
