@@ -251,7 +251,18 @@ public final class Qcow2Node extends BlockNode {
         if (length < length()) {
             shrink(length);
         } else {
+            long old = length();
             disk.alone(() -> grow(length));
+            coverBacking(old, length);
+        }
+    }
+
+    /** What is new reads as zeroes, also where the image below is longer. */
+    private void coverBacking(long from, long to) throws BlockException {
+        ChildEdge below = below();
+        long end = below == null ? 0 : Math.min(to, below.length());
+        if (end > from) {
+            disk.writeZeroes(from, end - from, true);
         }
     }
 

@@ -36,4 +36,19 @@ class LaterBackingTest {
             assertEquals(7, Images.byteAt(top, 8 * CLUSTER));
         }
     }
+
+    @Test
+    void whatGrowsShowsNothingOfALongerBacking() throws Exception {
+        try (BlockGraph graph = new BlockGraph(GraphHost.direct())) {
+            Qcow2Node base = Images.qcow2(graph, dir.resolve("base"), SIZE, false);
+            Images.use(base).write(0, Images.pattern(7, SIZE));
+            Qcow2Node top = Images.qcow2(graph, dir.resolve("top"), SIZE / 2 - 512, false);
+            top.attachBacking(base);
+            Images.use(top).truncate(2L * SIZE);
+            assertEquals(7, Images.byteAt(top, SIZE / 2 - 513));
+            assertEquals(0, Images.byteAt(top, SIZE / 2 - 512));
+            assertEquals(0, Images.byteAt(top, SIZE - 1));
+            assertEquals(0, Images.byteAt(top, 2L * SIZE - 1));
+        }
+    }
 }

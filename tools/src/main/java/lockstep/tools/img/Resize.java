@@ -1,8 +1,6 @@
 package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
-import lockstep.block.node.BlockNode;
-import lockstep.block.node.ChildEdge;
 import lockstep.qmp.NumberText;
 
 import java.lang.foreign.MemorySegment;
@@ -80,14 +78,8 @@ final class Resize {
         return 0;
     }
 
-    /** What is below and longer than the image was must not be seen at its new end. */
     private static void grown(Image image, long old, long size, String mode)
             throws ToolException, BlockException {
-        BlockNode backing = image.node().backing();
-        long below = backing == null ? 0 : ChildEdge.look(backing).length();
-        if (below > old) {
-            image.writeZeroes(old, Math.min(size, below) - old, true);
-        }
         if (mode.equals("off")) {
             return;
         }
