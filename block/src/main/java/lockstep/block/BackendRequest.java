@@ -6,6 +6,7 @@ import lockstep.block.node.Drain;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Route;
 import lockstep.runtime.linux.IoUring;
+import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 
@@ -104,8 +105,13 @@ final class BackendRequest implements Runnable, IoUring.Completion {
             return false;
         }
         inside = medium;
-        if (route.find(medium, offset, data, write) && route.submit(ring, this)) {
-            return true;
+        try {
+            if (route.find(medium, offset, data, write) && route.submit(ring, this)) {
+                return true;
+            }
+        } catch (RuntimeException | Error e) {
+            // A driver's bug must not lose the request: the guest would hang.
+            InternalFailure.log("the quick way of a block request", e);
         }
         leave();
         return false;
@@ -123,7 +129,11 @@ final class BackendRequest implements Runnable, IoUring.Completion {
     /** The kernel is done with it. What it did not do wholly is done once more, by a thread that also finds out why. */
     @Override
     public void completed(int result) {
-        leave();
+        try {
+            leave();
+        } catch (RuntimeException | Error e) {
+            InternalFailure.log("the end of a block request", e);
+        }
         if (result == length) {
             queue.over(this);
         } else {

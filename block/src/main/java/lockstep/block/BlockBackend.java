@@ -25,8 +25,8 @@ import java.util.concurrent.TimeUnit;
  * The handle through which a guest device, an export or a drive does I/O on a tree of nodes (QEMU:
  * BlockBackend).
  *
- * <p>Requests may be submitted from any thread; they run on worker threads of the backend's
- * own, in no particular order, 16 at once; their completion runs on the main loop with the machine
+ * <p>Requests may be submitted from any thread; the kernel does them, or worker threads of the backend's
+ * own, in no particular order; their completion runs on the main loop with the machine
  * lock held, or on a loop of the owner's choice. Buffers belong to the request until it completes.
  *
  * <p>For a backend with a device the drive's error policy is applied here: a failed request that

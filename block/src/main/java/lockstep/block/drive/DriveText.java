@@ -40,9 +40,10 @@ record DriveText(
     /** Older names of limits. */
     private static final Map<String, String> THROTTLING = throttling();
 
-    /** Where a drive is. */
+    /** How a file name begins that is none. */
     private static final Pattern PROTOCOL = Pattern.compile("[a-z][-+.a-z0-9]*:");
 
+    /** Where a drive is. */
     private static final Set<String> PLACES = Set.of("bus", "unit", "index");
 
     private static final Set<String> OWN =
@@ -287,8 +288,9 @@ record DriveText(
         String driver = node.get("driver");
         if (driver != null && Set.of("file", "host_device").contains(driver)) {
             node.putIfAbsent("aio", aio);
-        } else if (file != null
-                && (file.startsWith("file:") || !PROTOCOL.matcher(file).lookingAt())) {
+        } else if (node.containsKey("file.filename")
+                || file != null
+                        && (file.startsWith("file:") || !PROTOCOL.matcher(file).lookingAt())) {
             node.putIfAbsent("file.aio", aio);
         }
     }

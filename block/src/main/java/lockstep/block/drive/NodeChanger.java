@@ -129,16 +129,16 @@ public final class NodeChanger {
                         ? node.info().discardUnmap()
                         : options.discard() == BlockdevDiscardOptions.UNMAP;
         BlockdevDetectZeroesOptions zeroes = NodeOpener.detectZeroes(options, unmap);
-        graph.reopen(node, Boolean.TRUE.equals(options.readOnly()));
-        if (options instanceof BlockdevOptions.Qcow2 qcow2 && node instanceof Qcow2Node image) {
-            image.protect(OverlapChecks.of(qcow2.data().overlapCheck()));
-        }
-        node.setInfo(node.info().sparing(unmap, zeroes));
         BlockdevCacheOptions cache = options.cache();
         cache(
                 node,
                 cache != null && Boolean.TRUE.equals(cache.direct()),
                 cache != null && Boolean.TRUE.equals(cache.noFlush()));
+        graph.reopen(node, Boolean.TRUE.equals(options.readOnly()));
+        if (options instanceof BlockdevOptions.Qcow2 qcow2 && node instanceof Qcow2Node image) {
+            image.protect(OverlapChecks.of(qcow2.data().overlapCheck()));
+        }
+        node.setInfo(node.info().sparing(unmap, zeroes));
     }
 
     /** Sets the cache mode of a node, and of what it is stored in where nobody else named that. */

@@ -22,12 +22,12 @@ import org.jspecify.annotations.Nullable;
  * number for each one that is not shared, all as shared locks; a conflict is a lock of somebody
  * else on the opposite byte.
  *
- * <p>With cache.direct data goes past the host's page cache, by a descriptor of its own, as far as requests are aligned
- * for that. The others are few and small and take the way through the cache, alone in their pages: the kernel writes
- * these back before the next access past the cache.
+ * <p>With cache.direct data goes past the host's page cache, by a descriptor of its own. A write that is not aligned for
+ * that takes the way through the cache, alone in its pages: the kernel writes these back before the next access past the
+ * cache. Nothing else is ever in the cache.
  */
 public final class FileNode extends BlockNode {
-    /** Requests that the direct way cannot take keep others out of their pages, which the cache has then. */
+    /** Writes that the direct way cannot take keep others out of their pages, which the cache has then. */
     private static final long PAGE = 4096;
 
     private static final long PERMISSION_BYTE = 100;
@@ -39,6 +39,10 @@ public final class FileNode extends BlockNode {
     private volatile ImageFile file;
     private volatile @Nullable ImageFile direct;
     private int alignment = (int) PAGE;
+
+    /** As it was last seen; what is written behind it is seen by who asks for it. */
+    private volatile long knownLength = -1;
+
     private final boolean byThreads;
     private boolean fileWritable;
     private int heldPermissions;
@@ -149,7 +153,7 @@ public final class FileNode extends BlockNode {
         try {
             alignment = file.directAlignment();
             trackRequests();
-            direct = ImageFile.openDirect(path, fileWritable);
+            direct = ImageFile.openDirect(path, fileWritable, alignment);
         } catch (ImageFile.Failure e) {
             throw new BlockException(
                     e.errno(),
@@ -211,14 +215,17 @@ public final class FileNode extends BlockNode {
     protected void read(long offset, Pieces destination) throws BlockException {
         ImageFile past = direct;
         try {
-            if (past == null || !aligned(offset, destination.byteSize())) {
+            if (past == null) {
                 file.read(offset, destination.segments());
-            } else if (destination.aligned(alignment)) {
+            } else if (aligned(offset, destination.byteSize()) && destination.aligned(alignment)) {
                 past.read(offset, destination.segments());
             } else {
-                try (Buffers.Lease lease = Buffers.take(destination.byteSize())) {
-                    past.read(offset, lease.segment());
-                    destination.copyFrom(lease.segment());
+                long start = offset & -alignment;
+                long end = offset + destination.byteSize() + alignment - 1 & -alignment;
+                try (Buffers.Lease lease = Buffers.take(end - start)) {
+                    past.read(start, lease.segment());
+                    destination.copyFrom(
+                            lease.segment().asSlice(offset - start, destination.byteSize()));
                 }
             }
         } catch (ImageFile.Failure e) {
@@ -310,10 +317,17 @@ public final class FileNode extends BlockNode {
     @Override
     protected long length() throws BlockException {
         try {
-            return file.length() + 511 & -512L;
+            long length = file.length() + 511 & -512L;
+            knownLength = length;
+            return length;
         } catch (ImageFile.Failure e) {
             throw failed(e);
         }
+    }
+
+    @Override
+    protected long lengthAtOnce() {
+        return knownLength;
     }
 
     @Override
@@ -336,6 +350,7 @@ public final class FileNode extends BlockNode {
     @Override
     protected void truncate(long length) throws BlockException {
         try {
+            knownLength = -1;
             file.truncate(length);
             unsynced = true;
         } catch (ImageFile.Failure e) {
@@ -350,6 +365,12 @@ public final class FileNode extends BlockNode {
             past.close();
         }
         file.close();
+    }
+
+    /** What the host remembers of the file may be older than what another host wrote. */
+    @Override
+    protected void onActivate() {
+        file.forgetCached();
     }
 
     @Override
@@ -374,9 +395,10 @@ public final class FileNode extends BlockNode {
                 heldPermissions = 0;
                 heldUnshared = 0;
                 old.close();
-                if (direct != null) {
-                    goDirect(false);
-                    goDirect(true);
+                ImageFile past = direct;
+                if (past != null) {
+                    direct = ImageFile.openDirect(path, true, alignment);
+                    past.close();
                 }
             }
             if (locking) {

@@ -54,6 +54,11 @@ public final class MirrorFilter extends FilterNode {
     }
 
     @Override
+    protected long lengthAtOnce() {
+        return file().lengthAtOnce();
+    }
+
+    @Override
     protected boolean route(Route route) {
         return route.into(file(), route.offset());
     }

@@ -316,8 +316,14 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                 }
                 done.push(step);
             }
-        } catch (BlockException e) {
-            done.forEach(Step::takeBack);
+        } catch (BlockException | RuntimeException e) {
+            for (Step step : done) {
+                try {
+                    step.takeBack();
+                } catch (RuntimeException more) {
+                    e.addSuppressed(more);
+                }
+            }
             throw e;
         }
         done.descendingIterator().forEachRemaining(Step::commit);

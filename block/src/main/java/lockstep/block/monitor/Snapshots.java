@@ -91,7 +91,7 @@ final class Snapshots {
         return put(opener.openTop(tree, inherited), disk);
     }
 
-    /** The disk, with all that it was given until now stored. */
+    /** The disk, if it can be one's base. */
     private static BlockNode disk(BlockNode node) throws BlockException {
         for (ChildEdge edge : node.parents()) {
             if (edge.role() == Role.BACKING && edge.user() instanceof BlockNode above) {
@@ -101,11 +101,6 @@ final class Snapshots {
         String reason = node.blockedBecause();
         if (reason != null) {
             throw busy(node, reason);
-        }
-        try {
-            ChildEdge.look(node).flush();
-        } catch (BlockException e) {
-            throw new BlockException(e.errno(), "An IO error has occurred", e);
         }
         return node;
     }
@@ -129,15 +124,22 @@ final class Snapshots {
             if (!(overlay instanceof Qcow2Node image)) {
                 throw bad("The overlay does not support backing images");
             }
+            List<ChildEdge> users = List.copyOf(disk.parents());
             graph.drain().drained(List.of(overlay, disk), () -> change(image, disk));
+            return new Taken(overlay, disk, users);
         } catch (BlockException e) {
             graph.release(overlay);
             throw e;
         }
-        return new Taken(overlay, disk);
     }
 
     private void change(Qcow2Node overlay, BlockNode disk) throws BlockException {
+        try {
+            // Here, where nobody writes: what the guest wrote is not flushed with the overlay.
+            ChildEdge.look(disk).flush();
+        } catch (BlockException e) {
+            throw new BlockException(e.errno(), "An IO error has occurred", e);
+        }
         overlay.attachBacking(disk);
         try {
             graph.replaceNode(disk, overlay, edge -> true);
@@ -157,10 +159,13 @@ final class Snapshots {
     private final class Taken implements Step {
         private final BlockNode overlay;
         private final BlockNode disk;
+        private final List<ChildEdge> users;
 
-        Taken(BlockNode overlay, BlockNode disk) {
+        /** With who used the disk. */
+        Taken(BlockNode overlay, BlockNode disk, List<ChildEdge> users) {
             this.overlay = overlay;
             this.disk = disk;
+            this.users = users;
         }
 
         @Override
@@ -178,7 +183,7 @@ final class Snapshots {
         @Override
         public void takeBack() {
             try {
-                graph.replaceNode(overlay, disk, edge -> true);
+                graph.replaceNode(overlay, disk, users::contains);
             } catch (BlockException e) {
                 throw new IllegalStateException(disk + " was what its users had before", e);
             }

@@ -460,6 +460,11 @@ public final class BlockGraph implements AutoCloseable {
                         return;
                     }
                     if (readOnly) {
+                        if (node.active()) {
+                            // A flush that comes later is for what is written by then, and passes
+                            // what cannot be written.
+                            node.flush();
+                        }
                         node.onReopen(true);
                         node.setReadOnly(true);
                         try {

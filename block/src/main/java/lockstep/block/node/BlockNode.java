@@ -89,6 +89,11 @@ public abstract class BlockNode implements NodeUser {
     /** The length in bytes. */
     protected abstract long length() throws BlockException;
 
+    /** The length as far as it is known without waiting, -1 where it is not. */
+    protected long lengthAtOnce() {
+        return -1;
+    }
+
     /** What is known of the bytes from {@code offset} on; the answer covers at least one byte. */
     protected BlockStatus status(long offset, long length) throws BlockException {
         return new BlockStatus(length, true, false, true);

@@ -99,19 +99,16 @@ public final class ChildEdge {
     /** Whether a request may go to the node at once, and there is nothing that this edge has to do about it. */
     boolean plain(long offset, long length, boolean write) {
         BlockNode at = node;
-        if (throttle != null || offset < 0) {
-            return false;
-        }
-        try {
-            if (write) {
-                checkWritable(at, Permission.WRITE | Permission.WRITE_UNCHANGED);
-            }
-            checkRange(at, offset, length);
-        } catch (BlockException e) {
+        if (throttle != null
+                || offset < 0
+                || role == Role.ROOT && offset > at.lengthAtOnce() - length) {
             return false;
         }
         return !write
-                || at.writeThreshold() == 0
+                || !at.readOnly()
+                        && at.active()
+                        && (permissions & (Permission.WRITE | Permission.WRITE_UNCHANGED)) != 0
+                        && at.writeThreshold() == 0
                         && at.info().detectZeroes() == BlockdevDetectZeroesOptions.OFF;
     }
 
@@ -231,6 +228,11 @@ public final class ChildEdge {
         if (!at.readOnly() && at.active()) {
             at.flush();
         }
+    }
+
+    /** The length as far as it is known without waiting, -1 where it is not. */
+    public long lengthAtOnce() {
+        return node.lengthAtOnce();
     }
 
     /** The length in bytes. */

@@ -2,6 +2,7 @@ package lockstep.block.node;
 
 import lockstep.runtime.linux.IoUring;
 import lockstep.runtime.loop.EventLoop;
+import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 
@@ -44,18 +45,29 @@ public final class Rings implements AutoCloseable {
         }
         Ring ring = rings.get(taking);
         if (ring == null) {
-            IoUring queue = IoUring.open(ENTRIES);
-            if (queue == null) {
+            ring = open(taking);
+            if (ring == null) {
                 none = true;
                 return null;
             }
-            ring =
-                    new Ring(
-                            queue,
-                            taking.watch(queue.number(), EventLoop.READ, events -> queue.reap()));
             rings.put(taking, ring);
         }
         return ring.queue;
+    }
+
+    private static @Nullable Ring open(EventLoop loop) {
+        IoUring queue = IoUring.open(ENTRIES);
+        if (queue == null) {
+            return null;
+        }
+        try {
+            return new Ring(
+                    queue, loop.watch(queue.number(), EventLoop.READ, events -> queue.reap()));
+        } catch (RuntimeException e) {
+            InternalFailure.log("watching an io_uring", e);
+            queue.close();
+            return null;
+        }
     }
 
     /** From here to {@link #enough} the calling thread waits, and may keep the main loop from taking results. */
@@ -84,7 +96,12 @@ public final class Rings implements AutoCloseable {
         try {
             while (awaitWork(queue)) {
                 queue.await();
-                queue.reap();
+                try {
+                    queue.reap();
+                } catch (RuntimeException | Error e) {
+                    // Nobody else takes results while somebody waits.
+                    InternalFailure.log("the end of block requests", e);
+                }
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -33,6 +33,9 @@ public final class Route {
     private Pieces data = Pieces.NONE;
     private @Nullable ImageFile file;
 
+    /** Whether the kernel may have moved something. */
+    private boolean begun;
+
     /** Whether the request writes. */
     public boolean write() {
         return write;
@@ -103,8 +106,16 @@ public final class Route {
     /** Begins; false when the ring cannot take it now. */
     public boolean submit(IoUring ring, IoUring.Completion completion) {
         ImageFile at = file;
-        return at != null
-                && at.submit(ring, write, offsets[depth - 1], data.segments(), completion);
+        if (at == null) {
+            return false;
+        }
+        // Behind a success all this is the next request's already.
+        begun = true;
+        if (at.submit(ring, write, offsets[depth - 1], data.segments(), completion)) {
+            return true;
+        }
+        begun = false;
+        return false;
     }
 
     /** The request is over, if it worked or not. */
@@ -112,7 +123,7 @@ public final class Route {
         while (depth > 0) {
             depth--;
             BlockNode node = nodes[depth];
-            if (write) {
+            if (write && begun) {
                 node.written(offsets[depth], length);
             }
             TrackedRequests.Entry entry = tracked[depth];
@@ -129,5 +140,6 @@ public final class Route {
         }
         data = Pieces.NONE;
         file = null;
+        begun = false;
     }
 }

@@ -100,7 +100,7 @@ final class GuestDisk {
     boolean route(Route route) {
         long offset = route.offset();
         long length = route.length();
-        if (route.write() && !counted || !map.tablesInMemory(offset, length)) {
+        if (route.write() && !counted) {
             return false;
         }
         InFlight.Kind kind = route.write() ? InFlight.Kind.OVERWRITE : InFlight.Kind.READ;
@@ -113,35 +113,35 @@ final class GuestDisk {
         if (!map.lock().readLock().tryLock()) {
             return false;
         }
-        Extent extent;
+        long at;
         try {
-            extent = route.write() ? ownExtent(offset, length) : extent(offset, length);
-        } catch (BlockException e) {
-            return false;
+            at = rowAtOnce(offset, length, route.write());
         } finally {
             map.lock().readLock().unlock();
         }
-        if (extent == null || extent.length != length) {
-            return false;
+        if (at > 0) {
+            return (!route.write() || guard.overlap(0, at, length) == 0)
+                    && route.into(guard.file(), at);
         }
-        return switch (extent.source) {
-            case FILE ->
-                    (!route.write() || guard.overlap(0, extent.at, length) == 0)
-                            && route.into(guard.file(), extent.at);
-            case BELOW -> intoBacking(route);
-            case ZEROES, COMPRESSED -> false;
-        };
+        ChildEdge below = backing.get();
+        return at == 0
+                && below != null
+                && offset + length <= below.lengthAtOnce()
+                && route.into(below, offset);
     }
 
-    private boolean intoBacking(Route route) {
-        ChildEdge below = backing.get();
-        try {
-            return below != null
-                    && route.offset() + route.length() <= below.length()
-                    && route.into(below, route.offset());
-        } catch (BlockException e) {
-            return false;
+    /** Where in the file the bytes of a range are in a row; 0 when the image has none of them, -1 for all else. */
+    private long rowAtOnce(long offset, long length, boolean write) {
+        long entry = map.entryAtOnce(offset, write);
+        long at = entry <= 0 ? entry : entry + (offset & clusterSize - 1);
+        long run = clusterSize - (offset & clusterSize - 1);
+        while (at >= 0 && run < length) {
+            if (map.entryAtOnce(offset + run, write) != (at == 0 ? 0 : at + run)) {
+                return -1;
+            }
+            run += clusterSize;
         }
+        return at;
     }
 
     void read(long offset, Pieces destination) throws BlockException {

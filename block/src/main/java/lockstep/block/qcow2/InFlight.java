@@ -12,8 +12,9 @@ import java.util.List;
  * keeps the clusters of a request what they are while its data moves. Any thread.
  *
  * <p>A request begins when nothing that conflicts with it runs or came before it. One that runs
- * waits for others that run at most ({@link Flight#settle}), and a thread has one flight at a time
- * in an image, so no circle of waiting is possible.
+ * waits for others that run at most ({@link Flight#settle}), and who waits has one flight in an image,
+ * so no circle of waiting is possible. Those of the kernel's requests wait for nobody, but end only when somebody takes
+ * the results.
  */
 final class InFlight {
     /** What a request does to its clusters. */

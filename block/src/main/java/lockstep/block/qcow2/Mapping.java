@@ -168,17 +168,40 @@ final class Mapping {
         return table;
     }
 
-    /** Whether the lookups of a range need nothing from the file. Without the lock. */
-    boolean tablesInMemory(long offset, long length) {
+    /**
+     * Where the cluster of a guest offset is in the file, 0 when the image has none; -1 when that is not known at once,
+     * the cluster is of another kind, or anything about it is odd: then {@link #entry} and the others find the words.
+     *
+     * @param write whether it is to be changed where it is
+     */
+    long entryAtOnce(long offset, boolean write) {
         long[] entries = l1.entries();
-        int last = Math.min(l1Index(offset + length - 1), entries.length - 1);
-        for (int i = l1Index(offset); i <= last; i++) {
-            long table = entries[i] & OFFSET_MASK;
-            if (table != 0 && !tables.holds(table)) {
-                return false;
-            }
+        int index = l1Index(offset);
+        if (index >= entries.length) {
+            return -1;
         }
-        return true;
+        long place = entries[index] & OFFSET_MASK;
+        if (place == 0) {
+            return write ? -1 : 0;
+        }
+        int other = MetadataMap.ACTIVE_L2 | MetadataMap.INACTIVE_L2;
+        TableCache.Table table = tables.inMemory(place);
+        if (table == null || file.overlap(other, place, clusterSize) != 0) {
+            return -1;
+        }
+        long entry = table.entry(l2Index(offset));
+        long host = entry & OFFSET_MASK;
+        if (isCompressed(entry) || (entry & ZERO) != 0 || (host & clusterSize - 1) != 0) {
+            return -1;
+        }
+        if (host == 0) {
+            return write ? -1 : 0;
+        }
+        boolean sound =
+                host < dataEnd
+                        && file.overlap(0, host, clusterSize) == 0
+                        && (!write || !mustMove(entry));
+        return sound ? host : -1;
     }
 
     private String l2Table(int index) {

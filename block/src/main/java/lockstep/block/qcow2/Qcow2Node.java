@@ -197,6 +197,11 @@ public final class Qcow2Node extends BlockNode {
     }
 
     @Override
+    protected long lengthAtOnce() {
+        return disk.size();
+    }
+
+    @Override
     protected boolean route(Route route) {
         return !guard.stopped() && route.length() <= length() - route.offset() && disk.route(route);
     }

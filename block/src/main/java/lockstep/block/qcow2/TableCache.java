@@ -76,7 +76,7 @@ final class TableCache {
      * of the file.
      */
     @Nullable Table get(long offset) throws BlockException {
-        Table there = find(offset);
+        Table there = inMemory(offset);
         if (there != null) {
             return there;
         }
@@ -97,12 +97,8 @@ final class TableCache {
         }
     }
 
-    /** Whether a table is in memory. */
-    boolean holds(long offset) {
-        return find(offset) != null;
-    }
-
-    private synchronized @Nullable Table find(long offset) {
+    /** The table at a host offset, null when it is not in memory. */
+    synchronized @Nullable Table inMemory(long offset) {
         return tables.get(offset);
     }
 

@@ -158,6 +158,12 @@ public final class RawNode extends BlockNode {
     }
 
     @Override
+    protected long lengthAtOnce() {
+        long below = size >= 0 ? size : file().lengthAtOnce();
+        return size >= 0 || below < 0 ? below : below - offset + 511 & -512L;
+    }
+
+    @Override
     protected BlockStatus status(long position, long length) throws BlockException {
         long there = ragged() ? file().length() - offset - position : length;
         return there > 0

@@ -44,6 +44,8 @@ public final class ImageFile implements AutoCloseable {
     private static final int O_DIRECT = 0x4000;
 
     private static final CFunction SYSCALL = CFunction.ofLong("syscall");
+    private static final CFunction POSIX_FADVISE = CFunction.ofInt("posix_fadvise");
+    private static final int POSIX_FADV_DONTNEED = 4;
     private static final long STATX = 332;
     private static final int STATX_DIOALIGN = 0x2000;
     private static final int AT_EMPTY_PATH = 0x1000;
@@ -55,12 +57,15 @@ public final class ImageFile implements AutoCloseable {
     private static final int PAGE = 4096;
 
     private final int fd;
-    private final boolean direct;
+
+    /** More than 1 when I/O goes past the page cache. */
+    private final int alignment;
+
     private volatile boolean closed;
 
-    private ImageFile(int fd, boolean direct) {
+    private ImageFile(int fd, int alignment) {
         this.fd = fd;
-        this.direct = direct;
+        this.alignment = alignment;
     }
 
     /** Opens an existing file; a pipe that nobody writes to is not waited for. */
@@ -68,9 +73,15 @@ public final class ImageFile implements AutoCloseable {
         return open(path, O_NONBLOCK() | (writable ? O_RDWR() : O_RDONLY()));
     }
 
-    /** Opens an existing file past the host's page cache: I/O has to be aligned to {@link #directAlignment}. */
-    public static ImageFile openDirect(String path, boolean writable) throws Failure {
-        return open(path, O_DIRECT | (writable ? O_RDWR() : O_RDONLY()));
+    /**
+     * Opens an existing file past the host's page cache.
+     *
+     * @param alignment to which all I/O will be aligned, at least {@link #directAlignment}
+     */
+    public static ImageFile openDirect(String path, boolean writable, int alignment)
+            throws Failure {
+        int flags = O_DIRECT | (writable ? O_RDWR() : O_RDONLY());
+        return new ImageFile((int) check("open", FileIo.tryOpen(path, flags, 0644)), alignment);
     }
 
     /** Makes an empty file, or empties an existing one. */
@@ -79,8 +90,7 @@ public final class ImageFile implements AutoCloseable {
     }
 
     private static ImageFile open(String path, int flags) throws Failure {
-        int fd = (int) check("open", FileIo.tryOpen(path, flags, 0644));
-        return new ImageFile(fd, (flags & O_DIRECT) != 0);
+        return new ImageFile((int) check("open", FileIo.tryOpen(path, flags, 0644)), 1);
     }
 
     /** The result of a call, or the failure that a negated errno says. */
@@ -153,9 +163,9 @@ public final class ImageFile implements AutoCloseable {
         }
     }
 
-    /** Past the page cache, a read that ends within a sector has met the end of the file. */
+    /** Past the page cache, a read that ends out of alignment has met the end of the file, and cannot go on. */
     private boolean endsHere(long done) {
-        return direct && done % 512 != 0;
+        return done % alignment != 0;
     }
 
     private static void zero(List<MemorySegment> targets, long from) {
@@ -222,7 +232,7 @@ public final class ImageFile implements AutoCloseable {
 
     /**
      * Begins to read or write at once, without waiting for the end, of which {@code completion} hears. Less may be moved than
-     * was asked for.
+     * was asked for. The memory, and this file, stay open until then, which is the caller's affair.
      *
      * @return false when the ring cannot take it now
      */
@@ -233,6 +243,12 @@ public final class ImageFile implements AutoCloseable {
             List<MemorySegment> pieces,
             IoUring.Completion completion) {
         return ring.submit(write, fd, offset, pieces, completion);
+    }
+
+    /** Has the host forget what it remembers of the content, as far as it is the same as in the file. */
+    public void forgetCached() {
+        // An advice: who does not take it does no harm.
+        POSIX_FADVISE.call(fd, 0, 0, POSIX_FADV_DONTNEED);
     }
 
     /** Makes written data durable. */

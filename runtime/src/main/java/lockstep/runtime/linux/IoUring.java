@@ -16,8 +16,8 @@ import java.lang.invoke.VarHandle;
 import java.util.List;
 
 /**
- * Reads and writes of files that the kernel works on while nobody waits for them (io_uring(7)). Any thread submits, each
- * request with a system call of its own; any thread takes results. Numbers and offsets are those of {@code
+ * Reads and writes of files that the kernel works on while nobody waits for them (io_uring(7)). Any thread submits, with a
+ * system call for each request or for several that were gathered; any thread takes results. Numbers and offsets are those of {@code
  * linux/io_uring.h}, an interface of the kernel that does not change.
  */
 public final class IoUring implements AutoCloseable {
@@ -95,8 +95,13 @@ public final class IoUring implements AutoCloseable {
         long array = unsigned(parameters, SQ_OFFSETS + ARRAY);
         cqes = unsigned(parameters, CQ_OFFSETS + CQES);
         long size = Math.max(array + entries * 4L, cqes + results * CQE);
-        rings = map(size, 0);
-        sqes = map(entries * SQE, SQES_AT);
+        try {
+            rings = map(size, 0);
+            sqes = map(entries * SQE, SQES_AT);
+        } catch (LinuxException e) {
+            arena.close();
+            throw e;
+        }
         sqTail = unsigned(parameters, SQ_OFFSETS + TAIL);
         sqMask = rings.get(JAVA_INT, unsigned(parameters, SQ_OFFSETS + MASK));
         sqArray = array;
@@ -192,7 +197,9 @@ public final class IoUring implements AutoCloseable {
             int index = tail & sqMask;
             MemorySegment first = pieces.getFirst();
             long at = index * SQE;
-            sqes.asSlice(at, SQE).fill((byte) 0);
+            for (long word = 0; word < SQE; word += 8) {
+                sqes.set(JAVA_LONG, at + word, 0);
+            }
             if (count == 1) {
                 entry(at, write ? WRITE : READ, file, offset, first.address(), first.byteSize());
             } else {
@@ -240,12 +247,12 @@ public final class IoUring implements AutoCloseable {
 
     /** Hands over what was gathered; what the kernel does not take is told of as EAGAIN. */
     public void handOver() {
+        synchronized (submission) {
+            gathering--;
+        }
         while (true) {
             Completion completion;
             synchronized (submission) {
-                if (gathering > 0) {
-                    gathering--;
-                }
                 if (queued == 0 || enterQueued()) {
                     return;
                 }

@@ -20,7 +20,7 @@ import java.util.stream.Stream;
 /**
  * The event loop over epoll: the main loop, which holds the machine lock around every callback, and the
  * loops of I/O threads, which do not. One turn runs the tasks posted before it, the timers that are due,
- * and the handlers of ready descriptors.
+ * and the handlers of ready descriptors; while tasks post tasks, only one turn of some looks for those.
  */
 public final class EpollLoop implements EventLoop, AutoCloseable {
     /** Told what a callback threw. */
@@ -59,7 +59,7 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
     private static final ClockType[] CLOCKS = ClockType.values();
 
     /** Turns in a row that run tasks only, and do not look at descriptors. */
-    private static final int MOST_UNLOOKED = 8;
+    private static final int MOST_UNLOOKED = 7;
 
     private int unlooked;
     private final Object watchGuard = new Object();
@@ -104,7 +104,7 @@ public final class EpollLoop implements EventLoop, AutoCloseable {
             if (ending) {
                 break;
             }
-            if (!tasks.isEmpty() && ++unlooked < MOST_UNLOOKED) {
+            if (!tasks.isEmpty() && ++unlooked <= MOST_UNLOOKED) {
                 continue;
             }
             unlooked = 0;
