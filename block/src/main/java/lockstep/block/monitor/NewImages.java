@@ -109,6 +109,6 @@ final class NewImages {
     private static Qcow2Creator.Options qcow2(long size, @Nullable BlockNode below) {
         return below == null
                 ? Qcow2Creator.Options.of(size)
-                : new Qcow2Creator.Options(size, 16, below.plainFilename(), below.driver());
+                : new Qcow2Creator.Options(size, 16, NodeQueries.filename(below), below.driver());
     }
 }

@@ -141,6 +141,9 @@ final class Snapshots {
             throw new BlockException(e.errno(), "An IO error has occurred", e);
         }
         overlay.attachBacking(disk);
+        // Who names this image later has to name what is below it, if the image itself does not.
+        boolean itself = NodeQueries.filename(disk).equals(overlay.header().backingFile());
+        overlay.setInfo(overlay.info().over(!itself));
         try {
             graph.replaceNode(disk, overlay, edge -> true);
         } catch (BlockException e) {

@@ -32,6 +32,12 @@ public record NodeInfo(
         return new NodeInfo(options, unmap, cacheDirect, cacheNoFlush, zeroes, backingOverridden);
     }
 
+    /** Likewise, with or without what the image's header says below it. */
+    public NodeInfo over(boolean anotherBacking) {
+        return new NodeInfo(
+                options, discardUnmap, cacheDirect, cacheNoFlush, detectZeroes, anotherBacking);
+    }
+
     /** That of a node which no user asked for. */
     public static final NodeInfo EMPTY =
             new NodeInfo(

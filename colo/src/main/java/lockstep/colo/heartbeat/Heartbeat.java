@@ -77,7 +77,11 @@ final class Heartbeat implements UserObject {
     private Chardev.@Nullable Attachment device;
     private final ByteBuffer received = ByteBuffer.allocate(Beat.SIZE);
     private boolean broken;
-    private boolean closed;
+    private volatile boolean closed;
+
+    /** That is being asked, or was. */
+    private volatile @Nullable Process arbiter;
+
     private boolean wasOpen = true;
     private COLOMode role = COLOMode.NONE;
     private long roleSince;
@@ -267,6 +271,10 @@ final class Heartbeat implements UserObject {
                             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                             .redirectError(ProcessBuilder.Redirect.INHERIT)
                             .start();
+            arbiter = process;
+            if (closed) {
+                process.destroyForcibly();
+            }
             if (!process.waitFor(LONGEST_ANSWER_SECONDS, TimeUnit.SECONDS)) {
                 process.destroyForcibly();
                 return "no answer within " + LONGEST_ANSWER_SECONDS + " s";
@@ -278,6 +286,12 @@ final class Heartbeat implements UserObject {
             Thread.currentThread().interrupt();
             return "interrupted";
         }
+    }
+
+    /** Not in COLO, where the other side would take its end for this side's. */
+    @Override
+    public boolean removable() {
+        return setup.session.get() == COLOMode.NONE;
     }
 
     private void answered(int number, COLOMode as, String refusal) {
@@ -310,6 +324,10 @@ final class Heartbeat implements UserObject {
                 () -> {
                     closed = true;
                     timer.cancel();
+                    Process asked = arbiter;
+                    if (asked != null) {
+                        asked.destroyForcibly();
+                    }
                     Chardev.Attachment d = device;
                     if (d != null) {
                         d.close();

@@ -14,6 +14,8 @@ import lockstep.runtime.object.Iothread;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Vmm;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Objects;
 
 /** Offers colo-heartbeat to {@code -object} and object-add. */
@@ -62,6 +64,10 @@ public final class HeartbeatObjects {
         if (!chardev.movable() || !chardev.reconnectable()) {
             throw new QmpException("chardev \"" + p.chardev() + "\" is not a socket");
         }
+        String arbiter = Objects.requireNonNullElse(p.arbiter(), "");
+        if (arbiter.contains("/") && !Files.isExecutable(Path.of(arbiter))) {
+            throw new QmpException("The arbiter '" + arbiter + "' is no program");
+        }
         PacketComparison comparison = vmm.find(PacketComparison.class).orElseThrow();
         Heartbeat heartbeat =
                 new Heartbeat(
@@ -71,7 +77,7 @@ public final class HeartbeatObjects {
                                 p.iothread(),
                                 interval,
                                 lease,
-                                Objects.requireNonNullElse(p.arbiter(), ""),
+                                arbiter,
                                 thread.loop(),
                                 () ->
                                         vmm.find(ColoSession.class)
