@@ -1,6 +1,7 @@
 package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -34,6 +35,7 @@ class ProtectTest {
     private static final String IMPATIENT =
             "{'execute': 'qmp_capabilities'} {'execute': 'migrate-set-parameters', 'arguments':"
                     + " {'x-colo-timeout': 5000}}";
+    private static final String CONT = "{'execute': 'qmp_capabilities'} {'execute': 'cont'}";
     private static final String QUIT = "{'execute': 'qmp_capabilities'} {'execute': 'quit'}";
 
     @TempDir Path directory;
@@ -240,6 +242,36 @@ class ProtectTest {
             Host.run("qemu-img", "compare", pair.disk(left).toString(), pair.disk(back).toString());
             holdsWhatItsGuestWrote(pair, left);
             travelled(pair, back);
+        }
+    }
+
+    /** A guest has a second disk and a second card; unless the user leaves them out, nothing is begun. */
+    @Test
+    void whatASecondaryWouldLackIsNamed() throws IOException {
+        try (ColoPair pair = new ColoPair(directory.resolve("m"), Guests.counter())) {
+            Path second = directory.resolve("second.raw");
+            Path medium = directory.resolve("medium.raw");
+            Files.write(second, new byte[1 << 20]);
+            Files.write(medium, new byte[1 << 20]);
+            pair.primary.own =
+                    List.of(
+                            "-drive",
+                            "if=ide,id=disk1,format=raw,file=" + second,
+                            "-drive",
+                            "if=ide,id=cd0,media=cdrom,format=raw,file=" + medium,
+                            "-netdev",
+                            "socket,id=hn1,listen=127.0.0.1:9100",
+                            "-device",
+                            "e1000,netdev=hn1");
+            pair.start();
+            pair.talk(pair.primary.qmp, CONT, 3);
+            String told = refused(pair, pair.primary, pair.secondary);
+            assertTrue(told.contains("also has disk1, hn1,"), told);
+            assertFalse(told.contains("the secondary offers its disk"), told);
+            told = refused(pair, pair.primary, pair.secondary, "--leave-out=disk1");
+            assertTrue(told.contains("also has hn1,"), told);
+            told = refused(pair, pair.primary, pair.secondary, "--leave-out=hn1,disk1,hn2");
+            assertTrue(told.contains("no other disk or network backend hn2"), told);
         }
     }
 

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -113,14 +114,19 @@ public final class Main {
                 machines.add(watches ? watch(address) : connect(address));
             }
             if (verb.equals("protect")) {
-                new Protection(
+                Protection protection =
+                        new Protection(
                                 machines.getFirst(),
                                 machines.getLast(),
                                 settings,
                                 extent(),
-                                System.err::println)
-                        .run();
-                System.out.println("protected");
+                                System.err::println);
+                Set<String> leftOut = protection.run();
+                System.out.println(
+                        "protected"
+                                + (leftOut.isEmpty()
+                                        ? ""
+                                        : ", but not " + String.join(", ", leftOut)));
             } else {
                 show(watches, machines);
             }

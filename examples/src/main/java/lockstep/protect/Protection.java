@@ -63,6 +63,7 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -149,11 +150,19 @@ final class Protection {
     /**
      * Runs all steps; returns when the pair is in COLO.
      *
+     * @return names of the disks and network backends that the secondary has not, because the user left them out
      * @throws QmpException when a step is refused or a machine is not in the state for it; what was made before is gone
      *     again
      * @throws IOException when the connection to either is lost
      */
-    void run() throws QmpException, IOException {
+    Set<String> run() throws QmpException, IOException {
+        if (survivor.queryColoStatus().mode() != COLOMode.NONE) {
+            throw new QmpException("the survivor is in COLO with another side already");
+        }
+        Set<String> named = new LinkedHashSet<>(List.of(get(Setting.LEAVE_OUT).split(",")));
+        named.remove("");
+        Set<String> leftOut =
+                LeftOut.check(survivor, get(Setting.DISK), get(Setting.NETDEV), named);
         clearRemains();
         check();
         String bitmap = extent == Extent.WHOLE ? null : bitmap();
@@ -167,13 +176,11 @@ final class Protection {
             takeBack();
             throw e;
         }
+        return leftOut;
     }
 
     /** Takes away what a run that was killed has left, as far as it would be in the way. */
     private void clearRemains() throws QmpException, IOException {
-        if (survivor.queryColoStatus().mode() != COLOMode.NONE) {
-            return;
-        }
         Set<String> nodes = new HashSet<>();
         survivor.queryNamedBlockNodes(QueryNamedBlockNodesArguments.builder().flat(true).build())
                 .forEach(node -> nodes.add(orEmpty(node.nodeName())));
@@ -197,9 +204,6 @@ final class Protection {
     }
 
     private void check() throws QmpException, IOException {
-        if (survivor.queryColoStatus().mode() != COLOMode.NONE) {
-            throw new QmpException("the survivor is in COLO with another side already");
-        }
         if (!survivor.queryStatus().running()) {
             throw new QmpException(
                     "the survivor's guest does not run; end the failover first"

@@ -15,7 +15,12 @@ enum Setting {
     COMPARE_PORT("--compare-port", "PORT", "9004", "of the secondary's output there"),
     DISK("--disk", "ID", "colo-disk0", "the survivor's quorum"),
     EXPORT("--export", "NAME", "parent0", "the new secondary's disk"),
-    NETDEV("--netdev", "ID", "hn0", "the survivor's network backend");
+    NETDEV("--netdev", "ID", "hn0", "the survivor's network backend"),
+    LEAVE_OUT(
+            "--leave-out",
+            "ID,...",
+            "",
+            "the survivor's other disks and network backends, which are not protected");
 
     final String option;
     final String value;
@@ -31,6 +36,10 @@ enum Setting {
 
     /** Its line of the help. */
     String help() {
-        return "  %-24s %s (%s)%n".formatted(option + " " + value, meaning, standard);
+        return "  %-24s %s%s%n"
+                .formatted(
+                        option + " " + value,
+                        meaning,
+                        standard.isEmpty() ? "" : " (" + standard + ")");
     }
 }
