@@ -39,7 +39,7 @@ final class Heartbeat implements UserObject {
                     .with("interval", QomKind.UINT32, null, h -> h.setup.interval, null)
                     .with("lease", QomKind.UINT32, null, h -> h.setup.lease, null)
                     .with("arbiter", QomKind.STRING, null, h -> h.setup.arbiter, null)
-                    .with("peer-alive", QomKind.BOOL, null, h -> !h.lost, null);
+                    .with("peer-alive", QomKind.BOOL, null, h -> h.alive, null);
 
     /**
      * What a heartbeat is made from.
@@ -71,6 +71,7 @@ final class Heartbeat implements UserObject {
     private final Timer timer;
     private final long leaseNanos;
     private volatile boolean lost;
+    private volatile boolean alive;
     private volatile boolean asking;
 
     // Of the loop.
@@ -167,6 +168,7 @@ final class Heartbeat implements UserObject {
                     case SECONDARY -> lease.silence(now) == 0;
                     default -> false;
                 };
+        alive = !lost && heardStamp != 0 && now - heardAt <= leaseNanos;
         // A session that has just begun is given the time to hear of the other side.
         if (lost
                 && !setup.arbiter.isEmpty()

@@ -117,6 +117,19 @@ class ColoEntryTest {
         assertEquals(1, primary.consistentEpoch());
     }
 
+    /** It would run its guest beside the primary's otherwise. */
+    @Test
+    void aSecondaryThatIsNotToldOfColoTakesNothing() throws Exception {
+        primary.with(MigrationCapability.RETURN_PATH);
+        try (Wire wire = wire(List.of(MigrationCapability.X_COLO), Long.MAX_VALUE, -1)) {
+            secondary.journal().await("MIGRATION failed", 1);
+            primary.journal().await("MIGRATION failed", 1);
+            assertBegins(PONG + BROKEN, wire.head(false));
+        }
+        assertFalse(secondary.running());
+        assertEquals(1, primary.consistentEpoch());
+    }
+
     /** What cannot be loaded is told on the return path; the source's guest goes on. */
     @Test
     void aSecondaryThatCannotLoadSaysSoOnTheReturnPath() throws Exception {

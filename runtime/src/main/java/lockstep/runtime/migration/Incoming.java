@@ -183,6 +183,13 @@ final class Incoming {
         }
         ColoHandler handler = coloHandler;
         ColoTarget target = coloTarget;
+        if (target == null && returnPath && settings.has(MigrationCapability.X_COLO)) {
+            // A source of COLO by return path would go on with its guest as well as this side.
+            throw new LoadException(
+                    LoadException.Kind.INVALID,
+                    "The source has a return path and says nothing of COLO: with x-colo here,"
+                            + " return-path is to be set on both sides or on none");
+        }
         if (handler != null && target != null) {
             returnShut(0);
             handler.secondary(target);
