@@ -81,7 +81,8 @@ final class InternalSnapshots {
                                         a.name(),
                                         now.getEpochSecond(),
                                         now.getNano() / 1000 * 1000,
-                                        guestTime.getAsLong()));
+                                        guestTime.getAsLong(),
+                                        -1));
         return () -> forget(image, id[0]);
     }
 

@@ -400,12 +400,14 @@ public final class Qcow2Node extends BlockNode {
      * Keeps the disk as it is as a snapshot of that name. Nobody is inside.
      *
      * @param vmClockNanos how long the guest has run
+     * @param icount instructions that the guest has run, -1 when they are not counted
      * @return the snapshot's id
      */
-    public String createSnapshot(String name, long seconds, int nanos, long vmClockNanos)
+    public String createSnapshot(
+            String name, long seconds, int nanos, long vmClockNanos, long icount)
             throws BlockException {
         String[] id = new String[1];
-        change(snapshots -> id[0] = snapshots.create(name, seconds, nanos, vmClockNanos));
+        change(snapshots -> id[0] = snapshots.create(name, seconds, nanos, vmClockNanos, icount));
         return id[0];
     }
 

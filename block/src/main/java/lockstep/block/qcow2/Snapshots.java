@@ -37,7 +37,8 @@ final class Snapshots {
     }
 
     /** Keeps the disk as it is; answers the id. */
-    String create(String name, long seconds, int nanos, long vmClockNanos) throws BlockException {
+    String create(String name, long seconds, int nanos, long vmClockNanos, long icount)
+            throws BlockException {
         begin();
         long[] active = map.l1();
         checkRoom(active);
@@ -63,7 +64,7 @@ final class Snapshots {
                         vmClockNanos,
                         0,
                         header.size(),
-                        -1);
+                        icount);
         List<SnapshotTable.Entry> entries = new ArrayList<>(map.snapshots().entries());
         entries.add(SnapshotTable.of(new SnapshotTable.L1(place, active.length), made));
         replaceList(entries);

@@ -67,7 +67,7 @@ final class SnapshotCommand {
                 case "c" -> {
                     Instant now = Instant.now();
                     image.createSnapshot(
-                            name, now.getEpochSecond(), now.getNano() / 1000 * 1000, 0);
+                            name, now.getEpochSecond(), now.getNano() / 1000 * 1000, 0, 0);
                 }
                 case "a" -> image.applySnapshot(name);
                 default -> image.deleteSnapshot(name);
