@@ -163,6 +163,7 @@ final class Protection {
         named.remove("");
         Set<String> leftOut =
                 LeftOut.check(survivor, get(Setting.DISK), get(Setting.NETDEV), named);
+        checkSecrecy();
         clearRemains();
         check();
         String bitmap = extent == Extent.WHOLE ? null : bitmap();
@@ -177,6 +178,20 @@ final class Protection {
             throw e;
         }
         return leftOut;
+    }
+
+    /** What this program makes is in clear: where a side has credentials nobody shall find that out later. */
+    private void checkSecrecy() throws QmpException, IOException {
+        for (Client side : List.of(survivor, secondary)) {
+            String credentials = side.queryMigrateParameters().tlsCreds();
+            if (credentials != null && !credentials.isEmpty()) {
+                throw new QmpException(
+                        (side == survivor ? "the survivor" : "the new secondary")
+                                + " moves by TLS (migration parameter tls-creds), but disk and"
+                                + " packets would go in clear: this program cannot protect with"
+                                + " TLS, only the commands by hand can");
+            }
+        }
     }
 
     /** Takes away what a run that was killed has left, as far as it would be in the way. */
