@@ -391,7 +391,7 @@ public final class BlockManager implements BlockLayer {
 
     /** Takes the medium out of a drive; its exports end with it. */
     void release(BlockBackend backend, BlockNode medium, String shown) throws BlockException {
-        NodeChanger.refuseWhenBlocked(medium, shown);
+        medium.refuseIfBlocked(shown);
         nodes.clear(medium, medium);
         if (!backend.drain(MOMENT)) {
             throw graph.drain().busy(List.of(medium));

@@ -67,14 +67,6 @@ public final class NodeChanger {
         return new BlockException(Errno.EINVAL, message);
     }
 
-    /** Errors when something has reserved the node. */
-    static void refuseWhenBlocked(BlockNode node, String shown) throws BlockException {
-        String reason = node.blockedBecause();
-        if (reason != null) {
-            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
-        }
-    }
-
     /** QMP blockdev-add. */
     public void add(BlockdevOptions options) throws BlockException {
         if (options.nodeName() == null) {
@@ -233,7 +225,7 @@ public final class NodeChanger {
         if (node.parents().stream().anyMatch(edge -> edge.user() instanceof BlockBackend)) {
             throw bad("Node " + name + " is in use");
         }
-        refuseWhenBlocked(node, name);
+        node.refuseIfBlocked(name);
         if (!node.monitorOwned()) {
             throw bad("Node " + name + " is not owned by the monitor");
         }
@@ -313,7 +305,7 @@ public final class NodeChanger {
         if (size > LENGTH_MAX) {
             throw bad("offset(%d) exceeds maximum(%d)".formatted(size, LENGTH_MAX));
         }
-        refuseWhenBlocked(node, node.name());
+        node.refuseIfBlocked(node.name());
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }

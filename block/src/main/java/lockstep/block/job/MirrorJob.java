@@ -130,8 +130,8 @@ final class MirrorJob extends CopyJob implements NodeUser {
         if (source == target) {
             throw bad("Can't mirror node into itself");
         }
-        refuse(a.device(), source);
-        refuse(a.target(), target);
+        source.refuseIfBlocked(a.device());
+        target.refuseIfBlocked(a.target());
         if (source.readOnly() && a.sync() == MirrorSyncMode.NONE) {
             throw bad("Block node is read-only");
         }
@@ -192,13 +192,6 @@ final class MirrorJob extends CopyJob implements NodeUser {
                     Errno.ENOENT, "Dirty bitmap '" + name + "' not found on '" + a.device() + "'");
         }
         return bitmap;
-    }
-
-    private static void refuse(String shown, BlockNode node) throws BlockException {
-        String reason = node.blockedBecause();
-        if (reason != null) {
-            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
-        }
     }
 
     private static long granule(@Nullable Long given) throws BlockException {

@@ -100,11 +100,7 @@ final class StreamJob extends CopyJob implements NodeUser {
             throw bad("backing file specified, but streaming the entire chain");
         }
         for (BlockNode node : chain(top, base)) {
-            String reason = node.blockedBecause();
-            if (reason != null) {
-                throw new BlockException(
-                        Errno.EBUSY, "Node '" + node.name() + "' is busy: " + reason);
-            }
+            node.refuseIfBlocked(node.name());
         }
         Terms terms =
                 new Terms(

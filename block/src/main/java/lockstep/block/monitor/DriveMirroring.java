@@ -108,10 +108,7 @@ final class DriveMirroring {
                 throw bad("Need a root block node");
             }
         }
-        String reason = source.blockedBecause();
-        if (reason != null) {
-            throw new BlockException(Errno.EBUSY, "Node '" + device + "' is busy: " + reason);
-        }
+        source.refuseIfBlocked(device);
         return source;
     }
 
@@ -180,16 +177,7 @@ final class DriveMirroring {
         if (name != null) {
             tree.put("node-name", name);
         }
-        NodeOpener.Inherited inherited =
-                new NodeOpener.Inherited(
-                        false,
-                        false,
-                        source.info().cacheDirect(),
-                        source.info().cacheNoFlush(),
-                        false,
-                        source.info().discardUnmap(),
-                        0);
-        return opener.openTop(tree, inherited);
+        return opener.openTop(tree, NodeOpener.Inherited.inPlaceOf(source));
     }
 
     // ---- what is below the image in the end

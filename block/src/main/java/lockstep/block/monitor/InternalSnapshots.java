@@ -45,10 +45,7 @@ final class InternalSnapshots {
     /** blockdev-snapshot-internal-sync. */
     Step take(BlockdevSnapshotInternal a) throws BlockException {
         BlockNode node = graph.names().lookup(a.device());
-        String reason = node.blockedBecause();
-        if (reason != null) {
-            throw new BlockException(Errno.EBUSY, "Node '" + node.name() + "' is busy: " + reason);
-        }
+        node.refuseIfBlocked(node.name());
         if (node.readOnly()) {
             throw bad("Device '" + a.device() + "' is read only");
         }

@@ -79,34 +79,24 @@ final class Snapshots {
         if (name != null) {
             tree.put("node-name", name);
         }
-        NodeOpener.Inherited inherited =
-                new NodeOpener.Inherited(
-                        false,
-                        false,
-                        disk.info().cacheDirect(),
-                        disk.info().cacheNoFlush(),
-                        false,
-                        disk.info().discardUnmap(),
-                        0);
-        return put(opener.openTop(tree, inherited), disk);
+        return put(opener.openTop(tree, NodeOpener.Inherited.inPlaceOf(disk)), disk);
     }
 
     /** The disk, if it can be one's base. */
     private static BlockNode disk(BlockNode node) throws BlockException {
         for (ChildEdge edge : node.parents()) {
             if (edge.role() == Role.BACKING && edge.user() instanceof BlockNode above) {
-                throw busy(node, "node is used as backing hd of '" + above.name() + "'");
+                throw new BlockException(
+                        Errno.EBUSY,
+                        "Node '"
+                                + node.name()
+                                + "' is busy: node is used as backing hd of '"
+                                + above.name()
+                                + "'");
             }
         }
-        String reason = node.blockedBecause();
-        if (reason != null) {
-            throw busy(node, reason);
-        }
+        node.refuseIfBlocked(node.name());
         return node;
-    }
-
-    private static BlockException busy(BlockNode node, String reason) {
-        return new BlockException(Errno.EBUSY, "Node '" + node.name() + "' is busy: " + reason);
     }
 
     /** Puts an overlay over a disk, whose reference it takes over. */
@@ -115,9 +105,7 @@ final class Snapshots {
             if (overlay.parents().stream().anyMatch(edge -> edge.user() instanceof RootUser)) {
                 throw new BlockException(Errno.EBUSY, "The overlay is already in use");
             }
-            if (overlay.blockedBecause() != null) {
-                throw busy(overlay, overlay.blockedBecause());
-            }
+            overlay.refuseIfBlocked(overlay.name());
             if (overlay.backing() != null) {
                 throw bad("The overlay already has a backing image");
             }

@@ -413,6 +413,14 @@ public abstract class BlockNode implements NodeUser {
         return blockers.isEmpty() ? null : blockers.values().iterator().next();
     }
 
+    /** Errors when operations on the node are refused. {@code shown} is what the user called it. */
+    public final void refuseIfBlocked(String shown) throws BlockException {
+        String reason = blockedBecause();
+        if (reason != null) {
+            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
+        }
+    }
+
     /** How the node was opened. */
     public final NodeInfo info() {
         return info;

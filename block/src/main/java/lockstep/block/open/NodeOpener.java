@@ -88,6 +88,19 @@ public final class NodeOpener {
         /** The image under a temporary overlay. */
         public static final Inherited SNAPSHOT =
                 new Inherited(true, false, false, false, false, false, 0);
+
+        /** The root of an image that is to take a node's place: its cache and discards are the node's. */
+        public static Inherited inPlaceOf(BlockNode node) {
+            NodeInfo info = node.info();
+            return new Inherited(
+                    false,
+                    false,
+                    info.cacheDirect(),
+                    info.cacheNoFlush(),
+                    false,
+                    info.discardUnmap(),
+                    0);
+        }
     }
 
     /** The longest image: 2^63 less 1 GiB, so that no rounding overflows. */
