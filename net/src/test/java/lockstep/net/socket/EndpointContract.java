@@ -61,6 +61,11 @@ abstract class EndpointContract {
     private static final int MANY = 200;
     private static final int ENOUGH_WAITING = 20;
 
+    /** More than any kernel keeps for a reader that does not read. */
+    private static final int ENDLESS = 1_000_000;
+
+    static final long PATIENCE_NS = 30_000_000_000L;
+
     /** Fewer than the datagrams that the kernel keeps for a unix socket. */
     private static final int FEW = 8;
 
@@ -133,6 +138,15 @@ abstract class EndpointContract {
         }
     }
 
+    /** Waits until the backend says this of itself: turns of the loop alone don't bring a peer. */
+    final void untilInfo(String text) throws InterruptedException {
+        long end = System.nanoTime() + PATIENCE_NS;
+        while (!text.equals(onLoop(backend::info))) {
+            assertTrue(System.nanoTime() < end, "the backend never was: " + text);
+            Thread.sleep(1);
+        }
+    }
+
     /** A frame to everybody that shows its number, of a length that depends on it. */
     private static byte[] frame(int number) {
         byte[] f = new byte[60 + number * 37 % 1400];
@@ -162,6 +176,7 @@ abstract class EndpointContract {
                 () -> {
                     int n = 0;
                     while (backend.waiting() < ENOUGH_WAITING && n < patience()) {
+                        assertTrue(n < ENDLESS, "no frame ever waits");
                         byte[] f = frame(n++);
                         port.send(f, 0, f.length);
                     }

@@ -36,7 +36,7 @@ import java.util.function.IntSupplier;
 
 /** The contract, run on every backend. */
 class EndpointContractTest {
-    private static final long PATIENCE_NS = 30_000_000_000L;
+    private static final String CONNECTED = "connected";
 
     private static final StreamEndpoint.Style PLAIN =
             new StreamEndpoint.Style() {
@@ -47,7 +47,7 @@ class EndpointContractTest {
 
                 @Override
                 public String connected(SocketName peer, boolean server) {
-                    return "";
+                    return CONNECTED;
                 }
 
                 @Override
@@ -58,7 +58,7 @@ class EndpointContractTest {
 
     /** Repeats a call as long as it would have blocked. */
     private static int until(IntSupplier call) throws InterruptedException {
-        long end = System.nanoTime() + PATIENCE_NS;
+        long end = System.nanoTime() + EndpointContract.PATIENCE_NS;
         int n = call.getAsInt();
         while (n == -Errno.EAGAIN || n == -Errno.EINTR) {
             assertTrue(System.nanoTime() < end, "the call never succeeded");
@@ -153,7 +153,7 @@ class EndpointContractTest {
                         Fd socket = Sockets.stream(name.family());
                         int result = Sockets.connect(socket, name);
                         assertTrue(result == 0 || result == -Errno.EINPROGRESS);
-                        settle();
+                        untilInfo(CONNECTED);
                         return new Stream(socket);
                     });
         }
@@ -170,7 +170,7 @@ class EndpointContractTest {
                     () -> {
                         Fd socket = new Fd(until(() -> Sockets.accept(listener)));
                         listener.close();
-                        settle();
+                        untilInfo(CONNECTED);
                         return new Stream(socket);
                     });
         }
@@ -247,7 +247,7 @@ class EndpointContractTest {
         private static void join(String name) throws Exception {
             assertTrue(ip("link", "set", name, "master", BRIDGE));
             up(name);
-            long end = System.nanoTime() + PATIENCE_NS;
+            long end = System.nanoTime() + EndpointContract.PATIENCE_NS;
             while (!String.valueOf(said("-d", "link", "show", name)).contains("forwarding")) {
                 assertTrue(System.nanoTime() < end, "the bridge does not forward");
                 Thread.sleep(1);
