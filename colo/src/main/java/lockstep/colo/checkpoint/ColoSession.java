@@ -140,7 +140,7 @@ public final class ColoSession implements ColoHandler, ColoCommands {
     public ColoStats queryColoStats() {
         Side s = side;
         Durations pauses = s == null ? new Durations() : s.pauses();
-        PagesSent sent = s == null ? PagesSent.NONE : s.sent();
+        Sent sent = s == null ? Sent.NONE : s.sent();
         return ColoStats.builder()
                 .mode(mode())
                 .checkpoints(pauses.count())
@@ -153,6 +153,7 @@ public final class ColoSession implements ColoHandler, ColoCommands {
                 .pagesAhead(sent.ahead())
                 .rounds(sent.rounds())
                 .pagesInPause(sent.inPause())
+                .deviceBytes(sent.deviceBytes())
                 .compare(neighbours.comparisons())
                 .build();
     }

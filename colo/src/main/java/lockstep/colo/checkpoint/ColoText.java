@@ -28,10 +28,11 @@ final class ColoText {
                 millis(stats.pauseLongest()));
         line(
                 out,
-                "pages: %d ahead in %d rounds, %d in pauses",
+                "sent: %d pages ahead in %d rounds, %d in pauses, %d bytes of device state",
                 stats.pagesAhead(),
                 stats.rounds(),
-                stats.pagesInPause());
+                stats.pagesInPause(),
+                stats.deviceBytes());
         stats.compare().forEach(c -> describe(c, out));
     }
 

@@ -18,6 +18,9 @@ final class MessageLink {
     private static final TraceEvent RECEIVE = Trace.event("colo_receive_message");
     private static final List<COLOMessage> ALL = COLOMessage.known();
 
+    /** Beside the number of {@code checkpoint-ready}; only to a peer that has offered it. */
+    private static final int TAKES_CHANGES = 1 << 30;
+
     private final StreamOutput out;
     private final StateInput in;
     private final TimeBudget budget;
@@ -33,8 +36,12 @@ final class MessageLink {
 
     /** Writes a message without handing it to the channel yet. */
     void write(COLOMessage message) throws IOException {
+        write(message, message.ordinal());
+    }
+
+    private void write(COLOMessage message, int number) throws IOException {
         try {
-            out.u32(message.ordinal());
+            out.u32(number);
         } catch (IOException e) {
             throw new IOException("Can't send COLO message: Input/output error", e);
         }
@@ -42,7 +49,7 @@ final class MessageLink {
     }
 
     /** Writes a message and its value without handing them to the channel yet. */
-    void write(COLOMessage message, long value) throws IOException {
+    void writeValue(COLOMessage message, long value) throws IOException {
         write(message);
         try {
             out.u64(value);
@@ -53,6 +60,23 @@ final class MessageLink {
                             + ": Input/output error",
                     e);
         }
+    }
+
+    /** Says that COLO may begin, and whether the device state may come as changes, which the peer has offered. */
+    void sendReady(boolean changes) throws IOException {
+        COLOMessage ready = COLOMessage.CHECKPOINT_READY;
+        budget.phase("way to send '%s' to the %s".formatted(ready.wireName(), peer));
+        write(ready, ready.ordinal() | (changes ? TAKES_CHANGES : 0));
+        flush();
+    }
+
+    /** Waits for the word that COLO may begin. Returns whether the device state may go as changes. */
+    boolean expectReady() throws IOException {
+        budget.phase("'%s' from the %s".formatted(COLOMessage.CHECKPOINT_READY.wireName(), peer));
+        int value = number();
+        boolean changes = (value & TAKES_CHANGES) != 0;
+        expected(COLOMessage.CHECKPOINT_READY, known(value & ~TAKES_CHANGES));
+        return changes;
     }
 
     /** Hands everything written to the channel. */
@@ -73,12 +97,18 @@ final class MessageLink {
 
     /** Waits for the next message, whatever it is, as long as the budget that is running allows. */
     COLOMessage receive() throws IOException {
-        int value;
+        return known(number());
+    }
+
+    private int number() throws IOException {
         try {
-            value = in.u32();
+            return in.u32();
         } catch (IOException e) {
             throw new IOException("Can't receive COLO message: Input/output error", e);
         }
+    }
+
+    private static COLOMessage known(int value) throws IOException {
         if (Integer.compareUnsigned(value, ALL.size()) >= 0) {
             throw new IOException("colo_receive_message: Invalid message");
         }
@@ -90,7 +120,10 @@ final class MessageLink {
     /** Waits for the next message, which must be that one. */
     void expect(COLOMessage expected) throws IOException {
         budget.phase("'%s' from the %s".formatted(expected.wireName(), peer));
-        COLOMessage message = receive();
+        expected(expected, receive());
+    }
+
+    private static void expected(COLOMessage expected, COLOMessage message) throws IOException {
         if (message != expected) {
             throw new IOException(
                     "Unexpected COLO message "

@@ -23,8 +23,11 @@ final class PrimarySide extends Side {
     private final CheckpointTrigger trigger;
     private final PagesAhead ahead;
 
+    /** Whether the secondary takes the device state as what changed. Of the session's thread. */
+    private boolean changes;
+
     /** Written by the session's thread. */
-    private volatile PagesSent sent = PagesSent.NONE;
+    private volatile Sent sent = Sent.NONE;
 
     /** Why the secondary's disks may lack a write; null as long as they do not. */
     private volatile @Nullable String disksFailed;
@@ -63,7 +66,7 @@ final class PrimarySide extends Side {
     }
 
     @Override
-    PagesSent sent() {
+    Sent sent() {
         return sent;
     }
 
@@ -119,7 +122,7 @@ final class PrimarySide extends Side {
     private void loop() throws IOException {
         standing = source.guestRan();
         locked(neighbours::filtersLead);
-        link.expect(COLOMessage.CHECKPOINT_READY);
+        changes = link.expectReady();
         locked(
                 () -> {
                     neighbours.startReplication(true);
@@ -156,9 +159,10 @@ final class PrimarySide extends Side {
         long pages = source.keepRam();
         budget.phase("device state");
         StateOutput[] devices = new StateOutput[1];
-        locked(() -> devices[0] = source.saveDevices());
-        link.write(COLOMessage.VMSTATE_SIZE, devices[0].size());
+        locked(() -> devices[0] = source.saveDevices(changes));
+        link.writeValue(COLOMessage.VMSTATE_SIZE, devices[0].size());
         source.out().state(devices[0]);
+        int deviceBytes = devices[0].size();
         boolean loaded = false;
         try {
             if (neighbours.packetsApart()) {
@@ -185,7 +189,7 @@ final class PrimarySide extends Side {
         if (disksFailed != null) {
             trigger.request();
         }
-        sent = sent.plus(ahead.pages(), ahead.rounds(), pages);
+        sent = sent.plus(ahead.pages(), ahead.rounds(), pages, deviceBytes);
         // Not before: a secondary that fails to load goes on with the state it had.
         long waited = neighbours.releasePackets();
         neighbours.releaseWrites();

@@ -12,9 +12,6 @@ import java.util.Arrays;
 
 /** The secondary: runs the same guest, becomes equal to the primary at each checkpoint. */
 final class SecondarySide extends Side {
-    /** The most device state that is taken; real machines have tens of KiB. */
-    private static final long MOST_DEVICE_STATE = 256L << 20;
-
     private static final int CHUNK = 1 << 20;
 
     private final ColoTarget target;
@@ -109,7 +106,7 @@ final class SecondarySide extends Side {
                     neighbours.filtersStart();
                     startGuest();
                 });
-        link.send(COLOMessage.CHECKPOINT_READY);
+        link.sendReady(target.changesOffered());
         while (true) {
             checkFailover();
             budget.rest("next checkpoint from the primary");
@@ -129,7 +126,7 @@ final class SecondarySide extends Side {
         budget.phase("progress of the pages from the primary", target.in()::position);
         target.loadRam(this::stand);
         stand();
-        byte[] devices = readDevices(link.expectValue(COLOMessage.VMSTATE_SIZE));
+        target.devices(readDevices(link.expectValue(COLOMessage.VMSTATE_SIZE)));
         link.send(COLOMessage.VMSTATE_RECEIVED);
         locked(
                 () -> {
@@ -138,13 +135,13 @@ final class SecondarySide extends Side {
                         // What may fail comes first and leaves all as it was.
                         budget.phase("approval of the device state");
                         neighbours.checkReplication();
-                        checkDevices(devices);
+                        checkDevices();
                         budget.phase("checkpoint of the disks");
                         checkpointDisks();
                         budget.phase("end of the loading");
                         torn = true;
                         cache.flush(host.dirtyLog());
-                        target.loadDevices(devices);
+                        target.loadDevices();
                         torn = false;
                         neighbours.filtersCheckpoint();
                         startGuest();
@@ -159,9 +156,9 @@ final class SecondarySide extends Side {
     }
 
     /** The devices are as they were, or this side is torn. */
-    private void checkDevices(byte[] sections) throws IOException {
+    private void checkDevices() throws IOException {
         try {
-            target.tryDevices(sections);
+            target.tryDevices();
         } catch (IOException | RuntimeException e) {
             torn = true;
             target.restoreDevices();
@@ -206,7 +203,7 @@ final class SecondarySide extends Side {
     }
 
     private byte[] readDevices(long size) throws IOException {
-        if (Long.compareUnsigned(size, MOST_DEVICE_STATE) > 0) {
+        if (Long.compareUnsigned(size, ColoTarget.MOST_DEVICE_STATE) > 0) {
             throw new IOException(
                     "The primary announces %s bytes of device state, which cannot be"
                             .formatted(Long.toUnsignedString(size)));

@@ -67,8 +67,8 @@ abstract class Side {
     }
 
     /** How many pages this side has sent. Any thread. */
-    PagesSent sent() {
-        return PagesSent.NONE;
+    Sent sent() {
+        return Sent.NONE;
     }
 
     /** How many checkpoints the time set off on this side. Any thread. */

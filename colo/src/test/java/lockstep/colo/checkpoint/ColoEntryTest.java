@@ -22,7 +22,8 @@ import java.util.List;
 
 /**
  * The two ways in which a migration becomes COLO: announced in the stream, as by QEMU up to 10.2, and with a return path
- * that is closed before, as by QEMU 11. The bytes are those that pairs of QEMU 7.2 and 11.1 send.
+ * that is closed before, as by QEMU 11. The bytes are those that pairs of QEMU 7.2 and 11.1 send, but for what only two
+ * Lockstep say to each other.
  */
 @Timeout(120)
 class ColoEntryTest {
@@ -37,11 +38,14 @@ class ColoEntryTest {
     private static final String CLOSED = "0001 0004 00000000";
     private static final String BROKEN = "0001 0004 00000001";
     private static final String READY = "00000000";
+    private static final String READY_FOR_CHANGES = "40000000";
     private static final String FIRST_CHECKPOINT = "00000002 00000005 00000006";
 
     @TempDir Path directory;
     private final ColoGuest primary = new ColoGuest("primary", RunState.PRELAUNCH);
     private final ColoGuest secondary = new ColoGuest("secondary", RunState.INMIGRATE);
+
+    private boolean asQemu;
 
     @AfterEach
     void drop() {
@@ -51,6 +55,7 @@ class ColoEntryTest {
 
     @Test
     void withoutAReturnPathTheStreamAnnouncesColo() throws Exception {
+        asQemu = true;
         takesACheckpoint(
                 List.of(MigrationCapability.X_COLO),
                 HEADER + ENABLE_COLO + RAM,
@@ -59,6 +64,7 @@ class ColoEntryTest {
 
     @Test
     void withAReturnPathItIsClosedBeforeColoBegins() throws Exception {
+        asQemu = true;
         takesACheckpoint(
                 List.of(MigrationCapability.X_COLO, MigrationCapability.RETURN_PATH),
                 HEADER + OPEN_AND_PING + RAM,
@@ -72,7 +78,7 @@ class ColoEntryTest {
         takesACheckpoint(
                 List.of(MigrationCapability.X_COLO),
                 HEADER + ENABLE_COLO + RAM,
-                READY + FIRST_CHECKPOINT);
+                READY_FOR_CHANGES + FIRST_CHECKPOINT);
     }
 
     private void takesACheckpoint(
@@ -162,6 +168,7 @@ class ColoEntryTest {
                         backward,
                         backward < Long.MAX_VALUE);
         wire.mangled = mangled;
+        wire.asQemu = asQemu;
         primary.migrate("unix:" + relay);
         return wire;
     }

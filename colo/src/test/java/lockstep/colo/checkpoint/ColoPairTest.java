@@ -137,6 +137,23 @@ class ColoPairTest {
         assertEquals(0, stats.pagesInPause());
     }
 
+    /** Between two of ours; ColoEntryTest has the wire of a QEMU. */
+    @Test
+    void devicesThatDidNotChangeAreNotSent() throws Exception {
+        pair();
+        checkpoint(1);
+        long first = primary.colo.queryColoStats().deviceBytes();
+        secondary.lock().run(() -> secondary.register = 77);
+        checkpoint(2);
+        assertEquals(primary.register, secondary.register);
+        long second = primary.colo.queryColoStats().deviceBytes() - first;
+        assertTrue(first > 100, "%d bytes in the first".formatted(first));
+        assertEquals(5, second);
+        primary.lock().run(() -> primary.register = 0x1234_5678_9abcL);
+        checkpoint(3);
+        assertEquals(0x1234_5678_9abcL, secondary.register);
+    }
+
     @Test
     void mismatchAndTimeSetOffCheckpoints() throws Exception {
         primary.checkpointDelay(30);

@@ -9,11 +9,14 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /** A relay between the two sides that dies, or falls silent, after a number of bytes in one direction. */
 final class Wire implements AutoCloseable {
     private static final int HEAD = 64;
+    private static final byte[] OFFER =
+            "\"colo_device_changes\": 1".getBytes(StandardCharsets.US_ASCII);
 
     private final ServerSocketChannel server;
     private final Path target;
@@ -24,11 +27,15 @@ final class Wire implements AutoCloseable {
     /** Where a byte of what goes forward is turned over; -1 for nowhere. */
     volatile long mangled = -1;
 
+    /** Whether the primary's offer of what no QEMU knows does not arrive. */
+    volatile boolean asQemu;
+
     private volatile @Nullable SocketChannel left;
     private volatile @Nullable SocketChannel right;
     private final byte[] last = new byte[4096];
     private final ByteArrayOutputStream first = new ByteArrayOutputStream();
     private final ByteArrayOutputStream back = new ByteArrayOutputStream();
+    private int offered;
     volatile long forwarded;
     volatile long backwarded;
 
@@ -77,6 +84,9 @@ final class Wire implements AutoCloseable {
                 if (forward && at >= 0 && at < n) {
                     buffer.put((int) at, (byte) ~buffer.get((int) at));
                 }
+                if (forward && asQemu) {
+                    withhold(buffer);
+                }
                 done += n;
                 ByteArrayOutputStream head = forward ? first : back;
                 head.write(buffer.array(), 0, Math.min(n, Math.max(0, HEAD - head.size())));
@@ -97,6 +107,19 @@ final class Wire implements AutoCloseable {
         }
         if (!silent || done < limit) {
             close();
+        }
+    }
+
+    /** The offer becomes that of a version that nobody knows; it may come in pieces. */
+    private void withhold(ByteBuffer buffer) {
+        for (int i = buffer.position(); i < buffer.limit(); i++) {
+            byte b = buffer.get(i);
+            if (b != OFFER[offered]) {
+                offered = b == OFFER[0] ? 1 : 0;
+            } else if (++offered == OFFER.length) {
+                buffer.put(i, (byte) '9');
+                offered = 0;
+            }
         }
     }
 

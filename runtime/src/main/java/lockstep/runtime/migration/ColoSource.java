@@ -24,7 +24,7 @@ public final class ColoSource implements AutoCloseable {
     private final StreamOutput out;
     private final StateInput in;
     private final StreamSaver saver;
-    private final StateOutput devices = new StateOutput(1 << 16);
+    private final DeviceChanges.Sender devices = new DeviceChanges.Sender();
     private @Nullable StreamStore store;
 
     ColoSource(
@@ -65,13 +65,19 @@ public final class ColoSource implements AutoCloseable {
     }
 
     /**
-     * Saves all device sections and their end mark. Under the machine lock, the guest stopped. The result
-     * is overwritten by the next call.
+     * Saves all device sections. Under the machine lock, the guest stopped. The result is overwritten by the next call.
+     *
+     * @param changes whether the secondary takes what changed since the last call; if not, it is all sections and their
+     *     end mark
      */
-    public StateOutput saveDevices() throws StateException {
-        devices.clear();
-        saver.devices(devices, Description.none());
-        return devices;
+    public StateOutput saveDevices(boolean changes) throws StateException {
+        DeviceChanges.Sections sections = devices.next();
+        saver.devices(sections.bytes, Description.none(), sections::ended);
+        if (changes) {
+            return devices.changes();
+        }
+        sections.bytes.u8(StreamFormat.EOF);
+        return sections.bytes;
     }
 
     /** Whether the guest, which stands when COLO begins, ran before the migration stopped it. */

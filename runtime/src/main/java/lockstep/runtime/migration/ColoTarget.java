@@ -14,6 +14,18 @@ import java.util.function.Consumer;
 
 /** The end of a migration at its destination, from which COLO goes on. Used by the loading thread. */
 public final class ColoTarget {
+    /** The most device state of a checkpoint that is taken, in bytes; real machines have some 100 KiB. */
+    public static final int MOST_DEVICE_STATE = 256 << 20;
+
+    /**
+     * The device sections of a checkpoint, and an end mark behind each.
+     *
+     * @param all all of them
+     * @param changed those that are not what was taken at the last checkpoint
+     */
+    record Devices(byte[] all, byte[] changed) {}
+
+    private Devices devices = new Devices(new byte[0], new byte[0]);
     private final MigrationHost host;
     private final MigrationSettings settings;
     private final StatusCell status;
@@ -24,6 +36,7 @@ public final class ColoTarget {
     private final RamLoader ram;
     private final Consumer<String> error;
     private final StateOutput kept = new StateOutput(1 << 16);
+    private final DeviceChanges.Receiver changes = new DeviceChanges.Receiver(MOST_DEVICE_STATE);
 
     ColoTarget(
             MigrationHost host,
@@ -102,12 +115,26 @@ public final class ColoTarget {
         kept.u8(StreamFormat.EOF);
     }
 
+    /** Whether the primary can send the device state as what changed since the last checkpoint. */
+    public boolean changesOffered() {
+        return loader.sendsChanges();
+    }
+
     /**
-     * Finds out whether the device sections of a checkpoint will be taken, by loading them. If they are not, {@link
-     * #restoreDevices} is to follow. Under the machine lock, the guest stopped.
+     * Takes the device state of a checkpoint as it came.
+     *
+     * @throws IOException when it is no state; that of the last checkpoint is still known then
      */
-    public void tryDevices(byte[] sections) throws IOException {
-        load(sections, true);
+    public void devices(byte[] received) throws IOException {
+        devices = changesOffered() ? changes.take(received) : new Devices(received, received);
+    }
+
+    /**
+     * Finds out whether the {@link #devices device state} will be taken, by loading what changed: what did not was taken
+     * before. If it is not, {@link #restoreDevices} is to follow. Under the machine lock, the guest stopped.
+     */
+    public void tryDevices() throws IOException {
+        load(devices.changed(), true);
     }
 
     /** Makes the devices what was kept. Under the machine lock, the guest stopped. */
@@ -115,12 +142,9 @@ public final class ColoTarget {
         load(kept.toByteArray(), false);
     }
 
-    /**
-     * Loads the device sections of a checkpoint, which were {@link #tryDevices tried}. Under the machine lock, the
-     * guest stopped.
-     */
-    public void loadDevices(byte[] sections) throws IOException {
-        load(sections, false);
+    /** Loads the device state, which was {@link #tryDevices tried}. Under the machine lock, the guest stopped. */
+    public void loadDevices() throws IOException {
+        load(devices.all(), false);
     }
 
     private void load(byte[] sections, boolean trial) throws IOException {

@@ -507,7 +507,7 @@ final class Outgoing {
     private void saveDevices(StreamSaver saver, StateOutput devices) throws StateException {
         host.lock().acquire();
         try {
-            saver.devicesAndDescription(devices);
+            saver.devicesAndDescription(devices, settings.has(MigrationCapability.X_COLO));
         } finally {
             host.lock().release();
         }

@@ -24,6 +24,9 @@ final class StreamFormat {
     static final int COMMAND_ENABLE_COLO = 8;
     static final int COMMAND_SWITCHOVER_START = 11;
 
+    /** What a primary that can send {@link DeviceChanges} says of it at the end of the description. */
+    static final String SENDS_CHANGES = ", \"colo_device_changes\": 1";
+
     static final int RETURN_SHUT = 1;
     static final int RETURN_PONG = 2;
 

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -66,6 +67,7 @@ final class StreamLoader {
     private final Commands commands;
     private final Locker locker;
     private final Map<Integer, String> live = new HashMap<>();
+    private boolean sendsChanges;
     private Taking taking = LoadingCodec::content;
 
     StreamLoader(
@@ -197,7 +199,9 @@ final class StreamLoader {
         }
     }
 
-    /** Reads and forgets the description behind the end mark. Returns a complaint for the user, or null. */
+    /**
+     * Reads the description behind the end mark, of which only the end counts. Returns a complaint for the user, or null.
+     */
     @Nullable String description(StateInput in) throws IOException {
         int type = in.u8();
         if (type != StreamFormat.DESCRIPTION) {
@@ -207,8 +211,17 @@ final class StreamLoader {
         if (Integer.compareUnsigned(length, LONGEST_DESCRIPTION) > 0) {
             throw invalid("The description at the stream's end is too long");
         }
-        in.skip(length);
+        byte[] end = (StreamFormat.SENDS_CHANGES + "}").getBytes(StandardCharsets.US_ASCII);
+        byte[] theirs = new byte[Math.min(length, end.length)];
+        in.skip(length - theirs.length);
+        in.bytes(theirs);
+        sendsChanges = Arrays.equals(theirs, end);
         return null;
+    }
+
+    /** Whether the sender said that it can send {@link DeviceChanges}. */
+    boolean sendsChanges() {
+        return sendsChanges;
     }
 
     private String full(StateInput in, int type) throws IOException {

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /**
  * Writes the items of a migration stream. Section ids stay the same for the saver's life, so that a COLO
@@ -118,27 +119,38 @@ final class StreamSaver {
         out.u32(id);
     }
 
-    /** The sections of all devices and the end mark. */
-    void devices(StateOutput out, Description description) throws StateException {
+    /**
+     * The sections of all devices, without an end mark.
+     *
+     * @param ended is told the id of each when it is written
+     */
+    void devices(StateOutput out, Description description, IntConsumer ended)
+            throws StateException {
         SavingCodec codec = new SavingCodec(out, description);
         for (StateSection section : registry.sections()) {
             if (section.needed()) {
                 try {
                     codec.section(id(section), section);
+                    ended.accept(id(section));
                 } catch (StateException e) {
                     throw new StateException(
                             "pre-save failed: " + section.name() + ": " + e.getMessage(), e);
                 }
             }
         }
-        out.u8(StreamFormat.EOF);
     }
 
-    /** Devices, end mark and the description of it all: how a migration stream ends. */
-    void devicesAndDescription(StateOutput out) throws StateException {
+    /**
+     * Devices, end mark and the description of it all: how a migration stream ends.
+     *
+     * @param colo whether COLO goes on behind it; see {@link DeviceChanges}
+     */
+    void devicesAndDescription(StateOutput out, boolean colo) throws StateException {
         Description description = Description.begin(RamBlock.PAGE);
-        devices(out, description);
-        byte[] json = description.end().getBytes(StandardCharsets.UTF_8);
+        devices(out, description, id -> {});
+        out.u8(StreamFormat.EOF);
+        String text = description.end(colo ? StreamFormat.SENDS_CHANGES : "");
+        byte[] json = text.getBytes(StandardCharsets.UTF_8);
         out.u8(StreamFormat.DESCRIPTION);
         out.u32(json.length);
         out.bytes(json, 0, json.length);

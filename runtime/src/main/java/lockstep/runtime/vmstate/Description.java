@@ -35,9 +35,13 @@ public final class Description {
         return new Description(false);
     }
 
-    /** Ends the description and gives its text. */
-    public String end() {
-        return text.append("]}").toString();
+    /**
+     * Ends the description and gives its text.
+     *
+     * @param more what stands behind the devices: nothing, or members with a comma in front
+     */
+    public String end(String more) {
+        return text.append(']').append(more).append('}').toString();
     }
 
     void beginDevice(String name, int instance, int version) {

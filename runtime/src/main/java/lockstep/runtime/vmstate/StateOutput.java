@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Objects;
 
 /** Bytes of a migration stream under construction, in memory. Not thread-safe. */
 public final class StateOutput {
@@ -67,6 +68,24 @@ public final class StateOutput {
         room(length);
         System.arraycopy(value, offset, bytes, size, length);
         size += length;
+    }
+
+    /** A part of what another one holds. */
+    public void bytes(StateOutput other, int offset, int length) {
+        bytes(other.bytes, Objects.checkFromIndexSize(offset, length, other.size), length);
+    }
+
+    /** How many bytes from {@code from} on, up to {@code most}, are those of another one from {@code otherFrom} on. */
+    public int equal(int from, StateOutput other, int otherFrom, int most) {
+        int n =
+                Arrays.mismatch(
+                        bytes,
+                        from,
+                        Objects.checkFromIndexSize(from, most, size) + most,
+                        other.bytes,
+                        otherFrom,
+                        Objects.checkFromIndexSize(otherFrom, most, other.size) + most);
+        return n < 0 ? most : n;
     }
 
     /** {@code count} zero bytes. */

@@ -173,7 +173,7 @@ class StreamTest {
             saver.switchoverStart(out);
             saver.ramEnd(out);
             StateOutput devices = new StateOutput(16);
-            saver.devicesAndDescription(devices);
+            saver.devicesAndDescription(devices, colo);
             out.state(devices);
             out.flush();
             return memory.bytes.toByteArray();
