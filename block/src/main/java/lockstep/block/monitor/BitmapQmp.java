@@ -4,6 +4,7 @@ import lockstep.api.BlockDirtyBitmapAdd;
 import lockstep.api.BlockDirtyBitmapMerge;
 import lockstep.api.BlockDirtyBitmapOrStr;
 import lockstep.api.TransactionAction;
+import lockstep.block.BlockBackend;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -22,7 +23,7 @@ import java.util.List;
  * What clients do with dirty bitmaps. Each change is a {@link Step}, so that a transaction can take it back. Main loop,
  * machine lock held.
  */
-final class BitmapQmp {
+public final class BitmapQmp {
     private static final int NAME_MAX = 1023;
     private static final long GRANULE_MIN = 512;
     private static final long CLUSTER_MIN = 4 << 10;
@@ -30,7 +31,8 @@ final class BitmapQmp {
 
     private final BlockGraph graph;
 
-    BitmapQmp(BlockGraph graph) {
+    /** Of the nodes of a graph. */
+    public BitmapQmp(BlockGraph graph) {
         this.graph = graph;
     }
 
@@ -54,17 +56,21 @@ final class BitmapQmp {
         return bitmap;
     }
 
-    /** One that the client may use. */
-    private DirtyBitmap free(String node, String name) throws BlockException {
+    /** One that the client may use; {@code change} when it is to be another afterwards. */
+    private DirtyBitmap usable(String node, String name, boolean change) throws BlockException {
         DirtyBitmap bitmap = bitmap(node(node), name);
-        if (bitmap.busy()) {
-            throw new BlockException(
-                    Errno.EBUSY,
-                    "Bitmap '"
-                            + name
-                            + "' is currently in use by another operation and cannot be used");
-        }
+        bitmap.checkUsable(change);
         return bitmap;
+    }
+
+    /** What the user knows a node by: the drive that it is in, or its name. */
+    private static String shown(BlockNode node) {
+        for (ChildEdge edge : node.parents()) {
+            if (edge.user() instanceof BlockBackend backend && !backend.name().isEmpty()) {
+                return backend.name();
+            }
+        }
+        return node.name();
     }
 
     private static long granularity(BlockNode node, @Nullable Long given) throws BlockException {
@@ -79,17 +85,16 @@ final class BitmapQmp {
     }
 
     /** block-dirty-bitmap-add. */
-    Step add(BlockDirtyBitmapAdd a) throws BlockException {
+    public Step add(BlockDirtyBitmapAdd a) throws BlockException {
         BlockNode node = graph.names().lookup(a.node());
         String name = a.name();
         if (name.isEmpty()) {
             throw bad("Bitmap name cannot be empty");
         }
         long granule = granularity(node, a.granularity());
-        if (Boolean.TRUE.equals(a.persistent())) {
-            throw new BlockException(
-                    Errno.ENOTSUP,
-                    "Can't store persistent bitmaps to " + a.node() + ": Operation not supported");
+        boolean persistent = Boolean.TRUE.equals(a.persistent());
+        if (persistent) {
+            node.checkKeeps(shown(node), name, granule);
         }
         if (node.bitmap(name) != null) {
             throw bad("Bitmap already exists: " + name);
@@ -101,14 +106,20 @@ final class BitmapQmp {
         DirtyBitmap.checkHolds(length, granule);
         DirtyBitmap bitmap = new DirtyBitmap(name, granule, length);
         bitmap.record(!Boolean.TRUE.equals(a.disabled()));
+        bitmap.persist(persistent);
         node.follow(bitmap);
         return () -> node.forget(bitmap);
     }
 
     /** block-dirty-bitmap-remove. */
-    Step remove(String nodeName, String name) throws BlockException {
+    public Step remove(String nodeName, String name) throws BlockException {
         BlockNode node = node(nodeName);
-        DirtyBitmap bitmap = free(nodeName, name);
+        DirtyBitmap bitmap = bitmap(node, name);
+        bitmap.checkRemovable();
+        if (bitmap.persistent()) {
+            // One that is to stay after all is stored again when the image is left.
+            graph.drain().drained(List.of(node), () -> node.removeKept(name));
+        }
         bitmap.use(true);
         return new Step() {
             @Override
@@ -124,32 +135,33 @@ final class BitmapQmp {
     }
 
     /** block-dirty-bitmap-clear. */
-    Step clear(String node, String name) throws BlockException {
-        DirtyBitmap bitmap = free(node, name);
+    public Step clear(String node, String name) throws BlockException {
+        DirtyBitmap bitmap = usable(node, name, true);
         DirtyBitmap before = bitmap.copy();
         bitmap.clear();
         return () -> bitmap.become(before);
     }
 
     /** block-dirty-bitmap-enable and block-dirty-bitmap-disable. */
-    Step record(String node, String name, boolean on) throws BlockException {
-        DirtyBitmap bitmap = free(node, name);
+    public Step record(String node, String name, boolean on) throws BlockException {
+        DirtyBitmap bitmap = usable(node, name, false);
         boolean before = bitmap.recording();
         bitmap.record(on);
         return () -> bitmap.record(before);
     }
 
     /** block-dirty-bitmap-merge. */
-    Step merge(BlockDirtyBitmapMerge a) throws BlockException {
-        DirtyBitmap target = free(a.node(), a.target());
+    public Step merge(BlockDirtyBitmapMerge a) throws BlockException {
+        DirtyBitmap target = usable(a.node(), a.target(), true);
         List<DirtyBitmap> sources = new ArrayList<>();
         for (BlockDirtyBitmapOrStr reference : a.bitmaps()) {
             DirtyBitmap source =
                     switch (reference) {
                         case BlockDirtyBitmapOrStr.Unrecognized u -> throw new AssertionError(u);
-                        case BlockDirtyBitmapOrStr.Local local -> free(a.node(), local.value());
+                        case BlockDirtyBitmapOrStr.Local local ->
+                                usable(a.node(), local.value(), false);
                         case BlockDirtyBitmapOrStr.External external ->
-                                free(external.value().node(), external.value().name());
+                                usable(external.value().node(), external.value().name(), false);
                     };
             if (source.size() != target.size()) {
                 throw bad(

@@ -17,6 +17,8 @@ import lockstep.api.ImageInfoSpecificFile;
 import lockstep.api.ImageInfoSpecificFileWrapper;
 import lockstep.api.ImageInfoSpecificQCow2;
 import lockstep.api.ImageInfoSpecificQCow2Wrapper;
+import lockstep.api.Qcow2BitmapInfo;
+import lockstep.api.Qcow2BitmapInfoFlags;
 import lockstep.api.Qcow2CompressionType;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BackendStats;
@@ -193,10 +195,25 @@ final class NodeQueries {
                                 v3 ? Boolean.valueOf((header.compatible() & 1) != 0) : null,
                                 v3 ? Boolean.valueOf(node.corrupt()) : null,
                                 1L << header.refcountOrder(),
-                                null,
+                                kept(node),
                                 header.compressionType() == 0
                                         ? Qcow2CompressionType.ZLIB
                                         : Qcow2CompressionType.ZSTD)));
+    }
+
+    private static @Nullable List<Qcow2BitmapInfo> kept(Qcow2Node node) {
+        List<Qcow2BitmapInfo> list = new ArrayList<>();
+        for (Qcow2Node.KeptBitmap bitmap : node.keptBitmaps()) {
+            List<Qcow2BitmapInfoFlags> flags = new ArrayList<>();
+            if (bitmap.inUse()) {
+                flags.add(Qcow2BitmapInfoFlags.IN_USE);
+            }
+            if (bitmap.recording()) {
+                flags.add(Qcow2BitmapInfoFlags.AUTO);
+            }
+            list.add(new Qcow2BitmapInfo(bitmap.name(), bitmap.granularity(), flags));
+        }
+        return list.isEmpty() ? null : list;
     }
 
     BlockDeviceInfo device(BlockNode node, @Nullable BlockBackend backend, boolean flat) {
@@ -243,7 +260,8 @@ final class NodeQueries {
                 .granularity(b.granule())
                 .recording(b.recording())
                 .busy(b.busy())
-                .persistent(false)
+                .persistent(b.persistent())
+                .inconsistent(b.inconsistent() ? Boolean.TRUE : null)
                 .build();
     }
 

@@ -1,7 +1,7 @@
 package lockstep.block.monitor;
 
 /** A change that was made. Exactly one of the two follows; {@link #takeBack} with nobody inside the graph. */
-interface Step {
+public interface Step {
     /** All that belongs together can be done. */
     default void commit() {}
 

@@ -130,6 +130,20 @@ public abstract class BlockNode implements NodeUser {
         return 1;
     }
 
+    /**
+     * Errors when the driver cannot keep one more bitmap, of that name and granularity, over its end.
+     *
+     * @param shown what the user knows the node by
+     */
+    public void checkKeeps(String shown, String bitmap, long granule) throws BlockException {
+        throw new BlockException(
+                Errno.ENOTSUP,
+                "Can't store persistent bitmaps to " + shown + ": " + Errno.text(Errno.ENOTSUP));
+    }
+
+    /** Takes a bitmap out of what the driver keeps, if it is there. Nobody is inside. */
+    public void removeKept(String bitmap) throws BlockException {}
+
     /** Releases what the driver holds; children are let go by the graph. */
     protected void close() throws BlockException {}
 
@@ -222,8 +236,14 @@ public abstract class BlockNode implements NodeUser {
     }
 
     /** A write comes; {@link #written} and {@link #end} follow. */
-    final TrackedRequests.@Nullable Entry beginWrite(long offset, long length, long piece) {
+    final TrackedRequests.@Nullable Entry beginWrite(long offset, long length, long piece)
+            throws BlockException {
         long end = offset + length;
+        for (DirtyBitmap bitmap : bitmaps) {
+            if (bitmap.name() == null || bitmap.busy()) {
+                DirtyBitmap.checkHolds(end, bitmap.granule());
+            }
+        }
         long threshold = writeThreshold.get();
         if (threshold != 0 && end > threshold && writeThreshold.compareAndSet(threshold, 0)) {
             graph.host().thresholdExceeded(this, end - threshold, threshold);

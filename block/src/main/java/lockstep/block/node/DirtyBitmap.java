@@ -21,6 +21,9 @@ public final class DirtyBitmap {
     private final Runnable marked;
     private volatile boolean recording = true;
     private volatile boolean busy;
+    private volatile boolean persistent;
+    private volatile boolean readOnly;
+    private volatile boolean inconsistent;
 
     // Guarded by the first of them.
     private final BitSet dirty = new BitSet();
@@ -91,6 +94,74 @@ public final class DirtyBitmap {
         busy = now;
     }
 
+    /** Whether the image that is below the node keeps it. */
+    public boolean persistent() {
+        return persistent;
+    }
+
+    /** The image keeps it, or does so no longer. Machine lock held. */
+    public void persist(boolean now) {
+        persistent = now;
+    }
+
+    /** Whether it stays as it is because the image that keeps it cannot be written. */
+    public boolean readOnly() {
+        return readOnly;
+    }
+
+    /** The image that keeps it can be written or not. Machine lock held. */
+    public void setReadOnly(boolean now) {
+        readOnly = now;
+    }
+
+    /** Whether it does not tell what changed, and is there only to be removed. */
+    public boolean inconsistent() {
+        return inconsistent;
+    }
+
+    /** It does not tell what changed, or lost track. */
+    public void setInconsistent() {
+        inconsistent = true;
+        recording = false;
+    }
+
+    /** Errors when clients cannot use it as it is; {@code change} when it is to be another afterwards. */
+    public void checkUsable(boolean change) throws BlockException {
+        checkFree();
+        if (change) {
+            checkChangeable();
+        }
+        if (inconsistent) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "Bitmap '" + name + "' is inconsistent and cannot be used",
+                    "Try block-dirty-bitmap-remove to delete this bitmap from disk");
+        }
+    }
+
+    /** Errors when it cannot be removed. */
+    public void checkRemovable() throws BlockException {
+        checkFree();
+        checkChangeable();
+    }
+
+    private void checkFree() throws BlockException {
+        if (busy) {
+            throw new BlockException(
+                    Errno.EBUSY,
+                    "Bitmap '"
+                            + name
+                            + "' is currently in use by another operation and cannot be used");
+        }
+    }
+
+    private void checkChangeable() throws BlockException {
+        if (readOnly) {
+            throw new BlockException(
+                    Errno.EPERM, "Bitmap '" + name + "' is readonly and cannot be modified");
+        }
+    }
+
     /** Bytes of the disk, as far as they are known here. */
     public long size() {
         synchronized (dirty) {
@@ -113,9 +184,14 @@ public final class DirtyBitmap {
         }
     }
 
-    /** Marks the granules of a range. */
+    /**
+     * Marks the granules of a range. One that clients know and that this program does not use loses track where there are
+     * too many; the others' nodes do not get so long.
+     */
     public void mark(long offset, long length) {
-        if (length > 0) {
+        if (length > 0 && !canHold(offset + length, granule)) {
+            setInconsistent();
+        } else if (length > 0) {
             synchronized (dirty) {
                 size = Math.max(size, offset + length);
                 int from = (int) (offset / granule);
@@ -234,6 +310,14 @@ public final class DirtyBitmap {
         }
     }
 
+    /** Number of marked ones among so many granules from one on. */
+    public int count(int first, int granules) {
+        synchronized (dirty) {
+            return dirty.get(first, (int) Math.min(Integer.MAX_VALUE, (long) first + granules))
+                    .cardinality();
+        }
+    }
+
     /** Number of marked bytes of the disk; its last granule may be a part of one. */
     public long bytes() {
         synchronized (dirty) {
@@ -241,6 +325,31 @@ public final class DirtyBitmap {
             long behind = dirty.length() * granule - size;
             return behind > 0 && behind < granule ? all - behind : all;
         }
+    }
+
+    /** Marks granules as bits say, the lowest first, from a granule on; those behind the disk's end do not count. */
+    public void addBits(int first, byte[] bits) {
+        synchronized (dirty) {
+            int end = (int) ((size + granule - 1) / granule);
+            BitSet more = BitSet.valueOf(bits);
+            for (int at = more.nextSetBit(0); at >= 0 && first + at < end; ) {
+                int to = more.nextClearBit(at);
+                dirty.set(first + at, Math.min(end, first + to));
+                at = more.nextSetBit(to);
+            }
+        }
+    }
+
+    /** What is marked of so many granules from one on, as bits, the lowest first. */
+    public byte[] bits(int first, int count) {
+        byte[] bits = new byte[(count + Byte.SIZE - 1) / Byte.SIZE];
+        synchronized (dirty) {
+            byte[] set =
+                    dirty.get(first, (int) Math.min(Integer.MAX_VALUE, (long) first + count))
+                            .toByteArray();
+            System.arraycopy(set, 0, bits, 0, set.length);
+        }
+        return bits;
     }
 
     /** The hash that QEMU computes: of the bits, the first the lowest, in little-endian words of 64, at least one. */

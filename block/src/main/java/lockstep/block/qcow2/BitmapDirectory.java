@@ -13,31 +13,88 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The list of an image's persistent bitmaps, as far as it says which clusters they use. Checked as
- * QEMU checks it, so that an image is not opened here that is refused there.
+ * The list of an image's persistent bitmaps. Checked as QEMU checks it, so that an image is not opened here that is
+ * refused there.
  *
- * @param tables the table of each bitmap, which names the clusters of its bits
+ * @param entries the bitmaps in the order of the list
  */
-record BitmapDirectory(List<Table> tables) {
+record BitmapDirectory(List<Entry> entries) {
     /** No bitmaps. */
     static final BitmapDirectory NONE = new BitmapDirectory(List.of());
 
+    /** Most bitmaps of an image. */
+    static final int COUNT_MAX = 65535;
+
+    /** Most bytes of a list. */
+    static final long LENGTH_MAX = COUNT_MAX * 1024L;
+
+    /** A program writes the image, so that the bits there are not up to date. */
+    static final int IN_USE = 1;
+
+    /** Changes are recorded. */
+    static final int AUTO = 2;
+
+    /** In an entry of a table without an offset: all bits of the cluster are set. */
+    static final long ALL_ONES = 1;
+
+    static final int GRANULARITY_BITS_MIN = 9;
+    static final int GRANULARITY_BITS_MAX = 31;
+    static final int NAME_MAX = 1023;
     private static final int FIXED = 24;
+    private static final int FLAGS_AT = 12;
+
+    /** Tables that are read when an image is opened, together: QEMU reads any number of them. */
+    private static final long TABLES_BYTES_MAX = 256L << 20;
+
     private static final int ENTRIES_MAX = 0x8000000;
     private static final long BYTES_MAX = 512L << 20;
-    private static final int GRANULARITY_BITS_MIN = 9;
-    private static final int GRANULARITY_BITS_MAX = 31;
-    private static final int NAME_MAX = 1023;
-    private static final int IN_USE = 1;
-    private static final int KNOWN_FLAGS = 3;
+    private static final int KNOWN_FLAGS = IN_USE | AUTO;
     private static final int DIRTY_TRACKING = 1;
     private static final long RESERVED = 0xff000000000001feL;
-    private static final long ALL_ONES = 1;
 
-    /** The table of a bitmap. */
+    /** The table of a bitmap, which names the clusters of its bits. */
     record Table(long offset, int entries) {
         long bytes() {
             return entries * 8L;
+        }
+
+        /** Whether each entry is one. */
+        boolean isSound(Guard file, Qcow2Header header) throws BlockException {
+            if (offset < 0) {
+                return false;
+            }
+            for (long entry : read(file)) {
+                long at = entry & Mapping.OFFSET_MASK;
+                if ((entry & RESERVED) != 0
+                        || at != 0
+                                && ((entry & ALL_ONES) != 0
+                                        || (at & header.clusterSize() - 1) != 0)) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /** What the file has of the entries; the rest are zeroes. */
+        long[] read(Guard file) throws BlockException {
+            MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(bytes())]);
+            file.readUpTo(offset, bytes);
+            long[] read = new long[entries];
+            for (int i = 0; i < entries; i++) {
+                read[i] = bytes.get(Qcow2Header.BE64, i * 8L);
+            }
+            return read;
+        }
+    }
+
+    /**
+     * A bitmap as the list has it.
+     *
+     * @param flags {@link #IN_USE} and {@link #AUTO}
+     */
+    record Entry(String name, Table table, int flags, int granularityBits) {
+        boolean inUse() {
+            return (flags & IN_USE) != 0;
         }
     }
 
@@ -61,7 +118,8 @@ record BitmapDirectory(List<Table> tables) {
         }
         MemorySegment bytes = Arena.ofAuto().allocate(size);
         file.readUpTo(header.bitmapDirectoryOffset(), bytes);
-        List<Table> tables = new ArrayList<>();
+        List<Entry> entries = new ArrayList<>();
+        long tableBytes = 0;
         // The list as a whole is looked at before what it names, as in QEMU.
         List<Content> contents = new ArrayList<>();
         Set<String> names = new HashSet<>();
@@ -91,14 +149,19 @@ record BitmapDirectory(List<Table> tables) {
             if (!isSound(entry, table, nameLength, header)) {
                 throw bad("Bitmap '" + name + "' doesn't satisfy the constraints");
             }
-            if ((entry.get(Qcow2Header.BE32, 12) & IN_USE) == 0) {
-                int granularity = entry.get(ValueLayout.JAVA_BYTE, 17);
+            int flags = entry.get(Qcow2Header.BE32, FLAGS_AT);
+            int granularity = entry.get(ValueLayout.JAVA_BYTE, 17);
+            if ((flags & IN_USE) == 0) {
                 contents.add(() -> checkTable(file, header, table, granularity, name));
+            }
+            tableBytes += table.bytes();
+            if (tableBytes > TABLES_BYTES_MAX) {
+                throw bad("The tables of the image's bitmaps are too large");
             }
             if (!names.add(name)) {
                 throw bad("Bitmap already exists: " + name);
             }
-            tables.add(table);
+            entries.add(new Entry(name, table, flags, granularity));
             at = end;
         }
         if (found < header.bitmapCount()) {
@@ -107,12 +170,12 @@ record BitmapDirectory(List<Table> tables) {
         for (Content content : contents) {
             content.check();
         }
-        return new BitmapDirectory(List.copyOf(tables));
+        return new BitmapDirectory(List.copyOf(entries));
     }
 
     private static boolean isSound(
             MemorySegment entry, Table table, int nameLength, Qcow2Header header) {
-        int flags = entry.get(Qcow2Header.BE32, 12);
+        int flags = entry.get(Qcow2Header.BE32, FLAGS_AT);
         int type = entry.get(ValueLayout.JAVA_BYTE, 16);
         int granularity = entry.get(ValueLayout.JAVA_BYTE, 17);
         long bytes = (long) table.entries << header.clusterBits();
@@ -134,26 +197,82 @@ record BitmapDirectory(List<Table> tables) {
             Guard file, Qcow2Header header, Table table, int granularity, String name)
             throws BlockException {
         String what = "bitmap_table table from image for bitmap '" + name + "'";
-        MemorySegment entries = Arena.ofAuto().allocate(table.bytes());
         if (table.offset < 0) {
             throw unreadable(Errno.EIO, what);
         }
-        file.readUpTo(table.offset, entries);
-        for (long at = 0; at < table.bytes(); at += 8) {
-            long entry = entries.get(Qcow2Header.BE64, at);
-            long offset = entry & Mapping.OFFSET_MASK;
-            if ((entry & RESERVED) != 0
-                    || offset != 0
-                            && ((entry & ALL_ONES) != 0
-                                    || (offset & header.clusterSize() - 1) != 0)) {
-                throw unreadable(Errno.EINVAL, what);
-            }
+        if (!table.isSound(file, header)) {
+            throw unreadable(Errno.EINVAL, what);
         }
-        long bits = header.size() + (1L << granularity) - 1 >>> granularity;
-        long bytes = (bits + 63) / 64 * 8;
-        if (table.entries != bytes + header.clusterSize() - 1 >>> header.clusterBits()) {
+        if (table.entries != entriesNeeded(header, granularity)) {
             throw unreadable(Errno.EINVAL, "bitmap '" + name + "' from image");
         }
+    }
+
+    /** Bytes that the bits of a bitmap take. */
+    static long bytesNeeded(long diskSize, int granularityBits) {
+        long bits = diskSize + (1L << granularityBits) - 1 >>> granularityBits;
+        return (bits + 63) / 64 * 8;
+    }
+
+    /** Entries that the table of a bitmap has. */
+    static long entriesNeeded(Qcow2Header header, int granularityBits) {
+        long bytes = bytesNeeded(header.size(), granularityBits);
+        return bytes + header.clusterSize() - 1 >>> header.clusterBits();
+    }
+
+    /** Says of all bitmaps in the file that a program writes the image; a list where only some are marked is as good. */
+    BitmapDirectory markInUse(Guard file, Qcow2Header header) throws BlockException {
+        MemorySegment list = Arena.ofAuto().allocate(header.bitmapDirectoryBytes());
+        file.readUpTo(header.bitmapDirectoryOffset(), list);
+        for (long at = 0; at < list.byteSize(); ) {
+            int flags = list.get(Qcow2Header.BE32, at + FLAGS_AT);
+            list.set(Qcow2Header.BE32, at + FLAGS_AT, flags | IN_USE);
+            at += entryBytes(Short.toUnsignedInt(list.get(Qcow2Header.BE16, at + 18)));
+        }
+        file.write(MetadataMap.BITMAP_DIRECTORY, header.bitmapDirectoryOffset(), list);
+        file.flush();
+        return new BitmapDirectory(
+                entries.stream()
+                        .map(e -> new Entry(e.name, e.table, e.flags | IN_USE, e.granularityBits))
+                        .toList());
+    }
+
+    /** Whether so many bytes of bits can be kept. */
+    static boolean fits(Qcow2Header header, long bytes) {
+        return bytes <= BYTES_MAX && bytes <= (long) ENTRIES_MAX << header.clusterBits();
+    }
+
+    /** Bytes of an entry with a name of that many. */
+    static long entryBytes(int nameLength) {
+        return FIXED + nameLength + 7 & ~7L;
+    }
+
+    /** The bytes of a list. */
+    static MemorySegment list(List<Entry> entries) throws BlockException {
+        long length = 0;
+        for (Entry entry : entries) {
+            length += entryBytes(entry.name.getBytes(StandardCharsets.UTF_8).length);
+        }
+        if (entries.size() > COUNT_MAX) {
+            throw bad("Too many persistent bitmaps");
+        }
+        if (length > LENGTH_MAX) {
+            throw bad("Bitmap directory is too large");
+        }
+        MemorySegment bytes = Arena.ofAuto().allocate(length, Long.BYTES);
+        long at = 0;
+        for (Entry entry : entries) {
+            byte[] name = entry.name.getBytes(StandardCharsets.UTF_8);
+            bytes.set(Qcow2Header.BE64, at, entry.table.offset);
+            bytes.set(Qcow2Header.BE32, at + 8, entry.table.entries);
+            bytes.set(Qcow2Header.BE32, at + FLAGS_AT, entry.flags);
+            bytes.set(ValueLayout.JAVA_BYTE, at + 16, (byte) DIRTY_TRACKING);
+            bytes.set(ValueLayout.JAVA_BYTE, at + 17, (byte) entry.granularityBits);
+            bytes.set(Qcow2Header.BE16, at + 18, (short) name.length);
+            MemorySegment.copy(MemorySegment.ofArray(name), 0, bytes, at + FIXED, name.length);
+            at += entryBytes(name.length);
+        }
+        return bytes;
     }
 
     private static BlockException unreadable(int errno, String what) {

@@ -84,7 +84,8 @@ final class Census {
             }
         }
         add(header.bitmapDirectoryOffset(), header.bitmapDirectoryBytes());
-        for (BitmapDirectory.Table table : map.bitmaps().tables()) {
+        for (BitmapDirectory.Entry bitmap : map.bitmaps().entries()) {
+            BitmapDirectory.Table table = bitmap.table();
             add(table.offset(), table.bytes());
             sources.add(new Source(table.offset(), table.entries(), false));
         }

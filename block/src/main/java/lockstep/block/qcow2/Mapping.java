@@ -31,7 +31,7 @@ final class Mapping {
     private final L1Table l1;
     private final WriteBack writeBack;
     private final SnapshotTable snapshots;
-    private final BitmapDirectory bitmaps;
+    private volatile BitmapDirectory bitmaps;
     private @Nullable Census census;
     private boolean emptied;
     private boolean guardsInactive;
@@ -104,6 +104,11 @@ final class Mapping {
 
     BitmapDirectory bitmaps() {
         return bitmaps;
+    }
+
+    /** The same bitmaps, with other flags. */
+    void bitmaps(BitmapDirectory directory) {
+        bitmaps = directory;
     }
 
     Refcounts refcounts() {
@@ -406,6 +411,14 @@ final class Mapping {
         }
         if (census != null) {
             census.proceed(CENSUS_STEP_BYTES);
+        }
+    }
+
+    /** Knows all that is in use as it is now; what is counted otherwise from then on is the file's alone. */
+    void countAll() throws BlockException {
+        tidy();
+        while (!counted()) {
+            tidy();
         }
     }
 

@@ -25,7 +25,6 @@ public final class Qcow2Check {
     private static final long L1_RESERVED = 0x7f000000000001ffL;
     private static final long L2_RESERVED = 0x3f000000000001feL;
     private static final long TABLE_RESERVED = 0x1ffL;
-    private static final long ALL_ONES = 1;
 
     /** What to set right. */
     public enum Fix {
@@ -295,12 +294,10 @@ public final class Qcow2Check {
             return;
         }
         count(header.bitmapDirectoryOffset(), header.bitmapDirectoryBytes());
-        for (BitmapDirectory.Table bitmap : BitmapDirectory.read(guard, header).tables()) {
-            count(bitmap.offset(), bitmap.bytes());
-            MemorySegment entries = Arena.ofAuto().allocate(Math.max(8, bitmap.bytes()));
-            guard.readUpTo(bitmap.offset(), entries);
-            for (long entry : longs(entries)) {
-                if ((entry & Mapping.OFFSET_MASK) != 0 && (entry & ALL_ONES) == 0) {
+        for (BitmapDirectory.Entry bitmap : BitmapDirectory.read(guard, header).entries()) {
+            count(bitmap.table().offset(), bitmap.table().bytes());
+            for (long entry : bitmap.table().read(guard)) {
+                if ((entry & Mapping.OFFSET_MASK) != 0 && (entry & BitmapDirectory.ALL_ONES) == 0) {
                     count(entry & Mapping.OFFSET_MASK, clusterSize);
                 }
             }

@@ -68,7 +68,7 @@ public record Qcow2Header(
     static final long COMPRESSION = 8;
     static final long EXTENDED_L2 = 16;
     static final long LAZY_REFCOUNTS = 1;
-    private static final long BITMAPS = 1;
+    static final long BITMAPS = 1;
     private static final long RAW_DATA_FILE = 2;
 
     static final int V2_LENGTH = 72;
@@ -80,13 +80,11 @@ public record Qcow2Header(
     private static final int CRYPT_AES = 1;
     private static final int CRYPT_LUKS = 2;
     private static final long OFFSET_MAX = Long.MAX_VALUE - (1 << 30) + 1;
-    private static final int BITMAPS_MAX = 65535;
-    private static final long BITMAP_DIRECTORY_MAX = BITMAPS_MAX * 1024L;
     static final int EXT_END = 0;
     private static final int EXT_LUKS = 0x0537be77;
     static final int EXT_BACKING_FORMAT = 0xe2792aca;
     private static final int EXT_FEATURES = 0x6803f857;
-    private static final int EXT_BITMAPS = 0x23852875;
+    static final int EXT_BITMAPS = 0x23852875;
 
     long clusterSize() {
         return 1L << clusterBits;
@@ -102,7 +100,7 @@ public record Qcow2Header(
         return (size >>> shift) + ((size & (1L << shift) - 1) != 0 ? 1 : 0);
     }
 
-    /** Likewise with another first-level table and size: a snapshot's. */
+    /** Likewise with another first-level table and size: a snapshot's, of which no bitmaps tell. */
     Qcow2Header withDisk(int entries, long offset, long bytes) {
         return new Qcow2Header(
                 version,
@@ -122,9 +120,9 @@ public record Qcow2Header(
                 refcountOrder,
                 compressionType,
                 bitmaps,
-                bitmapCount,
-                bitmapDirectoryOffset,
-                bitmapDirectoryBytes);
+                0,
+                0,
+                0);
     }
 
     boolean has(long incompatibleBit) {
@@ -432,12 +430,12 @@ public record Qcow2Header(
             if (data.get(BE32, 4) != 0) {
                 throw bad("bitmaps_ext: Reserved field is not zero");
             }
-            if (Integer.compareUnsigned(count, BITMAPS_MAX) > 0) {
+            if (Integer.compareUnsigned(count, BitmapDirectory.COUNT_MAX) > 0) {
                 throw bad(
                         "bitmaps_ext: Image has "
                                 + Integer.toUnsignedString(count)
                                 + " bitmaps, exceeding the QEMU supported maximum of "
-                                + BITMAPS_MAX);
+                                + BitmapDirectory.COUNT_MAX);
             }
             if (count == 0) {
                 throw bad("found bitmaps extension with zero bitmaps");
@@ -448,12 +446,12 @@ public record Qcow2Header(
             if ((bitmapDirectoryOffset & clusterMask) != 0) {
                 throw bad("bitmaps_ext: invalid bitmap directory offset");
             }
-            if (Long.compareUnsigned(bitmapDirectoryBytes, BITMAP_DIRECTORY_MAX) > 0) {
+            if (Long.compareUnsigned(bitmapDirectoryBytes, BitmapDirectory.LENGTH_MAX) > 0) {
                 throw bad(
                         "bitmaps_ext: bitmap directory size ("
                                 + Long.toUnsignedString(bitmapDirectoryBytes)
                                 + ") exceeds the maximum supported size ("
-                                + BITMAP_DIRECTORY_MAX
+                                + BitmapDirectory.LENGTH_MAX
                                 + ")");
             }
             if (bitmapDirectoryOffset < 0) {

@@ -5,6 +5,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Role;
 import lockstep.block.node.Route;
@@ -75,8 +76,8 @@ public final class Qcow2Node extends BlockNode {
         graph.add(node);
         try {
             graph.attach(node, "file", Role.STORAGE, file);
-            if (!readOnly && active) {
-                node.prepareForWriting();
+            if (active) {
+                node.begin(!readOnly);
             }
         } catch (BlockException e) {
             graph.release(node);
@@ -147,11 +148,100 @@ public final class Qcow2Node extends BlockNode {
             guard.flush();
             load();
         }
-        if (header.autoclear() != 0) {
-            // None of those features is kept up to date here, so the image must stop promising
-            // them.
-            patchHeader(Qcow2Header.AUTOCLEAR_AT, 0);
+        if (header.bitmaps() && header.bitmapCount() == 0) {
+            System.getLogger("lockstep.block")
+                    .log(
+                            System.Logger.Level.WARNING,
+                            "a program lacking bitmap support modified this file, so all bitmaps"
+                                    + " are now considered inconsistent");
+            HeaderCluster.nameBitmaps(guard, header, 0, 0, 0);
+            header = Qcow2Header.read(file(), true);
         }
+        long kept = header.autoclear() & Qcow2Header.BITMAPS;
+        if (header.autoclear() != kept) {
+            // No other of those features is kept up to date here, so the image must stop promising
+            // them.
+            patchHeader(Qcow2Header.AUTOCLEAR_AT, kept);
+        }
+    }
+
+    /** The image is this program's from now on. */
+    private void begin(boolean writable) throws BlockException {
+        if (writable) {
+            prepareForWriting();
+        }
+        persistentBitmaps().load(writable);
+    }
+
+    private PersistentBitmaps persistentBitmaps() {
+        return new PersistentBitmaps(this, guard, header, map);
+    }
+
+    /** The image is left, or will not be written any more. */
+    private void finish() throws BlockException {
+        flush();
+        if (length() != 0 && !persistentBitmaps().toStore().isEmpty()) {
+            try {
+                guard.checkUsable();
+                disk.alone(() -> persistentBitmaps().store());
+            } catch (BlockException e) {
+                throw new BlockException(
+                        e.errno(),
+                        "Lost persistent bitmaps during inactivation of node '"
+                                + name()
+                                + "': "
+                                + e.getMessage(),
+                        e);
+            }
+        }
+    }
+
+    @Override
+    public void checkKeeps(String shown, String bitmap, long granule) throws BlockException {
+        try {
+            persistentBitmaps().checkRoom(bitmap, granule);
+        } catch (BlockException e) {
+            throw new BlockException(
+                    e.errno(),
+                    "Can't make bitmap '"
+                            + bitmap
+                            + "' persistent in '"
+                            + shown
+                            + "': "
+                            + e.getMessage(),
+                    e);
+        }
+    }
+
+    @Override
+    public void removeKept(String bitmap) throws BlockException {
+        if (keptBitmaps().stream().anyMatch(b -> b.name().equals(bitmap))) {
+            guard.checkUsable();
+            flush();
+            disk.alone(() -> persistentBitmaps().remove(bitmap));
+            load();
+        }
+    }
+
+    /**
+     * A bitmap in the image.
+     *
+     * @param inUse its bits in the image are not up to date
+     * @param recording changes are recorded
+     */
+    public record KeptBitmap(String name, long granularity, boolean inUse, boolean recording) {}
+
+    /** The bitmaps in the image, in its order. */
+    public List<KeptBitmap> keptBitmaps() {
+        return map.bitmaps().entries().stream()
+                .map(
+                        e ->
+                                new KeptBitmap(
+                                        e.name(),
+                                        1L << e.granularityBits(),
+                                        e.inUse(),
+                                        (e.flags() & BitmapDirectory.AUTO) != 0))
+                .toList();
     }
 
     private void patchHeader(int at, long value) throws BlockException {
@@ -163,31 +253,33 @@ public final class Qcow2Node extends BlockNode {
     @Override
     protected void onActivate() throws BlockException {
         load();
-        if (!readOnly()) {
-            prepareForWriting();
-        }
+        begin(!readOnly());
     }
 
     @Override
     protected void onInactivate() throws BlockException {
         if (!readOnly()) {
-            flush();
+            finish();
         }
+        bitmaps().stream().filter(DirtyBitmap::persistent).forEach(this::forget);
     }
 
     @Override
     protected void onReopen(boolean readOnly) throws BlockException {
-        if (readOnly) {
-            flush();
+        if (readOnly && active()) {
+            finish();
+            load();
+            bitmaps().stream().filter(DirtyBitmap::persistent).forEach(b -> b.setReadOnly(true));
         } else if (active()) {
-            onActivate();
+            load();
+            begin(true);
         }
     }
 
     @Override
     protected void close() throws BlockException {
         if (!readOnly() && active() && child("file") != null && length() != 0 && !guard.stopped()) {
-            flush();
+            finish();
         }
     }
 
@@ -253,6 +345,12 @@ public final class Qcow2Node extends BlockNode {
         if (length % 512 != 0) {
             throw new BlockException(Errno.EINVAL, "The new size must be a multiple of 512");
         }
+        for (KeptBitmap kept : keptBitmaps()) {
+            DirtyBitmap bitmap = bitmap(kept.name());
+            if (bitmap != null) {
+                bitmap.checkUsable(true);
+            }
+        }
         if (length < length()) {
             shrink(length);
         } else {
@@ -260,6 +358,7 @@ public final class Qcow2Node extends BlockNode {
             disk.alone(() -> grow(length));
             coverBacking(old, length);
         }
+        header = Qcow2Header.read(file(), true);
     }
 
     /** What is new reads as zeroes, also where the image below is longer. */
@@ -413,6 +512,9 @@ public final class Qcow2Node extends BlockNode {
 
     /** Makes the disk what it was; the snapshot is found by its id, then by name. Nobody is inside. */
     public void applySnapshot(String idOrName) throws BlockException {
+        if (!bitmaps().isEmpty()) {
+            throw new BlockException(Errno.EBUSY, "Device has active dirty bitmaps");
+        }
         change(snapshots -> snapshots.apply(idOrName));
     }
 
@@ -453,7 +555,7 @@ public final class Qcow2Node extends BlockNode {
     public void nameBacking(@Nullable String name, @Nullable String format) throws BlockException {
         guard.checkUsable();
         flush();
-        BackingName.write(guard, header, name, format);
+        HeaderCluster.nameBacking(guard, header, name, format);
         guard.flush();
         header = Qcow2Header.read(file(), true);
     }

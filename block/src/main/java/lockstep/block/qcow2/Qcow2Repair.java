@@ -47,9 +47,6 @@ final class Qcow2Repair {
 
     /** Sets every refcount to the number of references found. COPIED flags follow. */
     void rebuildRefcounts() throws BlockException {
-        if (header.bitmaps()) {
-            throw refused("it has persistent bitmaps");
-        }
         try (Arena arena = Arena.ofConfined()) {
             Counts counts = new Counts(arena.allocate(ValueLayout.JAVA_INT, clusters), clusterSize);
             counts.all();
@@ -172,6 +169,18 @@ final class Qcow2Repair {
             }
         }
 
+        private void countBitmaps() throws BlockException {
+            count(header.bitmapDirectoryOffset(), header.bitmapDirectoryBytes());
+            for (BitmapDirectory.Entry bitmap : map.bitmaps().entries()) {
+                count(bitmap.table().offset(), bitmap.table().bytes());
+                for (long entry : bitmap.table().read(file)) {
+                    if ((entry & Mapping.OFFSET_MASK) != 0) {
+                        countData(entry & Mapping.OFFSET_MASK);
+                    }
+                }
+            }
+        }
+
         void all() throws BlockException {
             count(0, clusterSize);
             count(map.l1Offset(), map.l1().length * 8L);
@@ -179,6 +188,7 @@ final class Qcow2Repair {
                 countTable(entry);
             }
             countSnapshots();
+            countBitmaps();
             count(
                     header.refcountTableOffset(),
                     (long) header.refcountTableClusters() << clusterBits);

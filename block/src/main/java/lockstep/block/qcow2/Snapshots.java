@@ -39,7 +39,7 @@ final class Snapshots {
     /** Keeps the disk as it is; answers the id. */
     String create(String name, long seconds, int nanos, long vmClockNanos, long icount)
             throws BlockException {
-        begin();
+        map.countAll();
         long[] active = map.l1();
         checkRoom(active);
         shareActive();
@@ -78,7 +78,7 @@ final class Snapshots {
     /** Makes the disk what it was. */
     void apply(String name) throws BlockException {
         SnapshotTable.Entry entry = find(name, true);
-        begin();
+        map.countAll();
         long[] kept = table(entry.l1());
         long diskSize = entry.snapshot().diskSize();
         if (diskSize < 0 || kept.length < Qcow2Header.l1Needed(diskSize, clusterBits)) {
@@ -116,7 +116,7 @@ final class Snapshots {
     /** Forgets what was kept. */
     void delete(String name, boolean byId) throws BlockException {
         SnapshotTable.Entry entry = find(name, byId);
-        begin();
+        map.countAll();
         long[] kept = table(entry.l1());
         List<SnapshotTable.Entry> entries = new ArrayList<>(map.snapshots().entries());
         entries.remove(entry);
@@ -136,16 +136,6 @@ final class Snapshots {
             throw missing();
         }
         return entry;
-    }
-
-    /** Knows all that is in use, so that nothing of it is given away. */
-    private void begin() throws BlockException {
-        map.tidy();
-        while (!map.counted()) {
-            map.tidy();
-        }
-        // The census counts the tables as they are now; the counts that are changed here are the
-        // file's.
     }
 
     private int clusters(long bytes) {

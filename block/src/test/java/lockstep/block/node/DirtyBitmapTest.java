@@ -1,6 +1,7 @@
 package lockstep.block.node;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -109,5 +110,28 @@ class DirtyBitmapTest {
     void largeDisksNeedLargeGranules() {
         assertTrue(DirtyBitmap.canHold(1L << 40, 65536));
         assertTrue(!DirtyBitmap.canHold(1L << 40, 512));
+    }
+
+    @Test
+    void losesTrackOfAFileThatGrowsTooLong() throws Exception {
+        DirtyBitmap bitmap = new DirtyBitmap("b", 512, 1 << 20);
+        bitmap.mark(0, 1 << 20);
+        bitmap.checkUsable(true);
+        bitmap.mark((1L << 40) + 512, 512);
+        assertTrue(bitmap.inconsistent());
+        assertThrows(BlockException.class, () -> bitmap.checkUsable(false));
+        bitmap.checkRemovable();
+    }
+
+    @Test
+    void bitsGoOutAndIn() {
+        DirtyBitmap bitmap = new DirtyBitmap("b", 512, 512 * 20);
+        bitmap.mark(512 * 3, 512);
+        bitmap.mark(512 * 17, 512 * 3);
+        DirtyBitmap other = new DirtyBitmap("c", 512, 512 * 20);
+        other.addBits(0, bitmap.bits(0, 16));
+        other.addBits(16, new byte[] {-2});
+        assertEquals(marks(bitmap), marks(other), "nothing behind the end");
+        assertEquals(3, other.count(16, 4));
     }
 }

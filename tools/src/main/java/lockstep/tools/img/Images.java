@@ -10,14 +10,12 @@ import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
-import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumEvents;
 import lockstep.block.replication.ReplicationManager;
 import lockstep.block.throttle.ThrottleGroups;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
-import lockstep.runtime.linux.Errno;
 import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
@@ -187,9 +185,6 @@ final class Images implements AutoCloseable {
 
     /** A node for an image, with a reference for the caller. */
     BlockNode node(String name, Way way) throws BlockException {
-        if (way.writable && !"raw".equals(way.format)) {
-            refuseBitmaps(name, way);
-        }
         writing = way.writable;
         NodeOpener.Inherited inherited =
                 new NodeOpener.Inherited(
@@ -202,28 +197,6 @@ final class Images implements AutoCloseable {
                         0);
         JsonObject tree = tree(name, way);
         return way.alone ? opener.openTop(tree, inherited) : opener.openLegacy(tree, inherited);
-    }
-
-    /** Bitmaps in an image would be worthless after a change, and who relies on them would miss it. */
-    private void refuseBitmaps(String name, Way way) throws BlockException {
-        Way looking =
-                new Way(way.options, way.format, false, CacheMode.WRITEBACK, true, true, false);
-        BlockNode node;
-        try {
-            node = node(name, looking);
-        } catch (BlockException e) {
-            return; // Opening it for good says why.
-        }
-        try {
-            if (node instanceof Qcow2Node image && image.header().bitmapCount() > 0) {
-                throw new BlockException(
-                        Errno.ENOTSUP,
-                        "The image has persistent bitmaps, which changes to it would make"
-                                + " worthless; this is not supported");
-            }
-        } finally {
-            graph().release(node);
-        }
     }
 
     private static JsonObject tree(String name, Way way) throws BlockException {
