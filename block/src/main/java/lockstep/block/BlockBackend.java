@@ -71,6 +71,7 @@ public final class BlockBackend implements RootUser {
     }
 
     /** The drive's id, "" when there is none (any more). */
+    @Override
     public String name() {
         return name;
     }

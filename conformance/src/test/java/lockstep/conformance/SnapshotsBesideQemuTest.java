@@ -2,8 +2,6 @@ package lockstep.conformance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import lockstep.qmp.JsonObject;
-
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -27,110 +25,27 @@ class SnapshotsBesideQemuTest {
         Host.assumeProgram("qemu-io");
     }
 
-    /** One program with the qcow2 disks a, b and c, raw r, and what it has answered. */
-    private final class Machine implements AutoCloseable {
-        final Path own;
-        final ProbedMonitor monitor;
-        final List<String> heard = new ArrayList<>();
-
-        Machine(String name, String program) {
-            own = directory.resolve(name);
-            own.toFile().mkdirs();
-            List<String> arguments =
-                    new ArrayList<>(List.of("-machine", "none", "-nodefaults", "-display", "none"));
-            for (String node : List.of("a", "b", "c", "r")) {
-                String format = node.equals("r") ? "raw" : "qcow2";
-                Host.run("qemu-img", "create", "-q", "-f" + format, image(node), "1M");
-                arguments.add("-blockdev");
-                arguments.add(
-                        "%s,node-name=%s,file.driver=file,file.filename=%s"
-                                .formatted(format, node, image(node)));
-            }
-            Host.run("qemu-img", "create", "-q", "-fqcow2", image("d"), "1M");
-            arguments.addAll(List.of("-drive", "if=none,id=disk,format=qcow2,file=" + image("d")));
-            arguments.addAll(List.of("-drive", "if=none,id=empty"));
-            monitor = ProbedMonitor.start(program, arguments.toArray(String[]::new));
+    /** The qcow2 disks a, b and c, raw r, and the drive of another one. */
+    private static List<String> disks(Path own) {
+        List<String> arguments = new ArrayList<>();
+        for (String node : List.of("a", "b", "c", "r")) {
+            String format = node.equals("r") ? "raw" : "qcow2";
+            String image = own.resolve(node).toString();
+            Host.run("qemu-img", "create", "-q", "-f" + format, image, "1M");
+            arguments.add("-blockdev");
+            arguments.add(
+                    "%s,node-name=%s,file.driver=file,file.filename=%s"
+                            .formatted(format, node, image));
         }
-
-        String image(String node) {
-            return own.resolve(node).toString();
-        }
-
-        void say(String command, String arguments) {
-            String told = monitor.answer(command, arguments.replace("%", own + "/")).toString();
-            heard.add(command + " " + arguments + " -> " + told.replace(own.toString(), ""));
-        }
-
-        /** What is below what. */
-        void show() {
-            for (JsonObject o : monitor.list("query-named-block-nodes", "{'flat': true}")) {
-                String backing =
-                        o.get("backing_file") == null
-                                ? "nothing"
-                                : o.get("backing_file").toString();
-                heard.add(
-                        ProbedMonitor.text(o, "node-name").replaceAll("#block.*", "#")
-                                + " over "
-                                + backing.replace(own.toString(), "")
-                                + ", ro "
-                                + o.get("ro"));
-            }
-        }
-
-        /** Writes to a node as a client of its export. */
-        void write(String node, String where, int pattern) {
-            Path socket = own.resolve("nbd-" + node);
-            monitor.execute(
-                    "nbd-server-start",
-                    "{'addr': {'type': 'unix', 'data': {'path': '%s'}}}".formatted(socket));
-            say("nbd-server-add", "{'device': '" + node + "', 'writable': true}");
-            Host.run(
-                    "qemu-io",
-                    "-fraw",
-                    "-c",
-                    "write -P " + pattern + " " + where,
-                    "nbd+unix:///" + node + "?socket=" + socket);
-            monitor.execute("nbd-server-stop");
-        }
-
-        void holds(String node, String where, int pattern) {
-            heard.add(
-                    node
-                            + " at "
-                            + where
-                            + ": "
-                            + Host.run(
-                                            "qemu-io",
-                                            "-U",
-                                            "-r",
-                                            "-fqcow2",
-                                            "-c",
-                                            "read -P " + pattern + " " + where,
-                                            image(node))
-                                    .lines()
-                                    .filter(line -> line.contains("read"))
-                                    .findFirst()
-                                    .orElse("nothing"));
-        }
-
-        @Override
-        public void close() {
-            monitor.execute("quit");
-            monitor.close();
-        }
+        String image = own.resolve("d").toString();
+        Host.run("qemu-img", "create", "-q", "-fqcow2", image, "1M");
+        arguments.addAll(List.of("-drive", "if=none,id=disk,format=qcow2,file=" + image));
+        arguments.addAll(List.of("-drive", "if=none,id=empty"));
+        return arguments;
     }
 
-    private interface Conversation {
-        void with(Machine machine);
-    }
-
-    private void compare(Conversation conversation) {
-        try (Machine qemu = new Machine("qemu", Host.qemu());
-                Machine ours = new Machine("ours", Host.binary().toString())) {
-            conversation.with(qemu);
-            conversation.with(ours);
-            assertEquals(String.join("\n", qemu.heard), String.join("\n", ours.heard));
-        }
+    private void compare(ComparedMachine.Conversation conversation) {
+        ComparedMachine.compare(directory, SnapshotsBesideQemuTest::disks, conversation);
     }
 
     @Test

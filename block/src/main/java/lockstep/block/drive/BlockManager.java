@@ -377,7 +377,7 @@ public final class BlockManager implements BlockLayer {
         }
         BlockNode root = backend.root();
         if (root != null) {
-            release(backend, root, name);
+            release(backend, root);
         }
         drives.removeIf(drive -> drive.backend() == backend);
         backend.forgetName();
@@ -390,8 +390,8 @@ public final class BlockManager implements BlockLayer {
     }
 
     /** Takes the medium out of a drive; its exports end with it. */
-    void release(BlockBackend backend, BlockNode medium, String shown) throws BlockException {
-        medium.refuseIfBlocked(shown);
+    void release(BlockBackend backend, BlockNode medium) throws BlockException {
+        medium.refuseIfBlocked();
         nodes.clear(medium, medium);
         if (!backend.drain(MOMENT)) {
             throw graph.drain().busy(List.of(medium));

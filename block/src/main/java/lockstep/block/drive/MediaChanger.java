@@ -161,7 +161,7 @@ public final class MediaChanger {
         named.requireOpen();
         BlockNode medium = named.backend().root();
         if (medium != null) {
-            manager.release(named.backend(), medium, named.name());
+            manager.release(named.backend(), medium);
         }
     }
 

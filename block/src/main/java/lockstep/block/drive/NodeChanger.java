@@ -225,7 +225,7 @@ public final class NodeChanger {
         if (node.parents().stream().anyMatch(edge -> edge.user() instanceof BlockBackend)) {
             throw bad("Node " + name + " is in use");
         }
-        node.refuseIfBlocked(name);
+        node.refuseIfBlocked();
         if (!node.monitorOwned()) {
             throw bad("Node " + name + " is not owned by the monitor");
         }
@@ -305,7 +305,7 @@ public final class NodeChanger {
         if (size > LENGTH_MAX) {
             throw bad("offset(%d) exceeds maximum(%d)".formatted(size, LENGTH_MAX));
         }
-        node.refuseIfBlocked(node.name());
+        node.refuseIfBlocked();
         if (node.readOnly()) {
             throw new BlockException(Errno.EACCES, "Image is read-only");
         }

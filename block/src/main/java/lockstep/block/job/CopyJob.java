@@ -48,6 +48,12 @@ abstract class CopyJob extends Job {
         };
     }
 
+    /** What could not be undone, and keeps nobody from going on. */
+    static void warn(String what, BlockException e) {
+        System.getLogger("lockstep.block")
+                .log(System.Logger.Level.WARNING, what + ": " + e.getMessage());
+    }
+
     final BlockDeviceIoStatus ioStatus() {
         return ioStatus;
     }

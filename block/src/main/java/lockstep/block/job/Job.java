@@ -1,6 +1,7 @@
 package lockstep.block.job;
 
 import lockstep.api.BlockJobCancelledEvent;
+import lockstep.api.BlockJobChangeOptions;
 import lockstep.api.BlockJobCompletedEvent;
 import lockstep.api.BlockJobInfo;
 import lockstep.api.BlockJobPendingEvent;
@@ -79,6 +80,11 @@ public abstract class Job {
     /** The identifier. */
     public final String id() {
         return terms.id();
+    }
+
+    /** What the job does. */
+    final JobType type() {
+        return type;
     }
 
     /** Enters the job and begins the work. */
@@ -346,6 +352,16 @@ public abstract class Job {
         }
         speed = bytes;
         notifyAll();
+    }
+
+    /** block-job-change. */
+    public void change(BlockJobChangeOptions options) throws BlockException {
+        throw new BlockException(Errno.EINVAL, "Job type does not support change");
+    }
+
+    /** Errors when nothing of the job can be changed any more. */
+    public final void allowChange() throws BlockException {
+        allow("change", WORKING.contains(status));
     }
 
     /** Ends the job in failure, or, without {@code force}, a ready one with what it has done. */

@@ -1,9 +1,11 @@
 package lockstep.block.job;
 
+import lockstep.api.BlockCommitArguments;
 import lockstep.api.BlockStreamArguments;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
+import lockstep.block.node.BlockNode;
 import lockstep.block.node.Names;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.linux.Errno;
@@ -74,9 +76,43 @@ public final class Jobs {
         job.start();
     }
 
+    /** What images are called in the headers of others. */
+    @FunctionalInterface
+    public interface FileNames {
+        /** The name that opens the same data again. */
+        String of(BlockNode node);
+    }
+
+    /** block-commit. */
+    public void commit(BlockCommitArguments arguments, FileNames names) throws BlockException {
+        Job job = CommitJob.prepare(this, arguments, names);
+        jobs.put(job.id(), job);
+        job.start();
+    }
+
+    /** The node of that name, if it is a disk, and neither a part of one nor in a job's hands. */
+    BlockNode root(String device) throws BlockException {
+        BlockNode node = graph.names().lookup(device);
+        boolean used =
+                node.parents().stream()
+                        .anyMatch(
+                                edge ->
+                                        edge.user() instanceof BlockNode
+                                                || edge.user() instanceof Job);
+        if (used || node.blockedBecause() != null) {
+            throw new BlockException(Errno.EINVAL, "Need a root block node");
+        }
+        return node;
+    }
+
     /** The identifier of a new job: the one that the client chose, or else that of the drive. */
     String identifier(@Nullable String given, String device) throws BlockException {
-        String id = given != null ? given : graph.names().findDrive(device) == null ? "" : device;
+        BlockNode node = graph.names().findNode(device);
+        String drive =
+                graph.names().findDrive(device) != null
+                        ? device
+                        : node == null ? "" : node.device();
+        String id = given != null ? given : drive;
         if (!Names.wellFormed(id)) {
             throw new BlockException(Errno.EINVAL, "Invalid job ID '" + id + "'");
         }

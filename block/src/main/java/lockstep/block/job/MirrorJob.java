@@ -1,5 +1,6 @@
 package lockstep.block.job;
 
+import lockstep.api.BlockJobChangeOptions;
 import lockstep.api.BlockJobInfo;
 import lockstep.api.BlockJobInfoMirror;
 import lockstep.api.BlockdevMirrorArguments;
@@ -29,7 +30,6 @@ import java.util.List;
  * completed the disk's users change over to the copy, in a moment in which none of them is inside.
  */
 final class MirrorJob extends CopyJob implements NodeUser {
-    private static final String BLOCKED = "block device is in use by block job: mirror";
     private static final long MIN_GRANULE = 512;
     private static final long MAX_GRANULE = 64 << 20;
     private static final long DEFAULT_GRANULE = 64 << 10;
@@ -37,18 +37,37 @@ final class MirrorJob extends CopyJob implements NodeUser {
 
     private final BlockGraph graph;
 
-    /** Whether what is to be copied is not known yet. */
-    private final boolean looksForWork;
+    /**
+     * What is to be done.
+     *
+     * @param wanted which images' data; null for all that there is
+     * @param looksForWork what is to be copied is not known yet
+     * @param atOnce writes go to the copy before they are over
+     * @param replaces what the copy takes the place of, if it is not the disk
+     * @param bitmap what is to be copied, where that is known
+     * @param intoBelow the copy goes to an image that the disk reads from
+     */
+    private record Plan(
+            BlockNode source,
+            BlockNode target,
+            @Nullable Chain wanted,
+            boolean looksForWork,
+            ErrorAction onSourceError,
+            ErrorAction onTargetError,
+            boolean targetIsZero,
+            boolean unmap,
+            boolean atOnce,
+            @Nullable BlockNode replaces,
+            @Nullable String filterName,
+            long granule,
+            @Nullable DirtyBitmap bitmap,
+            boolean intoBelow,
+            MirrorEnding ending) {}
 
-    private final boolean topOnly;
-    private final ErrorAction onSourceError;
-    private final ErrorAction onTargetError;
-    private final boolean targetIsZero;
-    private final boolean unmap;
-    private final MirrorEnding ending;
+    private final Plan plan;
     private final BlockNode source;
     private final BlockNode target;
-    private final @Nullable BlockNode replaces;
+    private final boolean targetWasReadOnly;
     private final MirrorFilter filter;
     private final ChildEdge disk;
     private final ChildEdge copy;
@@ -57,58 +76,94 @@ final class MirrorJob extends CopyJob implements NodeUser {
     /** Bytes that are neither marked nor counted as copied, because that is being done. Guarded by this. */
     private long underWay;
 
-    private MirrorJob(
-            Jobs jobs,
-            Terms terms,
-            BlockdevMirrorArguments arguments,
-            boolean unmap,
-            MirrorEnding ending,
-            BlockNode source,
-            BlockNode target,
-            @Nullable BlockNode replaces,
-            long granule,
-            @Nullable DirtyBitmap bitmap)
-            throws BlockException {
-        super(jobs, JobType.MIRROR, terms);
+    private MirrorJob(Jobs jobs, JobType type, Terms terms, Plan plan) throws BlockException {
+        super(jobs, type, terms);
         graph = jobs.graph();
-        looksForWork = bitmap == null && arguments.sync() != MirrorSyncMode.NONE;
-        topOnly = arguments.sync() == MirrorSyncMode.TOP;
-        onSourceError = action(arguments.onSourceError());
-        onTargetError = action(arguments.onTargetError());
-        targetIsZero = Boolean.TRUE.equals(arguments.targetIsZero());
-        this.unmap = unmap;
-        this.ending = ending;
-        this.source = source;
-        this.target = target;
-        this.replaces = replaces;
-        String name = arguments.filterNodeName();
-        filter =
-                MirrorFilter.insert(
-                        graph,
-                        source,
-                        name == null ? graph.autoName() : name,
-                        new DirtyBitmap(granule, this::wake));
+        this.plan = plan;
+        source = plan.source;
+        target = plan.target;
+        targetWasReadOnly = target.readOnly();
+        if (targetWasReadOnly) {
+            graph.reopen(target, false);
+        }
+        String name = plan.filterName;
+        try {
+            filter =
+                    MirrorFilter.insert(
+                            graph,
+                            source,
+                            name == null ? graph.autoName() : name,
+                            new DirtyBitmap(plan.granule, this::wake),
+                            plan.intoBelow);
+        } catch (BlockException e) {
+            targetReadOnlyAgain();
+            throw e;
+        }
         disk = filter.disk();
         try {
+            boolean grows = ChildEdge.look(target).length() < disk.length();
             copy =
                     graph.attach(
                             this,
                             "target",
                             Role.ROOT,
                             target,
-                            Permission.CONSISTENT_READ | Permission.WRITE,
-                            Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED);
+                            Permission.WRITE
+                                    | (plan.intoBelow ? 0 : Permission.CONSISTENT_READ)
+                                    | (grows ? Permission.RESIZE : 0),
+                            Permission.CONSISTENT_READ
+                                    | Permission.WRITE_UNCHANGED
+                                    | (plan.intoBelow ? Permission.WRITE : 0));
         } catch (BlockException e) {
             filter.remove(source);
+            targetReadOnlyAgain();
             throw e;
         }
-        if (bitmap != null) {
+        if (plan.bitmap != null) {
             // What is written from now on is marked in both.
-            filter.dirty().merge(bitmap);
+            filter.dirty().merge(plan.bitmap);
         }
-        filter.block(describe(), BLOCKED);
-        source.block(describe(), BLOCKED);
-        target.block(describe(), BLOCKED);
+        if (plan.atOnce) {
+            filter.copyAtOnce(copy);
+        }
+        String reason = "block device is in use by block job: " + type.wireName();
+        filter.block(describe(), reason);
+        source.block(describe(), reason);
+        target.block(describe(), reason);
+        if (plan.wanted != null && plan.intoBelow) {
+            plan.wanted.nodes().forEach(node -> node.block(describe(), reason));
+        }
+    }
+
+    /** The commit of a disk's topmost image into one below it, which takes its place in the end. */
+    static MirrorJob commit(
+            Jobs jobs,
+            Terms terms,
+            BlockNode top,
+            BlockNode base,
+            @Nullable String filterName,
+            ErrorAction onError)
+            throws BlockException {
+        return new MirrorJob(
+                jobs,
+                JobType.COMMIT,
+                terms,
+                new Plan(
+                        top,
+                        base,
+                        new Chain(top, base),
+                        true,
+                        onError,
+                        onError,
+                        false,
+                        true,
+                        false,
+                        null,
+                        filterName,
+                        DEFAULT_GRANULE,
+                        null,
+                        true,
+                        MirrorEnding.PLAIN));
     }
 
     /** Checks what the client asked for and puts the filter in place. */
@@ -123,15 +178,12 @@ final class MirrorJob extends CopyJob implements NodeUser {
                     throw bad("Sync mode '" + a.sync().wireName() + "' not supported");
             default -> {}
         }
-        if (a.copyMode() == MirrorCopyMode.WRITE_BLOCKING) {
-            throw bad("Copy mode 'write-blocking' is not implemented by this program");
-        }
         long granularity = granule(a.granularity());
         if (source == target) {
             throw bad("Can't mirror node into itself");
         }
-        source.refuseIfBlocked(a.device());
-        target.refuseIfBlocked(a.target());
+        source.refuseIfBlocked();
+        target.refuseIfBlocked();
         if (source.readOnly() && a.sync() == MirrorSyncMode.NONE) {
             throw bad("Block node is read-only");
         }
@@ -163,17 +215,29 @@ final class MirrorJob extends CopyJob implements NodeUser {
         if (a.bufSize() != null && a.bufSize() < 0) {
             throw bad("Invalid parameter 'buf-size'");
         }
+        DirtyBitmap bitmap = bitmap(a, source);
         return new MirrorJob(
                 jobs,
+                JobType.MIRROR,
                 terms,
-                a,
-                unmap,
-                ending,
-                source,
-                target,
-                replaces,
-                granularity,
-                bitmap(a, source));
+                new Plan(
+                        source,
+                        target,
+                        a.sync() == MirrorSyncMode.TOP
+                                ? new Chain(source, Chain.below(Chain.image(source)))
+                                : null,
+                        bitmap == null && a.sync() != MirrorSyncMode.NONE,
+                        action(a.onSourceError()),
+                        action(a.onTargetError()),
+                        Boolean.TRUE.equals(a.targetIsZero()),
+                        unmap,
+                        a.copyMode() == MirrorCopyMode.WRITE_BLOCKING,
+                        replaces,
+                        name,
+                        granularity,
+                        bitmap,
+                        false,
+                        ending));
     }
 
     /** The marks that tell where the target may differ; null when it may everywhere. */
@@ -216,7 +280,8 @@ final class MirrorJob extends CopyJob implements NodeUser {
 
     @Override
     void work() throws BlockException, InterruptedException {
-        if (looksForWork) {
+        makeRoom();
+        if (plan.looksForWork) {
             markWhatIsToCopy();
         }
         int next = 0;
@@ -232,6 +297,21 @@ final class MirrorJob extends CopyJob implements NodeUser {
                 becomeReady();
                 awaitWork();
             }
+        }
+    }
+
+    /** An image that the disk goes into may be shorter. */
+    private void makeRoom() throws BlockException {
+        if (!plan.intoBelow) {
+            return;
+        }
+        enter();
+        try {
+            if (!filter.closed() && copy.length() < disk.length()) {
+                copy.truncate(disk.length());
+            }
+        } finally {
+            leave();
         }
     }
 
@@ -270,9 +350,13 @@ final class MirrorJob extends CopyJob implements NodeUser {
                 checkPlace();
                 length = disk.length();
                 if (offset < length) {
-                    BlockStatus status = disk.status(offset, length - offset);
-                    boolean wanted = !topOnly || status.allocated();
-                    if (wanted && !(targetIsZero && status.zero())) {
+                    Chain wanted = plan.wanted;
+                    BlockStatus status =
+                            wanted == null
+                                    ? disk.status(offset, length - offset)
+                                    : wanted.status(offset, length - offset);
+                    boolean due = wanted == null || status.allocated();
+                    if (due && !(plan.targetIsZero && status.zero())) {
                         filter.dirty().mark(offset, status.length());
                     }
                     offset += status.length();
@@ -301,22 +385,20 @@ final class MirrorJob extends CopyJob implements NodeUser {
         graph.drain().leave(disk, copy);
     }
 
-    private void copyGranule(int granule) throws BlockException, InterruptedException {
+    /** Copies what is in a range, and counts it. */
+    private final class Copying {
+        long copied;
         boolean reading = true;
-        long copied = 0;
-        BlockException failure = null;
-        enter();
-        try {
-            checkPlace();
-            long offset = granule * filter.dirty().granule();
-            long end = Math.min(disk.length(), offset + filter.dirty().granule());
+
+        void copy(long from, long end) throws BlockException {
+            long offset = from;
             while (offset < end) {
                 reading = true;
                 BlockStatus status = disk.status(offset, end - offset);
                 long run = status.length();
                 if (status.zero()) {
                     reading = false;
-                    copy.writeZeroes(offset, run, unmap);
+                    copy.writeZeroes(offset, run, plan.unmap);
                 } else {
                     try (Buffers.Lease lease = Buffers.take(run)) {
                         disk.read(offset, lease.segment());
@@ -327,19 +409,33 @@ final class MirrorJob extends CopyJob implements NodeUser {
                 offset += run;
                 copied += run;
             }
+        }
+    }
+
+    private void copyGranule(int granule) throws BlockException, InterruptedException {
+        Copying copying = new Copying();
+        BlockException failure = null;
+        enter();
+        try {
+            checkPlace();
+            long offset = granule * filter.dirty().granule();
+            long end = Math.min(disk.length(), offset + filter.dirty().granule());
+            filter.whileNobodyWrites(offset, end - offset, () -> copying.copy(offset, end));
         } catch (BlockException e) {
             filter.dirty().mark(granule * filter.dirty().granule(), 1);
-            copied = 0;
+            copying.copied = 0;
             failure = e;
         } finally {
             leave();
         }
+        long copied = copying.copied;
+        boolean reading = copying.reading;
         done(copied);
         if (failure != null) {
             if (failure.errno() == Errno.ECANCELED) {
                 throw failure;
             }
-            failed(reading, failure, reading ? onSourceError : onTargetError);
+            failed(reading, failure, reading ? plan.onSourceError : plan.onTargetError);
             return;
         }
         limit(copied);
@@ -379,19 +475,23 @@ final class MirrorJob extends CopyJob implements NodeUser {
             return;
         }
         BlockNode holder = graph.retain(target);
-        BlockNode former = graph.retain(replaces == null ? source : replaces);
+        BlockNode former = graph.retain(plan.replaces == null ? source : plan.replaces);
         try {
-            ending.before();
+            plan.ending.before();
             unblock();
             graph.detach(copy);
-            if (replaces == null) {
+            boolean readOnly = former.readOnly();
+            if (plan.replaces == null) {
                 filter.remove(target);
             } else {
-                graph.replaceNode(replaces, target, edge -> true);
+                graph.replaceNode(plan.replaces, target, edge -> true);
                 filter.remove(source);
             }
+            if (plan.intoBelow && readOnly) {
+                targetReadOnly();
+            }
             try {
-                ending.after();
+                plan.ending.after();
             } catch (BlockException e) {
                 graph.replaceNode(target, former, edge -> true);
                 throw e;
@@ -415,6 +515,40 @@ final class MirrorJob extends CopyJob implements NodeUser {
     private void unblock() {
         source.unblock(describe());
         target.unblock(describe());
+        if (plan.wanted != null) {
+            plan.wanted.nodes().forEach(node -> node.unblock(describe()));
+        }
+    }
+
+    private void targetReadOnlyAgain() {
+        if (targetWasReadOnly && !target.closed()) {
+            targetReadOnly();
+        }
+    }
+
+    private void targetReadOnly() {
+        try {
+            graph.reopen(target, true);
+        } catch (BlockException e) {
+            warn(target + " stays writable", e);
+        }
+    }
+
+    /** block-job-change: from now on writes go to the copy before they are over. */
+    @Override
+    public void change(BlockJobChangeOptions options) throws BlockException {
+        if (!(options instanceof BlockJobChangeOptions.Mirror mirror) || type() != JobType.MIRROR) {
+            super.change(options);
+            return;
+        }
+        boolean wanted = mirror.data().copyMode() == MirrorCopyMode.WRITE_BLOCKING;
+        if (wanted == filter.copiesAtOnce()) {
+            return;
+        }
+        if (!wanted) {
+            throw bad("Change to copy mode 'background' is not implemented");
+        }
+        graph.drain().drained(List.of(filter, source, target), () -> filter.copyAtOnce(copy));
     }
 
     @Override
@@ -426,18 +560,35 @@ final class MirrorJob extends CopyJob implements NodeUser {
             }
         } catch (BlockException e) {
             // The users go back to the node they had, with what they were granted on it.
-            System.getLogger("lockstep.block")
-                    .log(
-                            System.Logger.Level.WARNING,
-                            "ending " + describe() + ": " + e.getMessage());
+            warn("ending " + describe(), e);
         }
         if (copy.node().parents().contains(copy)) {
             graph.detach(copy);
+            targetReadOnlyAgain();
         }
+    }
+
+    private synchronized boolean activelySynced() {
+        return filter.copiesAtOnce() && underWay == 0 && filter.dirty().count() == 0;
     }
 
     @Override
     BlockJobInfo blockInfo(JobState s) {
+        if (type() == JobType.COMMIT) {
+            return new BlockJobInfo.Commit(
+                    s.id(),
+                    s.length(),
+                    s.offset(),
+                    s.busy(),
+                    s.paused(),
+                    s.speed(),
+                    ioStatus(),
+                    s.ready(),
+                    s.status(),
+                    s.autoFinalize(),
+                    s.autoDismiss(),
+                    s.error());
+        }
         return new BlockJobInfo.Mirror(
                 s.id(),
                 s.length(),
@@ -451,6 +602,6 @@ final class MirrorJob extends CopyJob implements NodeUser {
                 s.autoFinalize(),
                 s.autoDismiss(),
                 s.error(),
-                new BlockJobInfoMirror(false));
+                new BlockJobInfoMirror(activelySynced()));
     }
 }

@@ -100,7 +100,7 @@ final class StreamJob extends CopyJob implements NodeUser {
             throw bad("backing file specified, but streaming the entire chain");
         }
         for (BlockNode node : chain(top, base)) {
-            node.refuseIfBlocked(node.name());
+            node.refuseIfBlocked();
         }
         Terms terms =
                 new Terms(

@@ -205,21 +205,12 @@ public final class BlockRoom implements Room {
                                     + "; further non-fatal corruption events will be suppressed");
             vmm.emit(
                     new BlockImageCorruptedEvent(
-                            deviceName(image),
+                            image.device(),
                             image.name(),
                             message,
                             offset < 0 ? null : Long.valueOf(offset),
                             size < 0 ? null : Long.valueOf(size),
                             fatal));
-        }
-
-        private static String deviceName(BlockNode node) {
-            for (var edge : node.parents()) {
-                if (edge.user() instanceof BlockBackend backend && !backend.name().isEmpty()) {
-                    return backend.name();
-                }
-            }
-            return "";
         }
 
         @Override
@@ -277,9 +268,9 @@ public final class BlockRoom implements Room {
 
         @Override
         public void failure(QuorumNode node, long offset, long length) {
-            String device = Host.deviceName(node);
-            String reference = device.isEmpty() ? node.name() : device;
-            vmm.emit(new QuorumFailureEvent(reference, offset / 512, sectors(offset, length)));
+            vmm.emit(
+                    new QuorumFailureEvent(
+                            node.deviceOrName(), offset / 512, sectors(offset, length)));
         }
     }
 

@@ -108,7 +108,7 @@ final class DriveMirroring {
                 throw bad("Need a root block node");
             }
         }
-        source.refuseIfBlocked(device);
+        source.refuseIfBlocked();
         return source;
     }
 

@@ -45,7 +45,7 @@ final class InternalSnapshots {
     /** blockdev-snapshot-internal-sync. */
     Step take(BlockdevSnapshotInternal a) throws BlockException {
         BlockNode node = graph.names().lookup(a.device());
-        node.refuseIfBlocked(node.name());
+        node.refuseIfBlocked();
         if (node.readOnly()) {
             throw bad("Device '" + a.device() + "' is read only");
         }

@@ -39,6 +39,7 @@ import lockstep.api.TransactionCommands;
 import lockstep.block.job.Job;
 import lockstep.block.job.Jobs;
 import lockstep.block.node.BlockException;
+import lockstep.block.node.RootUser;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
@@ -185,8 +186,12 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void blockJobChange(BlockJobChangeOptions arguments) throws QmpException {
-        job(arguments.id());
-        throw notImplemented("block-job-change");
+        Job job = blockJob(arguments.id());
+        qmp(
+                () -> {
+                    job.allowChange();
+                    job.change(arguments);
+                });
     }
 
     @Override
@@ -216,7 +221,13 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void blockCommit(BlockCommitArguments arguments) throws QmpException {
-        throw notImplemented("block-commit");
+        String device = arguments.device();
+        RootUser drive = jobs.graph().names().findDrive(device);
+        if (drive == null ? jobs.graph().names().findNode(device) == null : drive.root() == null) {
+            throw new QmpException(
+                    ErrorClass.DEVICE_NOT_FOUND, "Device '" + device + "' not found");
+        }
+        qmp(() -> jobs.commit(arguments, NodeQueries::filename));
     }
 
     @Override

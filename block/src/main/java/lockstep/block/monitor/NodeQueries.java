@@ -222,7 +222,7 @@ final class NodeQueries {
             children.add(new BlockdevChild(edge.name(), edge.node().name()));
         }
         int depth = 0;
-        for (BlockNode at = below(node); at != null; at = below(at)) {
+        for (BlockNode at = flat ? null : below(node); at != null; at = below(at)) {
             depth++;
         }
         BlockNode backing = node.backing();

@@ -95,7 +95,7 @@ final class Snapshots {
                                 + "'");
             }
         }
-        node.refuseIfBlocked(node.name());
+        node.refuseIfBlocked();
         return node;
     }
 
@@ -105,7 +105,7 @@ final class Snapshots {
             if (overlay.parents().stream().anyMatch(edge -> edge.user() instanceof RootUser)) {
                 throw new BlockException(Errno.EBUSY, "The overlay is already in use");
             }
-            overlay.refuseIfBlocked(overlay.name());
+            overlay.refuseIfBlocked();
             if (overlay.backing() != null) {
                 throw bad("The overlay already has a backing image");
             }

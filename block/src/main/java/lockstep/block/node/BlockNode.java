@@ -217,6 +217,22 @@ public abstract class BlockNode implements NodeUser {
         }
     }
 
+    /**
+     * Does something while no request is under way in a range; those that come meanwhile wait. For drivers that track
+     * requests; others are not kept out.
+     *
+     * @param piece a power of two: the range is widened to multiples of it
+     */
+    protected final void alone(long offset, long length, long piece, Drain.Change work)
+            throws BlockException {
+        TrackedRequests.Entry request = begin(offset, length, piece);
+        try {
+            work.apply();
+        } finally {
+            end(request);
+        }
+    }
+
     /** A request comes; {@code piece} as in {@link #exclusion}. {@link #end} follows. */
     final TrackedRequests.@Nullable Entry begin(long offset, long length, long piece) {
         TrackedRequests requests = tracked;
@@ -433,12 +449,29 @@ public abstract class BlockNode implements NodeUser {
         return blockers.isEmpty() ? null : blockers.values().iterator().next();
     }
 
-    /** Errors when operations on the node are refused. {@code shown} is what the user called it. */
-    public final void refuseIfBlocked(String shown) throws BlockException {
+    /** Errors when operations on the node are refused. */
+    public final void refuseIfBlocked() throws BlockException {
         String reason = blockedBecause();
         if (reason != null) {
-            throw new BlockException(Errno.EBUSY, "Node '" + shown + "' is busy: " + reason);
+            throw new BlockException(
+                    Errno.EBUSY, "Node '" + deviceOrName() + "' is busy: " + reason);
         }
+    }
+
+    /** The name of the drive whose root this node is, or else its own. */
+    public final String deviceOrName() {
+        String device = device();
+        return device.isEmpty() ? name : device;
+    }
+
+    /** The name of the drive whose root this node is; empty where there is none. */
+    public final String device() {
+        for (ChildEdge edge : parents) {
+            if (edge.user() instanceof RootUser drive && !drive.name().isEmpty()) {
+                return drive.name();
+            }
+        }
+        return "";
     }
 
     /** How the node was opened. */

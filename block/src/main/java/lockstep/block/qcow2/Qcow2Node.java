@@ -112,7 +112,19 @@ public final class Qcow2Node extends BlockNode {
 
     @Override
     public String plainFilename() {
-        return info().backingOverridden() ? "" : file().node().plainFilename();
+        return backingOverridden() ? "" : file().node().plainFilename();
+    }
+
+    /** Whether what is below is not what the header names. */
+    private boolean backingOverridden() {
+        if (!info().backingOverridden()) {
+            return false;
+        }
+        BlockNode below = backing();
+        String named = header.backingFile();
+        return below == null
+                ? named != null
+                : named == null || !named.equals(below.plainFilename());
     }
 
     /** The node that the image is stored in. */

@@ -8,10 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import static java.util.Objects.requireNonNull;
 
+import lockstep.api.BlockJobChangeOptions;
+import lockstep.api.BlockJobChangeOptionsMirror;
 import lockstep.api.BlockJobCompletedEvent;
+import lockstep.api.BlockJobInfo;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.api.BlockdevOnError;
 import lockstep.api.JobStatusChangeEvent;
+import lockstep.api.MirrorCopyMode;
 import lockstep.api.MirrorSyncMode;
 import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
@@ -33,6 +37,8 @@ import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -160,8 +166,9 @@ class MirrorJobTest {
     }
 
     /** Writers that share granules go on while the copy is made and while the disk is changed over. */
-    @Test
-    void losesNothingOfConcurrentWrites() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"background", "write-blocking", "changed"})
+    void losesNothingOfConcurrentWrites(String mode) throws Exception {
         int writers = 3;
         int size = 1 << 20;
         MemoryNode source = MemoryNode.open(graph, size, null);
@@ -193,8 +200,25 @@ class MirrorJobTest {
                                         }
                                     }));
         }
-        jobs.mirror(to(target).granularity(4096L).build());
+        jobs.mirror(
+                to(target)
+                        .granularity(4096L)
+                        .copyMode(
+                                mode.equals("write-blocking")
+                                        ? MirrorCopyMode.WRITE_BLOCKING
+                                        : MirrorCopyMode.BACKGROUND)
+                        .build());
+        if (mode.equals("changed")) {
+            job().change(
+                            new BlockJobChangeOptions.Mirror(
+                                    "j",
+                                    new BlockJobChangeOptionsMirror(
+                                            MirrorCopyMode.WRITE_BLOCKING)));
+        }
         await("BLOCK_JOB_READY");
+        if (!mode.equals("background")) {
+            assertTrue(activelySynced(), "what is written is written to both");
+        }
         job().complete();
         await("null");
         enough.set(true);
@@ -203,6 +227,11 @@ class MirrorJobTest {
         }
         assertSame(target, drive.root());
         assertTrue(Arrays.equals(expected, content(target)), "the copy differs");
+    }
+
+    private boolean activelySynced() {
+        return job().blockInfo() instanceof BlockJobInfo.Mirror mirror
+                && mirror.data().activelySynced();
     }
 
     /** Random writes, before and during the copy of what a bitmap marks, of a disk that was equal before. */
