@@ -62,6 +62,7 @@ class ImageToolTest {
                 .replace("lockstep-img", "qemu-img")
                 .replaceAll("(disk size: |\"actual-size\": |\"date-n?sec\": ).*", "$1")
                 .replaceAll("\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d", "DATE")
+                .replaceAll("#block\\d+", "#block")
                 .replaceAll("(?m)^.* ops; .*$", "")
                 .replaceAll("(?m)^(Run completed|Image end offset|.* = .* allocated).*", "$1");
     }
@@ -211,6 +212,75 @@ class ImageToolTest {
                 bench -w -c 20 -d 4 --pattern=3 --flush-interval=8 a.qcow2
                 qemu-img check a.qcow2
                 qemu-io -c read~-P3~0~80k a.qcow2
+                """);
+    }
+
+    @Test
+    void keepsBitmaps() throws Exception {
+        both(
+                """
+                create -q -f qcow2 a 8M
+                create -q -f qcow2 -b a -F qcow2 b
+                create -q -f qcow2 -o compat=0.10 v2 8M
+                create -q -f raw r 8M
+                bitmap --add a b0
+                qemu-io -c write~1M~64k a
+                bitmap --add -g 4k a b1
+                bitmap --add a b0
+                bitmap --add v2 x
+                bitmap --add -f raw r x
+                bitmap --add a ''
+                bitmap a b0
+                bitmap --add a
+                bitmap --add a b0 b1
+                bitmap --remove a nope
+                bitmap --merge nope a b0
+                bitmap --add --disable a b2
+                bitmap --merge b0 --enable a b2
+                bitmap --merge b1 -b a -F qcow2 b x
+                bitmap --add --merge b1 -b a -F qcow2 b x
+                bitmap --merge b1 -b nofile b x
+                bitmap --add -b a b y
+                bitmap --add -F qcow2 b y
+                bitmap --clear -g 4k a b0
+                bitmap --add -g 3k a q
+                bitmap --add -g 8G a q
+                bitmap --add -g x a q
+                bitmap --clear a b0
+                bitmap --add --image-opts driver=qcow2,file.filename=a opt
+                bitmap --add --merge b0 --disable a z
+                bitmap --remove a opt
+                bitmap --foo
+                info -f qcow2 a
+                info --output=json a
+                check a
+                qemu-img check a
+                qemu-img check b
+                measure -O qcow2 a
+                measure -O qcow2 -o cluster_size=4k --output=json a
+                convert -O qcow2 --bitmaps a c
+                info c
+                qemu-img check c
+                convert -O qcow2 -n --bitmaps a c
+                convert -O raw --bitmaps a c.raw
+                convert -O qcow2 -o compat=0.10 --bitmaps a c2
+                convert -O qcow2 --skip-broken-bitmaps a c2
+                convert -O qcow2 --bitmaps r c2
+                convert -O qcow2 --bitmaps a b c2
+                snapshot -c s a
+                snapshot -a s a
+                resize a 16M
+                resize --shrink a 4M
+                qemu-io -c abort c
+                info c
+                convert -O qcow2 --bitmaps c d
+                convert -O qcow2 --bitmaps --skip-broken-bitmaps c d
+                info d
+                measure -O qcow2 c
+                bitmap --clear c b0
+                bitmap --remove c b0
+                resize c 16M
+                qemu-img check c
                 """);
     }
 }

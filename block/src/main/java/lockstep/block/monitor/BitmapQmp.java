@@ -26,6 +26,7 @@ import java.util.List;
 public final class BitmapQmp {
     private static final int NAME_MAX = 1023;
     private static final long GRANULE_MIN = 512;
+    private static final long GRANULE_MAX = 1L << 31;
     private static final long CLUSTER_MIN = 4 << 10;
     private static final long DEFAULT_GRANULE = 64 << 10;
 
@@ -78,7 +79,7 @@ public final class BitmapQmp {
             long unit = node.allocationUnit();
             return unit == 1 ? DEFAULT_GRANULE : Math.clamp(unit, CLUSTER_MIN, DEFAULT_GRANULE);
         }
-        if (given < GRANULE_MIN || Long.bitCount(given) != 1) {
+        if (given < GRANULE_MIN || given > GRANULE_MAX || Long.bitCount(given) != 1) {
             throw bad("Granularity must be power of 2 and at least 512");
         }
         return given;

@@ -3,10 +3,12 @@ package lockstep.tools.img;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Zeroes;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.OptionText;
+import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +28,8 @@ final class Convert {
     private static final int SECTOR = 512;
 
     private final Session session;
+    private boolean salvage;
+    private boolean quiet;
     private final MemorySegment buffer = Arena.ofAuto().allocate(PIECE, 4096);
 
     Convert(Session session) {
@@ -89,11 +93,19 @@ final class Convert {
             for (String file : files.subList(0, files.size() - 1)) {
                 sources.add(session.images().open(file, way));
             }
+            if (options.has("--bitmaps") && sources.size() > 1) {
+                throw new ToolException("Copying bitmaps only possible with single source");
+            }
+            salvage = options.has("--salvage");
+            quiet = options.has("q");
             if (options.has("l")) {
                 if (sources.size() > 1) {
                     throw new ToolException("No support for concatenating multiple snapshot");
                 }
                 show(sources.getFirst(), options.get("l"));
+            }
+            if (options.has("--bitmaps")) {
+                checkBitmaps(sources.getFirst(), options.has("--skip-broken-bitmaps"));
             }
             convert(sources, files.getLast(), format, options, sparse, writeCache, progress);
             progress.report(1, 1);
@@ -107,10 +119,8 @@ final class Convert {
         if (options.has("C") && options.has("S")) {
             throw new ToolException("Cannot enable copy offloading when -S is used");
         }
-        for (String name : List.of("--salvage", "--bitmaps", "--skip-broken-bitmaps")) {
-            if (options.has(name)) {
-                throw new ToolException(name + " is not supported");
-            }
+        if (options.has("--skip-broken-bitmaps") && !options.has("--bitmaps")) {
+            throw new ToolException("Use of --skip-broken-bitmaps requires --bitmaps");
         }
         if (options.has("r")) {
             throw new ToolException("A rate limit (-r) is not supported");
@@ -199,8 +209,57 @@ final class Convert {
                             blank && sparse > 0,
                             backing == null || below == null ? -1 : below.length(),
                             options.has("c") && qcow2 != null ? qcow2.allocationUnit() : 0);
+            if (options.has("--bitmaps") && !keepsBitmaps(output)) {
+                throw new ToolException(
+                        "Format driver '" + output.node().driver() + "' does not support bitmaps");
+            }
             copy(sources, size, output, manner, progress);
+            if (options.has("--bitmaps")) {
+                copyBitmaps(sources.getFirst(), output);
+            }
             output.flush();
+        }
+    }
+
+    private static boolean keepsBitmaps(Image image) {
+        Qcow2Node qcow2 = image.qcow2();
+        return qcow2 != null && qcow2.header().version() >= 3;
+    }
+
+    private void checkBitmaps(Image source, boolean skip) throws ToolException {
+        if (!keepsBitmaps(source)) {
+            throw new ToolException("Source lacks bitmap support");
+        }
+        for (DirtyBitmap bitmap : source.node().bitmaps()) {
+            if (bitmap.inconsistent() && !skip) {
+                throw new ToolException("Cannot copy inconsistent bitmap '" + bitmap.name() + "'")
+                        .advising(
+                                "Try --skip-broken-bitmaps, or use '"
+                                        + Console.PROGRAM
+                                        + " bitmap --remove' to delete it\n");
+            }
+        }
+    }
+
+    private void copyBitmaps(Image source, Image output) throws ToolException {
+        BitmapCommand bitmaps = new BitmapCommand(session);
+        String to = output.node().name();
+        for (DirtyBitmap bitmap : source.node().bitmaps()) {
+            String name = String.valueOf(bitmap.name());
+            if (bitmap.inconsistent()) {
+                session.console().warning("Skipping inconsistent bitmap '" + name + "'");
+                continue;
+            }
+            try {
+                bitmaps.add(to, name, bitmap.granule(), !bitmap.recording());
+            } catch (BlockException e) {
+                throw ToolException.of("Failed to create bitmap " + name + ": ", e);
+            }
+            try {
+                bitmaps.merge(source.node().name(), name, to, name);
+            } catch (BlockException e) {
+                throw ToolException.of("Failed to populate bitmap " + name + ": ", e);
+            }
         }
     }
 
@@ -308,11 +367,35 @@ final class Convert {
         }
     }
 
-    private static void read(Image source, long at, MemorySegment part) throws ToolException {
+    private void read(Image source, long at, MemorySegment part) throws ToolException {
         try {
             source.read(at, part);
         } catch (BlockException e) {
+            if (salvage) {
+                salvage(source, at, part);
+                return;
+            }
             throw new ToolException("error while reading at byte " + at + ": " + e.getMessage());
+        }
+    }
+
+    /** Reads what can be read; the rest is zeroes. */
+    private void salvage(Image source, long at, MemorySegment part) {
+        for (long done = 0; done < part.byteSize(); done += SECTOR) {
+            MemorySegment sector = part.asSlice(done, Math.min(SECTOR, part.byteSize() - done));
+            try {
+                source.read(at + done, sector);
+            } catch (BlockException e) {
+                if (!quiet) {
+                    session.console()
+                            .warning(
+                                    "error while reading offset "
+                                            + (at + done)
+                                            + ": "
+                                            + Errno.text(e.errno()));
+                }
+                sector.fill((byte) 0);
+            }
         }
     }
 
@@ -383,7 +466,7 @@ final class Convert {
     }
 
     /** Reads from all sources as if they were one. */
-    private static void gather(List<Image> sources, long offset, MemorySegment target)
+    private void gather(List<Image> sources, long offset, MemorySegment target)
             throws ToolException, BlockException {
         target.fill((byte) 0);
         long base = 0;

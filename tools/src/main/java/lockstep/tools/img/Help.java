@@ -29,10 +29,11 @@ final class Help {
 
                 Commands:
                   bench [-c count] [-d depth] [-f fmt] [--flush-interval=interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=byte] [-q] [-s size] [-S step] [-t cache] [-w] [-U] filename
+                  bitmap (--merge source | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F fmt]] [-g granularity] [--image-opts | -f fmt] filename bitmap
                   check [--image-opts] [-q] [-f fmt] [--output=human|json] [-r leaks|all] [-T cache] [-U] filename
                   commit [--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename
                   compare [--image-opts] [-f fmt] [-F fmt] [-T cache] [-p] [-q] [-s] [-U] filename1 filename2
-                  convert [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T cache] [-O fmt] [-B backing_file -F fmt] [-o options] [-l snapshot] [-S size] [-m count] [-W] filename [filename2 ...] target
+                  convert [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T cache] [-O fmt] [-B backing_file -F fmt] [-o options] [-l snapshot] [-S size] [-m count] [-W] [--bitmaps [--skip-broken-bitmaps]] [--salvage] filename [filename2 ...] target
                   create [-q] [-f fmt] [-b backing_file -F fmt] [-u] [-o options] filename [size]
                   dd [--image-opts] [-U] [-f fmt] [-O fmt] [bs=size] [count=blocks] [skip=blocks] if=input of=output
                   info [--image-opts] [-f fmt] [--output=human|json] [--backing-chain] [-U] filename

@@ -108,6 +108,12 @@ final class Info {
         JsonObject data = new JsonObject();
         data.put("compat", header.version() >= 3 ? "1.1" : "0.10");
         data.put("compression-type", header.compressionType() == 0 ? "zlib" : "zstd");
+        List<Qcow2Node.KeptBitmap> bitmaps = node.keptBitmaps();
+        if (!bitmaps.isEmpty()) {
+            JsonArray list = new JsonArray();
+            bitmaps.forEach(bitmap -> list.add(describe(bitmap)));
+            data.put("bitmaps", list);
+        }
         data.put("refcount-bits", 1L << header.refcountOrder());
         if (header.version() >= 3) {
             data.put("lazy-refcounts", (header.compatible() & 1) != 0);
@@ -121,6 +127,20 @@ final class Info {
             snapshots.forEach(snapshot -> list.add(describe(snapshot)));
             info.put("snapshots", list);
         }
+    }
+
+    private static JsonObject describe(Qcow2Node.KeptBitmap bitmap) {
+        JsonArray flags = new JsonArray();
+        if (bitmap.inUse()) {
+            flags.add(new JsonString("in-use"));
+        }
+        if (bitmap.recording()) {
+            flags.add(new JsonString("auto"));
+        }
+        return new JsonObject()
+                .put("flags", flags)
+                .put("name", bitmap.name())
+                .put("granularity", bitmap.granularity());
     }
 
     private static JsonObject describe(Snapshot snapshot) {
@@ -203,15 +223,33 @@ final class Info {
         if (info.get("format-specific") instanceof JsonObject specific
                 && specific.get("data") instanceof JsonObject data) {
             out.append("Format specific information:\n");
-            for (Map.Entry<String, JsonValue> member : data.inWireOrder()) {
-                String value =
-                        member.getValue() instanceof JsonString string
-                                ? string.value()
-                                : member.getValue().toString();
-                line(out, "    " + member.getKey().replace('-', ' '), value);
-            }
+            members(out, "    ", data);
         }
         return out.toString();
+    }
+
+    private static void members(StringBuilder out, String indent, JsonObject object) {
+        for (Map.Entry<String, JsonValue> member : object.inWireOrder()) {
+            value(out, indent + member.getKey().replace('-', ' '), indent, member.getValue());
+        }
+    }
+
+    /** A value behind its name, or in the lines below. */
+    private static void value(StringBuilder out, String name, String indent, JsonValue value) {
+        switch (value) {
+            case JsonObject object -> {
+                out.append(name).append(":\n");
+                members(out, indent + "    ", object);
+            }
+            case JsonArray array -> {
+                out.append(name).append(":\n");
+                for (int i = 0; i < array.size(); i++) {
+                    value(out, indent + "    [" + i + "]", indent + "    ", array.get(i));
+                }
+            }
+            case JsonString string -> line(out, name, string.value());
+            default -> line(out, name, value.toString());
+        }
     }
 
     private static long number(JsonObject object, String key) {

@@ -56,6 +56,7 @@ public final class Main {
             Session session = new Session(console, images);
             return switch (name) {
                 case "bench" -> new Bench(session).run(rest);
+                case "bitmap" -> new BitmapCommand(session).run(rest);
                 case "check" -> new Check(session).run(rest);
                 case "commit" -> new Commit(session).run(rest);
                 case "compare" -> new Compare(session).run(rest);
@@ -72,9 +73,6 @@ public final class Main {
                         throw new ToolException(
                                 "amend is not supported: make a new image with other options and"
                                         + " copy this one into it with convert");
-                case "bitmap" ->
-                        throw new ToolException(
-                                "bitmaps that are kept in images are not supported");
                 default -> throw ToolException.usage("Command not found: " + name);
             };
         } catch (Help.Wanted e) {

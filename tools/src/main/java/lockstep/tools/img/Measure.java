@@ -2,16 +2,20 @@ package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockStatus;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /** {@code measure}: how much room an image needs. */
 final class Measure {
+    private static final int DIRECTORY_ENTRY = 24;
+
     private final Session session;
 
     Measure(Session session) {
@@ -83,8 +87,27 @@ final class Measure {
             data = dataIn(image, size, cluster);
         }
         Qcow2Node qcow2 = image == null ? null : image.qcow2();
-        boolean bitmaps = qcow2 != null && qcow2.header().version() >= 3;
-        return new Need(whole - disk + data, whole, bitmaps ? 0 : -1);
+        long bitmaps =
+                qcow2 != null && qcow2.header().version() >= 3
+                        ? bitmapBytes(qcow2, size, cluster)
+                        : -1;
+        return new Need(whole - disk + data, whole, bitmaps);
+    }
+
+    /** Bytes of the bitmaps that the image keeps, with all their bits and what names them. */
+    private static long bitmapBytes(Qcow2Node image, long size, long cluster) {
+        long bytes = 0;
+        long directory = 0;
+        for (DirtyBitmap bitmap : image.bitmaps()) {
+            if (bitmap.persistent()) {
+                long bits = (size + bitmap.granule() - 1) / bitmap.granule();
+                long clusters = (bits + cluster * Byte.SIZE - 1) / (cluster * Byte.SIZE);
+                bytes += clusters * cluster + (clusters * Long.BYTES + cluster - 1 & -cluster);
+                int name = String.valueOf(bitmap.name()).getBytes(StandardCharsets.UTF_8).length;
+                directory += DIRECTORY_ENTRY + name + 7 & ~7L;
+            }
+        }
+        return bytes + (directory + cluster - 1 & -cluster);
     }
 
     private static long dataIn(Image image, long size, long cluster) throws BlockException {
