@@ -430,6 +430,47 @@ public final class BlockBackend implements RootUser {
         }
     }
 
+    /**
+     * Which layer of the tree has bytes.
+     *
+     * @param layer 1 for the topmost, 0 when none has them
+     */
+    public record Depth(long length, int layer) {}
+
+    /** Which layer has the bytes from an offset on, on the caller's own thread; at least one byte. */
+    public Depth depthBlocking(long offset, long length) throws BlockException {
+        ChildEdge medium = enter();
+        try {
+            ChildEdge edge = medium;
+            long run = Math.min(length, medium.length() - offset);
+            for (int layer = 1; ; layer++) {
+                long there = edge.length() - offset;
+                if (there <= 0) {
+                    // What a layer is too short for reads as zeroes because of it.
+                    return new Depth(run, layer);
+                }
+                BlockStatus status = edge.status(offset, Math.min(run, there));
+                run = status.length();
+                ChildEdge below = status.allocated() ? null : below(edge.node());
+                if (below == null) {
+                    return new Depth(run, status.allocated() ? layer : 0);
+                }
+                edge = below;
+            }
+        } finally {
+            graph.drain().leave(medium);
+        }
+    }
+
+    private static @Nullable ChildEdge below(BlockNode node) {
+        for (ChildEdge edge : node.children()) {
+            if (edge.role() == Role.BACKING || edge.role() == Role.FILTERED) {
+                return edge;
+            }
+        }
+        return null;
+    }
+
     /** A flush on the caller's own thread: for exports and tools, never a vCPU. */
     public void flushBlocking() throws BlockException {
         inside(ChildEdge::flush);

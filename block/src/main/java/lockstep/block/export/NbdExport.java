@@ -15,48 +15,36 @@ import java.util.concurrent.TimeUnit;
 
 /** One exported node. */
 public final class NbdExport {
-    private final String id;
-    private final String name;
-    private final String description;
+    private final NbdServer.Request request;
     private final BlockBackend backend;
     private final @Nullable BlockBackend source;
-    private final boolean writable;
-    private final boolean writethrough;
+    private final List<MetaContext> contexts;
     private final long size;
     private final List<NbdSession> sessions = new ArrayList<>();
     private boolean shuttingDown;
     private @Nullable Runnable whenGone;
 
-    NbdExport(
-            String id,
-            String name,
-            String description,
-            BlockBackend backend,
-            @Nullable BlockBackend source,
-            boolean writable,
-            boolean writethrough) {
-        this.id = id;
-        this.name = name;
-        this.description = description;
+    NbdExport(NbdServer.Request request, BlockBackend backend, @Nullable BlockBackend source) {
+        this.request = request;
         this.backend = backend;
         this.source = source;
-        this.writable = writable;
-        this.writethrough = writethrough;
+        this.contexts = MetaContext.of(backend, request.allocationDepth(), request.bitmaps());
         this.size = backend.length();
+        request.bitmaps().forEach(bitmap -> bitmap.use(true));
     }
 
     /** What the export is called in QMP. */
     public String id() {
-        return id;
+        return request.id();
     }
 
     /** What clients call it. */
     public String name() {
-        return name;
+        return request.name();
     }
 
     String description() {
-        return description;
+        return request.description();
     }
 
     /** The node's name, "" when it is gone. */
@@ -71,11 +59,11 @@ public final class NbdExport {
     }
 
     boolean writable() {
-        return writable;
+        return request.writable();
     }
 
     boolean writethrough() {
-        return writethrough;
+        return request.writethrough();
     }
 
     long size() {
@@ -92,7 +80,7 @@ public final class NbdExport {
         flags |= multiConn ? Nbd.TRANSMIT_MULTI_CONN : 0;
         flags |= structured ? Nbd.TRANSMIT_DF : 0;
         flags |=
-                writable
+                request.writable()
                         ? Nbd.TRANSMIT_TRIM | Nbd.TRANSMIT_WRITE_ZEROES | Nbd.TRANSMIT_FAST_ZERO
                         : Nbd.TRANSMIT_READ_ONLY;
         return flags;
@@ -109,6 +97,11 @@ public final class NbdExport {
             node = edge == null ? null : edge.node();
         }
         return false;
+    }
+
+    /** What clients can ask about its blocks. */
+    List<MetaContext> contexts() {
+        return contexts;
     }
 
     BlockStatus status(long offset, long length) throws BlockException {
@@ -151,7 +144,7 @@ public final class NbdExport {
 
     /** What the export is called in messages about its requests. Any thread. */
     public String describe() {
-        return "export '" + id + "' (" + BlockBackend.inFlight(underWay()) + ")";
+        return "export '" + id() + "' (" + BlockBackend.inFlight(underWay()) + ")";
     }
 
     /**
@@ -183,6 +176,7 @@ public final class NbdExport {
             return false;
         }
         backend.close();
+        request.bitmaps().forEach(bitmap -> bitmap.use(false));
         return true;
     }
 

@@ -9,6 +9,9 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /** The server's side of the handshake with one client. */
 final class NbdNegotiation {
@@ -18,7 +21,7 @@ final class NbdNegotiation {
     private boolean secure;
     private boolean structured;
     private @Nullable NbdExport contextExport;
-    private boolean allocationContext;
+    private List<MetaContext> contexts = List.of();
 
     NbdNegotiation(NbdServer server, NbdSession session, NbdStream stream) {
         this.server = server;
@@ -31,9 +34,9 @@ final class NbdNegotiation {
         return structured;
     }
 
-    /** Whether the client may ask for base:allocation of the chosen export. */
-    boolean allocationContext() {
-        return allocationContext;
+    /** What the client may ask about the blocks of the chosen export. */
+    List<MetaContext> contexts() {
+        return contexts;
     }
 
     /** Runs until the client has chosen an export; null when it leaves without one. */
@@ -286,7 +289,7 @@ final class NbdNegotiation {
     /** Contexts only count for the export they were chosen for. */
     private void checkContext(NbdExport export) {
         if (contextExport != export) {
-            allocationContext = false;
+            contexts = List.of();
         }
     }
 
@@ -294,7 +297,7 @@ final class NbdNegotiation {
         boolean set = option == Nbd.OPT_SET_META_CONTEXT;
         if (set) {
             contextExport = null;
-            allocationContext = false;
+            contexts = List.of();
         }
         if (length > 1 << 20) {
             stream.skip(length);
@@ -320,29 +323,39 @@ final class NbdNegotiation {
             return;
         }
         int queries = data.getInt();
-        boolean found = !set && queries == 0;
+        boolean all = !set && queries == 0;
+        Set<MetaContext> found = new HashSet<>();
         for (int i = 0; i < queries; i++) {
             String query = text(data);
             if (query == null) {
                 error(option, Nbd.REP_ERR_INVALID, "query length is incorrect");
                 return;
             }
-            found |= query.equals(Nbd.BASE_ALLOCATION) || !set && query.equals("base:");
+            for (MetaContext context : export.contexts()) {
+                if (context.isMeant(query, !set)) {
+                    found.add(context);
+                }
+            }
         }
         if (data.hasRemaining()) {
             error(option, Nbd.REP_ERR_INVALID, "trailing bytes after the queries");
             return;
         }
-        if (found) {
-            byte[] context = Nbd.BASE_ALLOCATION.getBytes(StandardCharsets.US_ASCII);
+        List<MetaContext> meant =
+                export.contexts().stream().filter(c -> all || found.contains(c)).toList();
+        for (MetaContext context : meant) {
+            byte[] named = context.name().getBytes(StandardCharsets.UTF_8);
             reply(
                     option,
                     Nbd.REP_META_CONTEXT,
-                    ByteBuffer.allocate(4 + context.length).putInt(0).put(context).array());
+                    ByteBuffer.allocate(4 + named.length)
+                            .putInt(set ? context.id() : 0)
+                            .put(named)
+                            .array());
         }
         if (set) {
             contextExport = export;
-            allocationContext = found;
+            contexts = meant;
         }
         reply(option, Nbd.REP_ACK, new byte[0]);
     }

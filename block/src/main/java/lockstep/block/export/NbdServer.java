@@ -6,6 +6,7 @@ import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Permission;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.tls.TlsEnd;
@@ -246,10 +247,23 @@ public final class NbdServer implements AutoCloseable {
             String description,
             boolean writable,
             boolean writethrough,
-            boolean allowInactive) {}
+            boolean allowInactive,
+            boolean allocationDepth,
+            List<DirtyBitmap> bitmaps) {
+        /** One whose clients cannot ask about more than what is allocated. */
+        public Request(
+                String id,
+                String name,
+                String description,
+                boolean writable,
+                boolean writethrough,
+                boolean allowInactive) {
+            this(id, name, description, writable, writethrough, allowInactive, false, List.of());
+        }
+    }
 
     /**
-     * Exports a node.
+     * Exports a node. Nobody else uses its bitmaps until the export is over.
      *
      * @param source the drive it was named by, if it was
      */
@@ -283,15 +297,7 @@ public final class NbdServer implements AutoCloseable {
             backend.close();
             throw e;
         }
-        NbdExport export =
-                new NbdExport(
-                        request.id(),
-                        request.name(),
-                        request.description(),
-                        backend,
-                        source,
-                        request.writable(),
-                        request.writethrough());
+        NbdExport export = new NbdExport(request, backend, source);
         synchronized (this) {
             byName.put(request.name(), export);
         }

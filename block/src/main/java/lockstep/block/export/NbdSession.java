@@ -31,7 +31,7 @@ final class NbdSession {
     private final NbdStream stream;
     private final Semaphore room = new Semaphore(IN_FLIGHT);
     private boolean structured;
-    private boolean allocationContext;
+    private List<MetaContext> contexts = List.of();
 
     NbdSession(NbdServer server, SocketChannel channel) {
         this.server = server;
@@ -55,7 +55,7 @@ final class NbdSession {
             NbdNegotiation negotiation = new NbdNegotiation(server, this, stream);
             export = negotiation.negotiate();
             structured = negotiation.structured();
-            allocationContext = negotiation.allocationContext();
+            contexts = negotiation.contexts();
             if (timer != null) {
                 timer.cancel(false);
             }
@@ -232,7 +232,7 @@ final class NbdSession {
                             + ", Size: "
                             + export.size());
         }
-        if (request.type() == Nbd.CMD_BLOCK_STATUS && !allocationContext) {
+        if (request.type() == Nbd.CMD_BLOCK_STATUS && contexts.isEmpty()) {
             throw new Refusal(Errno.EINVAL, "CMD_BLOCK_STATUS not negotiated");
         }
     }
@@ -269,7 +269,7 @@ final class NbdSession {
                 sendDone(request);
             }
             case Nbd.CMD_CACHE -> sendDone(request);
-            default -> status(export, request);
+            default -> status(request);
         }
     }
 
@@ -367,19 +367,27 @@ final class NbdSession {
         }
     }
 
-    private void status(NbdExport export, Request request) throws IOException, BlockException {
+    /** A chunk for each thing that the client asks for. */
+    private void status(Request request) throws IOException, BlockException {
         if (request.length() == 0) {
             sendError(request, Errno.EINVAL, "need non-zero length");
             return;
         }
+        for (MetaContext context : contexts) {
+            status(request, context, context == contexts.getLast());
+        }
+    }
+
+    private void status(Request request, MetaContext context, boolean done)
+            throws IOException, BlockException {
         boolean one = (request.flags() & Nbd.CMD_FLAG_REQ_ONE) != 0;
         List<long[]> extents = new ArrayList<>();
         long at = request.from();
         long end = at + Integer.toUnsignedLong(request.length());
         while (at < end) {
-            BlockStatus status = export.status(at, end - at);
-            long run = Math.min(status.length(), end - at);
-            int flags = (status.data() ? 0 : Nbd.STATE_HOLE) | (status.zero() ? Nbd.STATE_ZERO : 0);
+            MetaContext.Run found = context.look().at(at, end - at);
+            long run = Math.min(found.length(), end - at);
+            int flags = found.flags();
             long[] last = extents.isEmpty() ? null : extents.getLast();
             if (last != null && last[1] == flags) {
                 last[0] += run;
@@ -392,7 +400,8 @@ final class NbdSession {
         }
         int length = 4 + extents.size() * 8;
         ByteBuffer answer =
-                chunk(request, Nbd.CHUNK_DONE, Nbd.CHUNK_BLOCK_STATUS, length, length).putInt(0);
+                chunk(request, done ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_BLOCK_STATUS, length, length)
+                        .putInt(context.id());
         for (long[] extent : extents) {
             answer.putInt((int) extent[0]).putInt((int) extent[1]);
         }

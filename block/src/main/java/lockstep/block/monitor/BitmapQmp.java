@@ -10,6 +10,7 @@ import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
+import lockstep.block.node.Role;
 import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
@@ -175,6 +176,46 @@ public final class BitmapQmp {
         DirtyBitmap before = target.copy();
         sources.forEach(target::merge);
         return () -> target.become(before);
+    }
+
+    /** The bitmaps that an export of a node is to show; a name alone may be of what is below it. */
+    List<DirtyBitmap> exported(
+            BlockNode node, boolean writable, List<BlockDirtyBitmapOrStr> references)
+            throws BlockException {
+        List<DirtyBitmap> bitmaps = new ArrayList<>();
+        for (BlockDirtyBitmapOrStr reference : references) {
+            DirtyBitmap bitmap =
+                    switch (reference) {
+                        case BlockDirtyBitmapOrStr.Unrecognized u -> throw new AssertionError(u);
+                        case BlockDirtyBitmapOrStr.Local local ->
+                                inTree(node, writable, local.value());
+                        case BlockDirtyBitmapOrStr.External external ->
+                                bitmap(node(external.value().node()), external.value().name());
+                    };
+            bitmap.checkUsable(false);
+            bitmaps.add(bitmap);
+        }
+        return bitmaps;
+    }
+
+    private static DirtyBitmap inTree(BlockNode top, boolean writable, String name)
+            throws BlockException {
+        for (BlockNode node = top; node != null; ) {
+            DirtyBitmap bitmap = node.bitmap(name);
+            if (bitmap != null && !writable && !node.readOnly() && bitmap.recording()) {
+                throw bad("Enabled bitmap '" + name + "' incompatible with readonly export");
+            }
+            if (bitmap != null) {
+                return bitmap;
+            }
+            BlockNode below = node.backing();
+            ChildEdge filtered = node.primaryChild();
+            if (below == null && filtered != null && filtered.role() == Role.FILTERED) {
+                below = filtered.node();
+            }
+            node = below;
+        }
+        throw new BlockException(Errno.ENOENT, "Bitmap '" + name + "' is not found");
     }
 
     /** x-debug-block-dirty-bitmap-sha256. */

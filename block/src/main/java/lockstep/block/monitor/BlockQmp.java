@@ -30,6 +30,7 @@ import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.DirtyBitmap;
 import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 
@@ -144,17 +145,10 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
     }
 
     /** No node has any. */
-    private static BlockException noBitmap(String name) {
-        return new BlockException(
-                lockstep.runtime.linux.Errno.ENOENT, "Bitmap '" + name + "' is not found");
-    }
-
-    private static String name(BlockDirtyBitmapOrStr bitmap) {
-        return switch (bitmap) {
-            case BlockDirtyBitmapOrStr.Unrecognized u -> throw new AssertionError(u);
-            case BlockDirtyBitmapOrStr.Local local -> local.value();
-            case BlockDirtyBitmapOrStr.External external -> external.value().name();
-        };
+    private List<DirtyBitmap> exported(
+            BlockNode node, boolean writable, List<BlockDirtyBitmapOrStr> bitmaps)
+            throws BlockException {
+        return new BitmapQmp(manager.graph()).exported(node, writable, bitmaps);
     }
 
     @Override
@@ -173,11 +167,12 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                     BlockNode node = manager.graph().names().lookup(device);
                     manager.exports().requireServer();
                     manager.exports().checkId(name);
-                    if (arguments.bitmap() != null) {
-                        throw noBitmap(arguments.bitmap());
-                    }
                     boolean writable =
                             Boolean.TRUE.equals(arguments.writable()) && !node.readOnly();
+                    List<BlockDirtyBitmapOrStr> bitmaps =
+                            arguments.bitmap() == null
+                                    ? List.of()
+                                    : List.of(new BlockDirtyBitmapOrStr.Local(arguments.bitmap()));
                     manager.exports()
                             .add(
                                     new NbdServer.Request(
@@ -186,7 +181,9 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                                             description == null ? "" : description,
                                             writable,
                                             false,
-                                            false),
+                                            false,
+                                            false,
+                                            exported(node, writable, bitmaps)),
                                     node,
                                     backend);
                 });
@@ -224,18 +221,22 @@ final class BlockQmp implements BlockCoreCommands, BlockExportCommands {
                             }
                             manager.exports().requireServer();
                             List<BlockDirtyBitmapOrStr> bitmaps = nbd.data().bitmaps();
-                            if (bitmaps != null && !bitmaps.isEmpty()) {
-                                throw noBitmap(name(bitmaps.getFirst()));
-                            }
+                            boolean writable = Boolean.TRUE.equals(nbd.writable());
                             manager.exports()
                                     .add(
                                             new NbdServer.Request(
                                                     nbd.id(),
                                                     name == null ? nbd.nodeName() : name,
                                                     description == null ? "" : description,
-                                                    Boolean.TRUE.equals(nbd.writable()),
+                                                    writable,
                                                     Boolean.TRUE.equals(nbd.writethrough()),
-                                                    Boolean.TRUE.equals(nbd.allowInactive())),
+                                                    Boolean.TRUE.equals(nbd.allowInactive()),
+                                                    Boolean.TRUE.equals(
+                                                            nbd.data().allocationDepth()),
+                                                    exported(
+                                                            node,
+                                                            writable,
+                                                            bitmaps == null ? List.of() : bitmaps)),
                                             node,
                                             null);
                         });

@@ -77,7 +77,16 @@ public final class Nbd {
     public static final int STATE_HOLE = 1;
     public static final int STATE_ZERO = 2;
 
+    /** In a context of a bitmap. */
+    public static final int STATE_DIRTY = 1;
+
     public static final String BASE_ALLOCATION = "base:allocation";
+
+    /** Of QEMU: the flags are the number of the layer that has the bytes, 0 for none. */
+    public static final String ALLOCATION_DEPTH = "qemu:allocation-depth";
+
+    /** Of QEMU: the bitmap's name follows. */
+    public static final String DIRTY_BITMAP = "qemu:dirty-bitmap:";
 
     /** The most bytes a read or write may carry. */
     public static final int PAYLOAD_MAX = 32 << 20;

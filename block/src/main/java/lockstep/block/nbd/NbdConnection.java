@@ -80,17 +80,26 @@ final class NbdConnection {
             NbdNode.Options options, String name, Runnable onLoss, NbdAttempt attempt)
             throws BlockException {
         NbdConnection connection =
-                over(options.address().connect(attempt), options.export(), options.tls(), onLoss);
+                over(
+                        options.address().connect(attempt),
+                        options.export(),
+                        options.tls(),
+                        options.context(),
+                        onLoss);
         Thread.ofPlatform().daemon().name("nbd-reply-" + name).start(connection::readReplies);
         return connection;
     }
 
     /** Negotiates; {@link #readReplies} is to be run then. */
     static NbdConnection over(
-            SocketChannel channel, String export, @Nullable TlsEnd tls, Runnable onLoss)
+            SocketChannel channel,
+            String export,
+            @Nullable TlsEnd tls,
+            @Nullable String context,
+            Runnable onLoss)
             throws BlockException {
         NbdStream stream = new NbdStream(channel);
-        NbdHandshake handshake = new NbdHandshake(stream, export, tls);
+        NbdHandshake handshake = new NbdHandshake(stream, export, tls, context);
         try {
             return new NbdConnection(stream, handshake.negotiate(), onLoss);
         } catch (IOException e) {

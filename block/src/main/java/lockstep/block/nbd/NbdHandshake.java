@@ -20,7 +20,7 @@ final class NbdHandshake {
      * @param minBlock every offset and length is a multiple of this
      * @param maxBlock the most bytes of one request
      * @param structured replies come in chunks
-     * @param statusContext the id of base:allocation, -1 when block status is not to be had
+     * @param statusContext the id of what the server can be asked about its blocks, -1 when it cannot
      */
     record Result(
             long size,
@@ -65,12 +65,14 @@ final class NbdHandshake {
     private final NbdStream stream;
     private final String export;
     private final @Nullable TlsEnd tls;
+    private final @Nullable String wanted;
     private String expected = "initial magic";
 
-    NbdHandshake(NbdStream stream, String export, @Nullable TlsEnd tls) {
+    NbdHandshake(NbdStream stream, String export, @Nullable TlsEnd tls, @Nullable String context) {
         this.stream = stream;
         this.export = export;
         this.tls = tls;
+        this.wanted = context;
     }
 
     private record Reply(int type, byte[] data) {
@@ -84,6 +86,14 @@ final class NbdHandshake {
     }
 
     Result negotiate() throws IOException, BlockException {
+        Result result = agree();
+        if (wanted != null && result.statusContext < 0) {
+            throw broken("requested x-dirty-bitmap " + wanted + " not found");
+        }
+        return result;
+    }
+
+    private Result agree() throws IOException, BlockException {
         long initial = stream.readLong();
         if (initial != Nbd.INIT_MAGIC) {
             throw broken("Bad initial magic received: 0x%016x".formatted(initial));
@@ -224,22 +234,23 @@ final class NbdHandshake {
 
     private int statusContext() throws IOException, BlockException {
         byte[] name = name();
-        byte[] query = Nbd.BASE_ALLOCATION.getBytes(StandardCharsets.US_ASCII);
+        String context = wanted == null ? Nbd.BASE_ALLOCATION : wanted;
+        byte[] query = context.getBytes(StandardCharsets.UTF_8);
         ByteBuffer data = ByteBuffer.allocate(4 + name.length + 4 + 4 + query.length);
         data.putInt(name.length).put(name).putInt(1).putInt(query.length).put(query);
         send(Nbd.OPT_SET_META_CONTEXT, data.array());
-        int context = -1;
+        int id = -1;
         while (true) {
             Reply reply = receive(Nbd.OPT_SET_META_CONTEXT);
             if (reply.type() == Nbd.REP_META_CONTEXT && reply.data().length >= 4) {
                 String named =
                         new String(
                                 reply.data(), 4, reply.data().length - 4, StandardCharsets.UTF_8);
-                if (named.equals(Nbd.BASE_ALLOCATION)) {
-                    context = ByteBuffer.wrap(reply.data()).getInt();
+                if (named.equals(context)) {
+                    id = ByteBuffer.wrap(reply.data()).getInt();
                 }
             } else if (reply.type() == Nbd.REP_ACK) {
-                return context;
+                return id;
             } else if (reply.isError()) {
                 return -1;
             } else {

@@ -26,13 +26,25 @@ public final class NbdNode extends BlockNode {
      * @param reconnectDelaySeconds how long requests wait for a broken connection
      * @param openTimeoutSeconds how long opening keeps trying, 0 for one attempt
      * @param tls how the connection is made secure; null for a plain one
+     * @param context what the server is asked about its blocks in place of what is allocated; null for that
      */
     public record Options(
             NbdAddress address,
             String export,
             int reconnectDelaySeconds,
             int openTimeoutSeconds,
-            @Nullable TlsEnd tls) {}
+            @Nullable TlsEnd tls,
+            @Nullable String context) {
+        /** With the server's word on what is allocated. */
+        public Options(
+                NbdAddress address,
+                String export,
+                int reconnectDelaySeconds,
+                int openTimeoutSeconds,
+                @Nullable TlsEnd tls) {
+            this(address, export, reconnectDelaySeconds, openTimeoutSeconds, tls, null);
+        }
+    }
 
     private static final int PATIENCE_SECONDS = 30;
     private static final long BACK_OFF_MAX_MILLIS = 16_000;
@@ -422,11 +434,13 @@ public final class NbdNode extends BlockNode {
         if (extent.length() == 0) {
             throw new BlockException(Errno.EIO, "Server did not reply with any status extents");
         }
-        return new BlockStatus(
-                Math.min(extent.length(), most),
-                (extent.flags() & Nbd.STATE_HOLE) == 0,
-                (extent.flags() & Nbd.STATE_ZERO) != 0,
-                true);
+        int flags = extent.flags();
+        if (Nbd.ALLOCATION_DEPTH.equals(options.context())) {
+            flags = Math.min(flags, 2); // as QEMU: all layers below the first are told as zeroes
+        }
+        boolean data = (flags & Nbd.STATE_HOLE) == 0;
+        boolean zero = (flags & Nbd.STATE_ZERO) != 0;
+        return new BlockStatus(Math.min(extent.length(), most), data, zero, data || zero);
     }
 
     @Override

@@ -327,6 +327,20 @@ public final class DirtyBitmap {
         }
     }
 
+    /**
+     * How many bytes from an offset on are marked like its first one, at most {@code most}; a negative number when that is
+     * not marked.
+     */
+    public long run(long offset, long most) {
+        int first = (int) (offset / granule);
+        synchronized (dirty) {
+            boolean set = dirty.get(first);
+            int next = set ? dirty.nextClearBit(first) : dirty.nextSetBit(first);
+            long bytes = next < 0 ? most : Math.min(most, next * granule - offset);
+            return set ? bytes : -bytes;
+        }
+    }
+
     /** Marks granules as bits say, the lowest first, from a granule on; those behind the disk's end do not count. */
     public void addBits(int first, byte[] bits) {
         synchronized (dirty) {

@@ -21,6 +21,7 @@ import lockstep.block.ReplicationControl.Mode;
 import lockstep.block.blkdebug.BlkdebugNode;
 import lockstep.block.blkdebug.Rules;
 import lockstep.block.file.FileNode;
+import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockException;
@@ -452,8 +453,9 @@ public final class NodeOpener {
     }
 
     private NbdNode.Options nbd(BlockdevOptionsNbd nbd) throws BlockException {
-        if (nbd.xDirtyBitmap() != null) {
-            throw new BlockException(Errno.ENOTSUP, "x-dirty-bitmap is not supported");
+        String context = nbd.xDirtyBitmap();
+        if (context != null && context.length() > Nbd.STRING_MAX) {
+            throw bad("x-dirty-bitmap query too long to send to server");
         }
         String export = nbd.export() == null ? "" : nbd.export();
         if (export.length() > 4096) {
@@ -465,7 +467,8 @@ public final class NodeOpener {
                 export,
                 seconds(nbd.reconnectDelay()),
                 seconds(nbd.openTimeout()),
-                tls(nbd, address));
+                tls(nbd, address),
+                context);
     }
 
     private BlockNode nbd(BlockdevOptionsNbd nbd, Settings settings) throws BlockException {

@@ -37,7 +37,7 @@ public final class NbdClientFuzzTest {
                 new ScriptedChannel(data, data.length > 0 && data[0] < 0 ? 7 : 4096);
         NbdConnection connection;
         try {
-            connection = NbdConnection.over(channel, "x", null, () -> {});
+            connection = NbdConnection.over(channel, "x", null, null, () -> {});
         } catch (BlockException e) {
             assertEquals(false, String.valueOf(e.getMessage()).isBlank());
             return;

@@ -93,7 +93,7 @@ class NbdPropertiesTest {
         NbdStream stream = new NbdStream(new ScriptedChannel(said, 4096));
         NbdHandshake.Result agreed;
         try {
-            agreed = new NbdHandshake(stream, "x", null).negotiate();
+            agreed = new NbdHandshake(stream, "x", null, null).negotiate();
         } catch (BlockException e) {
             assertEquals(false, String.valueOf(e.getMessage()).isBlank());
             return;

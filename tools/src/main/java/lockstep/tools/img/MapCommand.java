@@ -101,8 +101,16 @@ final class MapCommand {
             if (!(node instanceof Qcow2Node qcow2)) {
                 BlockStatus status = ChildEdge.look(node).status(at, length);
                 String name = node.plainFilename();
+                boolean present = status.allocated();
                 return new Extent(
-                        at, status.length(), depth, true, status.zero(), status.data(), at, name);
+                        at,
+                        status.length(),
+                        depth,
+                        present,
+                        status.zero(),
+                        status.data(),
+                        present ? at : -1,
+                        name);
             }
             ImageRun run = qcow2.run(at, length);
             length = run.length();
