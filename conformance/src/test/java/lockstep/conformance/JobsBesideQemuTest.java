@@ -49,7 +49,13 @@ class JobsBesideQemuTest {
         }
         String other = own.resolve("other").toString();
         Host.run("qemu-img", "create", "-q", "-fqcow2", other, "4M");
+        String raw = own.resolve("raw").toString();
+        Host.run("qemu-img", "create", "-q", "-fraw", raw, "4M");
         return List.of(
+                "-blockdev",
+                "raw,node-name=raw,file.driver=file,file.filename=" + raw,
+                "-blockdev",
+                "null-co,node-name=small,size=1048576",
                 "-drive",
                 "if=none,id=disk," + tree,
                 "-drive",
@@ -140,6 +146,146 @@ class JobsBesideQemuTest {
                     m.holds("middle", "512k 512k", 2);
                     m.holds("middle", "1536k 1M", 4);
                     m.holds("middle", "1M 512k", 3);
+                });
+    }
+
+    @Test
+    void backupsThatCannotBe() {
+        compare(
+                m -> {
+                    m.say("block-dirty-bitmap-add", "{'node': 'top', 'name': 'b'}");
+                    String on = "'device': 'disk', 'target': 'other', ";
+                    for (String what :
+                            List.of(
+                                    "'device': 'x', 'target': 'other', 'sync': 'full'",
+                                    "'device': 'empty', 'target': 'other', 'sync': 'full'",
+                                    "'device': 'disk', 'target': 'x', 'sync': 'full'",
+                                    "'device': 'disk', 'target': 'top', 'sync': 'full'",
+                                    "'device': 'disk', 'target': 'small', 'sync': 'full'",
+                                    "'device': 'disk', 'target': 'base', 'sync': 'full'",
+                                    on + "'sync': 'incremental'",
+                                    on + "'sync': 'bitmap'",
+                                    on + "'sync': 'bitmap', 'bitmap': 'x'",
+                                    on + "'sync': 'bitmap', 'bitmap': 'b'",
+                                    on
+                                            + "'sync': 'incremental', 'bitmap': 'b',"
+                                            + " 'bitmap-mode': 'never'",
+                                    on
+                                            + "'sync': 'none', 'bitmap': 'b', 'bitmap-mode':"
+                                            + " 'always'",
+                                    on
+                                            + "'sync': 'full', 'bitmap': 'b', 'bitmap-mode':"
+                                            + " 'never'",
+                                    on + "'sync': 'full', 'bitmap-mode': 'never'",
+                                    on + "'sync': 'full', 'speed': -1",
+                                    on + "'sync': 'full', 'filter-node-name': 'raw'",
+                                    on + "'sync': 'full', 'x-perf': {'max-workers': 0}",
+                                    on + "'sync': 'full', 'x-perf': {'max-chunk': 1000}",
+                                    "'device': 'disk', 'target': 'raw', 'sync': 'full',"
+                                            + " 'compress': true")) {
+                        m.say("blockdev-backup", "{'job-id': 'j', " + what + "}");
+                    }
+                    m.say(
+                            "blockdev-backup",
+                            "{'device': 'raw', 'target': 'other', 'sync': 'full'}");
+                    for (String what :
+                            List.of(
+                                    "'device': 'x', 'target': '%n'",
+                                    "'device': 'empty', 'target': '%n'",
+                                    "'device': 'disk', 'target': '%n', 'format': 'x'",
+                                    "'device': 'disk', 'target': '%n', 'mode': 'existing'",
+                                    "'device': 'disk', 'target': '%other', 'mode': 'existing'")) {
+                        m.say("drive-backup", "{'sync': 'full', " + what + "}");
+                    }
+                    m.show();
+                });
+    }
+
+    @Test
+    void backup() {
+        compare(
+                m -> {
+                    m.say(
+                            "blockdev-backup",
+                            "{'job-id': 'j', 'device': 'disk', 'target': 'other', 'sync': 'full',"
+                                    + " 'auto-finalize': false, 'filter-node-name': 'filter'}");
+                    m.awaitEvents("BLOCK_JOB_PENDING", "");
+                    m.say("query-block-jobs", "");
+                    m.show();
+                    m.say(
+                            "blockdev-backup",
+                            "{'job-id': 'k', 'device': 'disk', 'target': 'raw', 'sync': 'full'}");
+                    m.say(
+                            "blockdev-backup",
+                            "{'job-id': 'k', 'device': 'raw', 'target': 'other', 'sync': 'full'}");
+                    m.say("block-commit", "{'device': 'disk', 'job-id': 'k'}");
+                    m.say("blockdev-del", "{'node-name': 'other'}");
+                    m.sayAndWait("job-finalize", "{'id': 'j'}");
+                    m.show();
+                    m.say("block-dirty-bitmap-add", "{'node': 'top', 'name': 'b'}");
+                    m.write("disk", "3M 64k", 9);
+                    m.say(
+                            "blockdev-backup",
+                            "{'job-id': 'j', 'device': 'disk', 'target': 'other', 'sync':"
+                                    + " 'incremental', 'bitmap': 'b', 'auto-finalize': false}");
+                    m.awaitEvents("BLOCK_JOB_PENDING", "");
+                    m.say("query-block-jobs", "");
+                    m.say("block-dirty-bitmap-clear", "{'node': 'top', 'name': 'b'}");
+                    m.sayAndWait("job-finalize", "{'id': 'j'}");
+                    m.say("blockdev-del", "{'node-name': 'other'}"); // QEMU writes the last of it
+                    for (int i = 0; i < 4; i++) {
+                        m.holds("other", 512 * i + "k 512k", i + 1);
+                    }
+                    m.holds("other", "3M 64k", 9);
+                    m.say("x-debug-block-dirty-bitmap-sha256", "{'node': 'top', 'name': 'b'}");
+                    m.say(
+                            "blockdev-backup",
+                            "{'job-id': 'j', 'device': 'disk', 'target': 'raw', 'sync': 'none'}");
+                    m.say("query-block-jobs", "");
+                    m.write("disk", "0 64k", 10);
+                    m.say("block-job-cancel", "{'device': 'j'}");
+                    m.awaitEvents("JOB_STATUS_CHANGE", "null");
+                });
+    }
+
+    @Test
+    void backupsOfOneTransaction() {
+        String grouped = "], 'properties': {'completion-mode': 'grouped'}}";
+        String first =
+                "{'type': 'blockdev-backup', 'data': {'job-id': 'j', 'device': 'disk', 'target':"
+                        + " 'other', 'sync': 'full', 'auto-finalize': false}}";
+        String second =
+                "{'type': 'blockdev-backup', 'data': {'job-id': 'k', 'device': 'middle', 'target':"
+                        + " 'raw', 'sync': '%s'}}";
+        String abort = "{'type': 'abort', 'data': {}}";
+        compare(
+                m -> {
+                    m.say("transaction", "{'actions': [" + first + ", " + abort + "]}");
+                    m.awaitEvents("JOB_STATUS_CHANGE", "null");
+                    m.show();
+                    m.say(
+                            "transaction",
+                            "{'actions': [{'type': 'block-dirty-bitmap-add', 'data': {'node':"
+                                    + " 'top', 'name': 'b'}}"
+                                    + grouped);
+                    m.say(
+                            "transaction",
+                            "{'actions': [" + first + ", " + second.formatted("full") + grouped);
+                    m.awaitEvents("BLOCK_JOB_PENDING", "");
+                    m.say("query-jobs", "");
+                    m.say("job-finalize", "{'id': 'j'}");
+                    m.say("query-jobs", "");
+                    m.show();
+                    m.say(
+                            "transaction",
+                            "{'actions': [" + first + ", " + second.formatted("none") + grouped);
+                    m.monitor.eventsUntil("JOB_STATUS_CHANGE", "waiting");
+                    m.say("query-jobs", "");
+                    m.say("block-job-cancel", "{'device': 'k'}");
+                    m.monitor.eventsUntil("JOB_STATUS_CHANGE", "null");
+                    m.monitor.eventsUntil("JOB_STATUS_CHANGE", "null");
+                    m.say("query-jobs", "");
+                    m.show();
                 });
     }
 }

@@ -16,6 +16,7 @@ import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
@@ -45,6 +46,7 @@ public abstract class Job {
     private JobStatus status = JobStatus.CREATED;
     private @Nullable String error;
     private boolean cancelled;
+    private JobGroup group = new JobGroup();
 
     // Guarded by this.
     private boolean pauseWanted;
@@ -89,7 +91,28 @@ public abstract class Job {
 
     /** Enters the job and begins the work. */
     final void start() {
+        created(new JobGroup());
+        begin();
+    }
+
+    /** Enters the job, which belongs to others. Either {@link #begin} or {@link #withdraw} follows. */
+    final void created(JobGroup with) {
+        group = with;
+        group.add(this);
         enter(JobStatus.CREATED);
+    }
+
+    /** It is not to be after all. */
+    final void withdraw() {
+        group.remove(this);
+        enter(JobStatus.ABORTING);
+        abandon();
+        enter(JobStatus.CONCLUDED);
+        remove();
+    }
+
+    /** Begins the work. */
+    final void begin() {
         enter(JobStatus.RUNNING);
         atWork(true);
         Thread.ofPlatform().name("job " + id()).daemon(true).start(this::run);
@@ -254,26 +277,48 @@ public abstract class Job {
             return;
         }
         enter(JobStatus.WAITING);
-        enter(JobStatus.PENDING);
-        if (terms.autoFinalize()) {
+        List<Job> all = group.members();
+        if (all.stream().anyMatch(job -> job.status != JobStatus.WAITING)) {
+            return;
+        }
+        for (Job job : all) {
+            job.enter(JobStatus.PENDING);
+            if (!job.terms.autoFinalize()) {
+                jobs.emit(new BlockJobPendingEvent(job.type, job.id()));
+            }
+        }
+        if (all.stream().allMatch(job -> job.terms.autoFinalize())) {
             conclude();
-        } else {
-            jobs.emit(new BlockJobPendingEvent(type, id()));
         }
     }
 
+    /** Puts the results of all that belong together in place. */
     private void conclude() {
-        try {
-            commit();
-        } catch (BlockException e) {
-            fail(e);
-            return;
+        List<Job> all = group.members();
+        for (Job job : all) {
+            try {
+                job.commit();
+            } catch (BlockException e) {
+                job.fail(e);
+                return;
+            }
         }
-        jobs.emit(new BlockJobCompletedEvent(type, id(), length(), offset(), currentSpeed(), null));
-        leave();
+        for (Job job : all) {
+            group.remove(job);
+            jobs.emit(
+                    new BlockJobCompletedEvent(
+                            job.type,
+                            job.id(),
+                            job.length(),
+                            job.offset(),
+                            job.currentSpeed(),
+                            null));
+            job.leave();
+        }
     }
 
     private void fail(BlockException failure) {
+        group.remove(this);
         enter(JobStatus.ABORTING);
         abandon();
         if (cancelled) {
@@ -286,6 +331,20 @@ public abstract class Job {
                             type, id(), length(), offset(), currentSpeed(), error));
         }
         leave();
+        for (Job other : group.members()) {
+            other.endForOther();
+        }
+    }
+
+    /** One that belongs to this one has failed. */
+    private void endForOther() {
+        cancelled = true;
+        if (WORKING.contains(status)) {
+            stopWork();
+            jobs.graph().workers().execute(this::seeToEnd);
+        } else if (group.members().contains(this)) {
+            fail(new BlockException(Errno.ECANCELED));
+        }
     }
 
     private void leave() {
@@ -431,6 +490,11 @@ public abstract class Job {
         return new JobInfo(id(), type, status, offset(), length(), error);
     }
 
+    /** Whether the job, while it runs, has nothing to do. */
+    boolean idle() {
+        return false;
+    }
+
     /** What only this type of job adds to query-block-jobs. */
     abstract BlockJobInfo blockInfo(JobState state);
 
@@ -455,7 +519,7 @@ public abstract class Job {
                         id(),
                         length(),
                         offset(),
-                        status == JobStatus.RUNNING,
+                        status == JobStatus.RUNNING && !idle(),
                         pausedByUser(),
                         currentSpeed(),
                         status == JobStatus.READY || status == JobStatus.STANDBY,

@@ -2,6 +2,7 @@ package lockstep.block.job;
 
 import lockstep.api.BlockCommitArguments;
 import lockstep.api.BlockStreamArguments;
+import lockstep.api.BlockdevBackup;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
@@ -74,6 +75,33 @@ public final class Jobs {
         Job job = StreamJob.prepare(this, arguments);
         jobs.put(job.id(), job);
         job.start();
+    }
+
+    /** A job that has not begun: exactly one of the two follows. */
+    public interface Prepared {
+        /** Begins the work. */
+        void begin();
+
+        /** It is not to be after all. */
+        void withdraw();
+    }
+
+    /** blockdev-backup, as one of those that end together. */
+    public Prepared backup(BlockdevBackup arguments, JobGroup group) throws BlockException {
+        Job job = BackupJob.prepare(this, arguments);
+        jobs.put(job.id(), job);
+        job.created(group);
+        return new Prepared() {
+            @Override
+            public void begin() {
+                job.begin();
+            }
+
+            @Override
+            public void withdraw() {
+                job.withdraw();
+            }
+        };
     }
 
     /** What images are called in the headers of others. */

@@ -93,6 +93,7 @@ public final class BlockRoom implements Room {
                 new JobQmp(
                         jobs,
                         mirroring,
+                        new Backups(manager.nodes().opener(), jobs),
                         new Snapshots(manager.graph(), manager.nodes().opener()),
                         new InternalSnapshots(
                                 manager.graph(),

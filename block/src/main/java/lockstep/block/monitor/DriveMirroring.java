@@ -112,7 +112,7 @@ final class DriveMirroring {
         return source;
     }
 
-    private static BlockNode underFilters(BlockNode node) {
+    static BlockNode underFilters(BlockNode node) {
         BlockNode at = node;
         while (at instanceof FilterNode filter && filter.primaryChild() != null) {
             ChildEdge edge = filter.primaryChild();

@@ -1,5 +1,6 @@
 package lockstep.block.monitor;
 
+import lockstep.api.ActionCompletionMode;
 import lockstep.api.BlockCommitArguments;
 import lockstep.api.BlockDirtyBitmap;
 import lockstep.api.BlockDirtyBitmapAdd;
@@ -37,6 +38,7 @@ import lockstep.api.TransactionAction;
 import lockstep.api.TransactionArguments;
 import lockstep.api.TransactionCommands;
 import lockstep.block.job.Job;
+import lockstep.block.job.JobGroup;
 import lockstep.block.job.Jobs;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.RootUser;
@@ -53,14 +55,17 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     private final Jobs jobs;
     private final DriveMirroring driveMirroring;
     private final BitmapQmp bitmaps;
+    private final Backups backups;
     private final Snapshots snapshots;
     private final InternalSnapshots internalSnapshots;
 
     JobQmp(
             Jobs jobs,
             DriveMirroring driveMirroring,
+            Backups backups,
             Snapshots snapshots,
             InternalSnapshots internalSnapshots) {
+        this.backups = backups;
         this.snapshots = snapshots;
         this.internalSnapshots = internalSnapshots;
         this.jobs = jobs;
@@ -80,10 +85,6 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         }
     }
 
-    private static QmpException notImplemented(String what) {
-        return new QmpException("'" + what + "' is not implemented by this program");
-    }
-
     private Job job(String id) throws QmpException {
         Job job = jobs.find(id);
         if (job == null) {
@@ -101,9 +102,10 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         return job;
     }
 
+    /** The newest first, as QEMU has them. */
     @Override
     public List<JobInfo> queryJobs() {
-        return jobs.all().stream().map(Job::info).toList();
+        return jobs.all().reversed().stream().map(Job::info).toList();
     }
 
     @Override
@@ -139,7 +141,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public List<BlockJobInfo> queryBlockJobs() {
-        return jobs.all().stream().map(Job::blockInfo).toList();
+        return jobs.all().reversed().stream().map(Job::blockInfo).toList();
     }
 
     @Override
@@ -206,12 +208,12 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public void blockdevBackup(BlockdevBackup arguments) throws QmpException {
-        throw notImplemented("blockdev-backup");
+        alone(() -> backups.start(arguments, new JobGroup()));
     }
 
     @Override
     public void driveBackup(DriveBackup arguments) throws QmpException {
-        throw notImplemented("drive-backup");
+        alone(() -> backups.start(arguments, new JobGroup()));
     }
 
     @Override
@@ -300,13 +302,17 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         return new BlockDirtyBitmapSha256(hash[0]);
     }
 
-    /** All of it or nothing: the first action of a kind that cannot be undone here refuses it. */
+    /** All of it or nothing. */
     @Override
     public void transaction(TransactionArguments arguments) throws QmpException {
-        qmp(() -> jobs.graph().drain().drained(() -> act(arguments.actions())));
+        boolean grouped =
+                arguments.properties() != null
+                        && arguments.properties().completionMode() == ActionCompletionMode.GROUPED;
+        qmp(() -> jobs.graph().drain().drained(() -> act(arguments.actions(), grouped)));
     }
 
-    private void act(List<TransactionAction> actions) throws BlockException {
+    private void act(List<TransactionAction> actions, boolean grouped) throws BlockException {
+        JobGroup group = new JobGroup();
         Deque<Step> done = new ArrayDeque<>();
         try {
             for (TransactionAction action : actions) {
@@ -314,7 +320,18 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                     throw new BlockException(
                             Errno.ECANCELED, "Transaction aborted using Abort action");
                 }
-                Step step = bitmaps.act(action);
+                Step step = backups.act(action, grouped ? group : new JobGroup());
+                if (step == null && grouped) {
+                    throw new BlockException(
+                            Errno.EINVAL,
+                            "Action '"
+                                    + action.type().wireName()
+                                    + "' does not support Transaction property completion-mode ="
+                                    + " grouped");
+                }
+                if (step == null) {
+                    step = bitmaps.act(action);
+                }
                 if (step == null) {
                     step = snapshots.act(action);
                 }
@@ -322,8 +339,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                     step = internalSnapshots.act(action);
                 }
                 if (step == null) {
-                    throw new BlockException(
-                            Errno.ENOTSUP, notImplemented(action.type().wireName()).description());
+                    throw new AssertionError(action);
                 }
                 done.push(step);
             }

@@ -182,11 +182,21 @@ public final class ChildEdge {
      * @param mayUnmap storage for the range may be given back, if the node's {@code discard} allows it
      */
     public void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
+        writeZeroes(offset, length, mayUnmap, 0);
+    }
+
+    /** Likewise while no other request is under way on the node in the range, as with {@link #writeAlone}. */
+    public void writeZeroesAlone(long offset, long length, long piece) throws BlockException {
+        writeZeroes(offset, length, true, piece);
+    }
+
+    private void writeZeroes(long offset, long length, boolean mayUnmap, long piece)
+            throws BlockException {
         BlockNode at = node;
         checkWritable(at, Permission.WRITE | Permission.WRITE_UNCHANGED);
         checkRange(at, offset, length);
         admit(true, length);
-        TrackedRequests.Entry request = at.beginWrite(offset, length, 0);
+        TrackedRequests.Entry request = at.beginWrite(offset, length, piece);
         try {
             at.writeZeroes(offset, length, mayUnmap && at.info().discardUnmap());
         } finally {

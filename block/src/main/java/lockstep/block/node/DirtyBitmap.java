@@ -251,6 +251,13 @@ public final class DirtyBitmap {
         }
     }
 
+    /** Tells no longer which marks came later; all stay. */
+    public void keepOlder() {
+        synchronized (dirty) {
+            anew = null;
+        }
+    }
+
     /** The same marks in one without a name, that nothing follows. */
     public DirtyBitmap copy() {
         DirtyBitmap copy = new DirtyBitmap(granule);

@@ -1,6 +1,7 @@
 package lockstep.block.replication;
 
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.backup.CopyBeforeWrite;
 import lockstep.block.job.MirrorFilter;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
@@ -343,7 +344,7 @@ public final class ReplicationNode extends BlockNode {
             hiddenEdge = graph().attach(this, "hidden disk", Role.DATA, hidden);
             secondaryEdge = graph().attach(this, "secondary disk", Role.DATA, secondary);
             BlockNode above = findTop();
-            copyBeforeWrite = CopyBeforeWrite.insert(graph(), secondary, hidden);
+            copyBeforeWrite = insertCopyBeforeWrite(secondary, hidden);
             above.block(name(), BLOCKER);
             top = above;
         } catch (BlockException e) {
@@ -358,6 +359,27 @@ public final class ReplicationNode extends BlockNode {
         }
         stage = Stage.RUNNING;
         manager.within(this, this::emptyDisks);
+    }
+
+    /** Called while drained; nothing counts as to be copied before the first checkpoint. */
+    private CopyBeforeWrite insertCopyBeforeWrite(BlockNode secondary, BlockNode hidden)
+            throws BlockException {
+        CopyBeforeWrite filter =
+                CopyBeforeWrite.open(
+                        graph(),
+                        graph().autoName(),
+                        false,
+                        true,
+                        secondary,
+                        hidden,
+                        CopyBeforeWrite.Options.PLAIN);
+        try {
+            filter.insert();
+        } catch (BlockException e) {
+            graph().release(filter);
+            throw e;
+        }
+        return filter;
     }
 
     private void restoreReadOnly(BlockNode hidden, BlockNode secondary) throws BlockException {

@@ -47,6 +47,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -227,6 +229,37 @@ class MirrorJobTest {
         }
         assertSame(target, drive.root());
         assertTrue(Arrays.equals(expected, content(target)), "the copy differs");
+    }
+
+    /** Whoever is last on the disk is last on the copy. */
+    @Test
+    void writesOfTheSameBytesGoToBothInOneOrder() throws Exception {
+        int size = 1 << 20;
+        MemoryNode source = MemoryNode.open(graph, size, null);
+        MemoryNode target = MemoryNode.open(graph, size, null);
+        BlockBackend drive = drive(source);
+        jobs.mirror(to(target).granularity(4096L).copyMode(MirrorCopyMode.WRITE_BLOCKING).build());
+        await("BLOCK_JOB_READY");
+        CyclicBarrier barrier = new CyclicBarrier(3);
+        List<Future<?>> writers = new ArrayList<>();
+        for (int t = 1; t <= 3; t++) {
+            int own = t;
+            writers.add(
+                    graph.workers()
+                            .submit(
+                                    () -> {
+                                        for (int at = 0; at < size; at += 512) {
+                                            barrier.await();
+                                            drive.writeBlocking(at, Images.pattern(own, 512));
+                                        }
+                                        return null;
+                                    }));
+        }
+        for (Future<?> writer : writers) {
+            writer.get();
+        }
+        assertTrue(activelySynced(), "nothing is left to copy");
+        assertTrue(Arrays.equals(content(source), content(target)), "the copy differs");
     }
 
     private boolean activelySynced() {
