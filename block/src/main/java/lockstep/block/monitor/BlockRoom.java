@@ -51,6 +51,7 @@ import lockstep.runtime.machine.RunListener;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
@@ -82,6 +83,7 @@ public final class BlockRoom implements Room {
         vmm.publish(BlockLayer.class, manager);
         vmm.publish(ReplicationControl.class, manager.replication());
         vmm.publish(DiskHandover.class, new Handover(manager.backends()));
+        vmm.publish(BitmapHandover.class, new BitmapMigration(manager.backends(), vmm::report));
         manager.graph().setObserver(new YankObserver(vmm));
         BlockQmp qmp = new BlockQmp(manager);
         BlockCoreCommands.register(offer.commands(), qmp);

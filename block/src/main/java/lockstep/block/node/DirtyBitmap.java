@@ -24,6 +24,7 @@ public final class DirtyBitmap {
     private volatile boolean persistent;
     private volatile boolean readOnly;
     private volatile boolean inconsistent;
+    private volatile boolean leaving;
 
     // Guarded by the first of them.
     private final BitSet dirty = new BitSet();
@@ -112,6 +113,16 @@ public final class DirtyBitmap {
     /** The image that keeps it can be written or not. Machine lock held. */
     public void setReadOnly(boolean now) {
         readOnly = now;
+    }
+
+    /** Whether it moves to another process, so that the image does not keep it when this one leaves that. */
+    public boolean leaving() {
+        return leaving;
+    }
+
+    /** It moves to another process, or stays after all. Machine lock held. */
+    public void setLeaving(boolean now) {
+        leaving = now;
     }
 
     /** Whether it does not tell what changed, and is there only to be removed. */

@@ -57,6 +57,7 @@ final class PersistentBitmaps {
             for (BitmapDirectory.Entry entry : map.bitmaps().entries()) {
                 DirtyBitmap bitmap = node.bitmap(entry.name());
                 if (bitmap != null && entry.inUse()) {
+                    bitmap.setLeaving(false);
                     continue;
                 }
                 if (bitmap == null) {
@@ -185,7 +186,7 @@ final class PersistentBitmaps {
     /** The node's bitmaps that the image is to have when it is left. */
     List<DirtyBitmap> toStore() {
         return node.bitmaps().stream()
-                .filter(b -> b.persistent() && !b.inconsistent() && !b.readOnly())
+                .filter(b -> b.persistent() && !b.inconsistent() && !b.readOnly() && !b.leaving())
                 .toList();
     }
 

@@ -273,7 +273,7 @@ public final class Qcow2Node extends BlockNode {
         if (!readOnly()) {
             finish();
         }
-        bitmaps().stream().filter(DirtyBitmap::persistent).forEach(this::forget);
+        bitmaps().stream().filter(b -> b.persistent() && !b.leaving()).forEach(this::forget);
     }
 
     @Override

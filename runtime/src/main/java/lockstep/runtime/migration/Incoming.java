@@ -3,6 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 import lockstep.runtime.vmstate.EndOfStateException;
@@ -170,6 +171,10 @@ final class Incoming {
                         },
                         this::underLock);
         holder[0] = loader;
+        BitmapHandover bitmaps = host.bitmaps();
+        if (bitmaps != null) {
+            loader.takeBitmaps(bitmaps.receive(settings.parameters().blockBitmapMapping()));
+        }
         try {
             loader.header(in);
             loader.items(in);

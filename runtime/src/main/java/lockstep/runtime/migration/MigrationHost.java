@@ -7,6 +7,7 @@ import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.vmstate.StateException;
 import lockstep.runtime.vmstate.StateRegistry;
 
@@ -72,6 +73,11 @@ public interface MigrationHost {
 
     /** Tells the network where the guest is now. */
     void announce();
+
+    /** What moves dirty bitmaps; null when nothing has any. */
+    default @Nullable BitmapHandover bitmaps() {
+        return null;
+    }
 
     /** Takes over the descriptor that a monitor keeps under that name; null if there is none. */
     default @Nullable Fd takeDescriptor(String name) {

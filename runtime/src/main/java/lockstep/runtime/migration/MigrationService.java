@@ -40,6 +40,7 @@ public final class MigrationService
     private static final Set<MigrationCapability> SUPPORTED =
             EnumSet.of(
                     MigrationCapability.EVENTS,
+                    MigrationCapability.DIRTY_BITMAPS,
                     MigrationCapability.X_COLO,
                     MigrationCapability.RETURN_PATH,
                     MigrationCapability.PAUSE_BEFORE_SWITCHOVER,

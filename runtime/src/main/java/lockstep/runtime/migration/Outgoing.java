@@ -4,6 +4,8 @@ import lockstep.api.MigrationCapability;
 import lockstep.api.MigrationPassEvent;
 import lockstep.api.MigrationStatus;
 import lockstep.api.RunState;
+import lockstep.qmp.QmpException;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.trace.Trace;
 import lockstep.runtime.trace.TraceEvent;
 import lockstep.runtime.vmstate.StateException;
@@ -68,6 +70,7 @@ final class Outgoing {
     private boolean guestRan;
     private @Nullable RunState stateBefore;
     private boolean disksInactive;
+    private BitmapHandover.@Nullable Sending bitmaps;
 
     Outgoing(
             MigrationHost host,
@@ -147,6 +150,7 @@ final class Outgoing {
         guestRan = false;
         stateBefore = null;
         disksInactive = false;
+        bitmaps = null;
         status.set(MigrationStatus.SETUP);
         MigrationChannel open = null;
         if (Transport.connectsAtOnce(address)) {
@@ -232,6 +236,10 @@ final class Outgoing {
             if (r != null) {
                 r.stop();
             }
+            BitmapHandover.Sending b = bitmaps;
+            if (b != null) {
+                host.lock().run(b::end);
+            }
             host.disconnected(cut);
             c.close();
             channel = null;
@@ -267,6 +275,7 @@ final class Outgoing {
                             host.blocks(),
                             stats,
                             settings.detectZeroPages());
+            bitmaps = intoColo ? null : bitmapsToSend();
         } finally {
             host.lock().release();
         }
@@ -285,6 +294,9 @@ final class Outgoing {
         source().start();
         syncRam();
         saver.ramStart(out);
+        if (bitmaps != null) {
+            saver.bitmapsStart(out, bitmaps);
+        }
         out.flush();
         setupMillis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - startNanos);
         status.move(MigrationStatus.SETUP, MigrationStatus.ACTIVE);
@@ -313,6 +325,19 @@ final class Outgoing {
         s.dirtyPagesRate = 0;
         host.lock().run(() -> host.runState(RunState.POSTMIGRATE));
         status.move(MigrationStatus.DEVICE, MigrationStatus.COMPLETED);
+    }
+
+    /** Those that move; under the machine lock. */
+    private BitmapHandover.@Nullable Sending bitmapsToSend() throws IOException {
+        BitmapHandover handover = host.bitmaps();
+        if (handover == null || !settings.has(MigrationCapability.DIRTY_BITMAPS)) {
+            return null;
+        }
+        try {
+            return handover.send(settings.parameters().blockBitmapMapping());
+        } catch (QmpException e) {
+            throw new IOException(e.description(), e);
+        }
     }
 
     /** Sends RAM while the guest runs, until what is left fits into the downtime. */
@@ -487,6 +512,9 @@ final class Outgoing {
             host.lock().acquire();
             try {
                 disksInactive = true;
+                if (bitmaps != null) {
+                    bitmaps.leave();
+                }
                 host.inactivateDisks();
             } finally {
                 host.lock().release();
@@ -496,6 +524,9 @@ final class Outgoing {
         saver.switchoverStart(out);
         syncRam();
         saver.ramEnd(out);
+        if (bitmaps != null) {
+            saver.bitmapsEnd(out, bitmaps);
+        }
         StateOutput devices = new StateOutput(1 << 18);
         saveDevices(saver, devices);
         out.state(devices);

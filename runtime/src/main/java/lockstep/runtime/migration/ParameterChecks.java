@@ -53,7 +53,7 @@ final class ParameterChecks {
             throw new QmpException("Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s");
         }
         if (changes.blockBitmapMapping() != null) {
-            throw new QmpException("Migration of dirty bitmaps is not supported");
+            BitmapNames.check(changes.blockBitmapMapping());
         }
         if (Boolean.TRUE.equals(changes.directIo())) {
             throw new QmpException("No build-time support for direct-io");

@@ -21,6 +21,10 @@ final class StreamFormat {
 
     static final int COMMAND_OPEN_RETURN_PATH = 1;
     static final int COMMAND_PING = 2;
+
+    /** The sender may go on with postcopy. */
+    static final int COMMAND_POSTCOPY_ADVISE = 3;
+
     static final int COMMAND_ENABLE_COLO = 8;
     static final int COMMAND_SWITCHOVER_START = 11;
 

@@ -1,5 +1,6 @@
 package lockstep.runtime.migration;
 
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.vmstate.EndOfStateException;
 import lockstep.runtime.vmstate.LoadingCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -69,6 +70,7 @@ final class StreamLoader {
     private final Map<Integer, String> live = new HashMap<>();
     private boolean sendsChanges;
     private Taking taking = LoadingCodec::content;
+    private BitmapHandover.@Nullable Receiving bitmaps;
 
     StreamLoader(
             String machineType,
@@ -81,6 +83,11 @@ final class StreamLoader {
         this.ram = ram;
         this.commands = commands;
         this.locker = locker;
+    }
+
+    /** Has dirty bitmaps taken by that. */
+    void takeBitmaps(BitmapHandover.@Nullable Receiving receiving) {
+        bitmaps = receiving;
     }
 
     /** Reads magic, version and configuration. */
@@ -237,6 +244,17 @@ final class StreamLoader {
             }
             live.put(id, name);
             ram(in, true);
+        } else if (type == StreamFormat.START
+                && bitmaps != null
+                && name.equals(BitmapHandover.SECTION)
+                && instance == 0) {
+            if (version != BitmapHandover.VERSION) {
+                throw invalid(
+                        "unsupported version %d for '%s' v%d"
+                                .formatted(version & 0xffff_ffffL, name, BitmapHandover.VERSION));
+            }
+            live.put(id, name);
+            bitmaps(in, bitmaps);
         } else {
             StateSection section = find(name, instance);
             if (section == null) {
@@ -368,9 +386,31 @@ final class StreamLoader {
         if (name == null) {
             throw invalid("Unknown section " + (id & 0xffff_ffffL));
         }
-        ram(in, false);
+        BitmapHandover.Receiving receiving = bitmaps;
+        if (receiving != null && name.equals(BitmapHandover.SECTION)) {
+            bitmaps(in, receiving);
+        } else {
+            ram(in, false);
+        }
         footer(in, id, name);
         return name;
+    }
+
+    private void bitmaps(StateInput in, BitmapHandover.Receiving receiving) throws IOException {
+        try {
+            locker.load(
+                    () -> {
+                        try {
+                            receiving.load(in);
+                        } catch (StateException e) {
+                            throw e;
+                        } catch (IOException e) {
+                            throw new StateException("stream error: " + e.getMessage(), e);
+                        }
+                    });
+        } catch (StateException e) {
+            throw deviceError(e, BitmapHandover.SECTION, 0);
+        }
     }
 
     private void ram(StateInput in, boolean lengths) throws IOException {
@@ -422,6 +462,11 @@ final class StreamLoader {
         int length = in.u16();
         if (command == 0 || command >= COMMAND_NAMES.length) {
             throw invalid("MIG_CMD 0x%x unknown (len 0x%x)".formatted(command, length));
+        }
+        if (command == StreamFormat.COMMAND_POSTCOPY_ADVISE && length == 0) {
+            // The sender could send its dirty bitmaps behind the switchover; if it does so it says
+            // so.
+            return;
         }
         String name = COMMAND_NAMES[command];
         switch (command) {

@@ -1,6 +1,7 @@
 package lockstep.runtime.migration;
 
 import lockstep.runtime.memory.RamBlock;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.vmstate.Description;
 import lockstep.runtime.vmstate.SavingCodec;
 import lockstep.runtime.vmstate.StateException;
@@ -22,6 +23,11 @@ import java.util.function.IntConsumer;
 final class StreamSaver {
     /** QEMU gives ids in order of registration, {@code timer} before {@code ram}; any unique ones do. */
     private static final int RAM_ID = 2;
+
+    private static final int BITMAPS_ID = 1;
+    private static final int BITMAPS_PIECE = 1 << 16;
+    private static final byte[] BITMAPS =
+            BitmapHandover.SECTION.getBytes(StandardCharsets.US_ASCII);
 
     private static final byte[] RAM = RamSource.NAME.getBytes(StandardCharsets.US_ASCII);
 
@@ -112,6 +118,34 @@ final class StreamSaver {
     void finishRamEnd(StreamOutput out) throws IOException {
         ram.writeAllPages(out);
         footer(out, RAM_ID);
+    }
+
+    /** The START section of dirty bitmaps. */
+    void bitmapsStart(StreamOutput out, BitmapHandover.Sending bitmaps) throws IOException {
+        out.u8(StreamFormat.START);
+        out.u32(BITMAPS_ID);
+        out.name(BITMAPS);
+        out.u32(0);
+        out.u32(BitmapHandover.VERSION);
+        StateOutput content = new StateOutput(256);
+        bitmaps.begin(content);
+        out.state(content);
+        footer(out, BITMAPS_ID);
+    }
+
+    /** The END section of dirty bitmaps. */
+    void bitmapsEnd(StreamOutput out, BitmapHandover.Sending bitmaps) throws IOException {
+        out.u8(StreamFormat.END);
+        out.u32(BITMAPS_ID);
+        StateOutput content = new StateOutput(BITMAPS_PIECE * 2);
+        while (bitmaps.rest(content)) {
+            if (content.size() > BITMAPS_PIECE) {
+                out.state(content);
+                content.clear();
+            }
+        }
+        out.state(content);
+        footer(out, BITMAPS_ID);
     }
 
     private static void footer(StreamOutput out, int id) throws IOException {

@@ -12,6 +12,7 @@ import lockstep.runtime.machine.Machine;
 import lockstep.runtime.memory.DirtyLog;
 import lockstep.runtime.memory.RamBlock;
 import lockstep.runtime.object.ObjectTree;
+import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.NetworkAnnouncer;
 import lockstep.runtime.spi.Vmm;
@@ -145,6 +146,11 @@ final class VmmMigrationHost implements MigrationHost {
         } catch (QmpException e) {
             throw new StateException(e.description(), e);
         }
+    }
+
+    @Override
+    public @Nullable BitmapHandover bitmaps() {
+        return vmm.find(BitmapHandover.class).orElse(null);
     }
 
     @Override
