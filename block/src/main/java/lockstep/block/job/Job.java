@@ -139,7 +139,7 @@ public abstract class Job {
         notifyAll();
     }
 
-    /** The work was told to end: if it hangs in a request of the target, the target is cut off. */
+    /** The work was told to end, or has: if it hangs in a request of the target, the target is cut off. */
     private void seeToEnd() {
         long end = System.nanoTime() + PATIENCE;
         synchronized (this) {
@@ -297,7 +297,7 @@ public abstract class Job {
         List<Job> all = group.members();
         for (Job job : all) {
             try {
-                job.commit();
+                job.commitInTime();
             } catch (BlockException e) {
                 job.fail(e);
                 return;
@@ -314,6 +314,17 @@ public abstract class Job {
                             job.currentSpeed(),
                             null));
             job.leave();
+        }
+    }
+
+    /** The machine stands while the target takes the rest. */
+    private void commitInTime() throws BlockException {
+        atWork(true);
+        jobs.graph().workers().execute(this::seeToEnd);
+        try {
+            commit();
+        } finally {
+            atWork(false);
         }
     }
 

@@ -292,11 +292,23 @@ final class MirrorJob extends CopyJob implements NodeUser {
                 copyGranule(granule);
                 next = granule + 1;
             } else if (completing()) {
+                flush();
                 return;
             } else {
                 becomeReady();
                 awaitWork();
             }
+        }
+    }
+
+    /** While nobody waits for it: the target may be at the other end of a network. Then little is left for the change. */
+    private void flush() throws BlockException {
+        enter();
+        try {
+            checkPlace();
+            copy.flush();
+        } finally {
+            leave();
         }
     }
 
