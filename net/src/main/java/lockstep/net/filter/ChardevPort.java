@@ -63,7 +63,8 @@ final class ChardevPort implements AutoCloseable {
     }
 
     /**
-     * Takes a device for input of frames; reading ends for good when the peer leaves, as in QEMU.
+     * Takes a device for input of frames, from each peer from the beginning of one. In QEMU the first peer's leaving ends
+     * reading for good, though its device takes the next one.
      */
     static ChardevPort input(
             ChardevLookup chardevs, String what, String id, boolean vnetHeader, Input input)
@@ -177,7 +178,7 @@ final class ChardevPort implements AutoCloseable {
         }
     }
 
-    /** Reads frames until the peer leaves or sends one that is too long. */
+    /** Reads each peer's frames until it leaves or sends one that is too long. */
     static final class Input implements ChardevFrontend {
         private final FrameDecoder decoder;
         private final Consumer<String> warnings;
@@ -202,6 +203,12 @@ final class ChardevPort implements AutoCloseable {
                     warnings.accept(FrameDecoder.OVERSIZED);
                 }
             }
+        }
+
+        @Override
+        public void opened() {
+            decoder.reset();
+            ended = false;
         }
 
         @Override
