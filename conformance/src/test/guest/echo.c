@@ -1,7 +1,8 @@
 /*
  * A guest that lives on the network: drives the e1000 by polling, answers ARP and ping, echoes UDP and TCP on
- * port 7, and serves a counter of the requests it has seen on UDP port 8. One that keeps what it gets writes each
- * piece of TCP to a sector of its first disk before it answers. Freestanding, 64 bit, ring 3. The serial port
+ * port 7, and serves a counter of the requests it has seen on UDP port 8. A second e1000 has the next address.
+ * One that keeps what it gets writes each piece of TCP to a sector of a disk before it answers: the first one for
+ * the first card, the second one for the second. Freestanding, 64 bit, ring 3. The serial port
  * tells what happens. Two copies that get the same packets answer the same, but for the first TCP
  * sequence number, which comes from the time stamp counter as a real system's would come from chance.
  */
@@ -16,28 +17,33 @@ typedef unsigned long u64;
 struct rx { u64 address; u16 length; u16 sum; u8 status; u8 errors; u16 special; };
 struct tx { u64 address; u16 length; u8 cso; u8 command; u8 status; u8 css; u16 special; };
 
-static volatile struct rx *const rx = (void *) 0x100000;
-static volatile struct tx *const tx = (void *) 0x101000;
-static u8 *const rx_data = (void *) 0x110000;
-static u8 *const tx_data = (void *) 0x130000;
-static volatile u32 *nic;
-static u32 rx_at, tx_at;
-static u8 mac[6];
-static const u8 *const ip = (const u8 *) 0x7c00 + 500;
+static const u8 *const first_ip = (const u8 *) 0x7c00 + 500;
 static const u8 *const keeps = (const u8 *) 0x7c00 + 504;
 static u32 requests;
-static u32 kept;
 
-static struct {
-    int state; /* 0 closed, 1 SYN received, 2 open, 3 FIN sent */
-    u8 peer_mac[6], peer_ip[4];
-    u16 peer_port;
-    u32 rcv_next, snd_una, snd_next;
-    u8 sent[1500];
-    u32 sent_length; /* bytes of payload that are not acknowledged */
-    u8 sent_flags;
-    u64 deadline;
-} tcp;
+/* A network card, and the connection over it. */
+static struct card {
+    volatile struct rx *rx;
+    volatile struct tx *tx;
+    u8 *rx_data, *tx_data;
+    volatile u32 *nic;
+    u32 rx_at, tx_at;
+    u8 mac[6], ip[4];
+    u32 kept;
+    struct {
+        int state; /* 0 closed, 1 SYN received, 2 open, 3 FIN sent */
+        u8 peer_mac[6], peer_ip[4];
+        u16 peer_port;
+        u32 rcv_next, snd_una, snd_next;
+        u8 sent[1500];
+        u32 sent_length; /* bytes of payload that are not acknowledged */
+        u8 sent_flags;
+        u64 deadline;
+    } tcp;
+} cards[2];
+
+/* The one that is worked for. */
+static struct card *card;
 
 static inline void outb(u16 p, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p)); }
 static inline u8 inb(u16 p) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
@@ -99,75 +105,82 @@ static void pci_write(u32 slot, u32 reg, u32 v) {
     outl(0xcfc, v);
 }
 
-static int start(void) {
-    u32 slot = 0;
+/* Starts the card that is found from a slot on. Returns the slot behind it, or 0. */
+static u32 start(u32 slot) {
     while (slot < 32 && pci_read(slot, 0) != 0x100e8086) {
         slot++;
     }
     if (slot == 32) {
         return 0;
     }
-    nic = (volatile u32 *) (u64) (pci_read(slot, 0x10) & ~0xfu);
+    u64 memory = 0x100000 + (u64) (card - cards) * 0x80000;
+    card->rx = (volatile struct rx *) memory;
+    card->tx = (volatile struct tx *) (memory + 0x1000);
+    card->rx_data = (u8 *) memory + 0x10000;
+    card->tx_data = (u8 *) memory + 0x30000;
+    copy(card->ip, first_ip, 4);
+    card->ip[3] = (u8) (card->ip[3] + (card - cards));
+    card->nic = (volatile u32 *) (u64) (pci_read(slot, 0x10) & ~0xfu);
     pci_write(slot, 4, pci_read(slot, 4) | 6);
-    nic[0x00d8 / 4] = 0xffffffff;
-    nic[0x0000 / 4] = nic[0] | 1u << 26;
-    nic[0x00d8 / 4] = 0xffffffff;
-    nic[0x0000 / 4] = nic[0] | 1u << 6;
-    u32 low = nic[0x5400 / 4];
-    u32 high = nic[0x5404 / 4];
+    card->nic[0x00d8 / 4] = 0xffffffff;
+    card->nic[0x0000 / 4] = card->nic[0] | 1u << 26;
+    card->nic[0x00d8 / 4] = 0xffffffff;
+    card->nic[0x0000 / 4] = card->nic[0] | 1u << 6;
+    u32 low = card->nic[0x5400 / 4];
+    u32 high = card->nic[0x5404 / 4];
     for (int i = 0; i < 4; i++) {
-        mac[i] = (u8) (low >> 8 * i);
+        card->mac[i] = (u8) (low >> 8 * i);
     }
-    mac[4] = (u8) high;
-    mac[5] = (u8) (high >> 8);
+    card->mac[4] = (u8) high;
+    card->mac[5] = (u8) (high >> 8);
     for (u32 i = 0; i < RING; i++) {
-        rx[i].address = (u64) rx_data + i * BUFFER;
-        rx[i].status = 0;
-        tx[i].address = (u64) tx_data + i * BUFFER;
-        tx[i].status = 1;
+        card->rx[i].address = (u64) card->rx_data + i * BUFFER;
+        card->rx[i].status = 0;
+        card->tx[i].address = (u64) card->tx_data + i * BUFFER;
+        card->tx[i].status = 1;
     }
-    nic[0x2800 / 4] = (u32) (u64) rx;
-    nic[0x2804 / 4] = 0;
-    nic[0x2808 / 4] = RING * 16;
-    nic[0x2810 / 4] = 0;
-    nic[0x2818 / 4] = RING - 1;
-    nic[0x3800 / 4] = (u32) (u64) tx;
-    nic[0x3804 / 4] = 0;
-    nic[0x3808 / 4] = RING * 16;
-    nic[0x3810 / 4] = 0;
-    nic[0x3818 / 4] = 0;
-    nic[0x0400 / 4] = 0x4010a; /* enable, pad short packets */
-    nic[0x0100 / 4] = 0x04008002; /* enable, broadcast, strip the check sequence */
-    return 1;
+    card->nic[0x2800 / 4] = (u32) (u64) card->rx;
+    card->nic[0x2804 / 4] = 0;
+    card->nic[0x2808 / 4] = RING * 16;
+    card->nic[0x2810 / 4] = 0;
+    card->nic[0x2818 / 4] = RING - 1;
+    card->nic[0x3800 / 4] = (u32) (u64) card->tx;
+    card->nic[0x3804 / 4] = 0;
+    card->nic[0x3808 / 4] = RING * 16;
+    card->nic[0x3810 / 4] = 0;
+    card->nic[0x3818 / 4] = 0;
+    card->nic[0x0400 / 4] = 0x4010a; /* enable, pad short packets */
+    card->nic[0x0100 / 4] = 0x04008002; /* enable, broadcast, strip the check sequence */
+    return slot + 1;
 }
 
 /* The buffer for the next frame to send. */
 static u8 *frame(void) {
-    while (!(tx[tx_at].status & 1)) {
+    while (!(card->tx[card->tx_at].status & 1)) {
     }
-    return tx_data + tx_at * BUFFER;
+    return card->tx_data + card->tx_at * BUFFER;
 }
 
 static void send(u32 length) {
     if (length < 60) {
-        u8 *f = tx_data + tx_at * BUFFER;
+        u8 *f = card->tx_data + card->tx_at * BUFFER;
         while (length < 60) {
             f[length++] = 0;
         }
     }
-    tx[tx_at].length = (u16) length;
-    tx[tx_at].cso = 0;
-    tx[tx_at].status = 0;
-    tx[tx_at].command = 0x0b; /* end of packet, check sequence, report status */
-    tx_at = (tx_at + 1) % RING;
+    card->tx[card->tx_at].length = (u16) length;
+    card->tx[card->tx_at].cso = 0;
+    card->tx[card->tx_at].status = 0;
+    card->tx[card->tx_at].command = 0x0b; /* end of packet, check sequence, report status */
+    card->tx_at = (card->tx_at + 1) % RING;
     __asm__ volatile("" ::: "memory");
-    nic[0x3818 / 4] = tx_at;
+    card->nic[0x3818 / 4] = card->tx_at;
 }
 
 /* Fills Ethernet and IP headers; the payload of `length` bytes stands behind them. */
 static void ip_header(u8 *f, const u8 *to_mac, const u8 *to_ip, u8 protocol, u32 length) {
     copy(f, to_mac, 6);
-    copy(f + 6, mac, 6);
+    copy(f + 6, card->mac, 6);
     put16(f + 12, 0x0800);
     f[14] = 0x45;
     f[15] = 0;
@@ -176,7 +189,7 @@ static void ip_header(u8 *f, const u8 *to_mac, const u8 *to_ip, u8 protocol, u32
     f[22] = 64;
     f[23] = protocol;
     put16(f + 24, 0);
-    copy(f + 26, ip, 4);
+    copy(f + 26, card->ip, 4);
     copy(f + 30, to_ip, 4);
     put16(f + 24, fold(sum(f + 14, 20, 0)));
 }
@@ -186,16 +199,16 @@ static u32 pseudo(const u8 *f, u32 length) {
 }
 
 static void arp(const u8 *p) {
-    if (get16(p + 20) != 1 || !equal(p + 38, ip, 4)) {
+    if (get16(p + 20) != 1 || !equal(p + 38, card->ip, 4)) {
         return;
     }
     u8 *f = frame();
     copy(f, p + 6, 6);
-    copy(f + 6, mac, 6);
+    copy(f + 6, card->mac, 6);
     copy(f + 12, p + 12, 8);
     put16(f + 20, 2);
-    copy(f + 22, mac, 6);
-    copy(f + 28, ip, 4);
+    copy(f + 22, card->mac, 6);
+    copy(f + 28, card->ip, 4);
     copy(f + 32, p + 22, 10);
     send(42);
 }
@@ -238,9 +251,9 @@ static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
     u8 *f = frame();
     u8 *t = f + 34;
     put16(t, 7);
-    put16(t + 2, tcp.peer_port);
+    put16(t + 2, card->tcp.peer_port);
     put32(t + 4, sequence);
-    put32(t + 8, tcp.rcv_next);
+    put32(t + 8, card->tcp.rcv_next);
     t[12] = 0x50;
     t[13] = flags;
     put16(t + 14, 1460);
@@ -252,7 +265,7 @@ static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
         t[12] = 0x60;
     }
     copy(t + header, data, length);
-    ip_header(f, tcp.peer_mac, tcp.peer_ip, 6, header + length);
+    ip_header(f, card->tcp.peer_mac, card->tcp.peer_ip, 6, header + length);
     put16(t + 16, fold(sum(t, header + length, pseudo(f, header + length))));
     send(34 + header + length);
 }
@@ -261,11 +274,11 @@ static void segment(u32 sequence, u8 flags, const u8 *data, u32 length) {
 
 /* Writes a piece to the next sector of the disk, and waits until it is there. */
 static void keep(const u8 *data, u32 length) {
-    u32 sector = FIRST_KEPT + kept++;
+    u32 sector = FIRST_KEPT + card->kept++;
     outb(0x3f6, 2); /* no interrupts */
     while (inb(0x1f7) & 0x80) {
     }
-    outb(0x1f6, 0xe0);
+    outb(0x1f6, (u8) (0xe0 | (card - cards) << 4)); /* that card's disk */
     outb(0x1f2, 1);
     outb(0x1f3, (u8) sector);
     outb(0x1f4, (u8) (sector >> 8));
@@ -286,15 +299,15 @@ static void keep(const u8 *data, u32 length) {
 #define RETRY (1ul << 29)
 
 static void send_again(void) {
-    segment(tcp.snd_una, tcp.sent_flags, tcp.sent, tcp.sent_length);
-    tcp.deadline = tsc() + RETRY;
+    segment(card->tcp.snd_una, card->tcp.sent_flags, card->tcp.sent, card->tcp.sent_length);
+    card->tcp.deadline = tsc() + RETRY;
 }
 
 static void send_new(u8 flags, const u8 *data, u32 length) {
-    copy(tcp.sent, data, length);
-    tcp.sent_length = length;
-    tcp.sent_flags = flags;
-    tcp.snd_next = tcp.snd_una + length + (flags & 3 ? 1 : 0);
+    copy(card->tcp.sent, data, length);
+    card->tcp.sent_length = length;
+    card->tcp.sent_flags = flags;
+    card->tcp.snd_next = card->tcp.snd_una + length + (flags & 3 ? 1 : 0);
     send_again();
 }
 
@@ -311,58 +324,58 @@ static void tcp_in(const u8 *p, u32 length) {
     u32 sequence = get32(t + 4);
     u32 data = length - header;
     if (flags & 4) {
-        tcp.state = 0;
+        card->tcp.state = 0;
         return;
     }
     if ((flags & 0x12) == 2) {
-        if (tcp.state == 1 && sequence + 1 == tcp.rcv_next && get16(t) == tcp.peer_port) {
+        if (card->tcp.state == 1 && sequence + 1 == card->tcp.rcv_next && get16(t) == card->tcp.peer_port) {
             send_again();
             return;
         }
-        tcp.state = 1;
-        copy(tcp.peer_mac, p + 6, 6);
-        copy(tcp.peer_ip, p + 26, 4);
-        tcp.peer_port = get16(t);
-        tcp.rcv_next = sequence + 1;
-        tcp.snd_una = (u32) tsc();
+        card->tcp.state = 1;
+        copy(card->tcp.peer_mac, p + 6, 6);
+        copy(card->tcp.peer_ip, p + 26, 4);
+        card->tcp.peer_port = get16(t);
+        card->tcp.rcv_next = sequence + 1;
+        card->tcp.snd_una = (u32) tsc();
         send_new(0x12, 0, 0);
         return;
     }
-    if (!tcp.state || get16(t) != tcp.peer_port || !equal(p + 26, tcp.peer_ip, 4)) {
+    if (!card->tcp.state || get16(t) != card->tcp.peer_port || !equal(p + 26, card->tcp.peer_ip, 4)) {
         return;
     }
-    copy(tcp.peer_mac, p + 6, 6); /* a bridge may change its address when a port goes */
+    copy(card->tcp.peer_mac, p + 6, 6); /* a bridge may change its address when a port goes */
     if (flags & 0x10) {
-        if (get32(t + 8) == tcp.snd_next) {
-            tcp.snd_una = tcp.snd_next;
-            if (tcp.state == 3) {
-                tcp.state = 0;
+        if (get32(t + 8) == card->tcp.snd_next) {
+            card->tcp.snd_una = card->tcp.snd_next;
+            if (card->tcp.state == 3) {
+                card->tcp.state = 0;
                 return;
             }
-            if (tcp.state == 1) {
-                tcp.state = 2;
+            if (card->tcp.state == 1) {
+                card->tcp.state = 2;
             }
         }
     }
-    if (sequence != tcp.rcv_next) {
+    if (sequence != card->tcp.rcv_next) {
         if (data || flags & 1) {
-            segment(tcp.snd_next, 0x10, 0, 0);
+            segment(card->tcp.snd_next, 0x10, 0, 0);
         }
         return;
     }
-    if (data && data <= 1460 && tcp.state == 2) {
-        if (tcp.snd_una != tcp.snd_next) {
+    if (data && data <= 1460 && card->tcp.state == 2) {
+        if (card->tcp.snd_una != card->tcp.snd_next) {
             return; /* one piece at a time; the client will send this one again */
         }
         if (*keeps) {
             keep(t + header, data);
         }
-        tcp.rcv_next += data;
+        card->tcp.rcv_next += data;
         send_new(0x18, t + header, data);
     }
-    if (flags & 1 && sequence + data == tcp.rcv_next && tcp.snd_una == tcp.snd_next) {
-        tcp.rcv_next++;
-        tcp.state = 3;
+    if (flags & 1 && sequence + data == card->tcp.rcv_next && card->tcp.snd_una == card->tcp.snd_next) {
+        card->tcp.rcv_next++;
+        card->tcp.state = 3;
         send_new(0x11, 0, 0);
     }
 }
@@ -376,7 +389,7 @@ static void receive(const u8 *p, u32 length) {
         arp(p);
         return;
     }
-    if (type != 0x0800 || p[14] != 0x45 || !equal(p + 30, ip, 4)) {
+    if (type != 0x0800 || p[14] != 0x45 || !equal(p + 30, card->ip, 4)) {
         return;
     }
     u32 total = get16(p + 16);
@@ -391,24 +404,36 @@ static void receive(const u8 *p, u32 length) {
     }
 }
 
+/* Handles a frame that has come, or sends again. */
+static void work(void) {
+    volatile struct rx *d = &card->rx[card->rx_at];
+    if (d->status & 1) {
+        if (d->status & 2) {
+            receive(card->rx_data + card->rx_at * BUFFER, d->length);
+        }
+        d->status = 0;
+        card->nic[0x2818 / 4] = card->rx_at;
+        card->rx_at = (card->rx_at + 1) % RING;
+    } else if (card->tcp.state && card->tcp.snd_una != card->tcp.snd_next
+            && (long) (tsc() - card->tcp.deadline) > 0) {
+        send_again();
+    }
+}
+
 __attribute__((section(".start"), noreturn)) void main(void) {
-    if (!start()) {
+    u32 slot = 0;
+    for (card = cards; card < cards + 2 && (slot = start(slot)); card++) {
+    }
+    const struct card *end = card;
+    if (end == cards) {
         say("no e1000\n");
         for (;;) {
         }
     }
     say("network guest is up\n");
     for (;;) {
-        volatile struct rx *d = &rx[rx_at];
-        if (d->status & 1) {
-            if (d->status & 2) {
-                receive(rx_data + rx_at * BUFFER, d->length);
-            }
-            d->status = 0;
-            nic[0x2818 / 4] = rx_at;
-            rx_at = (rx_at + 1) % RING;
-        } else if (tcp.state && tcp.snd_una != tcp.snd_next && (long) (tsc() - tcp.deadline) > 0) {
-            send_again();
+        for (card = cards; card < end; card++) {
+            work();
         }
     }
 }

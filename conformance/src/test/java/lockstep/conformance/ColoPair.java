@@ -85,6 +85,10 @@ final class ColoPair implements AutoCloseable {
                                 .replace("/etc/qemu-ifup", directory + "/ifup")
                                 .replace("/etc/qemu-ifdown", "no")
                                 .replace("exec $cmd", "exec $cmd \"$@\"");
+                if (twofold) {
+                    text = twice(text);
+                    emptyDisks(name, "-1");
+                }
                 Files.writeString(adapted, rewired.apply(text));
                 List<String> command = inNamespace("sh", adapted.toString());
                 command.addAll(options);
@@ -171,6 +175,12 @@ final class ColoPair implements AutoCloseable {
     private final String accelerator;
     private final List<String> options;
     private @Nullable Path certificates;
+
+    /** Whether the guest has a second disk, and a second card, each with all that belongs to it. */
+    boolean twofold;
+
+    /** What is changed in the script of {@link #another}. */
+    UnaryOperator<String> others = UnaryOperator.identity();
 
     /** The guest's RAM in MiB. */
     int memory = 128;
@@ -291,6 +301,35 @@ final class ColoPair implements AutoCloseable {
         Files.delete(raw);
     }
 
+    /** Adds the second of each to a side's script, with other names and ports. */
+    private static String twice(String script) {
+        String all = script.replaceFirst("(?s).*?cmd=\"(.*?)\".*", "$1");
+        StringBuilder more = new StringBuilder();
+        for (String option : all.split(" (?=-)")) {
+            if (option.matches("-(netdev|chardev|object|drive) .*|-device e1000.*")) {
+                more.append(' ')
+                        .append(
+                                Pattern.compile("port=(\\d+)")
+                                        .matcher(option)
+                                        .replaceAll(
+                                                m -> "port=" + (Integer.parseInt(m.group(1)) + 10))
+                                        .replaceAll("\\b(hn|colo-disk|parent|childs|id=e)0", "$11")
+                                        .replace(".qcow2", "-1.qcow2")
+                                        .replaceAll(
+                                                "(id|indev|outdev|_in|iothread)"
+                                                        + "=((?!hn|colo-|par|chi|e1)[a-z][^, ]+)",
+                                                "$1=$2.1"));
+            }
+        }
+        return script.replace(all, all + more);
+    }
+
+    private void emptyDisks(String side, String suffix) {
+        for (String image : List.of("primary", "secondary-active", "secondary-hidden")) {
+            emptyDisk(directory.resolve("images/" + side + "/" + image + suffix + ".qcow2"));
+        }
+    }
+
     private static void emptyDisk(Path image) {
         Host.run("qemu-img", "create", "-q", "-f", "qcow2", image.toString(), "64M");
     }
@@ -322,6 +361,13 @@ final class ColoPair implements AutoCloseable {
         return directory.resolve("images/" + side.name + "/primary.qcow2");
     }
 
+    /** A side's first or second disk. */
+    Path disk(Side side, int index) {
+        return index == 0
+                ? disk(side)
+                : directory.resolve("images/" + side.name + "/primary-1.qcow2");
+    }
+
     /** Starts another secondary, with an empty disk and a monitor on a port of its own. */
     Side another(String name, int qmp) {
         return another(name, qmp, null);
@@ -347,6 +393,7 @@ final class ColoPair implements AutoCloseable {
             }
         }
         Side side = new Side(name, "secondary", qmp);
+        side.rewired = others;
         sides.add(side);
         side.start();
         listening(qmp);
@@ -479,6 +526,17 @@ final class ColoPair implements AutoCloseable {
                                         && Host.text(side.errors).contains("'vmstate-loaded'");
                     });
         }
+    }
+
+    /** Waits until the network guest is up on a side that is alone. */
+    void guestIsUp(Side side) {
+        Host.await(
+                "the guest is up; " + side,
+                PATIENCE,
+                () -> {
+                    alive(side);
+                    return Host.text(side.output).contains("network guest is up");
+                });
     }
 
     /** Waits until the guest has counted on both sides. */

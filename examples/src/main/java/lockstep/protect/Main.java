@@ -69,9 +69,9 @@ public final class Main {
                         ADDRESS is that of a QMP monitor: PATH, unix:PATH, HOST:PORT or tcp:HOST:PORT.
                         status shows both sides once, watch again and again until it is interrupted.
                         protect makes SURVIVOR, whose guest runs on after a failover, the primary of SECONDARY, which
-                        was started with -incoming and waits: it copies the disk while the guest runs, sets up
-                        comparison and filters, migrates, and begins replication. If a step fails, what was made
-                        is taken back. Options, with the values of the COLO scripts where they are not given:
+                        was started with -incoming and waits: it copies all disks while the guest runs, sets up
+                        comparison and filters for all cards, migrates, and begins replication. If a step fails,
+                        what was made is taken back. Options, with the values of the COLO scripts where they are not given:
 
                         """);
         for (Setting setting : Setting.values()) {
@@ -119,6 +119,7 @@ public final class Main {
                                 machines.getFirst(),
                                 machines.getLast(),
                                 settings,
+                                patience(),
                                 extent(),
                                 System.err::println);
                 Set<String> leftOut = protection.run();
@@ -134,6 +135,12 @@ public final class Main {
             machines.forEach(Client::close);
         }
         return 0;
+    }
+
+    private Duration patience() throws UsageException {
+        double patience =
+                seconds(settings.getOrDefault(Setting.PATIENCE, Setting.PATIENCE.standard));
+        return Duration.ofMillis((long) (patience * 1000));
     }
 
     private Protection.Extent extent() {

@@ -1,5 +1,6 @@
 package lockstep.protect;
 
+import lockstep.api.COLOMode;
 import lockstep.api.COLOStatus;
 import lockstep.api.Client;
 import lockstep.api.ColoCompareStats;
@@ -36,6 +37,16 @@ final class Report {
                                     default -> colo.mode().wireName();
                                 },
                                 machine.queryStatus().status().wireName()));
+        String error = machine.queryMigrate().errorDesc();
+        if (error != null && colo.mode() != COLOMode.NONE) {
+            out.append(
+                            "  COLO has ended by an error, until x-colo-lost-heartbeat says who"
+                                    + " goes on: ")
+                    .append(error)
+                    .append('\n');
+        } else if (error != null) {
+            out.append("  the last migration has ended by an error: ").append(error).append('\n');
+        }
         ColoStats now;
         try {
             now = machine.queryColoStats();
@@ -44,17 +55,23 @@ final class Report {
             return out.append("  tells no more: ").append(e.getMessage()).append('\n').toString();
         }
         long nanos = System.nanoTime();
+        // A secondary does not know what set a checkpoint off.
+        boolean knowsWhy = now.mode() != COLOMode.SECONDARY;
         ColoStats old = before;
         out.append("  checkpoints: ").append(now.checkpoints());
         if (old != null) {
             double seconds = (nanos - beforeNanos) / 1e9;
             out.append(
-                    ", %.1f a second (%.1f by time, %.1f by difference)"
-                            .formatted(
-                                    (now.checkpoints() - old.checkpoints()) / seconds,
-                                    (now.checkpointsByTime() - old.checkpointsByTime()) / seconds,
-                                    (byDifference(now) - byDifference(old)) / seconds));
-        } else {
+                    ", %.1f a second".formatted((now.checkpoints() - old.checkpoints()) / seconds));
+            if (knowsWhy) {
+                out.append(
+                        " (%.1f by time, %.1f by difference)"
+                                .formatted(
+                                        (now.checkpointsByTime() - old.checkpointsByTime())
+                                                / seconds,
+                                        (byDifference(now) - byDifference(old)) / seconds));
+            }
+        } else if (knowsWhy) {
             out.append(
                     " (%d by time, %d by difference)"
                             .formatted(now.checkpointsByTime(), byDifference(now)));

@@ -11,11 +11,20 @@ enum Setting {
             "HOST",
             "0.0.0.0",
             "where the survivor waits for the new secondary's packets"),
-    MIRROR_PORT("--mirror-port", "PORT", "9003", "of the guest's input there"),
-    COMPARE_PORT("--compare-port", "PORT", "9004", "of the secondary's output there"),
-    DISK("--disk", "ID", "colo-disk0", "the survivor's quorum"),
-    EXPORT("--export", "NAME", "parent0", "the new secondary's disk"),
-    NETDEV("--netdev", "ID", "hn0", "the survivor's network backend"),
+    MIRROR_PORT("--mirror-port", "PORT", "9003", "of the first card's input there"),
+    COMPARE_PORT("--compare-port", "PORT", "9004", "of its output on the secondary"),
+    DISK("--disk", "ID,...", "", "the survivor's quorums (all disks that can be written to)"),
+    EXPORT(
+            "--export",
+            "NAME,...",
+            "",
+            "the new secondary's disks for them (below its disks of the same names)"),
+    NETDEV("--netdev", "ID,...", "", "the survivor's network backends (those of all cards)"),
+    PATIENCE("--patience", "SECONDS", "10", "how long anything may go without getting on"),
+    TLS_CREDS(
+            "--tls-creds", "ID", "", "the survivor's TLS credentials as a client: disk, migration"),
+    TLS_CREDS_SERVER(
+            "--tls-creds-server", "ID", "", "the survivor's TLS credentials as a server: packets"),
     LEAVE_OUT(
             "--leave-out",
             "ID,...",
