@@ -62,9 +62,17 @@ public final class Drain {
         gate.leave(edge.node);
     }
 
-    /** Enters the graph for work on two edges at once, whose nodes nobody replaces. */
+    /** Enters the graph for work on two edges at once, whose nodes stay the same until they are left. */
     public void enter(ChildEdge first, ChildEdge second) {
-        gate.enter(first.node, second.node);
+        while (true) {
+            BlockNode one = first.node;
+            BlockNode other = second.node;
+            gate.enter(one, other);
+            if (first.node == one && second.node == other) {
+                return;
+            }
+            gate.leave(one, other); // A change was faster.
+        }
     }
 
     /** The work is over. */

@@ -175,8 +175,6 @@ class BackupJobTest extends ChainFixture {
 
     @Test
     void jobsOfOneGroupEndWellTogetherOrNotAtAll() throws Exception {
-        Qcow2Node other = empty("other", 16);
-        graph.names().lookup(other.name());
         JobGroup group = new JobGroup();
         FaultyNode faulty = FaultyNode.over(Images.raw(graph, dir.resolve("faulty"), SIZE), 0);
         var first = jobs.backup(backup(target).build(), group);
