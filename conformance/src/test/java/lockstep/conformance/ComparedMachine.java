@@ -98,17 +98,26 @@ final class ComparedMachine implements AutoCloseable {
 
     /** Writes to a node as a client of its export. */
     void write(String node, String where, int pattern) {
+        export(node, true, "write -P " + pattern + " " + where);
+    }
+
+    /** Reads from a node as a client of its export; it must have that pattern. */
+    void reads(String node, String where, int pattern) {
+        export(node, false, "read -P " + pattern + " " + where);
+    }
+
+    private void export(String node, boolean writable, String command) {
         Path socket = own.resolve("nbd-" + node);
         monitor.execute(
                 "nbd-server-start",
                 "{'addr': {'type': 'unix', 'data': {'path': '%s'}}}".formatted(socket));
-        say("nbd-server-add", "{'device': '" + node + "', 'writable': true}");
-        Host.run(
-                "qemu-io",
-                "-fraw",
-                "-c",
-                "write -P " + pattern + " " + where,
-                "nbd+unix:///" + node + "?socket=" + socket);
+        say("nbd-server-add", "{'device': '" + node + "', 'writable': " + writable + "}");
+        List<String> client = new ArrayList<>(List.of("qemu-io", "-fraw", "-c", command));
+        if (!writable) {
+            client.add(1, "-r");
+        }
+        client.add("nbd+unix:///" + node + "?socket=" + socket);
+        Host.run(client.toArray(String[]::new));
         monitor.execute("nbd-server-stop");
     }
 

@@ -288,4 +288,45 @@ class JobsBesideQemuTest {
                     m.show();
                 });
     }
+
+    /** What a client of an export reads of a disk as it was, while another writes to it. */
+    @Test
+    void aDiskAsItWas() {
+        compare(
+                m -> {
+                    String add = "{'driver': 'copy-before-write', 'node-name': 'filter', ";
+                    m.say("blockdev-add", add + "'file': 'x', 'target': 'raw'}");
+                    m.say("blockdev-add", add + "'file': 'other'}");
+                    m.say(
+                            "blockdev-add",
+                            add
+                                    + "'file': 'other', 'target': 'raw', 'bitmap': {'node':"
+                                    + " 'other', 'name': 'b'}}");
+                    m.say(
+                            "blockdev-add",
+                            add
+                                    + "'file': 'other', 'target': 'raw', 'on-cbw-error':"
+                                    + " 'break-snapshot', 'cbw-timeout': 5}");
+                    m.say(
+                            "blockdev-add",
+                            "{'driver': 'snapshot-access', 'node-name': 'old', 'file': 'filter'}");
+                    m.write("filter", "0 1M", 1);
+                    m.write("filter", "512k 1M", 2);
+                    m.reads("old", "0 4M", 0);
+                    m.reads("filter", "0 512k", 1);
+                    m.say("blockdev-del", "{'node-name': 'filter'}");
+                    m.say("blockdev-del", "{'node-name': 'raw'}");
+                    m.say("blockdev-del", "{'node-name': 'old'}");
+                    m.say("blockdev-del", "{'node-name': 'filter'}");
+                    m.say(
+                            "blockdev-add",
+                            "{'driver': 'copy-on-read', 'node-name': 'keep', 'file': 'top',"
+                                    + " 'bottom': 'x'}");
+                    m.say(
+                            "blockdev-add",
+                            "{'driver': 'copy-on-read', 'node-name': 'keep', 'file': 'top'}");
+                    m.reads("keep", "0 512k", 1);
+                    m.say("blockdev-del", "{'node-name': 'keep'}");
+                });
+    }
 }

@@ -48,12 +48,17 @@ public final class CopyBeforeWrite extends FilterNode {
      * @param keepWriting a write goes on when its copy fails, and what was to be kept is lost; else it fails as well
      * @param timeout how long a copy may take, in seconds; 0 for ever
      * @param compress the copies are to be compressed
+     * @param granule least bytes that are copied at a time; 0 for no wish
      * @param copied hears of the bytes of each copy; any thread
      */
     public record Options(
-            boolean keepWriting, long timeout, boolean compress, LongConsumer copied) {
+            boolean keepWriting,
+            long timeout,
+            boolean compress,
+            long granule,
+            LongConsumer copied) {
         /** A write whose copy fails fails as well. */
-        public static final Options PLAIN = new Options(false, 0, false, bytes -> {});
+        public static final Options PLAIN = new Options(false, 0, false, 0, bytes -> {});
     }
 
     private final Options options;
@@ -83,7 +88,7 @@ public final class CopyBeforeWrite extends FilterNode {
             Options options)
             throws BlockException {
         // As large as what the target allocates, or filling that up would read other granules.
-        long granule = Math.max(GRANULE, target.allocationUnit());
+        long granule = Math.max(options.granule, Math.max(GRANULE, target.allocationUnit()));
         DirtyBitmap.checkHolds(ChildEdge.look(source).length(), granule);
         CopyBeforeWrite filter = new CopyBeforeWrite(graph, name, readOnly, granule, options);
         if (!active) {
@@ -96,6 +101,33 @@ public final class CopyBeforeWrite extends FilterNode {
         } catch (BlockException e) {
             graph.release(filter);
             throw e;
+        }
+        return filter;
+    }
+
+    /**
+     * Likewise, to save what a client will overwrite.
+     *
+     * @param wanted what of it; null for all
+     */
+    public static CopyBeforeWrite open(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            boolean active,
+            BlockNode source,
+            BlockNode target,
+            Options options,
+            @Nullable DirtyBitmap wanted)
+            throws BlockException {
+        if (ChildEdge.look(source).length() != ChildEdge.look(target).length()) {
+            throw new BlockException(Errno.EINVAL, "Source and target image have different sizes");
+        }
+        CopyBeforeWrite filter = open(graph, name, readOnly, active, source, target, options);
+        if (wanted == null) {
+            filter.beginEpoch();
+        } else {
+            filter.beginEpoch(wanted);
         }
         return filter;
     }
@@ -343,7 +375,9 @@ public final class CopyBeforeWrite extends FilterNode {
             return Permission.ALL & ~Permission.RESIZE;
         }
         // Nobody else may write there, once there is somebody whose writes come through here.
-        return parents().isEmpty() ? Permission.ALL : shared | Permission.CONSISTENT_READ;
+        return parents().isEmpty()
+                ? Permission.ALL
+                : (shared | Permission.CONSISTENT_READ) & ~(Permission.WRITE | Permission.RESIZE);
     }
 
     @Override

@@ -74,6 +74,7 @@ final class BackupJob extends CopyJob {
                                     a.onCbwError() == OnCbwError.BREAK_SNAPSHOT,
                                     0,
                                     Boolean.TRUE.equals(a.compress()),
+                                    0,
                                     this::progress));
             CopyBeforeWrite inserted = made;
             graph.drain()

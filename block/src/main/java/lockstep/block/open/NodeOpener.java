@@ -1,5 +1,6 @@
 package lockstep.block.open;
 
+import lockstep.api.BlockDirtyBitmap;
 import lockstep.api.BlockPermission;
 import lockstep.api.BlockdevAioOptions;
 import lockstep.api.BlockdevCacheOptions;
@@ -7,19 +8,24 @@ import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevDiscardOptions;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsBlkdebug;
+import lockstep.api.BlockdevOptionsCbw;
 import lockstep.api.BlockdevOptionsFile;
 import lockstep.api.BlockdevOptionsNbd;
 import lockstep.api.BlockdevOptionsNull;
 import lockstep.api.BlockdevOptionsQuorum;
 import lockstep.api.BlockdevOptionsRaw;
 import lockstep.api.BlockdevRef;
+import lockstep.api.OnCbwError;
 import lockstep.api.OnOffAuto;
 import lockstep.api.QuorumReadPattern;
 import lockstep.api.ReplicationMode;
 import lockstep.api.SocketAddress;
 import lockstep.block.ReplicationControl.Mode;
+import lockstep.block.backup.CopyBeforeWrite;
+import lockstep.block.backup.SnapshotAccess;
 import lockstep.block.blkdebug.BlkdebugNode;
 import lockstep.block.blkdebug.Rules;
+import lockstep.block.copyonread.CopyOnReadNode;
 import lockstep.block.file.FileNode;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
@@ -28,6 +34,8 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
+import lockstep.block.node.DirtyBitmap;
+import lockstep.block.node.FilterNode;
 import lockstep.block.node.NodeInfo;
 import lockstep.block.node.OpeningLimit;
 import lockstep.block.nullco.NullNode;
@@ -108,7 +116,8 @@ public final class NodeOpener {
     private static final long LONGEST = Long.MAX_VALUE - (1 << 30) + 1;
 
     private static final int DEPTH_MAX = 500;
-    private static final Set<String> CHILDREN = Set.of("file", "backing", "children", "image");
+    private static final Set<String> CHILDREN =
+            Set.of("file", "backing", "children", "image", "target");
     private static final Set<String> COMMON =
             Set.of(
                     "driver",
@@ -348,10 +357,37 @@ public final class NodeOpener {
                         }
                     }
                     case BlockdevOptions.Blkdebug b -> blkdebug(b.data(), given, settings);
-                    case BlockdevOptions.CopyOnRead ignored ->
-                            throw new BlockException(
-                                    Errno.ENOTSUP,
-                                    "The block driver 'copy-on-read' is not available");
+                    case BlockdevOptions.CopyBeforeWrite cbw ->
+                            copyBeforeWrite(cbw.data(), given, settings);
+                    case BlockdevOptions.SnapshotAccess access -> {
+                        BlockNode file =
+                                child(access.data().file(), given.get("file"), settings.child());
+                        try {
+                            yield SnapshotAccess.open(
+                                    graph,
+                                    settings.name(),
+                                    settings.readOnly(),
+                                    settings.active(),
+                                    file);
+                        } finally {
+                            graph.release(file);
+                        }
+                    }
+                    case BlockdevOptions.CopyOnRead cor -> {
+                        BlockNode file =
+                                child(cor.data().file(), given.get("file"), settings.child());
+                        try {
+                            yield CopyOnReadNode.open(
+                                    graph,
+                                    settings.name(),
+                                    settings.readOnly(),
+                                    settings.active(),
+                                    file,
+                                    bottom(cor.data().bottom()));
+                        } finally {
+                            graph.release(file);
+                        }
+                    }
                 };
         node.setInfo(
                 new NodeInfo(
@@ -627,6 +663,72 @@ public final class NodeOpener {
         } finally {
             graph.release(image);
         }
+    }
+
+    private BlockNode copyBeforeWrite(BlockdevOptionsCbw cbw, JsonObject given, Settings settings)
+            throws BlockException {
+        BlockNode file = child(cbw.file(), given.get("file"), settings.child());
+        try {
+            BlockNode target = child(cbw.target(), given.get("target"), settings.child());
+            try {
+                DirtyBitmap bitmap = null;
+                BlockDirtyBitmap named = cbw.bitmap();
+                if (named != null) {
+                    BlockNode disk = graph.names().findNode(named.node());
+                    if (disk == null) {
+                        throw bad("Node '" + named.node() + "' not found");
+                    }
+                    bitmap = disk.bitmap(named.name());
+                    if (bitmap == null) {
+                        throw new BlockException(
+                                Errno.ENOENT, "Dirty bitmap '" + named.name() + "' not found");
+                    }
+                    bitmap.checkUsable(false);
+                }
+                return CopyBeforeWrite.open(
+                        graph,
+                        settings.name(),
+                        settings.readOnly(),
+                        settings.active(),
+                        file,
+                        target,
+                        new CopyBeforeWrite.Options(
+                                cbw.onCbwError() == OnCbwError.BREAK_SNAPSHOT,
+                                cbw.cbwTimeout() == null ? 0 : cbw.cbwTimeout(),
+                                false,
+                                leastGranule(cbw.minClusterSize()),
+                                bytes -> {}),
+                        bitmap);
+            } finally {
+                graph.release(target);
+            }
+        } finally {
+            graph.release(file);
+        }
+    }
+
+    private static long leastGranule(@Nullable Long given) throws BlockException {
+        if (given == null || given == 0) {
+            return 0;
+        }
+        if (given < 0 || given > 1 << 30 || Long.bitCount(given) != 1) {
+            throw bad("min-cluster-size needs to be a power of 2");
+        }
+        return given;
+    }
+
+    private @Nullable BlockNode bottom(@Nullable String name) throws BlockException {
+        if (name == null) {
+            return null;
+        }
+        BlockNode bottom = graph.names().findNode(name);
+        if (bottom == null) {
+            throw bad("Bottom node '" + name + "' not found");
+        }
+        if (bottom instanceof FilterNode) {
+            throw bad("Bottom node '" + name + "' is a filter");
+        }
+        return bottom;
     }
 
     /** The n-th name is bit n. */
