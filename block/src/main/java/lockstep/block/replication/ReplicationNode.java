@@ -592,6 +592,7 @@ public final class ReplicationNode extends BlockNode {
                 }
                 granule = filter.dirty().take(granule + 1);
             }
+            flush(target);
         } catch (BlockException e) {
             failure = e.errno();
         } catch (RuntimeException | Error e) {
@@ -599,6 +600,17 @@ public final class ReplicationNode extends BlockNode {
         }
         int result = failure;
         graph().host().post(() -> finishCommit(filter, hidden, target, result));
+    }
+
+    /** What takes its time happens here, with the guest running: at the end little is left to flush. */
+    private void flush(ChildEdge target) throws BlockException {
+        if (graph().drain().enter(target)) {
+            try {
+                target.flush();
+            } finally {
+                graph().drain().leave(target);
+            }
+        }
     }
 
     private static void copyGranule(
