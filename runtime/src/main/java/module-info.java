@@ -26,9 +26,16 @@ module lockstep.runtime {
     exports lockstep.runtime.trace;
     exports lockstep.runtime.vmstate;
 
-    // Not for the rooms: the tests of devices run a machine without a process around it.
+    // Not for the rooms: the tests of devices run a machine without a process around it, and the
+    // programs for disks are
+    // processes without a machine.
     exports lockstep.runtime.process to
-            lockstep.devices;
+            lockstep.devices,
+            lockstep.tools;
+    exports lockstep.runtime.command to
+            lockstep.tools;
+    exports lockstep.runtime.commandline to
+            lockstep.tools;
 
     uses lockstep.runtime.spi.Room;
 

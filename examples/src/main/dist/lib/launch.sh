@@ -89,6 +89,13 @@ record_cache() {
 # serial collector has the shortest start and the smallest footprint for heaps as small as ours.
 launch() {
     find_java
+    if [ -n "${LOCKSTEP_RECORD:-}" ]; then
+        # Packaging has a program that trains make its cache in that file.
+        own=$LOCKSTEP_RECORD
+        unset LOCKSTEP_RECORD
+        record_cache
+        exit
+    fi
     if [ -n "${LOCKSTEP_AOT_CACHE_OUTPUT:-}" ]; then
         # Packaging starts it once this way, to make the cache.
         shift

@@ -42,6 +42,11 @@ public final class CommandTable {
         }
     }
 
+    /** Forgets all commands but these. Before the first request. */
+    public void keep(Collection<String> names) {
+        entries.keySet().retainAll(names);
+    }
+
     /** Says which commands may run now; others answer that the machine is not yet there. */
     public void availableWhen(Predicate<QmpCommand<?, ?>> predicate) {
         available = predicate;

@@ -8,8 +8,12 @@ import lockstep.runtime.linux.SignalPipe;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionTable;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.process.Daemon;
+import lockstep.runtime.process.PidFile;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.Room;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -37,7 +41,7 @@ public final class Main {
         try {
             if (Daemon.isChild()) {
                 Daemon.prepare();
-            } else if (Daemon.wanted(arguments)) {
+            } else if (arguments.contains("-daemonize") || arguments.contains("--daemonize")) {
                 return Daemon.spawn();
             }
             vmm = new VmmProcess(program, own.settings());
@@ -96,7 +100,7 @@ public final class Main {
             options.read(arguments);
             for (StartPhase phase : StartPhase.values()) {
                 if (phase == StartPhase.EARLY_OBJECTS) {
-                    pidFile.write(vmm.settings().pidFile());
+                    write(pidFile, vmm.settings().pidFile());
                 }
                 if (!phase.late()) {
                     options.run(phase);
@@ -111,6 +115,14 @@ public final class Main {
             return false;
         } finally {
             vmm.lock().release();
+        }
+    }
+
+    private static void write(PidFile pidFile, @Nullable String path) throws OptionTable.Failure {
+        try {
+            pidFile.write(path);
+        } catch (IOException e) {
+            throw new OptionTable.Failure("cannot create PID file: " + e.getMessage());
         }
     }
 }

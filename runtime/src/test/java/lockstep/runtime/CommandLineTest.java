@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.option.OptionTable;
+import lockstep.runtime.process.PidFile;
 import lockstep.runtime.process.VmmProcess;
 
 import org.junit.jupiter.api.Test;

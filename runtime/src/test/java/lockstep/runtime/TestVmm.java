@@ -1,6 +1,7 @@
 package lockstep.runtime;
 
 import lockstep.runtime.commandline.RuntimeOptions;
+import lockstep.runtime.process.PidFile;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.testmachine.StillBoard;
 

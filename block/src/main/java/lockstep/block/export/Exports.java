@@ -94,6 +94,11 @@ public final class Exports {
         return running;
     }
 
+    /** Has a task run, on any thread, each time when the last client of an export has left. */
+    public void whenDeserted(Runnable task) throws BlockException {
+        server().whenDeserted(task);
+    }
+
     /** Makes sure that there is a server to export by. */
     public void requireServer() throws BlockException {
         server();

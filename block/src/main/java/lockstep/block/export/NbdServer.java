@@ -52,6 +52,7 @@ public final class NbdServer implements AutoCloseable {
     private final Map<String, NbdExport> byName = new LinkedHashMap<>();
     private final List<NbdSession> sessions = new ArrayList<>();
     private boolean closed;
+    private @Nullable Runnable deserted;
 
     private NbdServer(
             Backends backends, NbdAddress address, Terms terms, ServerSocketChannel listener) {
@@ -213,9 +214,22 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
-    synchronized void forget(NbdSession session) {
-        sessions.remove(session);
-        notifyAll();
+    /** Has a task run, on any thread, each time when a client leaves that used an export and no other one is there. */
+    public synchronized void whenDeserted(Runnable task) {
+        deserted = task;
+    }
+
+    /** A client has left; {@code usedExport} if it had got as far as that. */
+    void forget(NbdSession session, boolean usedExport) {
+        Runnable told;
+        synchronized (this) {
+            sessions.remove(session);
+            notifyAll();
+            told = usedExport && sessions.isEmpty() ? deserted : null;
+        }
+        if (told != null) {
+            told.run();
+        }
     }
 
     boolean multiConn() {

@@ -74,7 +74,7 @@ final class NbdSession {
             if (export != null) {
                 export.leave(this);
             }
-            server.forget(this);
+            server.forget(this, export != null);
         }
     }
 

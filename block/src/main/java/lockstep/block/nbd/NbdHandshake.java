@@ -75,7 +75,7 @@ final class NbdHandshake {
         this.wanted = context;
     }
 
-    private record Reply(int type, byte[] data) {
+    record Reply(int type, byte[] data) {
         boolean isError() {
             return type < 0;
         }
@@ -94,6 +94,41 @@ final class NbdHandshake {
     }
 
     private Result agree() throws IOException, BlockException {
+        int offered = greeting();
+        if (offered < 0) {
+            requirePlain();
+            return oldStyle();
+        }
+        boolean fixed = (offered & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
+        boolean noZeroes = (offered & Nbd.FLAG_NO_ZEROES) != 0;
+        if (!fixed) {
+            requirePlain();
+            return exportName(noZeroes, false, -1);
+        }
+        boolean structured = secureAndStructured();
+        int context = structured ? statusContext() : -1;
+        return go(noZeroes, structured, context);
+    }
+
+    /** Likewise up to where options may be sent; answers whether replies come in chunks. */
+    boolean begin() throws IOException, BlockException {
+        int offered = greeting();
+        if (offered < 0 || (offered & Nbd.FLAG_FIXED_NEWSTYLE) == 0) {
+            throw broken("Server does not support listing exports");
+        }
+        return secureAndStructured();
+    }
+
+    private boolean secureAndStructured() throws IOException, BlockException {
+        if (tls != null) {
+            startTls(tls);
+        }
+        send(Nbd.OPT_STRUCTURED_REPLY, new byte[0]);
+        return receive(Nbd.OPT_STRUCTURED_REPLY).type() == Nbd.REP_ACK;
+    }
+
+    /** The first words of both; answers the server's flags, or -1 for one that knows no options. */
+    private int greeting() throws IOException, BlockException {
         long initial = stream.readLong();
         if (initial != Nbd.INIT_MAGIC) {
             throw broken("Bad initial magic received: 0x%016x".formatted(initial));
@@ -101,31 +136,18 @@ final class NbdHandshake {
         expected = "server magic";
         long magic = stream.readLong();
         if (magic == Nbd.OLDSTYLE_MAGIC) {
-            requirePlain();
-            return oldStyle();
+            return -1;
         }
         if (magic != Nbd.OPTION_MAGIC) {
             throw broken("Bad server magic received");
         }
         expected = "server flags";
         int offered = stream.readShort();
-        boolean fixed = (offered & Nbd.FLAG_FIXED_NEWSTYLE) != 0;
-        boolean noZeroes = (offered & Nbd.FLAG_NO_ZEROES) != 0;
         stream.write(
                 ByteBuffer.allocate(4)
                         .putInt(offered & (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES))
                         .flip());
-        if (!fixed) {
-            requirePlain();
-            return exportName(noZeroes, false, -1);
-        }
-        if (tls != null) {
-            startTls(tls);
-        }
-        send(Nbd.OPT_STRUCTURED_REPLY, new byte[0]);
-        boolean structured = receive(Nbd.OPT_STRUCTURED_REPLY).type() == Nbd.REP_ACK;
-        int context = structured ? statusContext() : -1;
-        return go(noZeroes, structured, context);
+        return offered & 0xffff;
     }
 
     private void requirePlain() throws BlockException {
@@ -154,7 +176,7 @@ final class NbdHandshake {
     }
 
     /** What the user reads of a server's error. */
-    private static BlockException refused(int option, Reply reply) {
+    static BlockException refused(int option, Reply reply) {
         String what = named(OPTIONS, option);
         if (reply.type() == Nbd.REP_ERR_TLS_REQD) {
             return new BlockException(
@@ -178,7 +200,7 @@ final class NbdHandshake {
                 + ")";
     }
 
-    private static BlockException broken(String message) {
+    static BlockException broken(String message) {
         return new BlockException(Errno.EINVAL, message);
     }
 
@@ -198,13 +220,13 @@ final class NbdHandshake {
         return checked(size, flags, 1, Nbd.PAYLOAD_MAX, false, -1, false);
     }
 
-    private void send(int option, byte[] data) throws IOException {
+    void send(int option, byte[] data) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocate(16 + data.length);
         buffer.putLong(Nbd.OPTION_MAGIC).putInt(option).putInt(data.length).put(data).flip();
         stream.write(buffer);
     }
 
-    private Reply receive(int option) throws IOException, BlockException {
+    Reply receive(int option) throws IOException, BlockException {
         expected = "option reply";
         if (stream.readLong() != Nbd.OPTION_REPLY_MAGIC) {
             throw broken("Unexpected option reply magic");

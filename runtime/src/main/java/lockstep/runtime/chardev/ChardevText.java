@@ -82,6 +82,13 @@ public final class ChardevText {
 
     private ChardevText() {}
 
+    /** The answer to who asks which backends there are. */
+    public static String kinds() {
+        StringBuilder out = new StringBuilder("Available chardev backend types: \n");
+        ChardevConfig.KINDS.forEach(k -> out.append("  ").append(k).append('\n'));
+        return out.toString();
+    }
+
     /** The text of {@code -chardev}; {@code warn} hears of deprecated spellings. */
     public static Parsed option(String text, Consumer<String> warn) throws OptionException {
         OptionValues options = OptionValues.parse(text, "backend").only(KEYS);

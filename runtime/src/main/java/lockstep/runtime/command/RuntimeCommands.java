@@ -31,7 +31,8 @@ import java.util.List;
 
 /** Registers the runtime's own commands. */
 public final class RuntimeCommands {
-    private static final QmpCommand<Empty, JsonArray> SCHEMA =
+    /** The command that tells the interface; its type is what it answers. */
+    public static final QmpCommand<Empty, JsonArray> SCHEMA =
             new QmpCommand<>(
                     "query-qmp-schema",
                     Empty::read,

@@ -1,11 +1,6 @@
 package lockstep.runtime.commandline;
 
 import lockstep.api.ObjectOptions;
-import lockstep.qmp.InputVisitor;
-import lockstep.qmp.JsonInputVisitor;
-import lockstep.qmp.JsonObject;
-import lockstep.qmp.JsonStreamParser;
-import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.chardev.Chardev;
@@ -143,10 +138,7 @@ final class ChannelOptionSet {
 
     private void checkChardev(String text) throws OptionException {
         if (TypeHelp.askedForTypes(text)) {
-            StringBuilder out = new StringBuilder("Available chardev backend types: \n");
-            lockstep.runtime.chardev.ChardevConfig.KINDS.forEach(
-                    k -> out.append("  ").append(k).append('\n'));
-            throw new EndOfProgram(out.toString());
+            throw new EndOfProgram(ChardevText.kinds());
         }
         String id = ids(text);
         if (id != null && !chardevIds.add(id)) {
@@ -410,16 +402,7 @@ final class ChannelOptionSet {
     // ---- objects
 
     private void checkObject(String text) throws OptionException {
-        if (TypeHelp.askedForTypes(text)) {
-            throw new EndOfProgram(TypeHelp.objects(vmm.objects().types()));
-        }
-        if (!text.startsWith("{")) {
-            OptionValues values = OptionValues.parse(text, "qom-type");
-            if (TypeHelp.asked(values)) {
-                throw help(values.get("qom-type", ""));
-            }
-        }
-        ObjectOptions options = object(text);
+        ObjectOptions options = ObjectText.parse(text, vmm.objects().types());
         if (!OptionText.isIdentifier(options.id())) {
             throw new OptionException(OptionValues.NO_IDENTIFIER);
         }
@@ -429,39 +412,8 @@ final class ChannelOptionSet {
         objects.add(options);
     }
 
-    private OptionException help(String type) throws OptionException {
-        if (!vmm.objects().types().contains(type)) {
-            return new OptionException("invalid object type: " + type);
-        }
-        try {
-            return new EndOfProgram(TypeHelp.object(type));
-        } catch (QmpException e) {
-            throw new OptionException(e.description());
-        }
-    }
-
-    private static ObjectOptions object(String text) throws OptionException {
-        try {
-            InputVisitor visitor;
-            if (text.startsWith("{")) {
-                if (!(JsonStreamParser.parse(text) instanceof JsonObject object)) {
-                    throw new OptionException("JSON object expected");
-                }
-                visitor = new JsonInputVisitor(object);
-            } else {
-                visitor =
-                        new KeyvalInputVisitor(
-                                OptionText.parse(text, "qom-type").toTree(),
-                                KeyvalInputVisitor.Style.OPTIONS);
-            }
-            return ObjectOptions.read(visitor, null);
-        } catch (QmpException e) {
-            throw new OptionException(e.description());
-        }
-    }
-
     private void earlyObject(String text) throws OptionException {
-        ObjectOptions options = object(text);
+        ObjectOptions options = ObjectText.parse(text, vmm.objects().types());
         if (EARLY_OBJECTS.contains(options.qomType().wireName())) {
             try {
                 vmm.objects().create(options);

@@ -226,6 +226,11 @@ public final class VmmProcess implements Vmm, Registration, ChardevHost {
         started = true;
     }
 
+    /** Likewise for a process that has no machine: all commands may run. */
+    public void withoutMachine() {
+        started = true;
+    }
+
     @Override
     public MachineLock lock() {
         return lock;

@@ -6,6 +6,9 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Permission;
 import lockstep.runtime.linux.Errno;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -5,6 +5,8 @@ import lockstep.api.BlockDirtyBitmapMerge;
 import lockstep.api.BlockDirtyBitmapOrStr;
 import lockstep.block.monitor.BitmapQmp;
 import lockstep.block.node.BlockException;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

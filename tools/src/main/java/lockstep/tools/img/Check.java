@@ -7,6 +7,9 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.qcow2.Qcow2Check;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -4,6 +4,9 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

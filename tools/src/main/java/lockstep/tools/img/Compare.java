@@ -2,6 +2,9 @@ package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockStatus;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -7,8 +7,12 @@ import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Zeroes;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.qmp.NumberText;
-import lockstep.qmp.OptionText;
 import lockstep.runtime.linux.Errno;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.InternalSnapshot;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 
@@ -102,7 +106,7 @@ final class Convert {
                 if (sources.size() > 1) {
                     throw new ToolException("No support for concatenating multiple snapshot");
                 }
-                show(sources.getFirst(), options.get("l"));
+                InternalSnapshot.show(sources.getFirst().node(), options.get("l"));
             }
             if (options.has("--bitmaps")) {
                 checkBitmaps(sources.getFirst(), options.has("--skip-broken-bitmaps"));
@@ -143,29 +147,6 @@ final class Convert {
                             + " allocates output).");
         }
         return size.value();
-    }
-
-    /** Shows a snapshot inside an image in place of its disk; null shows the disk. */
-    static void show(Image image, @Nullable String snapshot) throws ToolException {
-        if (snapshot == null) {
-            return;
-        }
-        String name = snapshot;
-        if (snapshot.startsWith("snapshot.")) {
-            OptionText text = OptionText.parse(snapshot, null);
-            String byName = text.get("snapshot.name");
-            name = byName != null ? byName : String.valueOf(text.get("snapshot.id"));
-        }
-        Qcow2Node qcow2 = image.qcow2();
-        try {
-            if (qcow2 == null) {
-                throw new BlockException(
-                        95, "Block format '" + image.node().driver() + "' has no snapshots");
-            }
-            qcow2.show(name);
-        } catch (BlockException e) {
-            throw ToolException.of("Failed to load snapshot: ", e);
-        }
     }
 
     private void convert(

@@ -10,6 +10,8 @@ import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

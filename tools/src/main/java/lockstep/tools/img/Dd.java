@@ -1,6 +1,8 @@
 package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,5 +1,7 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.ToolException;
+
 import java.util.List;
 
 /** What formats there are, and which of them images can be made in. */

@@ -1,7 +1,12 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.Console;
+
 /** What the program says of itself. */
 final class Help {
+    /** What is said to who does not know how to call it. */
+    static final String ADVICE = "Try '" + Console.PROGRAM + " --help' for more information\n";
+
     private Help() {}
 
     /** The user wants to know what the program can do. */

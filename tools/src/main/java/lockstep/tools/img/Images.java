@@ -17,6 +17,10 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.tls.TlsEnd;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -13,6 +13,8 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

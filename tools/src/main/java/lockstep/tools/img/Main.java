@@ -1,6 +1,8 @@
 package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.ToolException;
 
 import java.util.Arrays;
 import java.util.List;
@@ -15,7 +17,7 @@ public final class Main {
 
     /** Runs a command line and ends with its exit code. */
     public static void main(String[] line) {
-        System.exit(new Main(Console.standard()).run(Arrays.asList(line)));
+        System.exit(new Main(Console.standard(Help.ADVICE)).run(Arrays.asList(line)));
     }
 
     /** Runs a command line; answers the exit code. */

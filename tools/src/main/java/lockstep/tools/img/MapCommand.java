@@ -6,6 +6,8 @@ import lockstep.block.node.BlockStatus;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.qcow2.ImageRun;
 import lockstep.block.qcow2.Qcow2Node;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -6,6 +6,10 @@ import lockstep.block.node.DirtyBitmap;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.InternalSnapshot;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 
@@ -61,7 +65,7 @@ final class Measure {
             return 0;
         }
         try (Image image = session.images().open(files.getFirst(), Images.Way.reading(options))) {
-            Convert.show(image, options.get("l"));
+            InternalSnapshot.show(image.node(), options.get("l"));
             print(json, needed(image, image.length(), format, target));
         }
         return 0;

@@ -1,5 +1,7 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.ToolException;
+
 /** Names of files. */
 final class Names {
     private Names() {}

@@ -1,6 +1,8 @@
 package lockstep.tools.img;
 
 import lockstep.qmp.NumberText;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.ToolException;
 
 /** Numbers as users write and read them. */
 final class Numbers {

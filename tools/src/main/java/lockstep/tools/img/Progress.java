@@ -1,5 +1,7 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.Console;
+
 /** How far a command has come, shown on one line that is written over. */
 final class Progress implements AutoCloseable {
     /** Per cent that are not worth a line. */

@@ -4,6 +4,9 @@ import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.qcow2.Qcow2Node;
+import lockstep.tools.shell.CacheMode;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -2,6 +2,9 @@ package lockstep.tools.img;
 
 import lockstep.block.node.BlockException;
 import lockstep.qmp.NumberText;
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;

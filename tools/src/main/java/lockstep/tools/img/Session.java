@@ -1,5 +1,9 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.Console;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
+
 import java.util.List;
 
 /** What every command works with. */

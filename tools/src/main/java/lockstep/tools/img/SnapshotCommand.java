@@ -4,6 +4,8 @@ import lockstep.block.node.BlockException;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.qcow2.Snapshot;
 import lockstep.runtime.linux.Errno;
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

@@ -4,6 +4,7 @@ import lockstep.block.node.BlockException;
 import lockstep.block.qcow2.Qcow2Creator;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.OptionText;
+import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
 

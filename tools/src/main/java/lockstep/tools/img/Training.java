@@ -1,5 +1,7 @@
 package lockstep.tools.img;
 
+import lockstep.tools.shell.Console;
+
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -40,6 +42,6 @@ public final class Training {
 
     private static void run(String... line) {
         PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream());
-        new Main(new Console(nowhere, nowhere)).run(Arrays.asList(line));
+        new Main(new Console("", nowhere, nowhere)).run(Arrays.asList(line));
     }
 }

@@ -3,6 +3,9 @@ package lockstep.tools.img;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.tools.shell.Options;
+import lockstep.tools.shell.ToolException;
+
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;

@@ -2,6 +2,8 @@ package lockstep.tools.img;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import lockstep.tools.shell.Console;
+
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -19,6 +21,7 @@ final class Tool {
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         Console console =
                 new Console(
+                        Help.ADVICE,
                         new PrintStream(out, false, StandardCharsets.UTF_8),
                         new PrintStream(err, false, StandardCharsets.UTF_8));
         List<String> words = java.util.Arrays.stream(line).map(Object::toString).toList();

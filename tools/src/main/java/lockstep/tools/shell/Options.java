@@ -1,4 +1,4 @@
-package lockstep.tools.img;
+package lockstep.tools.shell;
 
 import org.jspecify.annotations.Nullable;
 
@@ -12,21 +12,21 @@ import java.util.List;
  * @param given the options in order
  * @param arguments what is no option
  */
-record Options(List<Option> given, List<String> arguments) {
+public record Options(List<Option> given, List<String> arguments) {
     /** An option; short ones without their dash, long ones with both. */
-    record Option(String name, @Nullable String text) {
+    public record Option(String name, @Nullable String text) {
         /** The value of an option that has one. */
-        String value() {
+        public String value() {
             return String.valueOf(text);
         }
     }
 
     /** Whether the user asks what the program can do. */
-    boolean asksForHelp() {
+    public boolean asksForHelp() {
         return has("h") || has("--help");
     }
 
-    boolean has(String name) {
+    public boolean has(String name) {
         return last(name) != null;
     }
 
@@ -40,13 +40,13 @@ record Options(List<Option> given, List<String> arguments) {
     }
 
     /** The last value of an option. */
-    @Nullable String get(String name) {
+    public @Nullable String get(String name) {
         Option option = last(name);
         return option == null ? null : option.text;
     }
 
     /** All values of an option that can be given several times. */
-    List<String> all(String name) {
+    public List<String> all(String name) {
         List<String> values = new ArrayList<>();
         for (Option option : given) {
             if (option.name.equals(name)) {
@@ -57,7 +57,7 @@ record Options(List<Option> given, List<String> arguments) {
     }
 
     /** The only argument. */
-    String onlyFile() throws ToolException {
+    public String onlyFile() throws ToolException {
         if (arguments.size() != 1) {
             throw ToolException.usage("Expecting one image file name");
         }
@@ -65,11 +65,49 @@ record Options(List<Option> given, List<String> arguments) {
     }
 
     /**
+     * What a program says of options that it does not take; each is a format with the word of the command line, or the
+     * letter of a short option and the word that it is in, or the word and the whole name of a long option.
+     */
+    public record Words(
+            String unknown,
+            String unknownLetter,
+            String excessive,
+            String incomplete,
+            String incompleteLetter) {
+        /** qemu-img's. */
+        public static final Words IMAGE_TOOL =
+                new Words(
+                        "unrecognized option '%s'",
+                        "unrecognized option '%2$s'",
+                        "unrecognized option '%s'",
+                        "missing argument for option '%s'",
+                        "missing argument for option '%2$s'");
+
+        /** The C library's own. */
+        public static final Words GETOPT =
+                new Words(
+                        "unrecognized option '%s'",
+                        "invalid option -- '%s'",
+                        "option '%2$s' doesn't allow an argument",
+                        "option '%s' requires an argument",
+                        "option requires an argument -- '%s'");
+
+        private static ToolException wrong(String format, Object... what) {
+            return ToolException.usage(format.formatted(what));
+        }
+    }
+
+    /** Reads arguments as qemu-img does; see {@link #parse(List, String, Words)}. */
+    public static Options parse(List<String> line, String known) throws ToolException {
+        return parse(line, known, Words.IMAGE_TOOL);
+    }
+
+    /**
      * Reads arguments.
      *
      * @param known the options, separated by blanks; those with a value end in {@code =}
      */
-    static Options parse(List<String> line, String known) throws ToolException {
+    public static Options parse(List<String> line, String known, Words words) throws ToolException {
         List<String> names = List.of((known + " h --help").split(" "));
         List<Option> given = new ArrayList<>();
         List<String> arguments = new ArrayList<>();
@@ -80,9 +118,9 @@ record Options(List<Option> given, List<String> arguments) {
                 break;
             }
             if (word.startsWith("--")) {
-                i = longOption(line, i, names, given);
+                i = longOption(line, i, names, given, words);
             } else if (word.startsWith("-") && word.length() > 1) {
-                i = shortOptions(line, i, names, given);
+                i = shortOptions(line, i, names, given, words);
             } else {
                 arguments.add(word);
             }
@@ -90,7 +128,8 @@ record Options(List<Option> given, List<String> arguments) {
         return new Options(List.copyOf(given), List.copyOf(arguments));
     }
 
-    private static int longOption(List<String> line, int at, List<String> names, List<Option> given)
+    private static int longOption(
+            List<String> line, int at, List<String> names, List<Option> given, Words words)
             throws ToolException {
         String word = line.get(at);
         int equals = word.indexOf('=');
@@ -109,8 +148,11 @@ record Options(List<Option> given, List<String> arguments) {
                 found = plain.equals(wanted) ? -1 : found < 0 ? found : found + 1;
             }
         }
-        if (name == null || found > 1 || equals >= 0 && !takesValue) {
-            throw ToolException.usage("unrecognized option '" + word + "'");
+        if (name == null || found > 1) {
+            throw Words.wrong(words.unknown(), word);
+        }
+        if (equals >= 0 && !takesValue) {
+            throw Words.wrong(words.excessive(), word, name);
         }
         if (!takesValue) {
             given.add(new Option(name, null));
@@ -121,14 +163,14 @@ record Options(List<Option> given, List<String> arguments) {
             return at;
         }
         if (at + 1 == line.size()) {
-            throw ToolException.usage("missing argument for option '" + word + "'");
+            throw Words.wrong(words.incomplete(), word);
         }
         given.add(new Option(name, line.get(at + 1)));
         return at + 1;
     }
 
     private static int shortOptions(
-            List<String> line, int at, List<String> names, List<Option> given)
+            List<String> line, int at, List<String> names, List<Option> given, Words words)
             throws ToolException {
         String word = line.get(at);
         for (int i = 1; i < word.length(); i++) {
@@ -139,13 +181,13 @@ record Options(List<Option> given, List<String> arguments) {
                     return at;
                 }
                 if (at + 1 == line.size()) {
-                    throw ToolException.usage("missing argument for option '" + word + "'");
+                    throw Words.wrong(words.incompleteLetter(), name, word);
                 }
                 given.add(new Option(name, line.get(at + 1)));
                 return at + 1;
             }
             if (!names.contains(name) || name.equals("-")) {
-                throw ToolException.usage("unrecognized option '" + word + "'");
+                throw Words.wrong(words.unknownLetter(), name, word);
             }
             given.add(new Option(name, null));
         }

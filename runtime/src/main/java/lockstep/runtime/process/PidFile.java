@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.process;
 
 import static lockstep.linux.abi.LinuxAbi.F_WRLCK;
 import static lockstep.linux.abi.LinuxAbi.O_CLOEXEC;
@@ -9,38 +9,39 @@ import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.Fd;
 import lockstep.runtime.linux.FileCalls;
 import lockstep.runtime.linux.FileIo;
-import lockstep.runtime.option.OptionTable;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
-/** The file of {@code -pidfile}: the process number, locked while the process lives. */
-final class PidFile {
+/** A file with the process number, locked while the process lives. */
+public final class PidFile {
     private static final int MODE = 0600;
 
     private @Nullable String path;
     private @Nullable Fd fd;
 
-    /** Writes the file; nothing happens for null. */
-    void write(@Nullable String wanted) throws OptionTable.Failure {
+    /** Not written yet. */
+    public PidFile() {}
+
+    /**
+     * Writes the file; nothing happens for null.
+     *
+     * @throws IOException with a sentence for the user
+     */
+    public void write(@Nullable String wanted) throws IOException {
         if (wanted == null) {
             return;
         }
         int opened = FileIo.tryOpen(wanted, O_RDWR() | O_CREAT() | O_CLOEXEC(), MODE);
         if (opened < 0) {
-            throw new OptionTable.Failure(
-                    "cannot create PID file: Could not create '"
-                            + wanted
-                            + "': "
-                            + Errno.text(-opened));
+            throw new IOException("Could not create '" + wanted + "': " + Errno.text(-opened));
         }
         Fd file = new Fd(opened);
         if (FileIo.lock(opened, F_WRLCK(), 0, 0) < 0) {
             file.close();
-            throw new OptionTable.Failure(
-                    "cannot create PID file: Cannot lock pid file: Resource temporarily"
-                            + " unavailable");
+            throw new IOException("Cannot lock pid file: Resource temporarily unavailable");
         }
         FileCalls.ftruncate(opened, 0);
         byte[] text = (ProcessHandle.current().pid() + "\n").getBytes(StandardCharsets.US_ASCII);
@@ -50,7 +51,7 @@ final class PidFile {
     }
 
     /** Removes the file. */
-    void remove() {
+    public void remove() {
         String name = path;
         if (name != null) {
             FileIo.unlink(name);

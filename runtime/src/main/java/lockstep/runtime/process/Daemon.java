@@ -1,4 +1,4 @@
-package lockstep.runtime;
+package lockstep.runtime.process;
 
 import lockstep.runtime.linux.Detachment;
 import lockstep.runtime.linux.LinuxException;
@@ -12,10 +12,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * {@code -daemonize}. A Java machine cannot fork, so the process that was called starts itself once more,
+ * How a program becomes a daemon. A Java machine cannot fork, so the process that was called starts itself once more,
  * and returns when the second one says on its standard output that it is ready.
  */
-final class Daemon {
+public final class Daemon {
     private static final String MARK = "lockstep.daemon";
     private static final String READY = "\u0006ready";
     private static final int MASK = 027;
@@ -23,17 +23,12 @@ final class Daemon {
     private Daemon() {}
 
     /** Whether this is the second process. */
-    static boolean isChild() {
+    public static boolean isChild() {
         return Boolean.getBoolean(MARK);
     }
 
-    /** Whether the command line asks for a daemon. */
-    static boolean wanted(List<String> arguments) {
-        return arguments.contains("-daemonize") || arguments.contains("--daemonize");
-    }
-
     /** Starts the second process and gives the exit status of the first. */
-    static int spawn() throws IOException {
+    public static int spawn() throws IOException {
         byte[] raw = Files.readAllBytes(Path.of("/proc/self/cmdline"));
         List<String> command =
                 new ArrayList<>(List.of(new String(raw, StandardCharsets.UTF_8).split("\0", -1)));
@@ -59,13 +54,13 @@ final class Daemon {
     }
 
     /** In the second process, before anything is opened. */
-    static void prepare() {
+    public static void prepare() {
         Detachment.newSession();
         Detachment.fileModeMask(MASK);
     }
 
-    /** In the second process, when the virtual machine answers: lets the first one return. */
-    static void ready() throws LinuxException {
+    /** In the second process, when the program is there for others: lets the first one return. */
+    public static void ready() throws LinuxException {
         System.out.println(READY);
         System.out.flush();
         Detachment.directory("/");

@@ -1,9 +1,9 @@
-package lockstep.tools.img;
+package lockstep.tools.shell;
 
 import org.jspecify.annotations.Nullable;
 
 /** How a file is cached: values of {@code -t} and {@code -T}. */
-enum CacheMode {
+public enum CacheMode {
     NONE(true, false, false),
     DIRECTSYNC(true, false, true),
     WRITEBACK(false, false, false),
@@ -21,7 +21,7 @@ enum CacheMode {
     }
 
     /** The mode of that name, the fallback for none. */
-    static CacheMode of(String refusal, @Nullable String name, CacheMode fallback)
+    public static CacheMode of(String refusal, @Nullable String name, CacheMode fallback)
             throws ToolException {
         return switch (name) {
             case null -> fallback;
@@ -34,16 +34,18 @@ enum CacheMode {
         };
     }
 
-    boolean direct() {
+    /** Whether the host's cache is passed by. */
+    public boolean direct() {
         return direct;
     }
 
-    boolean noFlush() {
+    /** Whether flushes are ignored. */
+    public boolean noFlush() {
         return noFlush;
     }
 
     /** Whether each write is flushed. */
-    boolean writethrough() {
+    public boolean writethrough() {
         return writethrough;
     }
 }
