@@ -410,6 +410,10 @@ final class StreamLoader {
                     });
         } catch (StateException e) {
             throw deviceError(e, BitmapHandover.SECTION, 0);
+        } catch (RuntimeException e) {
+            // As with a device.
+            throw deviceError(
+                    new StateException("invalid content: " + e, e), BitmapHandover.SECTION, 0);
         }
     }
 
