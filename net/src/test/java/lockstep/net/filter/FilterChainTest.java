@@ -11,6 +11,7 @@ import lockstep.net.NetFilters;
 import lockstep.net.wire.Direction;
 import lockstep.net.wire.NetFilter;
 import lockstep.net.wire.NetFilter.Placement;
+import lockstep.runtime.chardev.ChardevFrontend;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -18,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 
 class FilterChainTest {
@@ -103,6 +105,20 @@ class FilterChainTest {
             f.close();
             assertFalse(wire.pipe("in").frontendOpen());
         }
+    }
+
+    @Test
+    void theNextPeersFramesAreReadFromTheirBeginning() throws NetException {
+        wire.pipe("in");
+        redirector(Direction.TX, "in", null);
+        wire.pipe("in").feed(0, 0, 0, 9, 'o');
+        ChardevFrontend reader = Objects.requireNonNull(wire.pipe("in").frontend);
+        reader.closed();
+        wire.pipe("in").feed(0, 0, 0, 1, 'x');
+        assertEquals(List.of(), wire.nic.take());
+        reader.opened();
+        wire.pipe("in").feed(0, 0, 0, 1, 'n');
+        assertEquals(List.of("n"), wire.nic.take());
     }
 
     @Test
