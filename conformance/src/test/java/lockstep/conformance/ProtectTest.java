@@ -51,10 +51,9 @@ class ProtectTest {
                     + objectDel("f2.1");
 
     private static final String GO_ON =
-            "{'execute': 'qmp_capabilities'}"
+            "{'execute': 'qmp_capabilities'} {'execute': 'x-colo-lost-heartbeat'}"
                     + dropReplication("colo-disk0", "replication0")
-                    + dropReplication("colo-disk1", "replication0.1")
-                    + "{'execute': 'x-colo-lost-heartbeat'}";
+                    + dropReplication("colo-disk1", "replication0.1");
 
     private static final String WHAT_IS_THERE =
             "{'execute': 'qmp_capabilities'} {'execute': 'query-named-block-nodes'}"
@@ -357,11 +356,21 @@ class ProtectTest {
                 keep(clients, said, "pair again");
                 String status = colo(pair, "status", left, next);
                 assertTrue(status.contains("comp0: ") && status.contains("comp0.1: "), status);
-                next.kill();
+                // It keeps its connections, which nobody misses.
+                Host.run("kill", "-STOP", Long.toString(next.process.pid()));
                 pair.talk(left.qmp, GO_ON, 6);
                 keep(clients, said, "alone again");
+                pair.others = script -> script.replace("0.0.0.0:9998", "0.0.0.0:9898");
                 ColoPair.Side last = pair.another("last", FIRST_PORT + 10);
-                assertTrue(colo(pair, "protect", left, last).contains("protected"));
+                String told =
+                        colo(
+                                pair,
+                                "protect",
+                                left,
+                                last,
+                                "--migration-port=9898",
+                                "--nbd-port=9899");
+                assertTrue(told.contains("protected"), told);
                 keep(clients, said, "third pair");
                 pair.talk(left.qmp, STOP, 3);
                 for (ColoPair.Side side : List.of(left, last)) {
