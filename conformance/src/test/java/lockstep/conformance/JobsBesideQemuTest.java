@@ -329,4 +329,36 @@ class JobsBesideQemuTest {
                     m.say("blockdev-del", "{'node-name': 'keep'}");
                 });
     }
+
+    @Test
+    void imagesThatAreMade() {
+        compare(
+                m -> {
+                    String qcow2 = "'driver': 'qcow2', 'file': 'raw', 'size': 1048576";
+                    for (String options :
+                            List.of(
+                                    "'driver': 'file', 'filename': '%new', 'size': 1000",
+                                    "'driver': 'file', 'filename': '%no/new', 'size': 1000",
+                                    "'driver': 'file', 'filename': '%full', 'size': 70000,"
+                                            + " 'preallocation': 'full'",
+                                    "'driver': 'file', 'filename': '%full', 'size': 1000,"
+                                            + " 'preallocation': 'metadata'",
+                                    "'driver': 'qcow2', 'file': 'x', 'size': 1048576",
+                                    "'driver': 'qcow2', 'file': 'raw', 'size': 1000",
+                                    qcow2 + ", 'cluster-size': 1000",
+                                    qcow2 + ", 'backing-fmt': 'raw'",
+                                    qcow2 + ", 'version': 'v2'",
+                                    qcow2
+                                            + ", 'cluster-size': 4096, 'refcount-bits': 1,"
+                                            + " 'backing-file': '%base', 'backing-fmt': 'qcow2',"
+                                            + " 'lazy-refcounts': true")) {
+                        m.say("blockdev-create", "{'job-id': 'j', 'options': {" + options + "}}");
+                        m.awaitEvents("JOB_STATUS_CHANGE", "concluded");
+                        m.say("query-jobs", "");
+                        m.say("query-block-jobs", "");
+                        m.sayAndWait("job-dismiss", "{'id': 'j'}");
+                    }
+                    m.holds("raw", "0 512k", 1);
+                });
+    }
 }

@@ -177,6 +177,17 @@ public abstract class Job {
         jobs.emit(event);
     }
 
+    /** Whether it is one on a disk, which has events and a list of its own. */
+    public boolean onDisk() {
+        return true;
+    }
+
+    private void tell(QmpEvent event) {
+        if (onDisk()) {
+            jobs.emit(event);
+        }
+    }
+
     final void post(Runnable task) {
         jobs.graph().host().post(task);
     }
@@ -284,7 +295,7 @@ public abstract class Job {
         for (Job job : all) {
             job.enter(JobStatus.PENDING);
             if (!job.terms.autoFinalize()) {
-                jobs.emit(new BlockJobPendingEvent(job.type, job.id()));
+                job.tell(new BlockJobPendingEvent(job.type, job.id()));
             }
         }
         if (all.stream().allMatch(job -> job.terms.autoFinalize())) {
@@ -305,7 +316,7 @@ public abstract class Job {
         }
         for (Job job : all) {
             group.remove(job);
-            jobs.emit(
+            job.tell(
                     new BlockJobCompletedEvent(
                             job.type,
                             job.id(),
@@ -334,12 +345,10 @@ public abstract class Job {
         abandon();
         if (cancelled) {
             error = Errno.text(Errno.ECANCELED);
-            jobs.emit(new BlockJobCancelledEvent(type, id(), length(), offset(), currentSpeed()));
+            tell(new BlockJobCancelledEvent(type, id(), length(), offset(), currentSpeed()));
         } else {
             error = String.valueOf(failure.getMessage());
-            jobs.emit(
-                    new BlockJobCompletedEvent(
-                            type, id(), length(), offset(), currentSpeed(), error));
+            tell(new BlockJobCompletedEvent(type, id(), length(), offset(), currentSpeed(), error));
         }
         leave();
         for (Job other : group.members()) {

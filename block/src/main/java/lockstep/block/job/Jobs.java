@@ -7,6 +7,7 @@ import lockstep.api.BlockdevMirrorArguments;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.node.Drain;
 import lockstep.block.node.Names;
 import lockstep.qmp.QmpEvent;
 import lockstep.runtime.linux.Errno;
@@ -109,6 +110,13 @@ public final class Jobs {
     public interface FileNames {
         /** The name that opens the same data again. */
         String of(BlockNode node);
+    }
+
+    /** blockdev-create; {@code making} makes the image. */
+    public void create(String id, Drain.Change making) throws BlockException {
+        Job job = new CreateJob(this, identifier(id, ""), making);
+        jobs.put(job.id(), job);
+        job.start();
     }
 
     /** block-commit. */

@@ -96,6 +96,7 @@ public final class BlockRoom implements Room {
                         jobs,
                         mirroring,
                         new Backups(manager.nodes().opener(), jobs),
+                        new NewImages(manager.graph(), manager.nodes().opener()),
                         new Snapshots(manager.graph(), manager.nodes().opener()),
                         new InternalSnapshots(
                                 manager.graph(),

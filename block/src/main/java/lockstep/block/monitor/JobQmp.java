@@ -18,6 +18,8 @@ import lockstep.api.BlockJobResumeArguments;
 import lockstep.api.BlockJobSetSpeedArguments;
 import lockstep.api.BlockStreamArguments;
 import lockstep.api.BlockdevBackup;
+import lockstep.api.BlockdevCreateArguments;
+import lockstep.api.BlockdevCreateOptions;
 import lockstep.api.BlockdevMirrorArguments;
 import lockstep.api.BlockdevSnapshot;
 import lockstep.api.BlockdevSnapshotDeleteInternalSyncArguments;
@@ -56,6 +58,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
     private final DriveMirroring driveMirroring;
     private final BitmapQmp bitmaps;
     private final Backups backups;
+    private final NewImages images;
     private final Snapshots snapshots;
     private final InternalSnapshots internalSnapshots;
 
@@ -63,9 +66,11 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
             Jobs jobs,
             DriveMirroring driveMirroring,
             Backups backups,
+            NewImages images,
             Snapshots snapshots,
             InternalSnapshots internalSnapshots) {
         this.backups = backups;
+        this.images = images;
         this.snapshots = snapshots;
         this.internalSnapshots = internalSnapshots;
         this.jobs = jobs;
@@ -95,7 +100,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     private Job blockJob(String id) throws QmpException {
         Job job = jobs.find(id);
-        if (job == null) {
+        if (job == null || !job.onDisk()) {
             throw new QmpException(
                     ErrorClass.DEVICE_NOT_ACTIVE, "Block job '" + id + "' not found");
         }
@@ -141,7 +146,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
 
     @Override
     public List<BlockJobInfo> queryBlockJobs() {
-        return jobs.all().reversed().stream().map(Job::blockInfo).toList();
+        return jobs.all().reversed().stream().filter(Job::onDisk).map(Job::blockInfo).toList();
     }
 
     @Override
@@ -230,6 +235,17 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
                     ErrorClass.DEVICE_NOT_FOUND, "Device '" + device + "' not found");
         }
         qmp(() -> jobs.commit(arguments, NodeQueries::filename));
+    }
+
+    @Override
+    public void blockdevCreate(BlockdevCreateArguments arguments) throws QmpException {
+        BlockdevCreateOptions options = arguments.options();
+        if (options instanceof BlockdevCreateOptions.File
+                || options instanceof BlockdevCreateOptions.Qcow2) {
+            qmp(() -> jobs.create(arguments.jobId(), () -> images.make(options)));
+            return;
+        }
+        throw new QmpException("Driver does not support blockdev-create");
     }
 
     @Override

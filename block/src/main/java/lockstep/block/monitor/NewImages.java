@@ -1,6 +1,12 @@
 package lockstep.block.monitor;
 
+import lockstep.api.BlockdevCreateOptions;
+import lockstep.api.BlockdevCreateOptionsFile;
+import lockstep.api.BlockdevCreateOptionsQcow2;
 import lockstep.api.BlockdevDriver;
+import lockstep.api.BlockdevQcow2Version;
+import lockstep.api.PreallocMode;
+import lockstep.api.Qcow2CompressionType;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -8,6 +14,7 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.NodeUser;
 import lockstep.block.node.Permission;
 import lockstep.block.node.Role;
+import lockstep.block.node.Zeroes;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
 import lockstep.block.qcow2.Qcow2Creator;
@@ -78,6 +85,79 @@ final class NewImages {
             }
         } finally {
             graph.release(node);
+        }
+    }
+
+    /** blockdev-create. */
+    void make(BlockdevCreateOptions options) throws BlockException {
+        switch (options) {
+            case BlockdevCreateOptions.File file -> makeFile(file.data());
+            case BlockdevCreateOptions.Qcow2 qcow2 -> makeQcow2(qcow2.data());
+            default -> throw bad("Driver does not support blockdev-create");
+        }
+    }
+
+    private static void makeFile(BlockdevCreateOptionsFile o) throws BlockException {
+        PreallocMode mode = o.preallocation() == null ? PreallocMode.OFF : o.preallocation();
+        if (mode == PreallocMode.METADATA) {
+            throw bad("Unsupported preallocation mode: metadata");
+        }
+        try (ImageFile file = ImageFile.create(o.filename())) {
+            file.truncate(0);
+            file.truncate(o.size());
+            if (mode != PreallocMode.OFF) {
+                long piece = Zeroes.SEGMENT.byteSize();
+                for (long at = 0; at < o.size(); at += piece) {
+                    file.write(at, Zeroes.SEGMENT.asSlice(0, Math.min(piece, o.size() - at)));
+                }
+                file.sync();
+            }
+        } catch (ImageFile.Failure e) {
+            throw new BlockException(
+                    e.errno(),
+                    "Could not create '" + o.filename() + "': " + Errno.text(e.errno()),
+                    e);
+        }
+    }
+
+    private void makeQcow2(BlockdevCreateOptionsQcow2 o) throws BlockException {
+        if (o.preallocation() != null && o.preallocation() != PreallocMode.OFF) {
+            throw new BlockException(
+                    Errno.ENOTSUP,
+                    "Preallocation of qcow2 images is not supported by this program");
+        }
+        if (o.compressionType() == Qcow2CompressionType.ZSTD) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "Compression type 'zstd' is not supported by this program");
+        }
+        long cluster = o.clusterSize() == null ? 65536 : o.clusterSize();
+        if (Long.bitCount(cluster) != 1) {
+            throw bad("Cluster size must be a power of two between 512 and 2048k");
+        }
+        long refcountBits = o.refcountBits() == null ? 16 : o.refcountBits();
+        Qcow2Creator.Options image =
+                new Qcow2Creator.Options(
+                        o.size(),
+                        Long.numberOfTrailingZeros(cluster),
+                        o.backingFile(),
+                        o.backingFmt() == null ? null : o.backingFmt().wireName(),
+                        o.version() == BlockdevQcow2Version.V2 ? 2 : 3,
+                        Math.clamp(refcountBits, 0, Integer.MAX_VALUE),
+                        Boolean.TRUE.equals(o.lazyRefcounts()));
+        image.check();
+        BlockNode storage = opener.child(o.file());
+        try {
+            NodeUser maker = () -> "the maker of an image in '" + storage.name() + "'";
+            int wanted = Permission.WRITE | Permission.RESIZE;
+            ChildEdge edge =
+                    graph.attach(maker, "root", Role.ROOT, storage, wanted, Permission.ALL);
+            try {
+                Qcow2Creator.create(edge, image);
+            } finally {
+                graph.detach(edge);
+            }
+        } finally {
+            graph.release(storage);
         }
     }
 

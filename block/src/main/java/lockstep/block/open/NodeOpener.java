@@ -434,6 +434,11 @@ public final class NodeOpener {
         return graph.add(node);
     }
 
+    /** Opens or finds what a client refers to; the caller gets a reference either way. */
+    public BlockNode child(BlockdevRef ref) throws BlockException {
+        return limited(() -> child(ref, null, Inherited.BLOCKDEV));
+    }
+
     /** Opens or finds a child; the caller gets a reference either way. */
     BlockNode child(BlockdevRef ref, @Nullable JsonValue given, Inherited inherited)
             throws BlockException {

@@ -1,6 +1,7 @@
 package lockstep.block.qcow2;
 
 import lockstep.block.node.BlockException;
+import lockstep.block.node.ChildEdge;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.ImageFile;
 
@@ -117,8 +118,31 @@ public final class Qcow2Creator {
         }
     }
 
+    /** A fresh image: what it begins with, and how long it is. */
+    private record Content(MemorySegment bytes, long length) {}
+
     /** Writes a new image, replacing what is at the path. */
     public static void create(String path, Options options) throws BlockException {
+        Content content = content(options);
+        try (ImageFile file = ImageFile.create(path)) {
+            file.write(0, content.bytes);
+            file.truncate(content.length);
+        } catch (ImageFile.Failure e) {
+            throw new BlockException(
+                    e.errno(), "Could not create '" + path + "': " + Errno.text(e.errno()), e);
+        }
+    }
+
+    /** Writes a new image, replacing what a node holds. */
+    public static void create(ChildEdge storage, Options options) throws BlockException {
+        Content content = content(options);
+        storage.truncate(0);
+        storage.truncate(content.length);
+        storage.write(0, content.bytes);
+        storage.flush();
+    }
+
+    private static Content content(Options options) throws BlockException {
         options.check();
         long clusterSize = 1L << options.clusterBits();
         long l1Entries = Qcow2Header.l1Needed(options.size(), options.clusterBits());
@@ -137,13 +161,7 @@ public final class Qcow2Creator {
             long block = (layout.firstBlock() + i / layout.entriesPerBlock) * clusterSize;
             setToOne(bytes.asSlice(block, clusterSize), i % layout.entriesPerBlock, options);
         }
-        try (ImageFile file = ImageFile.create(path)) {
-            file.write(0, bytes);
-            file.truncate(layout.l1() * clusterSize + Math.max(8, l1Entries * 8));
-        } catch (ImageFile.Failure e) {
-            throw new BlockException(
-                    e.errno(), "Could not create '" + path + "': " + Errno.text(e.errno()), e);
-        }
+        return new Content(bytes, layout.l1() * clusterSize + Math.max(8, l1Entries * 8));
     }
 
     /** Refcounts are big endian; those of less than a byte come lowest bits first. */
