@@ -99,6 +99,58 @@ class JobsBesideQemuTest {
     }
 
     @Test
+    void jobsOfTheHumanMonitor() {
+        // QEMU tells on its standard output when it makes images, where the test hears its answers.
+        ComparedMachine.compare(
+                directory,
+                own -> {
+                    List<String> disks = disks(own);
+                    String copy = own.resolve("copy").toString();
+                    Host.run("qemu-img", "create", "-q", "-fqcow2", copy, "4M");
+                    String top = own.resolve("top").toString();
+                    String above = own.resolve("new").toString();
+                    Host.run("qemu-img", "create", "-q", "-fqcow2", "-Fqcow2", "-b", top, above);
+                    return disks;
+                },
+                m -> {
+                    for (String line :
+                            List.of(
+                                    "info block-jobs",
+                                    "block_job_pause x",
+                                    "block_job_cancel x",
+                                    "block_job_cancel -f x",
+                                    "block_job_complete x",
+                                    "block_job_resume x",
+                                    "block_job_set_speed x 1M",
+                                    "block_stream nosuch",
+                                    "block_stream disk 0 nosuch",
+                                    "snapshot_blkdev disk",
+                                    "snapshot_blkdev nosuch %new",
+                                    "snapshot_blkdev -n disk %nosuch",
+                                    "snapshot_blkdev_internal disk snap",
+                                    "snapshot_blkdev_internal disk snap",
+                                    "snapshot_delete_blkdev_internal disk snap",
+                                    "snapshot_delete_blkdev_internal disk snap",
+                                    "drive_backup nosuch %copy",
+                                    "snapshot_blkdev -n disk %new")) {
+                        say(m, line);
+                    }
+                    say(m, "drive_backup -n -f -c disk %copy");
+                    m.awaitEvents("JOB_STATUS_CHANGE", "null");
+                    say(m, "block_stream disk 0 %base");
+                    m.awaitEvents("JOB_STATUS_CHANGE", "null");
+                    say(m, "info block-jobs");
+                    m.holds("copy", "0 512k", 1);
+                    m.holds("copy", "1536k 512k", 4);
+                    m.show();
+                });
+    }
+
+    private static void say(ComparedMachine machine, String line) {
+        machine.say("human-monitor-command", "{'command-line': '" + line + "'}");
+    }
+
+    @Test
     void commitInTheMiddle() {
         compare(
                 m -> {

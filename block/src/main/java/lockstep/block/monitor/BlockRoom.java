@@ -105,6 +105,7 @@ public final class BlockRoom implements Room {
         BlockJobCommands.register(offer.commands(), jobCommands);
         TransactionCommands.register(offer.commands(), jobCommands);
         new BlockHmp(manager, qmp.queries(), mirroring).register(vmm.hmp());
+        new JobHmp(jobCommands).register(vmm.hmp());
         offer.objectType(
                 ThrottleGroupObject.TYPE,
                 ObjectOptions.ThrottleGroup.class,

@@ -236,29 +236,6 @@ final class InspectionCommands {
                 "device size",
                 "take bytes out of a ring buffer",
                 this::readRing);
-        for (String[] job :
-                new String[][] {
-                    {"pause", "pause"}, {"resume", "resume"}, {"complete", "switch over"}
-                }) {
-            t.add(
-                    "block_job_" + job[0],
-                    "device:B",
-                    "device",
-                    job[1] + " a block job",
-                    same("block-job-" + job[0], "s:device"));
-        }
-        t.add(
-                "block_job_cancel",
-                "force:-f,device:B",
-                "[-f] device",
-                "cancel a block job (-f: even when it is ready)",
-                same("block-job-cancel", "b:force", "s:device"));
-        t.add(
-                "block_job_set_speed",
-                "device:B,speed:o",
-                "device speed",
-                "limit a block job's bytes a second",
-                same("block-job-set-speed", "s:device", "i:speed"));
         t.add(
                 "chardev-change",
                 "id:s,args:s",
@@ -381,7 +358,6 @@ final class InspectionCommands {
                 (a, out) -> query("x-query-jit", new JsonObject()));
         t.addInfo("memdev", "", "", "memory backends", this::memoryBackends);
         t.addInfo("mice", "", "", "pointing devices", this::mice);
-        t.addInfo("block-jobs", "", "", "block jobs and how far they are", this::blockJobs);
         t.addInfo(
                 "snapshots",
                 "",
@@ -481,25 +457,6 @@ final class InspectionCommands {
         }
         if (mice.isEmpty()) {
             out.append("No mouse devices connected\n");
-        }
-    }
-
-    private void blockJobs(HmpArguments a, StringBuilder out) throws QmpException {
-        List<JsonObject> jobs = list("query-block-jobs");
-        for (JsonObject j : jobs) {
-            boolean stream = text(j, "type").equals("stream");
-            out.append(stream ? "Streaming device " : "Type " + text(j, "type") + ", device ")
-                    .append(text(j, "device"))
-                    .append(": Completed ")
-                    .append(text(j, "offset"))
-                    .append(" of ")
-                    .append(text(j, "len"))
-                    .append(" bytes, speed limit ")
-                    .append(text(j, "speed"))
-                    .append(" bytes/s\n");
-        }
-        if (jobs.isEmpty()) {
-            out.append("No active jobs\n");
         }
     }
 }
