@@ -1,5 +1,7 @@
 package lockstep.block;
 
+import org.jspecify.annotations.Nullable;
+
 /** Counters of one backend; any thread. */
 public final class BackendStats {
     /** Counters of one kind of request. */
@@ -8,11 +10,15 @@ public final class BackendStats {
         private long operations;
         private long nanos;
         private long failed;
+        private @Nullable LatencyHistogram histogram;
 
         Counter() {}
 
         synchronized void add(long length, long time, boolean error) {
             nanos += time;
+            if (histogram != null) {
+                histogram.count(time);
+            }
             if (error) {
                 failed++;
             } else {
@@ -37,12 +43,25 @@ public final class BackendStats {
         public synchronized long failed() {
             return failed;
         }
+
+        /** Counts times from now on, or no longer, for null. */
+        public synchronized void histogram(@Nullable LatencyHistogram wanted) {
+            histogram = wanted;
+        }
+
+        /** How often requests took how long; null when it is not counted. */
+        public synchronized @Nullable LatencyHistogram histogram() {
+            return histogram == null ? null : histogram.copy();
+        }
     }
 
     final Counter read = new Counter();
     final Counter write = new Counter();
     final Counter unmap = new Counter();
     final Counter flush = new Counter();
+
+    /** Nothing here ever adds to it: no disk has zones. */
+    private final Counter zoneAppend = new Counter();
 
     BackendStats() {}
 
@@ -60,5 +79,9 @@ public final class BackendStats {
 
     public Counter flush() {
         return flush;
+    }
+
+    public Counter zoneAppend() {
+        return zoneAppend;
     }
 }

@@ -1,5 +1,6 @@
 package lockstep.block.monitor;
 
+import lockstep.api.BlockLatencyHistogramSetArguments;
 import lockstep.api.BlockCommands;
 import lockstep.api.BlockIOThrottle;
 import lockstep.api.BlockdevChangeMediumArguments;
@@ -9,6 +10,8 @@ import lockstep.api.BlockdevOpenTrayArguments;
 import lockstep.api.BlockdevRemoveMediumArguments;
 import lockstep.api.EjectArguments;
 import lockstep.api.ThrottleLimits;
+import lockstep.block.BackendStats;
+import lockstep.block.LatencyHistogram;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.drive.MediaChanger;
 import lockstep.block.node.BlockException;
@@ -16,7 +19,11 @@ import lockstep.qmp.ErrorClass;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
 
-/** The QMP commands about trays and media. Main loop, machine lock held. */
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/** The QMP commands about the disks of devices: trays, media, limits, times. Main loop, machine lock held. */
 record MediaQmp(BlockManager manager, MediaChanger changer) implements BlockCommands {
     private interface Action {
         void run() throws BlockException;
@@ -32,6 +39,47 @@ record MediaQmp(BlockManager manager, MediaChanger changer) implements BlockComm
                             : ErrorClass.GENERIC_ERROR,
                     String.valueOf(e.getMessage()),
                     e);
+        }
+    }
+
+    @Override
+    public void blockLatencyHistogramSet(BlockLatencyHistogramSetArguments a) throws QmpException {
+        qmp(
+                () -> {
+                    BackendStats stats = changer.backend(null, a.id()).stats();
+                    List<Long> usual = a.boundaries();
+                    boolean none =
+                            usual == null
+                                    && a.boundariesRead() == null
+                                    && a.boundariesWrite() == null
+                                    && a.boundariesZap() == null
+                                    && a.boundariesFlush() == null;
+                    histogram(a.id(), "read", stats.read(), a.boundariesRead(), usual, none);
+                    histogram(a.id(), "write", stats.write(), a.boundariesWrite(), usual, none);
+                    histogram(
+                            a.id(), "append write", stats.zoneAppend(), a.boundariesZap(), usual, none);
+                    histogram(a.id(), "flush", stats.flush(), a.boundariesFlush(), usual, none);
+                });
+    }
+
+    private static void histogram(
+            String device,
+            String kind,
+            BackendStats.Counter counter,
+            @Nullable List<Long> own,
+            @Nullable List<Long> usual,
+            boolean none)
+            throws BlockException {
+        List<Long> boundaries = own == null ? usual : own;
+        if (none) {
+            counter.histogram(null);
+        } else if (boundaries != null) {
+            LatencyHistogram wanted = LatencyHistogram.of(boundaries);
+            if (wanted == null) {
+                throw new BlockException(
+                        Errno.EINVAL, "Device '" + device + "' set " + kind + " boundaries fail");
+            }
+            counter.histogram(wanted);
         }
     }
 

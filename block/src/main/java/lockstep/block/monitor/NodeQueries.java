@@ -6,6 +6,7 @@ import lockstep.api.BlockDeviceStats;
 import lockstep.api.BlockDirtyInfo;
 import lockstep.api.BlockInfo;
 import lockstep.api.BlockLimitsInfo;
+import lockstep.api.BlockLatencyHistogramInfo;
 import lockstep.api.BlockStats;
 import lockstep.api.BlockStatsSpecific;
 import lockstep.api.BlockStatsSpecificFile;
@@ -22,6 +23,7 @@ import lockstep.api.Qcow2BitmapInfoFlags;
 import lockstep.api.Qcow2CompressionType;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BackendStats;
+import lockstep.block.LatencyHistogram;
 import lockstep.block.Backends;
 import lockstep.block.BlockBackend;
 import lockstep.block.Tray;
@@ -464,8 +466,17 @@ final class NodeQueries {
                     .failedUnmapOperations(stats.unmap().failed())
                     .flushOperations(stats.flush().operations())
                     .flushTotalTimeNs(stats.flush().nanos())
-                    .failedFlushOperations(stats.flush().failed());
+                    .failedFlushOperations(stats.flush().failed())
+                    .rdLatencyHistogram(histogram(stats.read()))
+                    .wrLatencyHistogram(histogram(stats.write()))
+                    .zoneAppendLatencyHistogram(histogram(stats.zoneAppend()))
+                    .flushLatencyHistogram(histogram(stats.flush()));
         }
         return b.build();
+    }
+
+    private static @Nullable BlockLatencyHistogramInfo histogram(BackendStats.Counter counter) {
+        LatencyHistogram h = counter.histogram();
+        return h == null ? null : new BlockLatencyHistogramInfo(h.boundaries(), h.bins());
     }
 }

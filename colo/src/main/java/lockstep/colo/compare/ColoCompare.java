@@ -497,13 +497,15 @@ public final class ColoCompare implements UserObject {
             boolean ends = broken || closed;
             boolean takes = !ends && room.getAsBoolean();
             full = !ends && !takes;
-            refused = !takes;
+            // Stays until the device is told: what takes all for a moment, as a drain does, tells it nothing.
+            refused |= !takes;
             return takes ? FrameDecoder.MAX_FRAME : 0;
         }
 
         /** Has the device read again that was told to wait. */
         void resume(Chardev.Attachment device) {
             if (refused && canReceive() > 0) {
+                refused = false;
                 device.acceptInput();
             }
         }

@@ -455,6 +455,21 @@ class ColoWireTest {
         assertArrayEquals(same, primary.client.next());
     }
 
+    /** What is not read because there is no room is read again when the checkpoint has made some. */
+    @Test
+    void aSecondaryThatWasFarAheadIsReadBehindTheCheckpoint() throws Exception {
+        for (int i = 0; i < 1500; i++) {
+            secondary.sends(secondary.guest, Frames.arp());
+        }
+        assertTrue(requests.tryAcquire(20, TimeUnit.SECONDS));
+        awaitStatistics(s -> s.heldSecondary() < 1024 ? 0 : 1, 1);
+        comparisons.checkpoint();
+        byte[] same = new byte[64];
+        primary.sends(primary.guest, same);
+        secondary.sends(secondary.guest, same);
+        assertArrayEquals(same, primary.client.next());
+    }
+
     @Test
     void nothingLeavesThroughAClosedGate() throws Exception {
         handshake();
