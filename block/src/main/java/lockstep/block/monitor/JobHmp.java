@@ -35,7 +35,7 @@ record JobHmp(JobQmp qmp) {
                 "reuse:-n,full:-f,compress:-c,device:B,target:s,format:s?",
                 "[-n] [-f] [-c] device target [format]",
                 "copy a drive as it is now to an image (-n: to an image that is there; -f: the"
-                    + " whole disk; -c: compressed)",
+                        + " whole disk; -c: compressed)",
                 (arguments, output) -> backup(arguments));
     }
 

@@ -1,8 +1,8 @@
 package lockstep.block.monitor;
 
-import lockstep.api.BlockLatencyHistogramSetArguments;
 import lockstep.api.BlockCommands;
 import lockstep.api.BlockIOThrottle;
+import lockstep.api.BlockLatencyHistogramSetArguments;
 import lockstep.api.BlockdevChangeMediumArguments;
 import lockstep.api.BlockdevCloseTrayArguments;
 import lockstep.api.BlockdevInsertMediumArguments;
@@ -57,7 +57,12 @@ record MediaQmp(BlockManager manager, MediaChanger changer) implements BlockComm
                     histogram(a.id(), "read", stats.read(), a.boundariesRead(), usual, none);
                     histogram(a.id(), "write", stats.write(), a.boundariesWrite(), usual, none);
                     histogram(
-                            a.id(), "append write", stats.zoneAppend(), a.boundariesZap(), usual, none);
+                            a.id(),
+                            "append write",
+                            stats.zoneAppend(),
+                            a.boundariesZap(),
+                            usual,
+                            none);
                     histogram(a.id(), "flush", stats.flush(), a.boundariesFlush(), usual, none);
                 });
     }

@@ -8,8 +8,8 @@ import java.io.IOException;
  * Sends the pages of a checkpoint ahead while the primary's guest still runs, in rounds: each has what
  * changed during the one before. They end when few pages are left or too many come back, as those of a
  * guest that writes to the same ones at full speed do; such a guest is then left alone for some
- * checkpoints. The secondary, whoever it is, keeps the pages apart until the checkpoint is complete. Used
- * by the session's thread.
+ * checkpoints. The secondary keeps the pages apart until the checkpoint is complete. Used by the session's
+ * thread.
  */
 final class PagesAhead {
     /** So few pages are quicker sent than looked for once more. */
@@ -64,6 +64,14 @@ final class PagesAhead {
             dirty = again;
         }
         return dirty;
+    }
+
+    /** Sends none. Returns how many there are now. */
+    long count() {
+        pages = 0;
+        rounds = 0;
+        left = source.collectPages();
+        return left;
     }
 
     /** How many pages the last call sent. */

@@ -497,7 +497,8 @@ public final class ColoCompare implements UserObject {
             boolean ends = broken || closed;
             boolean takes = !ends && room.getAsBoolean();
             full = !ends && !takes;
-            // Stays until the device is told: what takes all for a moment, as a drain does, tells it nothing.
+            // Stays until the device is told: what takes all for a moment, as a drain does, tells
+            // it nothing.
             refused |= !takes;
             return takes ? FrameDecoder.MAX_FRAME : 0;
         }

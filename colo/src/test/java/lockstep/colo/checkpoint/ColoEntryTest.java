@@ -39,6 +39,7 @@ class ColoEntryTest {
     private static final String BROKEN = "0001 0004 00000001";
     private static final String READY = "00000000";
     private static final String READY_FOR_CHANGES = "40000000";
+    private static final String REQUEST = "00000001";
     private static final String FIRST_CHECKPOINT = "00000002 00000005 00000006";
 
     @TempDir Path directory;
@@ -101,6 +102,23 @@ class ColoEntryTest {
         secondary.journal().await("announce", 1);
         secondary.journal().await("run again", e -> secondary.running());
         assertEquals(2, secondary.consistentEpoch());
+    }
+
+    /** It could not answer what the guest's disk still waits for. */
+    @Test
+    void aQemuIsSentNothingOfACheckpointBeforeTheGuestStands() throws Exception {
+        asQemu = true;
+        primary.coloTimeout(300);
+        primary.checkpointDelay(1_000_000);
+        try (Wire wire = wire(List.of(MigrationCapability.X_COLO), Long.MAX_VALUE, -1)) {
+            primary.journal().await("RESUME", 1);
+            long before = wire.carried(true);
+            primary.hangDisk();
+            primary.epoch(2);
+            primary.colo.requestCheckpoint();
+            primary.journal().await("COLO_EXIT primary error", 1);
+            assertEquals(before + bytes(REQUEST).length, wire.carried(true));
+        }
     }
 
     /** The secondary has not become one yet, as far as the primary knows: its guest goes on where it was. */
