@@ -120,6 +120,8 @@ class CompareBenchmarkTest {
         }
 
         private static SocketChannel connect(Path path) throws IOException {
+            // Who greets early may still be about to listen.
+            Host.await(path + " is there", Duration.ofSeconds(30), () -> Files.exists(path));
             SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
             channel.connect(UnixDomainSocketAddress.of(path));
             return channel;
