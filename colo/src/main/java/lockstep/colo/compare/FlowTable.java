@@ -119,9 +119,14 @@ final class FlowTable {
         size--;
     }
 
-    /** Whether there are more flows than there should be, all of them in use. */
+    /** Whether there are as many flows as there should be, all of them in use. */
     boolean full() {
         return size >= limit && leastRecent == null;
+    }
+
+    /** Whether there are so many that not even those of a second sender can be all of them. */
+    boolean overfull() {
+        return size >= 2 * limit && leastRecent == null;
     }
 
     int size() {

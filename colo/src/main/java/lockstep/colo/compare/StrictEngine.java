@@ -161,10 +161,10 @@ final class StrictEngine implements Engine {
 
     @Override
     public boolean takes(boolean primary) {
-        return !flows.full()
-                && (primary
-                        ? primaryFull == 0 && primaryMemory < MOST_MEMORY
-                        : secondaryFull == 0 && secondaryMemory < MOST_MEMORY);
+        // What the secondary sends may be what the flows that fill the table wait for.
+        return primary
+                ? !flows.full() && primaryFull == 0 && primaryMemory < MOST_MEMORY
+                : !flows.overfull() && secondaryFull == 0 && secondaryMemory < MOST_MEMORY;
     }
 
     // ---- differences

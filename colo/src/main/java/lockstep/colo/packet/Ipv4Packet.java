@@ -36,6 +36,11 @@ public final class Ipv4Packet {
     private static final int AH = 51;
     private static final int ETHERNET = 14;
     private static final int VLAN_TAG = 4;
+
+    // IEEE 802.1Q, 9.5: the types of tags.
+    private static final int CUSTOMER_TAG = 0x8100;
+    private static final int PROVIDER_TAG = 0x88a8;
+
     private static final int LONGEST_VNET_HEADER = 20;
     private static final int TCP_HEADER = 20;
     private static final int NO_OPERATION = 1;
@@ -48,11 +53,11 @@ public final class Ipv4Packet {
     private final int ip;
     private final int transport;
 
-    private Ipv4Packet(byte[] data, int length, int vnet, int transport) {
+    private Ipv4Packet(byte[] data, int length, int vnet, int ip, int transport) {
         this.data = data;
         this.length = length;
         this.vnet = vnet;
-        this.ip = vnet + ETHERNET;
+        this.ip = ip;
         this.transport = transport;
     }
 
@@ -62,8 +67,8 @@ public final class Ipv4Packet {
      * @param data holds the frame from index 0 on
      * @param length bytes of the frame, virtio header included
      * @param vnetHeader bytes of virtio header as the sender declared it, unsigned
-     * @return null for what is not compared: not IPv4, tagged with a VLAN, too short for its
-     *     headers
+     * @return null for what is not compared: not IPv4, with a VLAN tag as the outermost (one of a provider is looked
+     *     behind, as QEMU does), too short for its headers
      */
     public static @Nullable Ipv4Packet parse(byte[] data, int length, int vnetHeader) {
         if (Integer.compareUnsigned(vnetHeader, LONGEST_VNET_HEADER) > 0
@@ -73,6 +78,12 @@ public final class Ipv4Packet {
         }
         int ip = vnetHeader + ETHERNET;
         // The first byte behind the type is there: the length check leaves room for a VLAN tag.
+        if (type(data, ip) == PROVIDER_TAG) {
+            ip += type(data, ip + VLAN_TAG) == CUSTOMER_TAG ? 2 * VLAN_TAG : VLAN_TAG;
+            if (ip >= length) {
+                return null;
+            }
+        }
         if (data[ip - 2] != 0x08 || data[ip - 1] != 0 || (data[ip] & 0xf0) != 0x40) {
             return null;
         }
@@ -80,8 +91,13 @@ public final class Ipv4Packet {
         if (headerLength < 20 || headerLength > length - ip) {
             return null;
         }
-        Ipv4Packet p = new Ipv4Packet(data, length, vnetHeader, ip + headerLength);
+        Ipv4Packet p = new Ipv4Packet(data, length, vnetHeader, ip, ip + headerLength);
         return p.transportFits() ? p : null;
+    }
+
+    /** The type of what begins there. */
+    private static int type(byte[] data, int at) {
+        return BigEndian.get16(data, at - 2);
     }
 
     private boolean transportFits() {
@@ -103,7 +119,7 @@ public final class Ipv4Packet {
 
     /** The same packet in an array of its own. */
     public Ipv4Packet copy() {
-        return new Ipv4Packet(Arrays.copyOf(data, length), length, vnet, transport);
+        return new Ipv4Packet(Arrays.copyOf(data, length), length, vnet, ip, transport);
     }
 
     /** The array that holds the frame from index 0 on. */

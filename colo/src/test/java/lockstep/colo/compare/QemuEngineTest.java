@@ -26,6 +26,30 @@ class QemuEngineTest extends EngineHarness {
         out.clear();
     }
 
+    /** It looks behind a provider's tag, and one of a customer behind that, but not behind the latter alone. */
+    @Test
+    void providersTagsAreLookedBehind() {
+        for (byte[] tags : List.of(new byte[] {(byte) 0x88, (byte) 0xa8, 0, 7}, TWO_TAGS)) {
+            p(tagged(tags));
+            assertEquals(0, left());
+            s(tagged(tags));
+            assertEquals(1, left());
+        }
+        p(tagged(new byte[] {(byte) 0x81, 0, 0, 7}));
+        assertEquals(1, left());
+    }
+
+    private static final byte[] TWO_TAGS = {(byte) 0x88, (byte) 0xa8, 0, 7, (byte) 0x81, 0, 0, 5};
+
+    private static byte[] tagged(byte[] tags) {
+        byte[] plain = Frames.udp(0, "x");
+        byte[] frame = new byte[plain.length + tags.length];
+        System.arraycopy(plain, 0, frame, 0, 12);
+        System.arraycopy(tags, 0, frame, 12, tags.length);
+        System.arraycopy(plain, 12, frame, 12 + tags.length, plain.length - 12);
+        return frame;
+    }
+
     @Test
     void unsupportedPacketsPassOnlyFromThePrimary() {
         p(Frames.arp());

@@ -615,6 +615,26 @@ class StrictEngineTest extends EngineHarness {
         assertTrue(engine.takes(true));
     }
 
+    @Test
+    void aTableFullOfThePrimarysFlowsIsEmptiedByTheSecondarys() {
+        engine = engine(4);
+        for (int i = 1; i < 5; i++) {
+            p(port(i, "x"));
+        }
+        assertFalse(engine.takes(true));
+        for (int i = 1; i < 5; i++) {
+            assertTrue(engine.takes(false));
+            s(port(i, "x"));
+        }
+        assertEquals(4, left());
+        assertTrue(engine.takes(true));
+        for (int i = 11; i < 19; i++) {
+            assertTrue(engine.takes(false));
+            s(port(i, "of the secondary alone"));
+        }
+        assertFalse(engine.takes(false));
+    }
+
     private static byte[] port(int port, String text) {
         byte[] f = Frames.udp(0, text);
         f[34] = (byte) (port >> 8);
