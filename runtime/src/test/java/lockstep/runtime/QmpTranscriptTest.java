@@ -341,7 +341,6 @@ final class QmpTranscriptTest {
                 {"info mice", "No mouse devices connected\n"},
                 {"info balloon", "Error: No balloon device has been activated\n"},
                 {"info memdev", "\n"},
-                {"info block-jobs", "No active jobs\n"},
                 {"info qtree", "bus: main-system-bus\n  type System\n"},
                 {"ringbuf_read x 1", "Error: Device 'x' not found\n"},
                 {"qom-get /machine type", "\"none-machine\"\n"},
