@@ -153,7 +153,7 @@ class ProtectTest {
                     String name = "fresh" + what.ordinal();
                     ColoPair.Side fresh = pair.another(name, FIRST_PORT + 10 * what.ordinal());
                     String told = broken(pair, left, fresh, what);
-                    assertEquals(remains, told.contains("interrupted run"), told);
+                    assertEquals(remains, told.contains("earlier protection"), told);
                     remains = what.how == How.PROGRAM_DIES;
                     if (what == Break.SECONDARY_BEHIND_IT) {
                         pair.ncAnswers(left.qmp, "primary-failover");

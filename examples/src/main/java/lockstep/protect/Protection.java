@@ -169,7 +169,7 @@ final class Protection {
             remains |= disk.remains(nodes);
         }
         if (remains) {
-            pair.tell("what an interrupted run has left is taken away");
+            pair.tell("what is left of an earlier protection is taken away");
             letGuestRun();
             pair.undo().run();
         }

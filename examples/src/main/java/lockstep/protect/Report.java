@@ -55,8 +55,8 @@ final class Report {
             return out.append("  tells no more: ").append(e.getMessage()).append('\n').toString();
         }
         long nanos = System.nanoTime();
-        // A secondary does not know what set a checkpoint off.
-        boolean knowsWhy = now.mode() != COLOMode.SECONDARY;
+        // A secondary, or who was one, does not know what set a checkpoint off.
+        boolean knowsWhy = now.mode() == COLOMode.PRIMARY || now.checkpointsByTime() > 0;
         ColoStats old = before;
         out.append("  checkpoints: ").append(now.checkpoints());
         if (old != null) {
@@ -65,7 +65,7 @@ final class Report {
                     ", %.1f a second".formatted((now.checkpoints() - old.checkpoints()) / seconds));
             if (knowsWhy) {
                 out.append(
-                        " (%.1f by time, %.1f by difference)"
+                        " (%.1f by time, %.1f by difference or request)"
                                 .formatted(
                                         (now.checkpointsByTime() - old.checkpointsByTime())
                                                 / seconds,
@@ -73,7 +73,7 @@ final class Report {
             }
         } else if (knowsWhy) {
             out.append(
-                    " (%d by time, %d by difference)"
+                    " (%d by time, %d by difference or request)"
                             .formatted(now.checkpointsByTime(), byDifference(now)));
         }
         out.append('\n');

@@ -98,8 +98,9 @@ final class Wire implements AutoCloseable {
                 } else {
                     backwarded = done;
                 }
-                while (buffer.hasRemaining()) {
-                    to.write(buffer);
+                if (!passed(to, buffer) && forward) {
+                    return; // What the gone one has said is still to come, behind which the wire
+                            // ends.
                 }
             }
         } catch (IOException e) {
@@ -107,6 +108,17 @@ final class Wire implements AutoCloseable {
         }
         if (!silent || done < limit) {
             close();
+        }
+    }
+
+    private static boolean passed(SocketChannel to, ByteBuffer buffer) {
+        try {
+            while (buffer.hasRemaining()) {
+                to.write(buffer);
+            }
+            return true;
+        } catch (IOException e) {
+            return false;
         }
     }
 
