@@ -98,9 +98,9 @@ final class Wire implements AutoCloseable {
                 } else {
                     backwarded = done;
                 }
+                // What a side that is gone has said is still to come; the wire ends behind it.
                 if (!passed(to, buffer) && forward) {
-                    return; // What the gone one has said is still to come, behind which the wire
-                            // ends.
+                    return;
                 }
             }
         } catch (IOException e) {
