@@ -3,14 +3,12 @@ package lockstep.block.monitor;
 import lockstep.api.BlockdevBackup;
 import lockstep.api.DriveBackup;
 import lockstep.api.MirrorSyncMode;
-import lockstep.api.NewImageMode;
 import lockstep.api.TransactionAction;
 import lockstep.block.job.JobGroup;
 import lockstep.block.job.Jobs;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
-import lockstep.block.node.ChildEdge;
 import lockstep.block.open.LegacyTree;
 import lockstep.block.open.NodeOpener;
 import lockstep.block.qcow2.Qcow2Node;
@@ -61,22 +59,9 @@ final class Backups {
     Step start(DriveBackup a, JobGroup group) throws BlockException {
         BlockNode source = graph.names().lookup(a.device());
         source.refuseIfBlocked();
-        MirrorSyncMode sync = a.sync();
         BlockNode below = DriveMirroring.underFilters(source).backing();
-        if (sync == MirrorSyncMode.TOP && below == null) {
-            sync = MirrorSyncMode.FULL;
-        }
-        boolean existing = a.mode() == NewImageMode.EXISTING;
-        String format = a.format() == null && !existing ? source.driver() : a.format();
-        if (!existing && format != null) {
-            BlockNode named =
-                    switch (sync) {
-                        case TOP -> below;
-                        case NONE -> source;
-                        default -> null;
-                    };
-            images.make(a.target(), format, ChildEdge.look(source).length(), named);
-        }
+        MirrorSyncMode sync = NewImages.sync(a.sync(), below);
+        String format = images.makeFor(source, sync, below, a.mode(), a.target(), a.format());
         JsonObject tree = new JsonObject();
         if (format != null) {
             tree.put("driver", format);

@@ -70,24 +70,10 @@ final class DriveMirroring {
             throw bad("Sync mode '" + sync.wireName() + "' not supported");
         }
         BlockNode below = underFilters(source).backing();
-        if (sync == MirrorSyncMode.TOP && below == null) {
-            sync = MirrorSyncMode.FULL;
-        }
+        sync = NewImages.sync(sync, below);
         checkReplaced(a, source);
         boolean existing = a.mode() == NewImageMode.EXISTING;
-        String format = a.format();
-        if (format == null && !existing) {
-            format = source.driver();
-        }
-        if (!existing && format != null) {
-            BlockNode named =
-                    switch (sync) {
-                        case TOP -> below;
-                        case NONE -> source;
-                        default -> null;
-                    };
-            images.make(a.target(), format, ChildEdge.look(source).length(), named);
-        }
+        String format = images.makeFor(source, sync, below, a.mode(), a.target(), a.format());
         BlockNode target = open(a, format, source);
         try {
             // An existing image may hold anything.

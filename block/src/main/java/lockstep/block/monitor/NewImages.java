@@ -5,6 +5,8 @@ import lockstep.api.BlockdevCreateOptionsFile;
 import lockstep.api.BlockdevCreateOptionsQcow2;
 import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevQcow2Version;
+import lockstep.api.MirrorSyncMode;
+import lockstep.api.NewImageMode;
 import lockstep.api.PreallocMode;
 import lockstep.api.Qcow2CompressionType;
 import lockstep.block.node.BlockException;
@@ -86,6 +88,39 @@ final class NewImages {
         } finally {
             graph.release(node);
         }
+    }
+
+    /** What a disk's copy consists of where the disk has nothing below it: all of the disk. */
+    static MirrorSyncMode sync(MirrorSyncMode wanted, @Nullable BlockNode below) {
+        return wanted == MirrorSyncMode.TOP && below == null ? MirrorSyncMode.FULL : wanted;
+    }
+
+    /**
+     * Makes the image of a disk's copy, unless it is there; what is not copied is read from what it names.
+     *
+     * @param below what is below the disk's image
+     * @return the image's format, null when nobody has said one
+     */
+    @Nullable String makeFor(
+            BlockNode source,
+            MirrorSyncMode sync,
+            @Nullable BlockNode below,
+            @Nullable NewImageMode mode,
+            String filename,
+            @Nullable String wantedFormat)
+            throws BlockException {
+        if (mode == NewImageMode.EXISTING) {
+            return wantedFormat;
+        }
+        String format = wantedFormat == null ? source.driver() : wantedFormat;
+        BlockNode named =
+                switch (sync) {
+                    case TOP -> below;
+                    case NONE -> source;
+                    default -> null;
+                };
+        make(filename, format, ChildEdge.look(source).length(), named);
+        return format;
     }
 
     /** blockdev-create. */

@@ -7,10 +7,8 @@ import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -104,12 +102,7 @@ final class NbdConnection {
             return new NbdConnection(stream, handshake.negotiate(), onLoss);
         } catch (IOException e) {
             stream.close();
-            String reason =
-                    e instanceof EOFException || e instanceof ClosedChannelException
-                            ? "Unexpected end-of-file before all data were read"
-                            : e.getMessage();
-            throw new BlockException(
-                    Errno.EIO, "Failed to read " + handshake.expected() + ": " + reason, e);
+            throw handshake.lost(e);
         } catch (BlockException e) {
             stream.close();
             throw e;

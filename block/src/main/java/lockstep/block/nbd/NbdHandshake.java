@@ -6,8 +6,10 @@ import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
@@ -204,9 +206,13 @@ final class NbdHandshake {
         return new BlockException(Errno.EINVAL, message);
     }
 
-    /** What the server was to send next. */
-    String expected() {
-        return expected;
+    /** What the user reads when the connection broke: what the server was to send next, and why it did not. */
+    BlockException lost(IOException e) {
+        String reason =
+                e instanceof EOFException || e instanceof ClosedChannelException
+                        ? "Unexpected end-of-file before all data were read"
+                        : e.getMessage();
+        return new BlockException(Errno.EIO, "Failed to read " + expected + ": " + reason, e);
     }
 
     private Result oldStyle() throws IOException, BlockException {

@@ -1,15 +1,12 @@
 package lockstep.block.nbd;
 
 import lockstep.block.node.BlockException;
-import lockstep.runtime.linux.Errno;
 import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedChannelException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,12 +45,7 @@ public final class NbdListing {
             try {
                 return new NbdListing(handshake).all();
             } catch (IOException e) {
-                String reason =
-                        e instanceof EOFException || e instanceof ClosedChannelException
-                                ? "Unexpected end-of-file before all data were read"
-                                : e.getMessage();
-                throw new BlockException(
-                        Errno.EIO, "Failed to read " + handshake.expected() + ": " + reason, e);
+                throw handshake.lost(e);
             }
         }
     }

@@ -10,7 +10,6 @@ import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonOutputVisitor;
 import lockstep.qmp.JsonStreamParser;
-import lockstep.qmp.JsonString;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
 import lockstep.qmp.OptionText;
@@ -125,7 +124,7 @@ public final class Main {
                 handler.apply(text);
             }
             case "--chardev" -> chardev(vmm, text);
-            case "--export" -> export(vmm, text);
+            case "--export" -> export(process, text);
             case "--monitor" -> monitor(vmm, text);
             case "--nbd-server" -> {
                 NbdServerOptions server = NbdServerOptions.read(visitor(text, null), null);
@@ -155,15 +154,12 @@ public final class Main {
         vmm.chardevs().create(id, parsed.config(), parsed.mux(), vmm::notice);
     }
 
-    private static void export(VmmProcess vmm, String text) throws OptionException, QmpException {
+    private static void export(ServerProcess process, String text)
+            throws OptionException, QmpException {
         BlockExportOptions options = BlockExportOptions.read(visitor(text, "type"), null);
-        JsonObject request = new JsonObject().put("execute", "block-export-add");
-        request.put("arguments", JsonOutputVisitor.toJson(options, BlockExportOptions::write));
-        JsonObject reply = vmm.commands().dispatch(request, false);
-        if (reply != null && reply.get("error") instanceof JsonObject error) {
-            throw new OptionException(
-                    error.get("desc") instanceof JsonString desc ? desc.value() : "");
-        }
+        process.execute(
+                "block-export-add",
+                (JsonObject) JsonOutputVisitor.toJson(options, BlockExportOptions::write));
     }
 
     private static void monitor(VmmProcess vmm, String text)

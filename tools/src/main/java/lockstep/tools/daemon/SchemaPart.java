@@ -5,6 +5,8 @@ import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonString;
 import lockstep.qmp.JsonValue;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
@@ -68,7 +70,7 @@ final class SchemaPart {
         }
     }
 
-    private static String string(@org.jspecify.annotations.Nullable JsonValue value) {
+    private static String string(@Nullable JsonValue value) {
         return value instanceof JsonString s ? s.value() : "";
     }
 }

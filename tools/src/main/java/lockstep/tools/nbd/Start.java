@@ -131,7 +131,7 @@ final class Start {
             wanted.bitmaps().forEach(b -> bitmaps.add(new JsonString(b)));
             export.put("bitmaps", bitmaps);
         }
-        execute(process.vmm(), "block-export-add", export);
+        process.execute("block-export-add", export);
         if (!wanted.persistent()) {
             disks.exports().whenDeserted(() -> process.vmm().leave(0));
         }
@@ -198,21 +198,6 @@ final class Start {
                                 + ",read-only="
                                 + onOff(wanted.readOnly()));
         return PART;
-    }
-
-    private static void execute(VmmProcess vmm, String command, JsonObject arguments)
-            throws ToolException {
-        JsonObject reply =
-                vmm.commands()
-                        .dispatch(
-                                new JsonObject()
-                                        .put("execute", command)
-                                        .put("arguments", arguments),
-                                false);
-        if (reply != null && reply.get("error") instanceof JsonObject error) {
-            throw new ToolException(
-                    error.get("desc") instanceof JsonString desc ? desc.value() : command);
-        }
     }
 
     // ---- a list

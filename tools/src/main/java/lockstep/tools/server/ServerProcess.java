@@ -3,6 +3,9 @@ package lockstep.tools.server;
 import lockstep.block.BlockLayer;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.monitor.BlockRoom;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonString;
+import lockstep.qmp.QmpException;
 import lockstep.runtime.command.RuntimeCommands;
 import lockstep.runtime.commandline.RuntimeOptions;
 import lockstep.runtime.linux.LinuxException;
@@ -124,6 +127,21 @@ public final class ServerProcess {
     /** The process. */
     public VmmProcess vmm() {
         return vmm;
+    }
+
+    /** Has a command carried out as a monitor would. */
+    public void execute(String command, JsonObject arguments) throws QmpException {
+        JsonObject reply =
+                vmm.commands()
+                        .dispatch(
+                                new JsonObject()
+                                        .put("execute", command)
+                                        .put("arguments", arguments),
+                                false);
+        if (reply != null && reply.get("error") instanceof JsonObject error) {
+            throw new QmpException(
+                    error.get("desc") instanceof JsonString desc ? desc.value() : command);
+        }
     }
 
     /** Its disks. */
