@@ -8,6 +8,7 @@ import org.jspecify.annotations.NullMarked;
 module lockstep.block {
     requires transitive lockstep.qmp;
     requires transitive lockstep.runtime;
+    requires com.github.luben.zstd_jni;
     requires static org.jspecify;
 
     exports lockstep.block;

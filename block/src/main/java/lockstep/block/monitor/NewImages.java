@@ -161,10 +161,6 @@ final class NewImages {
                     Errno.ENOTSUP,
                     "Preallocation of qcow2 images is not supported by this program");
         }
-        if (o.compressionType() == Qcow2CompressionType.ZSTD) {
-            throw new BlockException(
-                    Errno.ENOTSUP, "Compression type 'zstd' is not supported by this program");
-        }
         long cluster = o.clusterSize() == null ? 65536 : o.clusterSize();
         if (Long.bitCount(cluster) != 1) {
             throw bad("Cluster size must be a power of two between 512 and 2048k");
@@ -178,7 +174,8 @@ final class NewImages {
                         o.backingFmt() == null ? null : o.backingFmt().wireName(),
                         o.version() == BlockdevQcow2Version.V2 ? 2 : 3,
                         Math.clamp(refcountBits, 0, Integer.MAX_VALUE),
-                        Boolean.TRUE.equals(o.lazyRefcounts()));
+                        Boolean.TRUE.equals(o.lazyRefcounts()),
+                        o.compressionType() == Qcow2CompressionType.ZSTD);
         image.check();
         BlockNode storage = opener.child(o.file());
         try {

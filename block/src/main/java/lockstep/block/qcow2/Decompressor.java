@@ -59,10 +59,6 @@ final class Decompressor {
     }
 
     private byte[] inflate(Guard file, long entry) throws BlockException {
-        if (compressionType != 0) {
-            throw new BlockException(
-                    Errno.ENOTSUP, "qcow2: reading zstd-compressed clusters is not supported");
-        }
         byte[] packed = new byte[(int) length(entry, clusterBits)];
         long start = start(entry, clusterBits);
         if (start >= file.length()) {
@@ -79,6 +75,15 @@ final class Decompressor {
         }
         file.readUpTo(start, MemorySegment.ofArray(packed));
         byte[] plain = new byte[1 << clusterBits];
+        if (compressionType == Qcow2Header.ZSTD) {
+            Zstandard.unpack(packed, plain);
+        } else {
+            inflate(packed, plain);
+        }
+        return plain;
+    }
+
+    private static void inflate(byte[] packed, byte[] plain) throws BlockException {
         try (Inflater inflater = new Inflater(true)) {
             inflater.setInput(packed);
             int done = 0;
@@ -92,6 +97,5 @@ final class Decompressor {
         } catch (DataFormatException e) {
             throw new BlockException(Errno.EIO, "qcow2: damaged compressed cluster", e);
         }
-        return plain;
     }
 }

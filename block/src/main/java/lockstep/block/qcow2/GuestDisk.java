@@ -33,6 +33,7 @@ final class GuestDisk {
     private final Guard guard;
     private final Mapping map;
     private final Supplier<@Nullable ChildEdge> backing;
+    private final Compressor compressor;
     private final Decompressor decompressor;
     private final InFlight flights = new InFlight();
     private final int clusterBits;
@@ -50,6 +51,7 @@ final class GuestDisk {
         this.guard = guard;
         this.map = map;
         this.backing = backing;
+        this.compressor = new Compressor(header.compressionType());
         this.decompressor = new Decompressor(header);
         this.clusterBits = header.clusterBits();
         this.clusterSize = header.clusterSize();
@@ -570,7 +572,7 @@ final class GuestDisk {
      * @param offset of the cluster
      */
     void writeCompressed(long offset, MemorySegment cluster) throws BlockException {
-        byte[] packed = Compressor.pack(cluster);
+        byte[] packed = compressor.pack(cluster);
         if (packed == null) {
             write(offset, Pieces.of(cluster.asSlice(0, Math.min(clusterSize, size - offset))));
             return;

@@ -20,6 +20,7 @@ public final class Qcow2Creator {
     private static final int FEATURE_TABLE = 0x6803f857;
     private static final int BACKING_FORMAT = 0xe2792aca;
     private static final int HEADER_LENGTH = 112;
+    private static final int COMPRESSION_AT = 104;
 
     private Qcow2Creator() {}
 
@@ -32,6 +33,7 @@ public final class Qcow2Creator {
      * @param version 2 or 3
      * @param refcountBits 1 to 64, a power of two; 16 is the default of all tools and the only one of version 2
      * @param lazyRefcounts writers may postpone refcount updates (ours do not)
+     * @param zstd compressed clusters are Zstandard frames instead of deflate streams
      */
     public record Options(
             long size,
@@ -40,14 +42,15 @@ public final class Qcow2Creator {
             @Nullable String backingFormat,
             int version,
             int refcountBits,
-            boolean lazyRefcounts) {
+            boolean lazyRefcounts,
+            boolean zstd) {
         /** Version 3 with refcounts as all tools have them. */
         public Options(
                 long size,
                 int clusterBits,
                 @Nullable String backingFile,
                 @Nullable String backingFormat) {
-            this(size, clusterBits, backingFile, backingFormat, 3, 16, false);
+            this(size, clusterBits, backingFile, backingFormat, 3, 16, false, false);
         }
 
         /** An image without backing file, of 64 KiB clusters. */
@@ -70,6 +73,11 @@ public final class Qcow2Creator {
                 throw bad(
                         "Lazy refcounts only supported with compatibility level 1.1 and above"
                                 + " (use version=v3 or greater)");
+            }
+            if (version < 3 && zstd) {
+                throw bad(
+                        "Non-zlib compression type is only supported with compatibility level 1.1"
+                                + " and above (use version=v3 or greater)");
             }
             if (refcountBits < 1 || refcountBits > 64 || Integer.bitCount(refcountBits) != 1) {
                 throw bad("Refcount width must be a power of two and may not exceed 64 bits");
@@ -191,6 +199,10 @@ public final class Qcow2Creator {
             }
             h.set(Qcow2Header.BE32, 96, Integer.numberOfTrailingZeros(options.refcountBits()));
             h.set(Qcow2Header.BE32, 100, HEADER_LENGTH);
+            if (options.zstd()) {
+                h.set(Qcow2Header.BE64, Qcow2Header.INCOMPATIBLE_AT, Qcow2Header.COMPRESSION);
+                h.set(ValueLayout.JAVA_BYTE, COMPRESSION_AT, (byte) Qcow2Header.ZSTD);
+            }
             at = HEADER_LENGTH;
         }
         String format = options.backingFormat();

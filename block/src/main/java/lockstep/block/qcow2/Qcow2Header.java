@@ -71,6 +71,9 @@ public record Qcow2Header(
     static final long BITMAPS = 1;
     private static final long RAW_DATA_FILE = 2;
 
+    /** Compression type of Zstandard; 0 is deflate. */
+    static final int ZSTD = 1;
+
     static final int V2_LENGTH = 72;
     private static final int V3_LENGTH = 104;
     private static final int BACKING_NAME_MAX = 1023;

@@ -478,10 +478,6 @@ public final class Qcow2Node extends BlockNode {
      */
     public void writeCompressed(long offset, MemorySegment cluster) throws BlockException {
         guard.checkUsable();
-        if (header.compressionType() != 0) {
-            throw new BlockException(
-                    Errno.ENOTSUP, "qcow2: writing zstd-compressed clusters is not supported");
-        }
         checkRange(offset, 1, length());
         if ((offset & header.clusterSize() - 1) != 0
                 || cluster.byteSize() != header.clusterSize()) {

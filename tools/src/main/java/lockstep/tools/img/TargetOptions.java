@@ -192,10 +192,7 @@ final class TargetOptions {
                                             + "'");
                 };
         String compression = given.getOrDefault("compression_type", "zlib");
-        if (compression.equals("zstd")) {
-            throw new ToolException(prefix + "compression_type=zstd is not supported");
-        }
-        if (!compression.equals("zlib")) {
+        if (!List.of("zlib", "zstd").contains(compression)) {
             throw new ToolException(
                     prefix
                             + "Parameter 'compression-type' does not accept value '"
@@ -221,7 +218,8 @@ final class TargetOptions {
                         given.get("backing_fmt"),
                         version,
                         refcountBits(),
-                        isOn(given.get("lazy_refcounts")));
+                        isOn(given.get("lazy_refcounts")),
+                        compression.equals("zstd"));
         try {
             options.check();
         } catch (BlockException e) {
@@ -252,7 +250,7 @@ final class TargetOptions {
                   backing_fmt=<str>      - Format of the image below
                   cluster_size=<size>    - Unit in which storage is taken
                   compat=<str>           - Version of the format (v2 [0.10] or v3 [1.1])
-                  compression_type=<str> - How compressed clusters are packed (zlib)
+                  compression_type=<str> - How compressed clusters are packed (zlib, zstd)
                   lazy_refcounts=<bool (on/off)> - Writers may postpone updates of refcounts
                   preallocation=<str>    - Storage taken at once (off, metadata, falloc, full)
                   refcount_bits=<num>    - Width of a refcount in bits
