@@ -146,6 +146,7 @@ public final class NodeOpener {
     private final LegacyTree legacy = new LegacyTree(this::probe);
     private final NbdServers servers;
     private boolean probedRaw;
+    private @Nullable BlockdevAioOptions engine;
 
     /**
      * An opener.
@@ -457,8 +458,13 @@ public final class NodeOpener {
                 : (JsonObject) JsonOutputVisitor.toJson(options, BlockdevOptions::write);
     }
 
+    /** How requests for files are handed to the kernel where their options do not say; null as is usual. */
+    public void engine(@Nullable BlockdevAioOptions engine) {
+        this.engine = engine;
+    }
+
     private BlockNode file(BlockdevOptionsFile file, Settings settings) throws BlockException {
-        BlockdevAioOptions aio = file.aio();
+        BlockdevAioOptions aio = file.aio() == null ? engine : file.aio();
         if (aio == BlockdevAioOptions.NATIVE && !settings.direct()) {
             throw bad(
                     "aio=native was specified, but it requires cache.direct=on, which was not"

@@ -1,25 +1,31 @@
 package lockstep.tools.img;
 
+import lockstep.api.BlockdevAioOptions;
 import lockstep.block.BlockBackend;
 import lockstep.block.Completion;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.Permission;
+import lockstep.block.node.Pieces;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.LinuxException;
+import lockstep.runtime.loop.EpollLoop;
+import lockstep.runtime.loop.VmClocks;
 import lockstep.tools.shell.CacheMode;
 import lockstep.tools.shell.Options;
 import lockstep.tools.shell.ToolException;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.CompletableFuture;
 
 /** {@code bench}: how long so many requests take, so many of them at once. */
 final class Bench {
     private final Session session;
-    private final LinkedBlockingQueue<Runnable> completions = new LinkedBlockingQueue<>();
 
     Bench(Session session) {
         this.session = session;
@@ -44,11 +50,8 @@ final class Bench {
                                 + " --image-opts --force-share");
         Plan plan = plan(options);
         long pattern = number(options, "--pattern", "Invalid pattern byte specified", 0, 255, 0);
-        CacheMode cache =
-                options.has("n")
-                        ? CacheMode.NONE
-                        : CacheMode.of("Invalid cache mode", options.get("t"), CacheMode.WRITEBACK);
-        checkEngine(options);
+        CacheMode cache = CacheMode.of("Invalid cache mode", options.get("t"), CacheMode.WRITEBACK);
+        session.images().engine(engine(options));
         String filename = options.onlyFile();
         if (!plan.write && plan.flushEvery != 0) {
             throw new ToolException("--flush-interval is only available in write tests");
@@ -78,11 +81,15 @@ final class Bench {
         return 0;
     }
 
-    private static void checkEngine(Options options) throws ToolException {
-        String engine = options.get("i");
-        if (engine != null && !List.of("threads", "native", "io_uring").contains(engine)) {
-            throw new ToolException("Invalid aio option: " + engine);
-        }
+    private static @Nullable BlockdevAioOptions engine(Options options) throws ToolException {
+        String engine = options.has("n") ? "native" : options.get("i");
+        return switch (engine) {
+            case null -> null;
+            case "threads" -> BlockdevAioOptions.THREADS;
+            case "native" -> BlockdevAioOptions.NATIVE;
+            case "io_uring" -> BlockdevAioOptions.IO_URING;
+            default -> throw new ToolException("Invalid aio option: " + engine);
+        };
     }
 
     private static Plan plan(Options options) throws ToolException {
@@ -148,7 +155,7 @@ final class Bench {
             session.say(options, "Sending flush every " + plan.flushEvery + " requests");
         }
         long start = System.nanoTime();
-        int errno = new Run(backend, plan, length, pattern).all();
+        int errno = onLoop(new Run(backend, plan, length, pattern));
         double seconds = (System.nanoTime() - start) / 1e9;
         if (errno != 0) {
             throw new ToolException("Failed request: " + Errno.text(errno));
@@ -156,12 +163,28 @@ final class Bench {
         session.say(options, String.format(Locale.ROOT, "Run completed in %.3f seconds.", seconds));
     }
 
-    /** One run; all completions come on the thread that starts it. */
-    private final class Run {
+    /** All of a run, on a loop as a machine's: it takes results from the kernel where that has a queue. */
+    private static int onLoop(Run run) throws ToolException {
+        try (EpollLoop loop = new EpollLoop("bench", new VmClocks(), null, run)) {
+            run.backend.completeOn(loop);
+            loop.start();
+            loop.execute(run::begin);
+            return run.result.join();
+        } catch (LinuxException e) {
+            throw new ToolException(String.valueOf(e.getMessage()));
+        } finally {
+            run.backend.completeOn(null);
+        }
+    }
+
+    /** One run, on its loop. */
+    private static final class Run implements EpollLoop.Failures {
         private final BlockBackend backend;
         private final Plan plan;
         private final long length;
-        private final MemorySegment[] buffers;
+        private final Pieces[] pieces;
+        private final Completion[] sent;
+        private final CompletableFuture<Integer> result = new CompletableFuture<>();
         private long toSend;
         private long position;
         private int under;
@@ -175,32 +198,33 @@ final class Bench {
             this.length = length;
             this.toSend = plan.count;
             this.position = plan.offset;
-            buffers = new MemorySegment[plan.depth];
+            pieces = new Pieces[plan.depth];
+            sent = new Completion[plan.depth];
             MemorySegment all = Arena.ofAuto().allocate(plan.depth * plan.size, 4096);
             all.fill(pattern);
             for (int i = 0; i < plan.depth; i++) {
-                buffers[i] = all.asSlice(i * plan.size, plan.size);
+                int buffer = i;
+                pieces[i] = Pieces.of(all.asSlice(i * plan.size, plan.size));
+                sent[i] = errno -> sent(buffer, errno);
             }
         }
 
-        int all() {
-            session.images().completeOn(completions);
+        void begin() {
             for (int i = 0; i < plan.depth; i++) {
                 send(i);
             }
-            boolean interrupted = false;
-            while (under > 0) {
-                try {
-                    completions.take().run();
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
+            endIfOver();
+        }
+
+        private void endIfOver() {
+            if (under == 0) {
+                result.complete(errno);
             }
-            session.images().completeOn(null);
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
-            return errno;
+        }
+
+        @Override
+        public void failed(String loop, Throwable failure) {
+            result.completeExceptionally(failure);
         }
 
         /** Sends the next request with a buffer that is free. */
@@ -215,16 +239,15 @@ final class Bench {
             position += plan.step;
             toSend--;
             under++;
-            Completion done = result -> sent(buffer, result);
             if (plan.write) {
-                backend.write(at, buffers[buffer], done);
+                backend.write(at, pieces[buffer], sent[buffer]);
             } else {
-                backend.read(at, buffers[buffer], done);
+                backend.read(at, pieces[buffer], sent[buffer]);
             }
         }
 
-        private void sent(int buffer, int result) {
-            over(result);
+        private void sent(int buffer, int errno) {
+            over(errno);
             sinceFlush++;
             if (plan.flushEvery != 0 && sinceFlush >= plan.flushEvery && !flushing) {
                 flushing = true;
@@ -239,21 +262,23 @@ final class Bench {
                 }
             }
             send(buffer);
+            endIfOver();
         }
 
-        private void flushed(int result) {
-            over(result);
+        private void flushed(int errno) {
+            over(errno);
             if (plan.drain) {
                 flushing = false;
                 for (int i = 0; i < plan.depth; i++) {
                     send(i);
                 }
             }
+            endIfOver();
         }
 
-        private void over(int result) {
+        private void over(int failure) {
             under--;
-            errno = errno == 0 ? result : errno;
+            errno = errno == 0 ? failure : errno;
         }
     }
 }

@@ -1,5 +1,6 @@
 package lockstep.tools.img;
 
+import lockstep.api.BlockdevAioOptions;
 import lockstep.block.Backends;
 import lockstep.block.BlockHost;
 import lockstep.block.node.BlockException;
@@ -23,8 +24,6 @@ import lockstep.tools.shell.Options;
 import lockstep.tools.shell.ToolException;
 
 import org.jspecify.annotations.Nullable;
-
-import java.util.Queue;
 
 /** Opens images; ends with the program. */
 final class Images implements AutoCloseable {
@@ -81,15 +80,13 @@ final class Images implements AutoCloseable {
         }
     }
 
-    private final Host host;
     private final Backends backends;
     private final ReplicationManager replication = new ReplicationManager();
     private final NodeOpener opener;
     private boolean writing;
 
     Images(Console console) {
-        host = new Host(console);
-        backends = new Backends(host);
+        backends = new Backends(new Host(console));
         opener =
                 new NodeOpener(
                         backends.graph(),
@@ -105,15 +102,14 @@ final class Images implements AutoCloseable {
                         TlsEnd.Source.NONE);
     }
 
-    /** Has completions of requests wait in a queue for the thread that takes them; null runs them at once. */
-    void completeOn(@Nullable Queue<Runnable> queue) {
-        host.queue = queue;
+    /** How requests for files are handed to the kernel where their options do not say; null as is usual. */
+    void engine(@Nullable BlockdevAioOptions engine) {
+        opener.engine(engine);
     }
 
     /** Tells the user of damage that is found in passing. */
     private static final class Host implements BlockHost {
         private final Console console;
-        private volatile @Nullable Queue<Runnable> queue;
 
         Host(Console console) {
             this.console = console;
@@ -121,12 +117,7 @@ final class Images implements AutoCloseable {
 
         @Override
         public void post(Runnable task) {
-            Queue<Runnable> waiting = queue;
-            if (waiting == null) {
-                task.run();
-            } else {
-                waiting.add(task);
-            }
+            task.run();
         }
 
         @Override

@@ -35,7 +35,8 @@ public final class Training {
         run("resize", image, "+1M");
         run("rebase", "-b", raw, "-F", "raw", top);
         run("commit", top);
-        run("bench", "-c", "10", raw);
+        run("bench", "-c", "20000", "-d", "8", raw);
+        run("bench", "-w", "-c", "5000", "-d", "8", image);
         run("nonsense");
         System.exit(0);
     }
