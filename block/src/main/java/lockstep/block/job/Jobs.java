@@ -4,6 +4,7 @@ import lockstep.api.BlockCommitArguments;
 import lockstep.api.BlockStreamArguments;
 import lockstep.api.BlockdevBackup;
 import lockstep.api.BlockdevMirrorArguments;
+import lockstep.api.JobType;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -112,9 +113,9 @@ public final class Jobs {
         String of(BlockNode node);
     }
 
-    /** blockdev-create; {@code making} makes the image. */
-    public void create(String id, Drain.Change making) throws BlockException {
-        Job job = new CreateJob(this, identifier(id, ""), making);
+    /** A job that does one thing, on the main loop. It waits to be dismissed. */
+    public void once(JobType type, String id, Drain.Change thing) throws BlockException {
+        Job job = new LoopJob(this, type, identifier(id, ""), thing);
         jobs.put(job.id(), job);
         job.start();
     }

@@ -18,6 +18,7 @@ import lockstep.api.QuorumFailureEvent;
 import lockstep.api.QuorumOpType;
 import lockstep.api.QuorumReportBadEvent;
 import lockstep.api.RunState;
+import lockstep.api.SnapshotCommands;
 import lockstep.api.TransactionCommands;
 import lockstep.api.YankInstance;
 import lockstep.api.YankInstanceBlockNode;
@@ -55,6 +56,7 @@ import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
+import lockstep.runtime.spi.SavedMachines;
 import lockstep.runtime.spi.Vmm;
 import lockstep.runtime.tls.TlsEnd;
 
@@ -106,6 +108,10 @@ public final class BlockRoom implements Room {
         TransactionCommands.register(offer.commands(), jobCommands);
         new BlockHmp(manager, qmp.queries(), mirroring).register(vmm.hmp());
         new JobHmp(jobCommands).register(vmm.hmp());
+        MachineSnapshots machineSnapshots = new MachineSnapshots(manager.backends(), jobs, vmm);
+        vmm.publish(SavedMachines.class, machineSnapshots);
+        SnapshotCommands.register(offer.commands(), machineSnapshots);
+        new SnapshotHmp(machineSnapshots).register(vmm.hmp());
         offer.objectType(
                 ThrottleGroupObject.TYPE,
                 ObjectOptions.ThrottleGroup.class,

@@ -79,7 +79,8 @@ final class InternalSnapshots {
                                         now.getEpochSecond(),
                                         now.getNano() / 1000 * 1000,
                                         guestTime.getAsLong(),
-                                        -1));
+                                        -1,
+                                        0));
         return () -> forget(image, id[0]);
     }
 

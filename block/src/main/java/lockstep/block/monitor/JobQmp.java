@@ -35,6 +35,7 @@ import lockstep.api.JobFinalizeArguments;
 import lockstep.api.JobInfo;
 import lockstep.api.JobPauseArguments;
 import lockstep.api.JobResumeArguments;
+import lockstep.api.JobType;
 import lockstep.api.SnapshotInfo;
 import lockstep.api.TransactionAction;
 import lockstep.api.TransactionArguments;
@@ -242,7 +243,7 @@ final class JobQmp implements JobCommands, BlockJobCommands, TransactionCommands
         BlockdevCreateOptions options = arguments.options();
         if (options instanceof BlockdevCreateOptions.File
                 || options instanceof BlockdevCreateOptions.Qcow2) {
-            qmp(() -> jobs.create(arguments.jobId(), () -> images.make(options)));
+            qmp(() -> jobs.once(JobType.CREATE, arguments.jobId(), () -> images.make(options)));
             return;
         }
         throw new QmpException("Driver does not support blockdev-create");

@@ -508,14 +508,61 @@ public final class Qcow2Node extends BlockNode {
      *
      * @param vmClockNanos how long the guest has run
      * @param icount instructions that the guest has run, -1 when they are not counted
+     * @param stateBytes how many bytes of a machine's state were {@link #writeMachineState written} for it
      * @return the snapshot's id
      */
     public String createSnapshot(
-            String name, long seconds, int nanos, long vmClockNanos, long icount)
+            String name, long seconds, int nanos, long vmClockNanos, long icount, long stateBytes)
             throws BlockException {
         String[] id = new String[1];
-        change(snapshots -> id[0] = snapshots.create(name, seconds, nanos, vmClockNanos, icount));
+        change(
+                snapshots ->
+                        id[0] =
+                                snapshots.create(
+                                        name, seconds, nanos, vmClockNanos, icount, stateBytes));
+        if (stateBytes > 0) {
+            dropMachineState();
+        }
         return id[0];
+    }
+
+    /** Where the state of a machine lies: behind the disk, from the first table on that has nothing of it. */
+    private long stateAt() {
+        return Qcow2Header.l1Needed(length(), header.clusterBits()) * map.l2Span();
+    }
+
+    /** Writes a part of a machine's state, which the next snapshot takes along. Nobody is inside. */
+    public void writeMachineState(long position, MemorySegment part) throws BlockException {
+        guard.checkUsable();
+        long at = stateAt() + position;
+        long needed = Qcow2Header.l1Needed(at + part.byteSize(), header.clusterBits());
+        if (needed * 8 > 32L << 20) {
+            throw new BlockException(Errno.EFBIG);
+        }
+        if (needed > map.l1().length) {
+            disk.alone(
+                    () -> {
+                        map.writeBack();
+                        map.growL1((int) needed);
+                    });
+            header = Qcow2Header.read(file(), true);
+        }
+        disk.write(at, Pieces.of(part));
+    }
+
+    /** Reads a part of the state of the machine that was applied with its snapshot. Nobody is inside. */
+    public void readMachineState(long position, MemorySegment target) throws BlockException {
+        disk.read(stateAt() + position, Pieces.of(target));
+    }
+
+    /** Lets go of a machine's state that no snapshot has taken, or that was read. Nobody is inside. */
+    public void dropMachineState() throws BlockException {
+        disk.alone(
+                () -> {
+                    disk.cut(length());
+                    map.writeBack();
+                    guard.flush();
+                });
     }
 
     /** Makes the disk what it was; the snapshot is found by its id, then by name. Nobody is inside. */

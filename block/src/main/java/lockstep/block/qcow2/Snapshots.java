@@ -37,7 +37,8 @@ final class Snapshots {
     }
 
     /** Keeps the disk as it is; answers the id. */
-    String create(String name, long seconds, int nanos, long vmClockNanos, long icount)
+    String create(
+            String name, long seconds, int nanos, long vmClockNanos, long icount, long stateBytes)
             throws BlockException {
         map.countAll();
         long[] active = map.l1();
@@ -62,7 +63,7 @@ final class Snapshots {
                         seconds,
                         nanos,
                         vmClockNanos,
-                        0,
+                        stateBytes,
                         header.size(),
                         icount);
         List<SnapshotTable.Entry> entries = new ArrayList<>(map.snapshots().entries());

@@ -358,12 +358,6 @@ final class InspectionCommands {
                 (a, out) -> query("x-query-jit", new JsonObject()));
         t.addInfo("memdev", "", "", "memory backends", this::memoryBackends);
         t.addInfo("mice", "", "", "pointing devices", this::mice);
-        t.addInfo(
-                "snapshots",
-                "",
-                "",
-                "snapshots in images (this build makes none)",
-                (a, out) -> out.append("no block device can store vmstate for snapshot\n"));
         t.addInfo("history", "", "", "lines entered before", (a, out) -> {});
         t.addInfo("numa", "", "", "NUMA nodes", (a, out) -> out.append("0 nodes\n"));
         t.addInfo(

@@ -37,6 +37,7 @@ final class GivenSettings implements Settings {
     @Nullable String cpuModel;
     @Nullable String vga;
     @Nullable String incoming;
+    @Nullable String savedMachine;
     @Nullable String pidFile;
     byte @Nullable [] uuid;
     final List<String> firmwareDirectories = new ArrayList<>();

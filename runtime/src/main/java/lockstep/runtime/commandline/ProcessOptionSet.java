@@ -72,6 +72,10 @@ final class ProcessOptionSet {
                         .onParse(a -> settings.incoming = a)
                         .help("-incoming uri|defer  waits for a migration"));
         add(
+                SimpleOption.text("loadvm")
+                        .onParse(a -> settings.savedMachine = a)
+                        .help("-loadvm tag  begins with a snapshot of the machine"));
+        add(
                 SimpleOption.flag("daemonize")
                         .onParse(a -> settings.daemonize = true)
                         .help("-daemonize  detaches from the terminal when it is ready"));

@@ -8,6 +8,7 @@ import lockstep.runtime.option.StartPhase;
 import lockstep.runtime.process.Settings;
 import lockstep.runtime.process.VmmProcess;
 import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.SavedMachines;
 
 /** The runtime's own options, what they have said, and the last step of a start. Under the machine lock. */
 public final class RuntimeOptions {
@@ -52,6 +53,13 @@ public final class RuntimeOptions {
         Machine machine = vmm.machine();
         if (machine != null) {
             machine.reset();
+        }
+        if (settings.savedMachine != null) {
+            try {
+                vmm.service(SavedMachines.class).load(settings.savedMachine);
+            } catch (QmpException e) {
+                throw new OptionException(e.description(), false);
+            }
         }
         String incoming = settings.incoming;
         if (incoming == null) {

@@ -3,6 +3,7 @@ package lockstep.runtime.migration;
 import lockstep.api.MigrationCommands;
 import lockstep.api.RunState;
 import lockstep.runtime.spi.IncomingMigration;
+import lockstep.runtime.spi.MachineState;
 import lockstep.runtime.spi.MigrationState;
 import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
@@ -29,9 +30,13 @@ public final class MigrationRoom implements Room {
                                 .map(RunState::wireName)
                                 .collect(Collectors.toUnmodifiableSet()));
         vmm.state().register(globalState);
+        MigrationHost host = new VmmMigrationHost(vmm, settings);
+        vmm.publish(
+                MachineState.class,
+                new MachineKeeper(host, globalState, () -> vmm.state().blockers()));
         MigrationService service =
                 new MigrationService(
-                        new VmmMigrationHost(vmm, settings),
+                        host,
                         settings,
                         globalState,
                         () -> vmm.state().blockers(),

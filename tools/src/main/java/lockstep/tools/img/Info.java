@@ -1,5 +1,6 @@
 package lockstep.tools.img;
 
+import lockstep.block.HumanSize;
 import lockstep.block.file.FileNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
@@ -8,6 +9,7 @@ import lockstep.block.node.Role;
 import lockstep.block.qcow2.Qcow2Header;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.qcow2.Snapshot;
+import lockstep.block.qcow2.SnapshotText;
 import lockstep.qmp.JsonArray;
 import lockstep.qmp.JsonObject;
 import lockstep.qmp.JsonPrinter;
@@ -180,12 +182,12 @@ final class Info {
         long size = number(info, "virtual-size");
         line(out, "image", text(info, "filename"));
         line(out, "file format", text(info, "format"));
-        line(out, "virtual size", Numbers.human(size) + " (" + size + " bytes)");
+        line(out, "virtual size", HumanSize.of(size) + " (" + size + " bytes)");
         line(
                 out,
                 "disk size",
                 info.has("actual-size")
-                        ? Numbers.human(number(info, "actual-size"))
+                        ? HumanSize.of(number(info, "actual-size"))
                         : "unavailable");
         if (info.has("cluster-size")) {
             line(out, "cluster_size", Long.toString(number(info, "cluster-size")));
@@ -205,11 +207,11 @@ final class Info {
             }
         }
         if (info.get("snapshots") instanceof JsonArray snapshots) {
-            out.append(SnapshotList.HEAD);
+            out.append("Snapshot list:\n" + SnapshotText.HEAD);
             for (JsonValue snapshot : snapshots) {
                 JsonObject s = (JsonObject) snapshot;
                 out.append(
-                        SnapshotList.line(
+                        SnapshotText.line(
                                 new Snapshot(
                                         String.valueOf(text(s, "id")),
                                         String.valueOf(text(s, "name")),

@@ -3,6 +3,7 @@ package lockstep.tools.img;
 import lockstep.block.node.BlockException;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.qcow2.Snapshot;
+import lockstep.block.qcow2.SnapshotText;
 import lockstep.runtime.linux.Errno;
 import lockstep.tools.shell.Options;
 import lockstep.tools.shell.ToolException;
@@ -53,8 +54,8 @@ final class SnapshotCommand {
     private void list(@Nullable Qcow2Node image) {
         List<Snapshot> snapshots = image == null ? List.of() : image.snapshots();
         if (!snapshots.isEmpty()) {
-            StringBuilder out = new StringBuilder(SnapshotList.HEAD);
-            snapshots.forEach(snapshot -> out.append(SnapshotList.line(snapshot)));
+            StringBuilder out = new StringBuilder("Snapshot list:\n" + SnapshotText.HEAD);
+            snapshots.forEach(snapshot -> out.append(SnapshotText.line(snapshot)));
             session.console().print(out.toString());
         }
     }
@@ -69,7 +70,7 @@ final class SnapshotCommand {
                 case "c" -> {
                     Instant now = Instant.now();
                     image.createSnapshot(
-                            name, now.getEpochSecond(), now.getNano() / 1000 * 1000, 0, 0);
+                            name, now.getEpochSecond(), now.getNano() / 1000 * 1000, 0, 0, 0);
                 }
                 case "a" -> image.applySnapshot(name);
                 default -> image.deleteSnapshot(name);

@@ -3,6 +3,7 @@ package lockstep.tools.img;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import lockstep.block.HumanSize;
 import lockstep.tools.shell.Options;
 import lockstep.tools.shell.ToolException;
 
@@ -18,7 +19,7 @@ class NumbersPropertiesTest {
     /** Three digits are off by half of the last one at most. */
     @Property
     void aSizeInWordsIsNear(@ForAll @LongRange(min = 0) long bytes) {
-        String[] words = Numbers.human(bytes).split(" ");
+        String[] words = HumanSize.of(bytes).split(" ");
         int unit = List.of("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB").indexOf(words[1]);
         double told = Double.parseDouble(words[0]) * Math.pow(1024, unit);
         assertTrue(Math.abs(told - bytes) <= bytes * 0.00501, bytes + " is told as " + words[0]);
@@ -27,11 +28,11 @@ class NumbersPropertiesTest {
 
     @Example
     void sizesAreToldAsQemuImgDoes() {
-        assertEquals("0 B", Numbers.human(0));
-        assertEquals("196 KiB", Numbers.human(200704));
-        assertEquals("1.26 MiB", Numbers.human(1323008));
-        assertEquals("64 MiB", Numbers.human(64 << 20));
-        assertEquals("0.977 KiB", Numbers.human(1000));
+        assertEquals("0 B", HumanSize.of(0));
+        assertEquals("196 KiB", HumanSize.of(200704));
+        assertEquals("1.26 MiB", HumanSize.of(1323008));
+        assertEquals("64 MiB", HumanSize.of(64 << 20));
+        assertEquals("0.977 KiB", HumanSize.of(1000));
     }
 
     @Example

@@ -1,23 +1,27 @@
-package lockstep.tools.img;
+package lockstep.block.qcow2;
 
-import lockstep.block.qcow2.Snapshot;
+import lockstep.block.HumanSize;
 
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.util.Locale;
 
-/** Internal snapshots as a table. */
-final class SnapshotList {
-    static final String HEAD =
-            "Snapshot list:\n"
-                    + "ID        TAG               VM SIZE                DATE     VM CLOCK    "
-                    + " ICOUNT\n";
+/** Internal snapshots as a table for people, as QEMU and its tools print them. */
+public final class SnapshotText {
+    /** The table's head. */
+    public static final String HEAD =
+            "ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT\n";
 
-    private SnapshotList() {}
+    private SnapshotText() {}
 
     /** A snapshot's line. */
-    static String line(Snapshot snapshot) {
+    public static String line(Snapshot snapshot) {
+        return line(snapshot, snapshot.id());
+    }
+
+    /** Likewise with another id. */
+    public static String line(Snapshot snapshot, String id) {
         String date =
                 DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT)
                         .format(
@@ -36,9 +40,9 @@ final class SnapshotList {
         return String.format(
                 Locale.ROOT,
                 "%-9s %-16s %8s%20s%13s%11s\n",
-                snapshot.id(),
+                id,
                 snapshot.name(),
-                Numbers.human(snapshot.vmStateBytes()),
+                HumanSize.of(snapshot.vmStateBytes()),
                 date,
                 clock,
                 snapshot.icount() == -1 ? "" : Long.toString(snapshot.icount()));

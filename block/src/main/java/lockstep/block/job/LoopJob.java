@@ -9,13 +9,16 @@ import lockstep.runtime.linux.Errno;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
-/** Makes an image. All of it is done on the main loop, where nodes may be opened. */
-final class CreateJob extends Job {
-    private final Drain.Change making;
+/**
+ * Does one thing that can only be done on the main loop: makes an image, keeps or changes the whole machine. It stays until
+ * it is dismissed.
+ */
+final class LoopJob extends Job {
+    private final Drain.Change thing;
 
-    CreateJob(Jobs jobs, String id, Drain.Change making) {
-        super(jobs, JobType.CREATE, new Terms(id, 0, true, false));
-        this.making = making;
+    LoopJob(Jobs jobs, JobType type, String id, Drain.Change thing) {
+        super(jobs, type, new Terms(id, 0, true, false));
+        this.thing = thing;
     }
 
     @Override
@@ -29,7 +32,7 @@ final class CreateJob extends Job {
         post(
                 () -> {
                     try {
-                        making.apply();
+                        thing.apply();
                         made.complete(true);
                     } catch (BlockException | RuntimeException e) {
                         made.completeExceptionally(e);
