@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One request of a backend, from its submission to its completion; then it is used again for another one. Where its bytes
- * are known at once the kernel does it ({@link Route}), else a thread that may block.
+ * are known at once the kernel or a server does it ({@link Route}), else a thread that may block.
  */
 final class BackendRequest implements Runnable, IoUring.Completion {
     /** What to do. */
@@ -40,7 +40,7 @@ final class BackendRequest implements Runnable, IoUring.Completion {
     /** The one behind it where it is in a row of ended ones. */
     @Nullable BackendRequest next;
 
-    /** Where it is inside while the kernel has it. */
+    /** Where it is inside while the kernel or a server has it. */
     private @Nullable ChildEdge inside;
 
     /** Nothing yet. */
@@ -98,8 +98,8 @@ final class BackendRequest implements Runnable, IoUring.Completion {
         queue.submit(this);
     }
 
-    /** Has the kernel do it; false when a thread has to. */
-    boolean beginAtOnce(ChildEdge medium, IoUring ring) {
+    /** Has the kernel, or a server, do it; false when a thread has to. */
+    boolean beginAtOnce(ChildEdge medium, @Nullable IoUring ring) {
         boolean write = kind == Kind.WRITE;
         if (durable || !write && kind != Kind.READ || !drain.enterAtOnce(medium)) {
             return false;
@@ -126,7 +126,7 @@ final class BackendRequest implements Runnable, IoUring.Completion {
         }
     }
 
-    /** The kernel is done with it. What it did not do wholly is done once more, by a thread that also finds out why. */
+    /** The kernel or the server is done with it. What it did not do wholly is done once more, by a thread that also finds out why. */
     @Override
     public void completed(int result) {
         try {

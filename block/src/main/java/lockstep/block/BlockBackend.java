@@ -334,7 +334,7 @@ public final class BlockBackend implements RootUser {
         }
 
         @Override
-        public boolean beginAtOnce(BackendRequest request, IoUring ring) {
+        public boolean beginAtOnce(BackendRequest request, @Nullable IoUring ring) {
             ChildEdge medium = edge;
             return medium != null && request.beginAtOnce(medium, ring);
         }

@@ -17,7 +17,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * The requests of one backend on their way: with the kernel, or on worker threads of its own, a bounded number of them,
+ * The requests of one backend on their way: with the kernel, with a server, or on worker threads of its own, a bounded number of them,
  * so that a disk that hangs takes no workers from others; then, if they failed and a policy decides what becomes of that, to the
  * main loop; then to the loop that hears of their end.
  */
@@ -51,8 +51,8 @@ final class RequestQueue {
         /** The kernel's queue whose results the loop takes, if there is one. */
         @Nullable IoUring ring(@Nullable EventLoop loop);
 
-        /** Has the kernel do one; false when that is not to be. */
-        boolean beginAtOnce(BackendRequest request, IoUring ring);
+        /** Has the kernel or a server do one; false when that is not to be. */
+        boolean beginAtOnce(BackendRequest request, @Nullable IoUring ring);
 
         /** Does one, on a thread that may block; what went wrong is in the request. */
         void perform(BackendRequest request);
@@ -110,8 +110,7 @@ final class RequestQueue {
         synchronized (monitor) {
             inFlight++;
         }
-        IoUring ring = work.ring(loop);
-        if (ring == null || !work.beginAtOnce(request, ring)) {
+        if (!work.beginAtOnce(request, work.ring(loop))) {
             work(request);
         }
     }

@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import lockstep.block.export.NbdServer;
 import lockstep.block.file.FileNode;
+import lockstep.block.nbd.NbdAddress;
+import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -24,6 +27,7 @@ import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.loop.MachineLock;
 import lockstep.runtime.loop.VmClocks;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -55,6 +59,7 @@ class KernelQueueTest {
     private EpollLoop loop;
     private Backends backends;
     private BlockGraph graph;
+    private @Nullable NbdServer server;
 
     @BeforeEach
     void start() throws Exception {
@@ -85,12 +90,18 @@ class KernelQueueTest {
     void end() {
         if (backends != null) {
             lock.run(backends::close);
+            if (server != null) {
+                server.close();
+            }
             loop.close();
         }
         assertEquals(List.of(), failures);
     }
 
     private BlockNode open(String format, boolean direct) throws BlockException {
+        if (format.equals("nbd")) {
+            return overNbd(direct);
+        }
         Path path = dir.resolve("disk");
         FileNode.Options options =
                 new FileNode.Options(path.toString(), false, false, true, direct, false);
@@ -109,9 +120,20 @@ class KernelQueueTest {
         return node;
     }
 
+    /** The raw file by way of a server of ours. */
+    private BlockNode overNbd(boolean direct) throws BlockException {
+        NbdAddress address = new NbdAddress.Unix(dir.resolve("socket").toString());
+        server = NbdServer.start(backends, address, NbdServer.Terms.plain(1, 1));
+        BlockNode raw = open("raw", direct);
+        server.add(new NbdServer.Request("disk", "disk", "", true, false, false), raw, null);
+        graph.release(raw);
+        NbdNode.Options options = new NbdNode.Options(address, "disk", 0, 0, null);
+        return graph.add(NbdNode.open(graph, graph.autoName(), false, false, options, null));
+    }
+
     private BlockBackend disk(String format, boolean direct) throws Exception {
         Path path = dir.resolve("disk");
-        if (format.equals("raw")) {
+        if (!format.equals("qcow2")) {
             Files.write(path, new byte[SIZE]);
         } else {
             Qcow2Creator.create(path.toString(), Qcow2Creator.Options.of(SIZE));
@@ -199,7 +221,7 @@ class KernelQueueTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"raw, false", "raw, true", "qcow2, false", "qcow2, true"})
+    @CsvSource({"raw, false", "raw, true", "qcow2, false", "qcow2, true", "nbd, false"})
     void whatIsWrittenIsRead(String format, boolean direct) throws Exception {
         BlockBackend backend = disk(format, direct);
         CountDownLatch ended = new CountDownLatch(LANES);
@@ -282,6 +304,42 @@ class KernelQueueTest {
         assertTrue(route.find(edge, 131072, page, true));
         route.over();
         assertFalse(route.find(edge, 65536, Pieces.of(memory), true), "in part");
+    }
+
+    @Test
+    void theWayToAServerIsFoundWithinItsTerms() throws Exception {
+        BlockBackend backend = disk("nbd", false);
+        Pieces page = Pieces.of(Arena.ofAuto().allocate(4096, 8).asSlice(0, 4096));
+        ChildEdge edge = Images.use(Objects.requireNonNull(backend.root()));
+        Route route = new Route();
+        assertTrue(route.find(edge, 512, page, true));
+        route.over();
+        assertFalse(route.find(edge, SIZE - 512, page, false), "behind the end");
+    }
+
+    @Test
+    void requestsEndWhenTheirServerIsGone() throws Exception {
+        BlockBackend backend = disk("nbd", false);
+        MemorySegment memory = Arena.ofAuto().allocate(1 << 20, 4096);
+        AtomicInteger failed = new AtomicInteger();
+        CountDownLatch ended = new CountDownLatch(200);
+        lock.acquire();
+        try {
+            for (int i = 0; i < 200; i++) {
+                backend.write(
+                        0,
+                        memory,
+                        errno -> {
+                            failed.addAndGet(errno == 0 ? 0 : 1);
+                            ended.countDown();
+                        });
+            }
+            BlockGraph.cut(Objects.requireNonNull(backend.root()));
+        } finally {
+            lock.release();
+        }
+        assertTrue(ended.await(60, TimeUnit.SECONDS));
+        assertTrue(failed.get() > 0, "all were faster than the cut");
     }
 
     @Test

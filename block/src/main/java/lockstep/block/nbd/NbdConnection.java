@@ -2,24 +2,30 @@ package lockstep.block.nbd;
 
 import lockstep.block.node.BlockException;
 import lockstep.block.node.Pieces;
+import lockstep.block.node.Route;
 import lockstep.runtime.linux.Errno;
+import lockstep.runtime.linux.IoUring;
 import lockstep.runtime.tls.TlsEnd;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * One negotiated connection. Many requests may be under way; one thread reads all replies, straight
- * into the requests' buffers. When the connection breaks every request under way ends with {@link
+ * into the requests' buffers, and one sends those requests that no thread waits for. When the connection breaks every request under way ends with {@link
  * Lost}.
  */
-final class NbdConnection {
+final class NbdConnection implements Route.Remote {
     /** The connection broke; what became of the request is not known. */
     static final class Lost extends IOException {
         private static final long serialVersionUID = 1L;
@@ -33,6 +39,8 @@ final class NbdConnection {
         final long offset;
         final Pieces target;
         final boolean read;
+        final IoUring.@Nullable Completion completion;
+        long cookie;
         long received;
         boolean done;
         boolean lost;
@@ -40,16 +48,23 @@ final class NbdConnection {
         long statusLength = -1;
         int statusFlags;
 
-        Pending(long offset, Pieces target, boolean read) {
+        Pending(long offset, Pieces target, boolean read, IoUring.@Nullable Completion completion) {
+            this.completion = completion;
             this.offset = offset;
             this.target = target;
             this.read = read;
         }
 
-        synchronized void finish(boolean wasLost) {
-            lost = wasLost;
-            done = true;
-            notifyAll();
+        void finish(boolean wasLost) {
+            if (completion != null) {
+                completion.completed(wasLost || error != 0 ? -Errno.EIO : (int) target.byteSize());
+                return;
+            }
+            synchronized (this) {
+                lost = wasLost;
+                done = true;
+                notifyAll();
+            }
         }
 
         synchronized void await() throws InterruptedException {
@@ -59,6 +74,11 @@ final class NbdConnection {
         }
     }
 
+    /** Requests that are under way without a thread each, at most. */
+    private static final int MOST_UNDER_WAY = 256;
+
+    private static final int HEADER = 28;
+
     private final NbdStream stream;
     private final NbdHandshake.Result agreed;
     private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
@@ -66,6 +86,12 @@ final class NbdConnection {
     private final Runnable onLoss;
     private volatile @Nullable String lostBecause;
     private volatile boolean protocolViolated;
+
+    /** What is to be sent and nobody waits for; the lock also of what makes an end of that. */
+    private final ArrayDeque<Pending> toSend = new ArrayDeque<>();
+
+    private boolean sending;
+    private boolean disconnected;
 
     private NbdConnection(NbdStream stream, NbdHandshake.Result agreed, Runnable onLoss) {
         this.stream = stream;
@@ -129,8 +155,12 @@ final class NbdConnection {
 
     /** Tells the server that no more requests follow. */
     void disconnect() {
+        synchronized (toSend) {
+            disconnected = true;
+            toSend.notifyAll();
+        }
         try {
-            stream.write(header(0, Nbd.CMD_DISC, 0, 0, 0));
+            stream.write(header(ByteBuffer.allocate(HEADER), 0, Nbd.CMD_DISC, 0, 0, 0).flip());
             stream.end();
         } catch (IOException e) {
             // It is gone already.
@@ -139,15 +169,81 @@ final class NbdConnection {
         stream.shutdown();
     }
 
-    private static ByteBuffer header(int flags, int type, long cookie, long from, int length) {
-        return ByteBuffer.allocate(28)
-                .putInt(Nbd.REQUEST_MAGIC)
+    private static ByteBuffer header(
+            ByteBuffer target, int flags, int type, long cookie, long from, int length) {
+        return target.putInt(Nbd.REQUEST_MAGIC)
                 .putShort((short) flags)
                 .putShort((short) type)
                 .putLong(cookie)
                 .putLong(from)
-                .putInt(length)
-                .flip();
+                .putInt(length);
+    }
+
+    @Override
+    public boolean submit(boolean write, long offset, Pieces data, IoUring.Completion completion) {
+        Pending request = new Pending(offset, data, !write, completion);
+        request.cookie = cookies.getAndIncrement();
+        synchronized (toSend) {
+            // Who is entered before the connection is lost hears of that.
+            if (disconnected || lost() || pending.size() >= MOST_UNDER_WAY) {
+                return false;
+            }
+            pending.put(request.cookie, request);
+            toSend.add(request);
+            if (!sending) {
+                sending = true;
+                Thread.ofPlatform().daemon().name("nbd-send").start(this::send);
+            }
+            toSend.notifyAll();
+        }
+        return true;
+    }
+
+    /** Sends requests that nobody waits for, all that there are by one call, until the connection is at its end. */
+    private void send() {
+        ByteBuffer headers = ByteBuffer.allocateDirect(MOST_UNDER_WAY * HEADER);
+        List<ByteBuffer> batch = new ArrayList<>();
+        try {
+            while (takeBatch(headers.clear(), batch)) {
+                stream.write(batch.toArray(ByteBuffer[]::new));
+                batch.clear();
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            lose(String.valueOf(e.getMessage()));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            lose("interrupted");
+        }
+    }
+
+    private boolean takeBatch(ByteBuffer headers, List<ByteBuffer> batch)
+            throws InterruptedException {
+        synchronized (toSend) {
+            while (toSend.isEmpty() && !disconnected && !lost()) {
+                toSend.wait();
+            }
+            if (disconnected || lost()) {
+                return false;
+            }
+            int from = 0;
+            while (headers.remaining() >= HEADER && !toSend.isEmpty()) {
+                Pending request = toSend.remove();
+                int type = request.read ? Nbd.CMD_READ : Nbd.CMD_WRITE;
+                int length = (int) request.target.byteSize();
+                header(headers, 0, type, request.cookie, request.offset, length);
+                if (!request.read) {
+                    batch.add(headers.slice(from, headers.position() - from));
+                    from = headers.position();
+                    for (MemorySegment piece : request.target.segments()) {
+                        batch.add(piece.asByteBuffer());
+                    }
+                }
+            }
+            if (headers.position() > from) {
+                batch.add(headers.slice(from, headers.position() - from));
+            }
+            return true;
+        }
     }
 
     void read(long offset, Pieces target) throws Lost, BlockException {
@@ -177,10 +273,11 @@ final class NbdConnection {
     private Pending exchange(int flags, int type, long offset, int length, Pieces data)
             throws Lost, BlockException {
         long cookie = cookies.getAndIncrement();
-        Pending request = new Pending(offset, data, type == Nbd.CMD_READ);
+        Pending request = new Pending(offset, data, type == Nbd.CMD_READ, null);
         pending.put(cookie, request);
         try {
-            ByteBuffer header = header(flags, type, cookie, offset, length);
+            ByteBuffer header =
+                    header(ByteBuffer.allocate(HEADER), flags, type, cookie, offset, length).flip();
             stream.write(header, type == Nbd.CMD_WRITE ? data : Pieces.NONE);
         } catch (IOException e) {
             lose(String.valueOf(e.getMessage()));
@@ -219,8 +316,12 @@ final class NbdConnection {
     }
 
     private void lose(String why) {
-        if (lostBecause == null) {
-            lostBecause = why;
+        synchronized (toSend) {
+            if (lostBecause == null) {
+                lostBecause = why;
+            }
+            toSend.clear();
+            toSend.notifyAll();
         }
         stream.close();
         for (Long cookie : pending.keySet()) {

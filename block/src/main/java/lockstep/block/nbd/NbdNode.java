@@ -6,6 +6,7 @@ import lockstep.block.node.BlockNode;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
 import lockstep.block.node.Pieces;
+import lockstep.block.node.Route;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.tls.TlsEnd;
 
@@ -67,6 +68,7 @@ public final class NbdNode extends BlockNode {
     private final AtomicLong written = new AtomicLong();
 
     private final AtomicLong flushed = new AtomicLong();
+    private final Route.Held wrote = written::incrementAndGet;
     private volatile int losses;
 
     private NbdNode(
@@ -280,6 +282,26 @@ public final class NbdNode extends BlockNode {
     }
 
     @Override
+    protected boolean route(Route route) {
+        NbdConnection current;
+        NbdHandshake.Result terms;
+        synchronized (monitor) {
+            current = connection;
+            terms = agreed;
+        }
+        if (current == null
+                || ((route.offset() | route.length()) & terms.minBlock() - 1) != 0
+                || route.length() > terms.maxBlock()
+                || route.offset() > terms.size() - route.length()) {
+            return false;
+        }
+        if (route.write()) {
+            route.hold(wrote);
+        }
+        return route.ends(current);
+    }
+
+    @Override
     protected void read(long offset, Pieces destination) throws BlockException {
         long there = there(offset, destination.byteSize());
         if (there < destination.byteSize()) {
@@ -416,6 +438,11 @@ public final class NbdNode extends BlockNode {
 
     @Override
     protected long length() {
+        return lengthAtOnce();
+    }
+
+    @Override
+    protected long lengthAtOnce() {
         return agreed.size() + 511 & -512L;
     }
 

@@ -160,7 +160,8 @@ public final class NbdStream implements AutoCloseable {
         write(buffer, Pieces.NONE);
     }
 
-    private void write(ByteBuffer[] buffers) throws IOException {
+    /** Writes buffers one after the other, not mixed with other writers. */
+    void write(ByteBuffer[] buffers) throws IOException {
         synchronized (writing) {
             TlsStream secure = tls;
             if (secure != null) {

@@ -55,8 +55,8 @@ public abstract class BlockNode implements NodeUser {
     }
 
     /**
-     * Says where a request is, if all of it is one request on a child, by {@link Route#into}, or in one file, by {@link
-     * Route#ends}. Does not wait and changes nothing; false when the way is another.
+     * Says where a request is, if all of it is one request on a child, by {@link Route#into}, or in one file or at one
+     * server, by {@link Route#ends}. Does not wait and changes nothing; false when the way is another.
      */
     protected boolean route(Route route) {
         return false;

@@ -6,9 +6,9 @@ import lockstep.runtime.linux.IoUring;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The way of one request down a tree to the one place in one file where all its bytes are, if there is such a place and
- * it can be found at once: without waiting, and without changing anything. Most reads and overwrites have one. The kernel
- * then does the work while no thread waits for it. Whatever is in the way, or goes wrong, is no error: the request is
+ * The way of one request down a tree to the one place in one file, or at one server, where all its bytes are, if there is
+ * such a place and it can be found at once: without waiting, and without changing anything. Most reads and overwrites have
+ * one. The kernel, or the server, then does the work while no thread waits for it. Whatever is in the way, or goes wrong, is no error: the request is
  * made the usual way, by a thread that may block, which also finds the right words for what is wrong.
  *
  * <p>What a node passes on it may {@link #hold} for as long as the request is under way. Used again; by one thread at a
@@ -19,6 +19,12 @@ public final class Route {
     public interface Held {
         /** The request is over. */
         void over();
+    }
+
+    /** What takes requests for another place than a file of the host's, and tells of their ends, without waiting. */
+    public interface Remote {
+        /** As {@link ImageFile#submit}; false when it cannot take the request now. Any thread. */
+        boolean submit(boolean write, long offset, Pieces data, IoUring.Completion completion);
     }
 
     private static final int DEEPEST = 16;
@@ -32,6 +38,7 @@ public final class Route {
     private long length;
     private Pieces data = Pieces.NONE;
     private @Nullable ImageFile file;
+    private @Nullable Remote remote;
 
     /** Whether the kernel may have moved something. */
     private boolean begun;
@@ -103,15 +110,24 @@ public final class Route {
         return true;
     }
 
-    /** Begins; false when the ring cannot take it now. */
-    public boolean submit(IoUring ring, IoUring.Completion completion) {
+    /** All of it is at the {@link #offset()} of the node that is asked, where this one takes it. */
+    public boolean ends(Remote remote) {
+        this.remote = remote;
+        return true;
+    }
+
+    /** Begins; false when the ring, for a file, or the remote cannot take it now. */
+    public boolean submit(@Nullable IoUring ring, IoUring.Completion completion) {
         ImageFile at = file;
-        if (at == null) {
-            return false;
-        }
+        Remote far = remote;
+        long offset = offsets[depth - 1];
         // Behind a success all this is the next request's already.
         begun = true;
-        if (at.submit(ring, write, offsets[depth - 1], data.segments(), completion)) {
+        if (far != null
+                ? far.submit(write, offset, data, completion)
+                : at != null
+                        && ring != null
+                        && at.submit(ring, write, offset, data.segments(), completion)) {
             return true;
         }
         begun = false;
@@ -140,6 +156,7 @@ public final class Route {
         }
         data = Pieces.NONE;
         file = null;
+        remote = null;
         begun = false;
     }
 }
