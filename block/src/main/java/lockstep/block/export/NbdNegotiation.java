@@ -20,6 +20,7 @@ final class NbdNegotiation {
     private final NbdStream stream;
     private boolean secure;
     private boolean structured;
+    private boolean extended;
     private @Nullable NbdExport contextExport;
     private List<MetaContext> contexts = List.of();
 
@@ -32,6 +33,11 @@ final class NbdNegotiation {
     /** Whether replies come in chunks. */
     boolean structured() {
         return structured;
+    }
+
+    /** Whether requests and replies have headers with 64-bit lengths. */
+    boolean extended() {
+        return extended;
     }
 
     /** What the client may ask about the blocks of the chosen export. */
@@ -99,20 +105,7 @@ final class NbdNegotiation {
                         return chosen;
                     }
                 }
-                case Nbd.OPT_STRUCTURED_REPLY -> {
-                    stream.skip(length);
-                    if (length != 0) {
-                        error(
-                                option,
-                                Nbd.REP_ERR_INVALID,
-                                "option 'structured reply' has unexpected length");
-                    } else if (structured) {
-                        error(option, Nbd.REP_ERR_INVALID, "structured reply already negotiated");
-                    } else {
-                        structured = true;
-                        reply(option, Nbd.REP_ACK, new byte[0]);
-                    }
-                }
+                case Nbd.OPT_STRUCTURED_REPLY, Nbd.OPT_EXTENDED_HEADERS -> headers(option, length);
                 case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT ->
                         contexts(option, length);
                 default -> {
@@ -121,6 +114,31 @@ final class NbdNegotiation {
                 }
             }
         }
+    }
+
+    /** The client wants other headers than those of the first protocol. */
+    private void headers(int option, int length) throws IOException {
+        boolean extending = option == Nbd.OPT_EXTENDED_HEADERS;
+        String name = extending ? "extended headers" : "structured reply";
+        stream.skip(length);
+        if (length != 0) {
+            error(option, Nbd.REP_ERR_INVALID, "option '" + name + "' has unexpected length");
+        } else if (extended && !extending) {
+            error(option, Nbd.REP_ERR_EXT_HEADER_REQD, "extended headers already negotiated");
+        } else if (extending ? extended : structured) {
+            error(option, Nbd.REP_ERR_INVALID, name + " already negotiated");
+        } else {
+            structured = true;
+            extended = extending;
+            reply(option, Nbd.REP_ACK, new byte[0]);
+        }
+    }
+
+    /** What the export can do for this client. */
+    private int flags(NbdExport export, boolean asking) {
+        boolean picks = extended && (asking || contextExport == export && !contexts.isEmpty());
+        return export.flags(structured, server.multiConn())
+                | (picks ? Nbd.TRANSMIT_BLOCK_STATUS_PAYLOAD : 0);
     }
 
     /** Answers an option in front of TLS, which may be no other than that; false when the client has to go. */
@@ -167,7 +185,7 @@ final class NbdNegotiation {
     }
 
     private @Nullable NbdExport exportName(int length, boolean noZeroes) throws IOException {
-        if (length > Nbd.STRING_MAX) {
+        if (extended || length > Nbd.STRING_MAX) {
             return null;
         }
         NbdExport export = server.find(stream.readString(length));
@@ -265,7 +283,7 @@ final class NbdNegotiation {
                     ByteBuffer.allocate(12)
                             .putShort((short) Nbd.INFO_EXPORT)
                             .putLong(export.size())
-                            .putShort((short) export.flags(structured, server.multiConn()))
+                            .putShort((short) flags(export, option == Nbd.OPT_INFO))
                             .array());
             reply(option, Nbd.REP_ACK, new byte[0]);
             done = true;

@@ -31,6 +31,7 @@ final class NbdSession {
     private final NbdStream stream;
     private final Semaphore room = new Semaphore(IN_FLIGHT);
     private boolean structured;
+    private boolean extended;
     private List<MetaContext> contexts = List.of();
 
     NbdSession(NbdServer server, SocketChannel channel) {
@@ -55,6 +56,7 @@ final class NbdSession {
             NbdNegotiation negotiation = new NbdNegotiation(server, this, stream);
             export = negotiation.negotiate();
             structured = negotiation.structured();
+            extended = negotiation.extended();
             contexts = negotiation.contexts();
             if (timer != null) {
                 timer.cancel(false);
@@ -78,7 +80,21 @@ final class NbdSession {
         }
     }
 
-    private record Request(int flags, int type, long cookie, long from, int length) {}
+    /**
+     * What a client wants.
+     *
+     * @param length of what is meant on the disk; unsigned
+     */
+    private record Request(int flags, int type, long cookie, long from, long length) {
+        /** Whether the length of the header was that of a payload. */
+        boolean hasPayload(boolean extended) {
+            return type == Nbd.CMD_WRITE || extended && (flags & Nbd.CMD_FLAG_PAYLOAD_LEN) != 0;
+        }
+
+        Request over(long bytes) {
+            return new Request(flags, type, cookie, from, bytes);
+        }
+    }
 
     private static final class Refusal extends Exception {
         private static final long serialVersionUID = 1L;
@@ -93,7 +109,7 @@ final class NbdSession {
 
     private void transmit(NbdExport export) throws IOException, InterruptedException {
         while (true) {
-            if (stream.readInt() != Nbd.REQUEST_MAGIC) {
+            if (stream.readInt() != (extended ? Nbd.EXTENDED_REQUEST_MAGIC : Nbd.REQUEST_MAGIC)) {
                 return;
             }
             Request request =
@@ -102,7 +118,9 @@ final class NbdSession {
                             stream.readShort(),
                             stream.readLong(),
                             stream.readLong(),
-                            stream.readInt());
+                            extended
+                                    ? stream.readLong()
+                                    : Integer.toUnsignedLong(stream.readInt()));
             if (request.type() == Nbd.CMD_DISC) {
                 return;
             }
@@ -110,21 +128,21 @@ final class NbdSession {
             Buffers.Lease payload = Buffers.take(0);
             boolean handed = false;
             try {
-                if (request.type() == Nbd.CMD_WRITE) {
-                    if (Integer.compareUnsigned(request.length(), Nbd.PAYLOAD_MAX) > 0) {
+                if (request.hasPayload(extended)) {
+                    if (Long.compareUnsigned(request.length(), Nbd.PAYLOAD_MAX) > 0) {
                         // The payload cannot be skipped in reasonable time.
                         sendError(
                                 request,
                                 Errno.EINVAL,
                                 "len ("
-                                        + Integer.toUnsignedString(request.length())
+                                        + Long.toUnsignedString(request.length())
                                         + ") is larger than max len ("
                                         + Nbd.PAYLOAD_MAX
                                         + ")");
                         return;
                     }
                     payload.close();
-                    payload = Buffers.take(request.length());
+                    payload = Buffers.take((int) request.length());
                     stream.readInto(payload.segment());
                 }
                 Buffers.Lease data = payload;
@@ -145,8 +163,9 @@ final class NbdSession {
     private void run(NbdExport export, Request request, Buffers.Lease payload) {
         try {
             try {
-                check(export, request);
-                perform(export, request, payload.segment());
+                Asked asked = asked(request, payload.segment());
+                check(export, asked.request());
+                perform(export, asked, payload.segment());
             } catch (Refusal e) {
                 sendError(request, e.errno, String.valueOf(e.getMessage()));
             } catch (BlockException e) {
@@ -162,6 +181,38 @@ final class NbdSession {
             payload.close();
             room.release();
         }
+    }
+
+    /** A request, and what it wants to know of the blocks. */
+    private record Asked(Request request, List<MetaContext> contexts) {}
+
+    /** Looks into the payload of a request for the state of blocks, which has their length and picks contexts. */
+    private Asked asked(Request request, MemorySegment payload) throws Refusal {
+        if (request.type() == Nbd.CMD_WRITE || !request.hasPayload(extended)) {
+            return new Asked(request, contexts);
+        }
+        ByteBuffer data = payload.asByteBuffer();
+        if (request.type() != Nbd.CMD_BLOCK_STATUS) {
+            throw new Refusal(Errno.EINVAL, "unexpected payload of " + data.remaining() + " bytes");
+        }
+        if (data.remaining() < 8 || data.remaining() % 4 != 0) {
+            throw new Refusal(Errno.EINVAL, "wrong payload of " + data.remaining() + " bytes");
+        }
+        long length = data.getLong();
+        List<MetaContext> picked = new ArrayList<>();
+        while (data.hasRemaining()) {
+            int id = data.getInt();
+            MetaContext context =
+                    contexts.stream().filter(c -> c.id() == id).findFirst().orElse(null);
+            if (context == null || picked.contains(context)) {
+                throw new Refusal(Errno.EINVAL, "wrong context " + id + " in the payload");
+            }
+            picked.add(context);
+        }
+        if (picked.isEmpty()) {
+            throw new Refusal(Errno.EINVAL, "no context in the payload");
+        }
+        return new Asked(request.over(length), picked);
     }
 
     private static int wire(int errno) {
@@ -184,11 +235,14 @@ final class NbdSession {
         int allowed =
                 switch (request.type()) {
                     case Nbd.CMD_READ -> structured ? Nbd.CMD_FLAG_DF : 0;
-                    case Nbd.CMD_WRITE, Nbd.CMD_TRIM -> Nbd.CMD_FLAG_FUA;
+                    case Nbd.CMD_WRITE ->
+                            Nbd.CMD_FLAG_FUA | (extended ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0);
+                    case Nbd.CMD_TRIM -> Nbd.CMD_FLAG_FUA;
                     case Nbd.CMD_FLUSH, Nbd.CMD_CACHE -> 0;
                     case Nbd.CMD_WRITE_ZEROES ->
                             Nbd.CMD_FLAG_FUA | Nbd.CMD_FLAG_NO_HOLE | Nbd.CMD_FLAG_FAST_ZERO;
-                    case Nbd.CMD_BLOCK_STATUS -> Nbd.CMD_FLAG_REQ_ONE;
+                    case Nbd.CMD_BLOCK_STATUS ->
+                            Nbd.CMD_FLAG_REQ_ONE | (extended ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0);
                     default ->
                             throw new Refusal(
                                     Errno.EINVAL,
@@ -206,11 +260,15 @@ final class NbdSession {
                             + Integer.toHexString(request.flags())
                             + ")");
         }
-        long length = Integer.toUnsignedLong(request.length());
-        if (request.type() == Nbd.CMD_READ && length > Nbd.PAYLOAD_MAX) {
+        long length = request.length();
+        if (request.type() == Nbd.CMD_READ && Long.compareUnsigned(length, Nbd.PAYLOAD_MAX) > 0) {
             throw new Refusal(
                     Errno.EINVAL,
-                    "len (" + length + ") is larger than max len (" + Nbd.PAYLOAD_MAX + ")");
+                    "len ("
+                            + Long.toUnsignedString(length)
+                            + ") is larger than max len ("
+                            + Nbd.PAYLOAD_MAX
+                            + ")");
         }
         if (writes && !export.writable()) {
             throw new Refusal(Errno.EINVAL, "Export is read-only");
@@ -222,13 +280,13 @@ final class NbdSession {
         if (request.type() != Nbd.CMD_FLUSH
                 && (request.from() < 0
                         || request.from() > export.size()
-                        || length > export.size() - request.from())) {
+                        || Long.compareUnsigned(length, export.size() - request.from()) > 0)) {
             throw new Refusal(
                     Errno.EINVAL,
                     "operation past EOF; From: "
                             + Long.toUnsignedString(request.from())
                             + ", Len: "
-                            + length
+                            + Long.toUnsignedString(length)
                             + ", Size: "
                             + export.size());
         }
@@ -237,11 +295,12 @@ final class NbdSession {
         }
     }
 
-    private void perform(NbdExport export, Request request, MemorySegment payload)
+    private void perform(NbdExport export, Asked asked, MemorySegment payload)
             throws IOException, BlockException, Refusal {
         BlockBackend backend = export.backend();
+        Request request = asked.request();
         long from = request.from();
-        long length = Integer.toUnsignedLong(request.length());
+        long length = request.length();
         boolean durable = (request.flags() & Nbd.CMD_FLAG_FUA) != 0 || export.writethrough();
         switch (request.type()) {
             case Nbd.CMD_READ -> read(export, request);
@@ -269,7 +328,7 @@ final class NbdSession {
                 sendDone(request);
             }
             case Nbd.CMD_CACHE -> sendDone(request);
-            default -> status(request);
+            default -> status(asked);
         }
     }
 
@@ -280,7 +339,11 @@ final class NbdSession {
     }
 
     private void sendDone(Request request) throws IOException {
-        simple(request, 0);
+        if (extended) {
+            stream.write(chunk(request, Nbd.CHUNK_DONE, Nbd.CHUNK_NONE, 0, 0).flip());
+        } else {
+            simple(request, 0);
+        }
     }
 
     private void simple(Request request, int error) throws IOException {
@@ -295,13 +358,14 @@ final class NbdSession {
                 .flip();
     }
 
-    private static ByteBuffer chunk(Request request, int flags, int type, int length, int extra) {
-        return ByteBuffer.allocate(20 + extra)
-                .putInt(Nbd.CHUNK_MAGIC)
-                .putShort((short) flags)
-                .putShort((short) type)
-                .putLong(request.cookie())
-                .putInt(length);
+    private ByteBuffer chunk(Request request, int flags, int type, int length, int extra) {
+        ByteBuffer chunk =
+                ByteBuffer.allocate((extended ? 32 : 20) + extra)
+                        .putInt(extended ? Nbd.EXTENDED_REPLY_MAGIC : Nbd.CHUNK_MAGIC)
+                        .putShort((short) flags)
+                        .putShort((short) type)
+                        .putLong(request.cookie());
+        return extended ? chunk.putLong(request.from()).putLong(length) : chunk.putInt(length);
     }
 
     private void sendError(Request request, int error, String text) throws IOException {
@@ -320,7 +384,7 @@ final class NbdSession {
     }
 
     private void read(NbdExport export, Request request) throws IOException, BlockException {
-        int length = request.length();
+        int length = (int) request.length(); // at most PAYLOAD_MAX
         if (!structured) {
             try (Buffers.Lease lease = Buffers.take(length)) {
                 MemorySegment data = lease.segment();
@@ -368,13 +432,14 @@ final class NbdSession {
     }
 
     /** A chunk for each thing that the client asks for. */
-    private void status(Request request) throws IOException, BlockException {
+    private void status(Asked asked) throws IOException, BlockException {
+        Request request = asked.request();
         if (request.length() == 0) {
             sendError(request, Errno.EINVAL, "need non-zero length");
             return;
         }
-        for (MetaContext context : contexts) {
-            status(request, context, context == contexts.getLast());
+        for (MetaContext context : asked.contexts()) {
+            status(request, context, context == asked.contexts().getLast());
         }
     }
 
@@ -383,25 +448,37 @@ final class NbdSession {
         boolean one = (request.flags() & Nbd.CMD_FLAG_REQ_ONE) != 0;
         List<long[]> extents = new ArrayList<>();
         long at = request.from();
-        long end = at + Integer.toUnsignedLong(request.length());
+        long end = at + request.length();
         while (at < end) {
             MetaContext.Run found = context.look().at(at, end - at);
             long run = Math.min(found.length(), end - at);
             int flags = found.flags();
-            long[] last = extents.isEmpty() ? null : extents.getLast();
-            if (last != null && last[1] == flags) {
-                last[0] += run;
-            } else if (one && last != null || extents.size() == EXTENTS_MAX) {
+            long[] previous = extents.isEmpty() ? null : extents.getLast();
+            if (previous != null && previous[1] == flags) {
+                previous[0] += run;
+            } else if (one && previous != null || extents.size() == EXTENTS_MAX) {
                 break;
             } else {
                 extents.add(new long[] {run, flags});
             }
             at += run;
         }
+        int last = done ? Nbd.CHUNK_DONE : 0;
+        if (extended) {
+            int length = 8 + extents.size() * 16;
+            ByteBuffer answer =
+                    chunk(request, last, Nbd.CHUNK_BLOCK_STATUS_EXT, length, length)
+                            .putInt(context.id())
+                            .putInt(extents.size());
+            for (long[] extent : extents) {
+                answer.putLong(extent[0]).putLong(extent[1]);
+            }
+            stream.write(answer.flip());
+            return;
+        }
         int length = 4 + extents.size() * 8;
         ByteBuffer answer =
-                chunk(request, done ? Nbd.CHUNK_DONE : 0, Nbd.CHUNK_BLOCK_STATUS, length, length)
-                        .putInt(context.id());
+                chunk(request, last, Nbd.CHUNK_BLOCK_STATUS, length, length).putInt(context.id());
         for (long[] extent : extents) {
             answer.putInt((int) extent[0]).putInt((int) extent[1]);
         }

@@ -9,6 +9,8 @@ public final class Nbd {
     public static final int REQUEST_MAGIC = 0x25609513;
     public static final int SIMPLE_REPLY_MAGIC = 0x67446698;
     public static final int CHUNK_MAGIC = 0x668e33ef;
+    public static final int EXTENDED_REQUEST_MAGIC = 0x21e41c71;
+    public static final int EXTENDED_REPLY_MAGIC = 0x6e8a278c;
 
     public static final int FLAG_FIXED_NEWSTYLE = 1;
     public static final int FLAG_NO_ZEROES = 2;
@@ -22,6 +24,7 @@ public final class Nbd {
     public static final int OPT_STRUCTURED_REPLY = 8;
     public static final int OPT_LIST_META_CONTEXT = 9;
     public static final int OPT_SET_META_CONTEXT = 10;
+    public static final int OPT_EXTENDED_HEADERS = 11;
 
     public static final int REP_ACK = 1;
     public static final int REP_SERVER = 2;
@@ -34,6 +37,7 @@ public final class Nbd {
     public static final int REP_ERR_TLS_REQD = REP_ERROR | 5;
     public static final int REP_ERR_UNKNOWN = REP_ERROR | 6;
     public static final int REP_ERR_TOO_BIG = REP_ERROR | 9;
+    public static final int REP_ERR_EXT_HEADER_REQD = REP_ERROR | 10;
 
     public static final int INFO_EXPORT = 0;
     public static final int INFO_NAME = 1;
@@ -50,6 +54,7 @@ public final class Nbd {
     public static final int TRANSMIT_MULTI_CONN = 256;
     public static final int TRANSMIT_CACHE = 1024;
     public static final int TRANSMIT_FAST_ZERO = 2048;
+    public static final int TRANSMIT_BLOCK_STATUS_PAYLOAD = 4096;
 
     public static final int CMD_READ = 0;
     public static final int CMD_WRITE = 1;
@@ -66,11 +71,15 @@ public final class Nbd {
     public static final int CMD_FLAG_REQ_ONE = 8;
     public static final int CMD_FLAG_FAST_ZERO = 16;
 
+    /** Of an extended request: its length is that of a payload behind it. */
+    public static final int CMD_FLAG_PAYLOAD_LEN = 32;
+
     public static final int CHUNK_DONE = 1;
     public static final int CHUNK_NONE = 0;
     public static final int CHUNK_OFFSET_DATA = 1;
     public static final int CHUNK_OFFSET_HOLE = 2;
     public static final int CHUNK_BLOCK_STATUS = 5;
+    public static final int CHUNK_BLOCK_STATUS_EXT = 6;
     public static final int CHUNK_ERROR = 1 << 15 | 1;
     public static final int CHUNK_ERROR_OFFSET = 1 << 15 | 2;
 
