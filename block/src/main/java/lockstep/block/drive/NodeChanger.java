@@ -4,6 +4,8 @@ import lockstep.api.BlockdevCacheOptions;
 import lockstep.api.BlockdevDetectZeroesOptions;
 import lockstep.api.BlockdevDiscardOptions;
 import lockstep.api.BlockdevOptions;
+import lockstep.api.BlockdevOptionsFile;
+import lockstep.api.BlockdevRef;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.block.BlockBackend;
 import lockstep.block.file.FileNode;
@@ -116,6 +118,11 @@ public final class NodeChanger {
             default -> {}
         }
         refuseChanges(node, options);
+        switch (options) {
+            case BlockdevOptions.Qcow2 qcow2 -> refuseChangesBelow(node, qcow2.data().file());
+            case BlockdevOptions.Raw raw -> refuseChangesBelow(node, raw.data().file());
+            default -> {}
+        }
         boolean unmap =
                 options.discard() == null
                         ? node.info().discardUnmap()
@@ -159,6 +166,33 @@ public final class NodeChanger {
             if (!Objects.equals(before.get(key), given.get(key))) {
                 throw bad("Cannot change the option '" + key + "'");
             }
+        }
+        if (node instanceof FileNode file
+                && file.asked() instanceof BlockdevOptionsFile asked
+                && options instanceof BlockdevOptions.File wanted) {
+            refuseChange("locking", asked.locking(), wanted.data().locking());
+            refuseChange("aio", asked.aio(), wanted.data().aio());
+        }
+    }
+
+    private static void refuseChange(String option, @Nullable Object asked, @Nullable Object wanted)
+            throws BlockException {
+        if (wanted == null && asked != null) {
+            throw bad("Option '" + option + "' cannot be reset to its default value");
+        }
+        if (!Objects.equals(asked, wanted)) {
+            throw bad("Cannot change the option '" + option + "'");
+        }
+    }
+
+    /** Nor do those of the file that a format's options open, which is its own. */
+    private static void refuseChangesBelow(BlockNode node, BlockdevRef given)
+            throws BlockException {
+        ChildEdge edge = node.child("file");
+        if (edge != null
+                && edge.node().name().startsWith("#")
+                && given instanceof BlockdevRef.Definition definition) {
+            refuseChanges(edge.node(), definition.value());
         }
     }
 

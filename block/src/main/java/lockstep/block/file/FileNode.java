@@ -1,5 +1,6 @@
 package lockstep.block.file;
 
+import lockstep.api.BlockdevOptionsFile;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -44,6 +45,7 @@ public final class FileNode extends BlockNode {
     private volatile long knownLength = -1;
 
     private final boolean byThreads;
+    private @Nullable BlockdevOptionsFile asked;
     private boolean fileWritable;
     private int heldPermissions;
     private int heldUnshared;
@@ -165,6 +167,16 @@ public final class FileNode extends BlockNode {
                                     : Errno.text(e.errno())),
                     e);
         }
+    }
+
+    /** Keeps how the user asked for it. */
+    public void asked(BlockdevOptionsFile options) {
+        asked = options;
+    }
+
+    /** How the user asked for it; null when none did. */
+    public @Nullable BlockdevOptionsFile asked() {
+        return asked;
     }
 
     /** The path as it was given. */

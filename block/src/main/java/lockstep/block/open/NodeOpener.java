@@ -470,7 +470,7 @@ public final class NodeOpener {
                     "aio=native was specified, but it requires cache.direct=on, which was not"
                             + " specified.");
         }
-        return enter(
+        FileNode node =
                 FileNode.open(
                         graph,
                         "file",
@@ -481,8 +481,9 @@ public final class NodeOpener {
                                 settings.autoReadOnly(),
                                 file.locking() != OnOffAuto.OFF && !settings.forceShare(),
                                 settings.direct(),
-                                aio == BlockdevAioOptions.THREADS)),
-                settings.active());
+                                aio == BlockdevAioOptions.THREADS));
+        node.asked(file);
+        return enter(node, settings.active());
     }
 
     /** The address for our channels of an address in options. */
