@@ -5,16 +5,23 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Drain;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Route;
+import lockstep.runtime.linux.Errno;
 import lockstep.runtime.linux.IoUring;
 import lockstep.runtime.trace.InternalFailure;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
+
 /**
  * One request of a backend, from its submission to its completion; then it is used again for another one. Where its bytes
  * are known at once the kernel or a server does it ({@link Route}), else a thread that may block.
  */
-final class BackendRequest implements Runnable, IoUring.Completion {
+final class BackendRequest implements Runnable {
+    /** Places in which the bytes of one that the kernel does are at most. */
+    private static final int MOST_PARTS = 16;
+
     /** What to do. */
     enum Kind {
         READ,
@@ -26,7 +33,12 @@ final class BackendRequest implements Runnable, IoUring.Completion {
 
     private final RequestQueue queue;
     private final Drain drain;
-    private final Route route = new Route();
+    private Part[] parts = {new Part()};
+
+    /** Parts of it that the kernel or a server has, and one that it did not do wholly. */
+    private final AtomicInteger underWay = new AtomicInteger();
+
+    private volatile boolean undone;
     private Kind kind = Kind.FLUSH;
     private long offset;
     private long length;
@@ -104,40 +116,97 @@ final class BackendRequest implements Runnable, IoUring.Completion {
         if (durable || !write && kind != Kind.READ || !drain.enterAtOnce(medium)) {
             return false;
         }
+        int count = findParts(medium, write);
+        if (count == 0) {
+            drain.leave(medium);
+            return false;
+        }
         inside = medium;
+        undone = false;
+        underWay.set(count);
+        // Behind the last of them all this may be the next request's already.
+        Part[] all = parts;
+        for (int i = 0; i < count; i++) {
+            all[i].begin(ring);
+        }
+        return true;
+    }
+
+    /** Finds the ways of all its bytes; the number of their parts, 0 when there is a byte without. */
+    private int findParts(ChildEdge medium, boolean write) {
+        int count = 0;
         try {
-            if (route.find(medium, offset, data, write) && route.submit(ring, this)) {
-                return true;
+            long done = 0;
+            while (done < length && count < MOST_PARTS) {
+                if (count == parts.length) {
+                    Part[] more = Arrays.copyOf(parts, count + 1);
+                    more[count] = new Part();
+                    parts = more;
+                }
+                Route route = parts[count].route;
+                if (!route.find(medium, offset + done, data, done, write)) {
+                    break;
+                }
+                count++;
+                done += route.length();
+            }
+            if (done == length) {
+                return count;
             }
         } catch (RuntimeException | Error e) {
             // A driver's bug must not lose the request: the guest would hang.
             InternalFailure.log("the quick way of a block request", e);
         }
-        leave();
-        return false;
+        for (int i = 0; i < count; i++) {
+            parts[i].route.over();
+        }
+        return 0;
     }
 
-    private void leave() {
+    /** Bytes of it that have one way. */
+    private final class Part implements IoUring.Completion {
+        private final Route route = new Route();
+
+        private void begin(@Nullable IoUring ring) {
+            boolean begun = false;
+            try {
+                begun = route.submit(ring, this);
+            } catch (RuntimeException | Error e) {
+                InternalFailure.log("the quick way of a block request", e);
+            }
+            if (!begun) {
+                completed(-Errno.EAGAIN);
+            }
+        }
+
+        /** The kernel or the server is done with it. */
+        @Override
+        public void completed(int result) {
+            if (result != route.length()) {
+                undone = true;
+            }
+            try {
+                route.over();
+            } catch (RuntimeException | Error e) {
+                InternalFailure.log("the end of a block request", e);
+            }
+            if (underWay.decrementAndGet() == 0) {
+                partsOver();
+            }
+        }
+    }
+
+    /** What was not done wholly is done once more, by a thread that also finds out why. */
+    private void partsOver() {
         ChildEdge medium = inside;
         inside = null;
-        route.over();
         if (medium != null) {
             drain.leave(medium);
         }
-    }
-
-    /** The kernel or the server is done with it. What it did not do wholly is done once more, by a thread that also finds out why. */
-    @Override
-    public void completed(int result) {
-        try {
-            leave();
-        } catch (RuntimeException | Error e) {
-            InternalFailure.log("the end of a block request", e);
-        }
-        if (result == length) {
-            queue.over(this);
-        } else {
+        if (undone) {
             queue.work(this);
+        } else {
+            queue.over(this);
         }
     }
 

@@ -270,6 +270,30 @@ class KernelQueueTest {
         assertEquals(64, ends.get());
     }
 
+    private static boolean found(
+            Route route, ChildEdge edge, long offset, Pieces data, boolean write) {
+        return route.find(edge, offset, data, 0, write) && route.length() == data.byteSize();
+    }
+
+    @Test
+    void bytesInSeveralRowsHaveAWayEach() throws Exception {
+        BlockBackend backend = disk("qcow2", false);
+        ChildEdge edge = Images.use(Objects.requireNonNull(backend.root()));
+        Pieces two = Pieces.of(Arena.ofAuto().allocate(128 << 10, 4096));
+        edge.write(65536, two.slice(0, 65536));
+        edge.write(0, two.slice(0, 65536));
+        Route route = new Route();
+        for (boolean write : new boolean[] {false, true}) {
+            assertTrue(route.find(edge, 4096, two, 0, write));
+            assertEquals(61440, route.length());
+            Route rest = new Route();
+            assertTrue(rest.find(edge, 65536, two, 61440, write), "beside the first");
+            assertEquals(65536, rest.length());
+            rest.over();
+            route.over();
+        }
+    }
+
     @Test
     void theWayIsFoundWhereBytesAreInARow() throws Exception {
         BlockBackend backend = disk("qcow2", false);
@@ -277,12 +301,12 @@ class KernelQueueTest {
         ChildEdge edge = Images.use(Objects.requireNonNull(backend.root()));
         Route route = new Route();
         Pieces page = Pieces.of(memory.asSlice(0, 4096));
-        assertFalse(route.find(edge, 0, page, false), "nothing there");
-        assertFalse(route.find(edge, 0, page, true), "no cluster");
+        assertFalse(found(route, edge, 0, page, false), "nothing there");
+        assertFalse(found(route, edge, 0, page, true), "no cluster");
         edge.write(65536, memory);
-        assertTrue(route.find(edge, 65536, page, true));
+        assertTrue(found(route, edge, 65536, page, true));
         route.over();
-        assertTrue(route.find(edge, 65536, Pieces.of(memory), false), "two clusters in a row");
+        assertTrue(found(route, edge, 65536, Pieces.of(memory), false), "two clusters in a row");
         // A change of these clusters waits until the request is over.
         Thread zeroes =
                 Thread.ofPlatform()
@@ -299,11 +323,11 @@ class KernelQueueTest {
         assertFalse(route.write());
         route.over();
         zeroes.join();
-        assertFalse(route.find(edge, 65536, page, false), "zeroes");
-        assertFalse(route.find(edge, 65536, page, true), "zeroes");
-        assertTrue(route.find(edge, 131072, page, true));
+        assertFalse(found(route, edge, 65536, page, false), "zeroes");
+        assertFalse(found(route, edge, 65536, page, true), "zeroes");
+        assertTrue(found(route, edge, 131072, page, true));
         route.over();
-        assertFalse(route.find(edge, 65536, Pieces.of(memory), true), "in part");
+        assertFalse(found(route, edge, 65536, Pieces.of(memory), true), "in part");
     }
 
     @Test
@@ -312,9 +336,9 @@ class KernelQueueTest {
         Pieces page = Pieces.of(Arena.ofAuto().allocate(4096, 8).asSlice(0, 4096));
         ChildEdge edge = Images.use(Objects.requireNonNull(backend.root()));
         Route route = new Route();
-        assertTrue(route.find(edge, 512, page, true));
+        assertTrue(found(route, edge, 512, page, true));
         route.over();
-        assertFalse(route.find(edge, SIZE - 512, page, false), "behind the end");
+        assertFalse(found(route, edge, SIZE - 512, page, false), "behind the end");
     }
 
     @Test

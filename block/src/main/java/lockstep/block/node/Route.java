@@ -6,8 +6,8 @@ import lockstep.runtime.linux.IoUring;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The way of one request down a tree to the one place in one file, or at one server, where all its bytes are, if there is
- * such a place and it can be found at once: without waiting, and without changing anything. Most reads and overwrites have
+ * The way of one request, or of the first part of it, down a tree to the one place in one file, or at one server, where all
+ * its bytes are, if there is such a place and it can be found at once: without waiting, and without changing anything. Most reads and overwrites have
  * one. The kernel, or the server, then does the work while no thread waits for it. Whatever is in the way, or goes wrong, is no error: the request is
  * made the usual way, by a thread that may block, which also finds the right words for what is wrong.
  *
@@ -36,6 +36,7 @@ public final class Route {
     private int depth;
     private boolean write;
     private long length;
+    private long from;
     private Pieces data = Pieces.NONE;
     private @Nullable ImageFile file;
     private @Nullable Remote remote;
@@ -53,21 +54,32 @@ public final class Route {
         return offsets[depth - 1];
     }
 
-    /** Bytes of the request. */
+    /** Bytes of the request, or of the part of it that has this way. */
     public long length() {
         return length;
     }
 
-    /** Whether place, length and memory are aligned to a power of two. */
-    public boolean aligned(int alignment) {
-        return (offset() & alignment - 1) == 0 && data.aligned(alignment);
+    /** Only so many bytes have this way; another one is looked for the rest. */
+    public void shorten(long length) {
+        this.length = length;
     }
 
-    /** Finds the way; false when there is none, and then nothing is held. */
-    public boolean find(ChildEdge edge, long offset, Pieces data, boolean write) {
+    /** Whether place, length and memory are aligned to a power of two. */
+    public boolean aligned(int alignment) {
+        return ((offset() | from | length) & alignment - 1) == 0 && data.aligned(alignment);
+    }
+
+    /**
+     * Finds the way of the bytes behind the first {@code from} of some memory, or of the first of them: {@link #length}
+     * says how many. False when there is none, and then nothing is held.
+     *
+     * @param offset where in the node those bytes are
+     */
+    public boolean find(ChildEdge edge, long offset, Pieces data, long from, boolean write) {
         this.write = write;
         this.data = data;
-        this.length = data.byteSize();
+        this.from = from;
+        this.length = data.byteSize() - from;
         if (length > 0 && into(edge, offset)) {
             return true;
         }
@@ -124,10 +136,11 @@ public final class Route {
         // Behind a success all this is the next request's already.
         begun = true;
         if (far != null
-                ? far.submit(write, offset, data, completion)
+                ? far.submit(write, offset, data.slice(from, length), completion)
                 : at != null
                         && ring != null
-                        && at.submit(ring, write, offset, data.segments(), completion)) {
+                        && at.submit(
+                                ring, write, offset, data.segments(), from, length, completion)) {
             return true;
         }
         begun = false;

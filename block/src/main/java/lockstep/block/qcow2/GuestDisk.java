@@ -98,7 +98,7 @@ final class GuestDisk {
      */
     private record Extent(Source source, long at, long length) {}
 
-    /** Leads a request to where its bytes are in the file, or below, if all of them are in a row there. */
+    /** Leads a request to where its bytes are in the file, or below, as far as they are in a row there. */
     boolean route(Route route) {
         long offset = route.offset();
         long length = route.length();
@@ -117,32 +117,37 @@ final class GuestDisk {
         }
         long at;
         try {
-            at = rowAtOnce(offset, length, route.write());
+            at = rowAtOnce(route);
         } finally {
             map.lock().readLock().unlock();
         }
         if (at > 0) {
-            return (!route.write() || guard.overlap(0, at, length) == 0)
+            return (!route.write() || guard.overlap(0, at, route.length()) == 0)
                     && route.into(guard.file(), at);
         }
         ChildEdge below = backing.get();
         return at == 0
                 && below != null
-                && offset + length <= below.lengthAtOnce()
+                && offset + route.length() <= below.lengthAtOnce()
                 && route.into(below, offset);
     }
 
-    /** Where in the file the bytes of a range are in a row; 0 when the image has none of them, -1 for all else. */
-    private long rowAtOnce(long offset, long length, boolean write) {
+    /**
+     * Where in the file the bytes of a request are, which is shortened to those in a row; 0 when the image has none of
+     * them, -1 for all else.
+     */
+    private long rowAtOnce(Route route) {
+        long offset = route.offset();
+        boolean write = route.write();
         long entry = map.entryAtOnce(offset, write);
         long at = entry <= 0 ? entry : entry + (offset & clusterSize - 1);
         long run = clusterSize - (offset & clusterSize - 1);
-        while (at >= 0 && run < length) {
-            if (map.entryAtOnce(offset + run, write) != (at == 0 ? 0 : at + run)) {
-                return -1;
-            }
+        while (at >= 0
+                && run < route.length()
+                && map.entryAtOnce(offset + run, write) == (at == 0 ? 0 : at + run)) {
             run += clusterSize;
         }
+        route.shorten(Math.min(run, route.length()));
         return at;
     }
 

@@ -232,7 +232,7 @@ public final class ImageFile implements AutoCloseable {
 
     /**
      * Begins to read or write at once, without waiting for the end, of which {@code completion} hears. Less may be moved than
-     * was asked for. The memory, and this file, stay open until then, which is the caller's affair.
+     * was asked for. Of the memory's bytes {@code length} are meant, behind the first {@code from}. It, and this file, stay open until then, which is the caller's affair.
      *
      * @return false when the ring cannot take it now
      */
@@ -241,8 +241,10 @@ public final class ImageFile implements AutoCloseable {
             boolean write,
             long offset,
             List<MemorySegment> pieces,
+            long from,
+            long length,
             IoUring.Completion completion) {
-        return ring.submit(write, fd, offset, pieces, completion);
+        return ring.submit(write, fd, offset, pieces, from, length, completion);
     }
 
     /** Has the host forget what it remembers of the content, as far as it is the same as in the file. */

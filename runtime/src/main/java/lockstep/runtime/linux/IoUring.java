@@ -171,6 +171,8 @@ public final class IoUring implements AutoCloseable {
     /**
      * Begins to read from a file into memory in pieces, or to write it there.
      *
+     * @param from bytes of the memory in front of those that are meant
+     * @param length how many are meant
      * @return false when this ring cannot take it now: it is full, or the memory in too many pieces or on the heap
      */
     boolean submit(
@@ -178,15 +180,23 @@ public final class IoUring implements AutoCloseable {
             int file,
             long offset,
             List<MemorySegment> pieces,
+            long from,
+            long length,
             Completion completion) {
-        int count = pieces.size();
-        if (count == 0 || count > PIECES) {
-            return false;
+        int first = 0;
+        long skip = from;
+        while (first < pieces.size() && skip >= pieces.get(first).byteSize()) {
+            skip -= pieces.get(first++).byteSize();
         }
-        for (int i = 0; i < count; i++) {
-            if (!pieces.get(i).isNative()) {
+        int count = 0;
+        for (long left = length + skip; left > 0; count++) {
+            if (count == PIECES || !pieces.get(first + count).isNative()) {
                 return false;
             }
+            left -= pieces.get(first + count).byteSize();
+        }
+        if (count == 0) {
+            return false;
         }
         synchronized (submission) {
             if (freeCount == 0) {
@@ -195,19 +205,23 @@ public final class IoUring implements AutoCloseable {
             int slot = free[freeCount - 1];
             int tail = (int) INT.get(rings, sqTail);
             int index = tail & sqMask;
-            MemorySegment first = pieces.getFirst();
             long at = index * SQE;
             for (long word = 0; word < SQE; word += 8) {
                 sqes.set(JAVA_LONG, at + word, 0);
             }
             if (count == 1) {
-                entry(at, write ? WRITE : READ, file, offset, first.address(), first.byteSize());
+                long address = pieces.get(first).address() + skip;
+                entry(at, write ? WRITE : READ, file, offset, address, length);
             } else {
                 long start = slot * PIECES * VECTOR;
+                long left = length;
                 for (int i = 0; i < count; i++) {
-                    MemorySegment piece = pieces.get(i);
-                    vectors.set(JAVA_LONG, start + i * VECTOR, piece.address());
-                    vectors.set(JAVA_LONG, start + i * VECTOR + 8, piece.byteSize());
+                    MemorySegment piece = pieces.get(first + i);
+                    long run = Math.min(left, piece.byteSize() - skip);
+                    vectors.set(JAVA_LONG, start + i * VECTOR, piece.address() + skip);
+                    vectors.set(JAVA_LONG, start + i * VECTOR + 8, run);
+                    left -= run;
+                    skip = 0;
                 }
                 entry(at, write ? WRITEV : READV, file, offset, vectors.address() + start, count);
             }
