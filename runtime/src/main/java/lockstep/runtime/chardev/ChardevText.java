@@ -177,7 +177,9 @@ public final class ChardevText {
     }
 
     private static ChardevConfig unix(String rest) throws OptionException {
-        return device(OptionValues.parse("backend=socket,path=" + rest, null).only(KEYS));
+        OptionValues parsed = OptionValues.parse(rest, "path").only(KEYS);
+        parsed.values().put("backend", "socket");
+        return device(parsed);
     }
 
     private static @Nullable ChardevConfig datagrams(String rest) {
