@@ -35,10 +35,12 @@ final class BackendRequest implements Runnable {
     private final Drain drain;
     private Part[] parts = {new Part()};
 
-    /** Parts of it that the kernel or a server has, and one that it did not do wholly. */
+    /** Parts of it that the kernel or a server has. */
     private final AtomicInteger underWay = new AtomicInteger();
 
+    /** Some part was not done wholly. */
     private volatile boolean undone;
+
     private Kind kind = Kind.FLUSH;
     private long offset;
     private long length;
