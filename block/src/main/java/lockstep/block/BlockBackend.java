@@ -177,6 +177,11 @@ public final class BlockBackend implements RootUser {
         this.shared = shared;
     }
 
+    /** Takes more permissions besides those that there are. */
+    public void alsoTake(int more) throws BlockException {
+        setPermissions(permissions | more, shared);
+    }
+
     /**
      * A guest device takes the backend.
      *

@@ -98,6 +98,11 @@ class ImageToolTest extends BesideQemuImg {
                 qemu-img compare -f raw -F raw want.raw a.raw
                 qemu-img compare -f raw want.raw top.qcow2
                 qemu-img check top.qcow2
+                info json:{"driver":"qcow2","file":{"driver":"blkdebug","image":{"driver":"file","filename":"./top.qcow2"}}}
+                convert -c -S 0 -O qcow2 a.qcow2 c6.qcow2
+                qemu-img map --output=json c6.qcow2
+                convert -B a.raw -O qcow2 a.qcow2 a.qcow2 none.qcow2
+                create -f qcow2 -o cluster_size=512 none.qcow2 1T
                 """);
     }
 

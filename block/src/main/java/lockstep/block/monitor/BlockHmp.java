@@ -1,6 +1,5 @@
 package lockstep.block.monitor;
 
-import lockstep.api.BlkdebugEvent;
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockInfo;
@@ -13,15 +12,12 @@ import lockstep.api.NbdServerOptionsBase;
 import lockstep.api.NewImageMode;
 import lockstep.api.ThrottleLimits;
 import lockstep.block.BlockBackend;
-import lockstep.block.blkdebug.BlkdebugNode;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.drive.MediaChanger;
 import lockstep.block.export.NbdServer;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
-import lockstep.block.node.ChildEdge;
-import lockstep.runtime.linux.Errno;
 import lockstep.runtime.monitor.HmpArguments;
 import lockstep.runtime.monitor.HmpTable;
 
@@ -63,9 +59,9 @@ final class BlockHmp {
                 "qemu-io",
                 "qdev:-d,device:B,command:s",
                 "[-d] [device] \"[command]\"",
-                "hold requests of a blkdebug node up: break EVENT TAG, resume TAG, remove_break"
-                        + " TAG",
-                this::holdUp);
+                "read, write and look at a disk, or hold requests of a blkdebug node up"
+                        + " (command help: all commands)",
+                new DiskCommands(manager, System.out)::run);
         table.add(
                 "eject",
                 "force:-f,device:B",
@@ -453,55 +449,5 @@ final class BlockHmp {
                     .append(" wr_merged=" + s.wrMerged())
                     .append('\n');
         }
-    }
-
-    private void holdUp(HmpArguments arguments, StringBuilder output) throws BlockException {
-        String device = arguments.string("device");
-        BlockNode root =
-                arguments.flag("qdev")
-                        ? manager.media().backend(null, device).root()
-                        : manager.graph().names().lookup(device);
-        String[] words = arguments.string("command").strip().split(" +", -1);
-        BlkdebugNode node = blkdebug(root);
-        String tag = words[words.length - 1];
-        switch (words[0] + "/" + (words.length - 1)) {
-            case "break/2" -> {
-                BlkdebugEvent event = BlkdebugEvent.find(words[1]);
-                if (node == null || event == null) {
-                    throw failed("Could not set a breakpoint", node);
-                }
-                node.breakAt(event, tag);
-            }
-            case "resume/1" -> {
-                if (node == null || !node.resume(tag)) {
-                    throw failed("Could not resume request", node);
-                }
-            }
-            case "remove_break/1" -> {
-                if (node == null || !node.removeBreak(tag)) {
-                    throw failed("Could not remove breakpoint " + tag, node);
-                }
-            }
-            default ->
-                    throw new BlockException(
-                            Errno.EINVAL,
-                            "command \"%s\" not found: break, resume or remove_break"
-                                    .formatted(words[0]));
-        }
-    }
-
-    private static BlockException failed(String what, @Nullable BlkdebugNode node) {
-        int errno = node == null ? Errno.ENOTSUP : Errno.ENOENT;
-        return new BlockException(errno, what + ": " + Errno.text(errno));
-    }
-
-    /** The first such node on the way down. */
-    private static @Nullable BlkdebugNode blkdebug(@Nullable BlockNode root) {
-        BlockNode at = root;
-        while (at != null && !(at instanceof BlkdebugNode)) {
-            ChildEdge below = at.primaryChild();
-            at = below == null ? null : below.node();
-        }
-        return (BlkdebugNode) at;
     }
 }

@@ -9,6 +9,7 @@ import lockstep.api.BlockImageCorruptedEvent;
 import lockstep.api.BlockIoErrorEvent;
 import lockstep.api.BlockJobCommands;
 import lockstep.api.BlockWriteThresholdEvent;
+import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevOptions;
 import lockstep.api.DeviceTrayMovedEvent;
 import lockstep.api.IoOperationType;
@@ -44,14 +45,17 @@ import lockstep.qmp.JsonInputVisitor;
 import lockstep.qmp.JsonStreamParser;
 import lockstep.qmp.KeyvalInputVisitor;
 import lockstep.qmp.KeyvalText;
+import lockstep.qmp.OptionText;
 import lockstep.qmp.QmpException;
 import lockstep.runtime.linux.Errno;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
 import lockstep.runtime.option.StartPhase;
+import lockstep.runtime.option.TypeHelp;
 import lockstep.runtime.spi.BitmapHandover;
 import lockstep.runtime.spi.DiskHandover;
 import lockstep.runtime.spi.Registration;
@@ -62,6 +66,8 @@ import lockstep.runtime.tls.TlsEnd;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The block room's place in the process. */
 public final class BlockRoom implements Room {
@@ -325,7 +331,7 @@ public final class BlockRoom implements Room {
     // Command line
 
     private interface Apply {
-        void apply(String argument) throws BlockException, QmpException;
+        void apply(String argument) throws BlockException, QmpException, OptionException;
     }
 
     private static OptionHandler option(
@@ -376,7 +382,13 @@ public final class BlockRoom implements Room {
                                 + "       [,cache=mode][,format=f][,rerror=ignore|stop|report]\n"
                                 + "       [,werror=ignore|stop|report|enospc][,id=name]...\n"
                                 + "                use 'file' as a drive image\n",
-                        text -> manager.addDrive(text, Map.of(), "ide")));
+                        text -> {
+                            String format = OptionText.parse(text, null).toMap().get("format");
+                            if (format != null && TypeHelp.askedForTypes(format)) {
+                                throw new EndOfProgram(drivers());
+                            }
+                            manager.addDrive(text, Map.of(), "ide");
+                        }));
         offer.option(
                 new OptionHandler() {
                     @Override
@@ -450,6 +462,13 @@ public final class BlockRoom implements Room {
                                             "", Map.of("index", index, "file", text), "floppy")));
         }
         offer.option(new UnclaimedDrives(vmm, manager));
+    }
+
+    private static String drivers() {
+        return Stream.of(BlockdevDriver.values())
+                .map(BlockdevDriver::wireName)
+                .sorted()
+                .collect(Collectors.joining(" ", "Supported formats: ", "\n"));
     }
 
     private static BlockdevOptions blockdev(String text) throws QmpException {

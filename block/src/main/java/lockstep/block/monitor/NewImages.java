@@ -67,6 +67,8 @@ final class NewImages {
         }
         String path =
                 file.get("filename") instanceof JsonString text ? plain(text.value()) : filename;
+        Qcow2Creator.Options image = qcow2 ? qcow2(size, below) : null;
+        System.out.println("Formatting '" + filename + "', fmt=" + format + told(size, image));
         createMissing(path);
         file.put("driver", "file");
         BlockNode node = opener.openLegacy(file, NodeOpener.Inherited.BLOCKDEV);
@@ -77,8 +79,8 @@ final class NewImages {
             ChildEdge edge = graph.attach(maker, "root", Role.ROOT, node, wanted, 0);
             try {
                 edge.truncate(0);
-                if (qcow2) {
-                    Qcow2Creator.create(path, qcow2(size, below));
+                if (image != null) {
+                    Qcow2Creator.create(path, image);
                 } else {
                     edge.truncate(size);
                 }
@@ -88,6 +90,29 @@ final class NewImages {
         } finally {
             graph.release(node);
         }
+    }
+
+    /** What is made, in the words in which the image tool tells it too. */
+    private static String told(long size, Qcow2Creator.@Nullable Options image) {
+        if (image == null) {
+            return " size=" + size;
+        }
+        String backing =
+                image.backingFile() == null
+                        ? ""
+                        : " backing_file="
+                                + image.backingFile().replace(",", ",,")
+                                + " backing_fmt="
+                                + image.backingFormat();
+        return " cluster_size=%d extended_l2=off compression_type=%s size=%d%s lazy_refcounts=%s"
+                        .formatted(
+                                1L << image.clusterBits(),
+                                image.zstd() ? "zstd" : "zlib",
+                                size,
+                                backing,
+                                image.lazyRefcounts() ? "on" : "off")
+                + " refcount_bits="
+                + image.refcountBits();
     }
 
     /** What a disk's copy consists of where the disk has nothing below it: all of the disk. */

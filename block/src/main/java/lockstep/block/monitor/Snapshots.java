@@ -99,10 +99,20 @@ final class Snapshots {
         return node;
     }
 
+    /** Whether a node is a disk's, or below one. */
+    private static boolean inUse(BlockNode node) {
+        return node.parents().stream()
+                .anyMatch(
+                        edge ->
+                                edge.user() instanceof RootUser
+                                        || edge.user() instanceof BlockNode parent
+                                                && inUse(parent));
+    }
+
     /** Puts an overlay over a disk, whose reference it takes over. */
     private Step put(BlockNode overlay, BlockNode disk) throws BlockException {
         try {
-            if (overlay.parents().stream().anyMatch(edge -> edge.user() instanceof RootUser)) {
+            if (inUse(overlay)) {
                 throw new BlockException(Errno.EBUSY, "The overlay is already in use");
             }
             overlay.refuseIfBlocked();

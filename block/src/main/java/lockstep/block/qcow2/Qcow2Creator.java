@@ -156,7 +156,9 @@ public final class Qcow2Creator {
         long l1Entries = Qcow2Header.l1Needed(options.size(), options.clusterBits());
         if (l1Entries * 8 > 32L << 20) {
             throw new BlockException(
-                    Errno.EFBIG, "The image size is too large for file format 'qcow2'");
+                    Errno.EFBIG,
+                    "The image size is too large for file format 'qcow2' (try using a larger"
+                            + " cluster size)");
         }
         Layout layout = Layout.of(options, l1Entries);
         MemorySegment bytes = Arena.ofAuto().allocate(layout.l1() * clusterSize);

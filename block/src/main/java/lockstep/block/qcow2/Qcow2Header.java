@@ -467,11 +467,16 @@ public record Qcow2Header(
             long left = bits;
             MemorySegment table = features;
             if (table != null) {
-                for (long at = 0; at + 48 <= table.byteSize(); at += 48) {
+                // The last name need not fill its place.
+                for (long at = 0; at + 2 < table.byteSize(); at += 48) {
                     int bit = table.get(ValueLayout.JAVA_BYTE, at + 1) & 63;
                     if (table.get(ValueLayout.JAVA_BYTE, at) == 0 && (left & 1L << bit) != 0) {
                         names.append(names.isEmpty() ? "" : ", ")
-                                .append(text(table.asSlice(at + 2, 46)));
+                                .append(
+                                        text(
+                                                table.asSlice(
+                                                        at + 2,
+                                                        Math.min(46, table.byteSize() - at - 2))));
                         left &= ~(1L << bit);
                     }
                 }

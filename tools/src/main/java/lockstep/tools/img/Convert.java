@@ -252,13 +252,13 @@ final class Convert {
         TargetOptions made = TargetOptions.parse("", format, options.all("o"));
         Create.setBacking("", made, options.get("B"), options.get("F"));
         String backing = made.get("backing_file");
-        if (backing != null && made.get("backing_fmt") == null) {
-            throw new ToolException("Use of backing file requires explicit backing format");
-        }
         if (backing != null && sources.size() > 1) {
             throw new ToolException(
                     "Having a backing file for the target makes no sense when"
                             + " concatenating multiple input images");
+        }
+        if (backing != null && made.get("backing_fmt") == null) {
+            throw new ToolException("Use of backing file requires explicit backing format");
         }
         if (options.has("c")) {
             if (!format.equals("qcow2")) {
@@ -420,7 +420,7 @@ final class Convert {
             long length = Math.min(manner.cluster, size - at);
             if (manner.below < 0 || !isBelow(sources.getFirst(), at, length, manner.below)) {
                 gather(sources, at, cluster);
-                if (!Zeroes.isZero(cluster)) {
+                if (manner.sparse == 0 || !Zeroes.isZero(cluster)) {
                     output.with(qcow2, image -> image.writeCompressed(offset, cluster));
                 } else if (!manner.blank) {
                     output.writeZeroes(at, length, true);

@@ -92,19 +92,30 @@ final class Info {
         }
         info.put("dirty-flag", false);
         if (node instanceof Qcow2Node qcow2) {
-            describe(qcow2, plain, info);
+            describe(qcow2, home(node), info);
         }
         return info;
     }
 
-    private static void describe(Qcow2Node node, String plain, JsonObject info) {
+    /** The name of the file that a node's data is in, from which names below count; "" when there is not one. */
+    private static String home(BlockNode node) {
+        BlockNode at = node;
+        for (ChildEdge below = at.primaryChild(); below != null; below = at.primaryChild()) {
+            at = below.node();
+        }
+        return at.plainFilename();
+    }
+
+    private static void describe(Qcow2Node node, String home, JsonObject info) {
         Qcow2Header header = node.header();
         info.put("cluster-size", 1L << header.clusterBits());
         info.put("dirty-flag", (header.incompatible() & DIRTY) != 0);
         String backing = header.backingFile();
         if (backing != null) {
             info.put("backing-filename", backing);
-            info.put("full-backing-filename", Names.below(plain, backing));
+            if (!home.isEmpty() || !Names.relative(backing)) {
+                info.put("full-backing-filename", Names.below(home, backing));
+            }
             if (header.backingFormat() != null) {
                 info.put("backing-filename-format", header.backingFormat());
             }
@@ -197,11 +208,12 @@ final class Info {
         }
         String backing = text(info, "backing-filename");
         if (backing != null) {
-            String full = String.valueOf(text(info, "full-backing-filename"));
-            line(
-                    out,
-                    "backing file",
-                    full.equals(backing) ? backing : backing + " (actual path: " + full + ")");
+            String full = text(info, "full-backing-filename");
+            String place =
+                    full == null
+                            ? " (cannot determine actual path)"
+                            : full.equals(backing) ? "" : " (actual path: " + full + ")";
+            line(out, "backing file", backing + place);
             if (info.has("backing-filename-format")) {
                 line(out, "backing file format", text(info, "backing-filename-format"));
             }

@@ -15,10 +15,15 @@ final class Names {
     static String below(String image, String name) {
         String own = image.startsWith("file:") ? image.substring(5) : image;
         int slash = own.lastIndexOf('/');
-        if (!protocol(name).isEmpty() || name.startsWith("/") || slash < 0) {
+        if (!relative(name) || slash < 0) {
             return name;
         }
         return own.substring(0, slash + 1) + name;
+    }
+
+    /** Whether it depends on where it stands what a name is the name of. */
+    static boolean relative(String name) {
+        return protocol(name).isEmpty() && !name.startsWith("/");
     }
 
     /** The path of a file to be made. */
