@@ -7,7 +7,6 @@ import lockstep.block.node.ChildEdge;
 import lockstep.block.node.Pieces;
 import lockstep.block.node.Route;
 import lockstep.block.node.Zeroes;
-import lockstep.runtime.linux.Errno;
 
 import org.jspecify.annotations.Nullable;
 
@@ -568,9 +567,6 @@ final class GuestDisk {
         }
     }
 
-    /** Where the next compressed cluster can begin, 0 when that is in no cluster yet. */
-    private long packedEnd;
-
     /**
      * Writes a whole cluster, compressed if that makes it shorter. What is behind the disk's end must be zeroes.
      *
@@ -603,7 +599,10 @@ final class GuestDisk {
                     map.lock().writeLock().unlock();
                 }
             } catch (BlockException e) {
-                packedEnd = 0; // What was taken stays taken: at worst it is a leak.
+                // What was taken stays taken: at worst it is a leak.
+                map.lock().writeLock().lock();
+                map.refcounts().packedTo(0);
+                map.lock().writeLock().unlock();
                 throw e;
             }
         }
@@ -614,6 +613,7 @@ final class GuestDisk {
         map.lock().writeLock().lock();
         try {
             map.tidy();
+            long packedEnd = map.refcounts().packedEnd();
             long inCluster = packedEnd & clusterSize - 1;
             long shared = packedEnd >>> clusterBits;
             boolean share = inCluster != 0 && map.refcounts().canShare(shared);
@@ -630,7 +630,7 @@ final class GuestDisk {
             if (share) {
                 map.refcounts().share(shared);
             }
-            packedEnd = place + length;
+            map.refcounts().packedTo(place + length);
             return place;
         } finally {
             map.lock().writeLock().unlock();
@@ -719,7 +719,7 @@ final class GuestDisk {
         while (position < end) {
             long inTable = Math.min(end - position, map.l2Span() - (position & map.l2Span() - 1));
             if (!zeroClusters(position, inTable, true, Zeroing.DISCARD)) {
-                throw new BlockException(Errno.ENOTSUP);
+                return; // what is below would come through
             }
             position += inTable;
         }

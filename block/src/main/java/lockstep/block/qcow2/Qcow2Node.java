@@ -366,23 +366,31 @@ public final class Qcow2Node extends BlockNode {
         if (length < length()) {
             shrink(length);
         } else {
-            long old = length();
-            disk.alone(() -> grow(length));
-            coverBacking(old, length);
+            grow(length);
         }
         header = Qcow2Header.read(file(), true);
     }
 
-    /** What is new reads as zeroes, also where the image below is longer. */
-    private void coverBacking(long from, long to) throws BlockException {
-        ChildEdge below = below();
-        long end = below == null ? 0 : Math.min(to, below.length());
-        if (end > from) {
-            disk.writeZeroes(from, end - from, true);
+    private void grow(long length) throws BlockException {
+        long old = length();
+        disk.alone(() -> makeRoom(length));
+        try {
+            zeroNew(old, length);
+        } catch (BlockException e) {
+            disk.alone(() -> disk.resized(old));
+            throw e;
         }
+        // The image says its new length when what is new reads as zeroes, not before.
+        disk.alone(
+                () -> {
+                    map.writeBack();
+                    guard.flush();
+                    patchHeader(Qcow2Header.SIZE_AT, length);
+                    guard.flush();
+                });
     }
 
-    private void grow(long length) throws BlockException {
+    private void makeRoom(long length) throws BlockException {
         if (header.snapshots() != 0 && header.version() < 3) {
             throw new BlockException(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
         }
@@ -394,9 +402,22 @@ public final class Qcow2Node extends BlockNode {
         if (needed > map.l1().length) {
             map.growL1((int) needed);
         }
-        patchHeader(Qcow2Header.SIZE_AT, length);
-        guard.flush();
         disk.resized(length);
+    }
+
+    /** What is new reads as zeroes, also where the image below is longer. */
+    private void zeroNew(long from, long to) throws BlockException {
+        // Who shortened the disk may have left what was in the rest of its last cluster, as QEMU
+        // does.
+        long rest = Math.min(to, from + header.clusterSize() - 1 & -header.clusterSize());
+        if (rest > from && disk.run(from, rest - from).kind() != ImageRun.Kind.UNALLOCATED) {
+            disk.writeZeroes(from, rest - from, true);
+        }
+        ChildEdge below = below();
+        long end = below == null ? 0 : Math.min(to, below.length());
+        if (end > from) {
+            disk.writeZeroes(from, end - from, true);
+        }
     }
 
     /** What was cut off must not come back when the disk grows again. */

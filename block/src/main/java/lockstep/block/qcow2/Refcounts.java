@@ -37,6 +37,7 @@ final class Refcounts {
     private long tailHint;
     private long[] pending = new long[64];
     private int pendingCount;
+    private long packedEnd;
     private @Nullable Census census;
 
     /** Reads the table, and makes it and its blocks known to the guard. */
@@ -200,6 +201,9 @@ final class Refcounts {
 
     /** Sets a refcount; the block that holds it must exist. */
     private void set(long cluster, long value) throws BlockException {
+        if (value == 0 && cluster == packedEnd >>> clusterBits) {
+            packedEnd = 0;
+        }
         TableCache.Table block = block((int) (cluster / entriesPerBlock));
         int entry = (int) (cluster % entriesPerBlock);
         MemorySegment data = block.data;
@@ -241,6 +245,16 @@ final class Refcounts {
         }
         set(cluster, value);
         return true;
+    }
+
+    /** Where the last compressed data ends, 0 when the cluster there has gone out of use since. */
+    long packedEnd() {
+        return packedEnd;
+    }
+
+    /** Compressed data ends there from now on; 0 for none that more can follow. */
+    void packedTo(long end) {
+        packedEnd = end;
     }
 
     /** Where a run of new clusters is. */
@@ -555,6 +569,7 @@ final class Refcounts {
     void reset(int used) throws BlockException {
         cache.clear();
         census = null;
+        packedEnd = 0;
         pendingCount = 0;
         long blockOffset = 2 * clusterSize;
         TableCache.Table block = cache.fresh(blockOffset);

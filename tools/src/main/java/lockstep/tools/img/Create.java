@@ -115,8 +115,9 @@ final class Create {
             String prefix, String filename, String backing, @Nullable String format)
             throws ToolException {
         String path = Names.below(filename, backing);
-        try (Image image =
-                session.images().tryOpen(path, Images.Way.reading(format).withoutBacking())) {
+        // Its length only: a disk in use gets its overlay while its machine runs.
+        Images.Way way = Images.Way.reading(format).withoutBacking().sharing();
+        try (Image image = session.images().tryOpen(path, way)) {
             if (format == null) {
                 throw new ToolException(prefix + "Backing file specified without backing format")
                         .advising("Detected format of " + image.node().driver() + ".");

@@ -71,6 +71,11 @@ final class Images implements AutoCloseable {
             return new Way(options, format, writable, cache, shared, true, unmap);
         }
 
+        /** Whoever else uses it. */
+        Way sharing() {
+            return new Way(options, format, writable, cache, true, alone, unmap);
+        }
+
         Way cached(CacheMode mode) {
             return new Way(options, format, writable, mode, shared, alone, unmap);
         }
