@@ -15,6 +15,7 @@ module lockstep.block {
     exports lockstep.block.drive;
     exports lockstep.block.export;
     exports lockstep.block.file;
+    exports lockstep.block.luks;
     exports lockstep.block.monitor;
     exports lockstep.block.nbd;
     exports lockstep.block.node;

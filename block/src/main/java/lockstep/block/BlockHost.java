@@ -1,5 +1,6 @@
 package lockstep.block;
 
+import lockstep.block.luks.Secrets;
 import lockstep.block.node.GraphHost;
 import lockstep.runtime.tls.TlsEnd;
 
@@ -19,6 +20,11 @@ public interface BlockHost extends GraphHost {
     /** Where connections with TLS have their credentials from. */
     default TlsEnd.Source tlsEnds() {
         return TlsEnd.Source.NONE;
+    }
+
+    /** Where the passwords of encrypted images are. */
+    default Secrets secrets() {
+        return Secrets.NONE;
     }
 
     /** Stops the machine with run state io-error. Called on the main loop. */

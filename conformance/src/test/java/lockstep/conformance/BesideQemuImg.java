@@ -18,11 +18,11 @@ import java.util.List;
 /** Runs the same lines by {@code lockstep-img} and by {@code qemu-img}, in a folder each, and compares what they say. */
 @Tag("qemu")
 abstract class BesideQemuImg {
-    private static final String QEMU = "/usr/bin/qemu-img";
+    static final String QEMU = "/usr/bin/qemu-img";
 
     @TempDir Path folder;
-    private Path ours;
-    private Path theirs;
+    Path ours;
+    Path theirs;
     private final List<String> differences = new ArrayList<>();
 
     @BeforeEach
@@ -40,11 +40,11 @@ abstract class BesideQemuImg {
         assertEquals("", String.join("\n", differences));
     }
 
-    private static String launcher() {
+    static String launcher() {
         return System.getProperty("lockstep.home") + "/bin/lockstep-img";
     }
 
-    private static String run(Path where, String program, String line) throws Exception {
+    static String run(Path where, String program, String line) throws Exception {
         List<String> words = new ArrayList<>();
         words.add(program);
         for (String word : line.split(" ")) {

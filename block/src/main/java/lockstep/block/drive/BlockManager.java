@@ -73,7 +73,9 @@ public final class BlockManager implements BlockLayer {
                         quorumEvents,
                         startInactive,
                         warn,
-                        host.tlsEnds());
+                        host.tlsEnds(),
+                        host.secrets(),
+                        false);
         this.warn = warn;
         this.nodes = new NodeChanger(graph, opener);
         this.media = new MediaChanger(this, opener);

@@ -33,6 +33,7 @@ import lockstep.block.ReplicationControl;
 import lockstep.block.drive.BlockEnding;
 import lockstep.block.drive.BlockManager;
 import lockstep.block.job.Jobs;
+import lockstep.block.luks.Secrets;
 import lockstep.block.nbd.NbdNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
@@ -51,6 +52,7 @@ import lockstep.runtime.linux.Errno;
 import lockstep.runtime.loop.ClockType;
 import lockstep.runtime.loop.EventLoop;
 import lockstep.runtime.machine.RunListener;
+import lockstep.runtime.object.Secret;
 import lockstep.runtime.option.EndOfProgram;
 import lockstep.runtime.option.OptionException;
 import lockstep.runtime.option.OptionHandler;
@@ -239,6 +241,14 @@ public final class BlockRoom implements Room {
         @Override
         public TlsEnd.Source tlsEnds() {
             return TlsEnd.Source.of(vmm.objects(), vmm.lock());
+        }
+
+        @Override
+        public Secrets secrets() {
+            return id -> {
+                Secret secret = vmm.objects().object(id, Secret.class);
+                return secret == null ? Secrets.NONE.find(id) : secret.content();
+            };
         }
 
         @Override

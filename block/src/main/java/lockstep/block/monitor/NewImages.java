@@ -2,13 +2,19 @@ package lockstep.block.monitor;
 
 import lockstep.api.BlockdevCreateOptions;
 import lockstep.api.BlockdevCreateOptionsFile;
+import lockstep.api.BlockdevCreateOptionsLUKS;
 import lockstep.api.BlockdevCreateOptionsQcow2;
 import lockstep.api.BlockdevDriver;
 import lockstep.api.BlockdevQcow2Version;
+import lockstep.api.BlockdevRef;
 import lockstep.api.MirrorSyncMode;
 import lockstep.api.NewImageMode;
 import lockstep.api.PreallocMode;
+import lockstep.api.QCryptoBlockCreateOptions;
+import lockstep.api.QCryptoBlockCreateOptionsLUKS;
 import lockstep.api.Qcow2CompressionType;
+import lockstep.block.luks.LuksHeader;
+import lockstep.block.luks.Secrets;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -34,8 +40,10 @@ import java.nio.file.Path;
 final class NewImages {
     private final BlockGraph graph;
     private final NodeOpener opener;
+    private final Secrets secrets;
 
     NewImages(BlockGraph graph, NodeOpener opener) {
+        this.secrets = opener.passwords();
         this.graph = graph;
         this.opener = opener;
     }
@@ -153,6 +161,7 @@ final class NewImages {
         switch (options) {
             case BlockdevCreateOptions.File file -> makeFile(file.data());
             case BlockdevCreateOptions.Qcow2 qcow2 -> makeQcow2(qcow2.data());
+            case BlockdevCreateOptions.Luks luks -> makeLuks(luks.data());
             default -> throw bad("Driver does not support blockdev-create");
         }
     }
@@ -200,16 +209,84 @@ final class NewImages {
                         o.version() == BlockdevQcow2Version.V2 ? 2 : 3,
                         Math.clamp(refcountBits, 0, Integer.MAX_VALUE),
                         Boolean.TRUE.equals(o.lazyRefcounts()),
-                        o.compressionType() == Qcow2CompressionType.ZSTD);
+                        o.compressionType() == Qcow2CompressionType.ZSTD,
+                        0,
+                        null);
         image.check();
-        BlockNode storage = opener.child(o.file());
+        image = encrypted(image, o.encrypt());
+        Qcow2Creator.Options wanted = image;
+        store(o.file(), edge -> Qcow2Creator.create(edge, wanted));
+    }
+
+    private Qcow2Creator.Options encrypted(
+            Qcow2Creator.Options image, @Nullable QCryptoBlockCreateOptions encrypt)
+            throws BlockException {
+        return switch (encrypt) {
+            case null -> image;
+            case QCryptoBlockCreateOptions.Luks luks ->
+                    image.encrypted(2, header(luks.data(), "encrypt.").bytes());
+            default ->
+                    throw new BlockException(
+                            Errno.ENOTSUP,
+                            "New images are not encrypted with AES-CBC: its keys are weak; use"
+                                    + " luks");
+        };
+    }
+
+    private LuksHeader.Fresh header(QCryptoBlockCreateOptionsLUKS o, String prefix)
+            throws BlockException {
+        String secret = o.keySecret();
+        if (secret == null) {
+            throw bad("Parameter '" + prefix + "key-secret' is required for cipher");
+        }
+        LuksHeader.Kind usual = LuksHeader.Kind.DEFAULT;
+        LuksHeader.Kind kind =
+                LuksHeader.Kind.of(
+                        o.cipherAlg() == null ? usual.cipher() : o.cipherAlg().wireName(),
+                        o.cipherMode() == null ? usual.mode() : o.cipherMode().wireName(),
+                        o.ivgenAlg() == null ? usual.vector() : o.ivgenAlg().wireName(),
+                        o.ivgenHashAlg() == null ? null : o.ivgenHashAlg().wireName(),
+                        o.hashAlg() == null ? usual.hash() : o.hashAlg().wireName());
+        long time = o.iterTime() == null ? LuksHeader.ITERATION_TIME : o.iterTime();
+        return LuksHeader.create(kind, secrets.find(secret), secret, time);
+    }
+
+    private void makeLuks(BlockdevCreateOptionsLUKS o) throws BlockException {
+        LuksHeader.Fresh header =
+                header(
+                        QCryptoBlockCreateOptionsLUKS.builder()
+                                .keySecret(o.keySecret())
+                                .cipherAlg(o.cipherAlg())
+                                .cipherMode(o.cipherMode())
+                                .ivgenAlg(o.ivgenAlg())
+                                .ivgenHashAlg(o.ivgenHashAlg())
+                                .hashAlg(o.hashAlg())
+                                .iterTime(o.iterTime())
+                                .build(),
+                        "");
+        store(
+                o.file(),
+                edge -> {
+                    edge.truncate(0);
+                    edge.truncate(header.bytes().byteSize() + o.size());
+                    edge.write(0, header.bytes());
+                    edge.flush();
+                });
+    }
+
+    private interface Making {
+        void in(ChildEdge edge) throws BlockException;
+    }
+
+    private void store(BlockdevRef file, Making making) throws BlockException {
+        BlockNode storage = opener.child(file);
         try {
             NodeUser maker = () -> "the maker of an image in '" + storage.name() + "'";
             int wanted = Permission.WRITE | Permission.RESIZE;
             ChildEdge edge =
                     graph.attach(maker, "root", Role.ROOT, storage, wanted, Permission.ALL);
             try {
-                Qcow2Creator.create(edge, image);
+                making.in(edge);
             } finally {
                 graph.detach(edge);
             }

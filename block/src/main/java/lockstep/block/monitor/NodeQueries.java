@@ -1,5 +1,7 @@
 package lockstep.block.monitor;
 
+import static java.util.Objects.requireNonNull;
+
 import lockstep.api.BlockDeviceInfo;
 import lockstep.api.BlockDeviceIoStatus;
 import lockstep.api.BlockDeviceStats;
@@ -16,8 +18,16 @@ import lockstep.api.ImageInfo;
 import lockstep.api.ImageInfoSpecific;
 import lockstep.api.ImageInfoSpecificFile;
 import lockstep.api.ImageInfoSpecificFileWrapper;
+import lockstep.api.ImageInfoSpecificLUKSWrapper;
 import lockstep.api.ImageInfoSpecificQCow2;
+import lockstep.api.ImageInfoSpecificQCow2Encryption;
 import lockstep.api.ImageInfoSpecificQCow2Wrapper;
+import lockstep.api.QCryptoBlockInfoLUKS;
+import lockstep.api.QCryptoBlockInfoLUKSSlot;
+import lockstep.api.QCryptoCipherAlgo;
+import lockstep.api.QCryptoCipherMode;
+import lockstep.api.QCryptoHashAlgo;
+import lockstep.api.QCryptoIVGenAlgo;
 import lockstep.api.Qcow2BitmapInfo;
 import lockstep.api.Qcow2BitmapInfoFlags;
 import lockstep.api.Qcow2CompressionType;
@@ -28,12 +38,15 @@ import lockstep.block.BlockBackend;
 import lockstep.block.LatencyHistogram;
 import lockstep.block.Tray;
 import lockstep.block.file.FileNode;
+import lockstep.block.luks.LuksHeader;
+import lockstep.block.luks.LuksNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
 import lockstep.block.node.DirtyBitmap;
 import lockstep.block.node.Role;
+import lockstep.block.qcow2.Encryption;
 import lockstep.block.qcow2.Qcow2Header;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.block.quorum.QuorumNode;
@@ -156,6 +169,9 @@ final class NodeQueries {
             Qcow2Header header = qcow2.header();
             long cluster = 1L << header.clusterBits();
             image.clusterSize(cluster).dirtyFlag(false).formatSpecific(specific(qcow2));
+            if (header.encryption() != 0) {
+                image.encrypted(true);
+            }
             limits.discardAlignment(cluster).writeZeroesAlignment(cluster);
             if (!qcow2.snapshots().isEmpty()) {
                 image.snapshots(qcow2.snapshots().stream().map(InternalSnapshots::info).toList());
@@ -173,6 +189,12 @@ final class NodeQueries {
                             new ImageInfoSpecific.File(
                                     new ImageInfoSpecificFileWrapper(
                                             new ImageInfoSpecificFile(null))));
+        } else if (node instanceof LuksNode luks) {
+            image.dirtyFlag(false)
+                    .encrypted(true)
+                    .formatSpecific(
+                            new ImageInfoSpecific.Luks(
+                                    new ImageInfoSpecificLUKSWrapper(volume(luks.header()))));
         } else if (node.driver().equals("raw")) {
             image.dirtyFlag(false);
         }
@@ -197,10 +219,49 @@ final class NodeQueries {
                                 v3 ? Boolean.valueOf((header.compatible() & 1) != 0) : null,
                                 v3 ? Boolean.valueOf(node.corrupt()) : null,
                                 1L << header.refcountOrder(),
+                                encryption(node.encryption()),
                                 kept(node),
                                 header.compressionType() == 0
                                         ? Qcow2CompressionType.ZLIB
                                         : Qcow2CompressionType.ZSTD)));
+    }
+
+    private static boolean isEncrypted(BlockNode node) {
+        return node instanceof LuksNode
+                || node instanceof Qcow2Node qcow2 && qcow2.header().encryption() != 0;
+    }
+
+    /** How an image is encrypted; null for not at all. */
+    private static @Nullable ImageInfoSpecificQCow2Encryption encryption(Encryption encryption) {
+        LuksHeader luks = encryption.luks();
+        if (luks != null) {
+            return new ImageInfoSpecificQCow2Encryption.Luks(volume(luks));
+        }
+        return encryption.format() == null ? null : new ImageInfoSpecificQCow2Encryption.Aes();
+    }
+
+    /** What a LUKS header says. */
+    private static QCryptoBlockInfoLUKS volume(LuksHeader header) {
+        LuksHeader.Kind kind = header.kind();
+        String vectorHash = kind.vectorHash();
+        return new QCryptoBlockInfoLUKS(
+                requireNonNull(QCryptoCipherAlgo.find(kind.cipher())),
+                requireNonNull(QCryptoCipherMode.find(kind.mode())),
+                requireNonNull(QCryptoIVGenAlgo.find(kind.vector())),
+                vectorHash == null ? null : QCryptoHashAlgo.find(vectorHash),
+                requireNonNull(QCryptoHashAlgo.find(kind.hash())),
+                header.payloadOffset(),
+                header.rounds(),
+                header.uuid(),
+                header.slots().stream()
+                        .map(
+                                slot ->
+                                        new QCryptoBlockInfoLUKSSlot(
+                                                slot.active(),
+                                                slot.active() ? Long.valueOf(slot.rounds()) : null,
+                                                slot.active() ? Long.valueOf(slot.stripes()) : null,
+                                                slot.keyOffset()))
+                        .toList());
     }
 
     private static @Nullable List<Qcow2BitmapInfo> kept(Qcow2Node node) {
@@ -238,7 +299,7 @@ final class NodeQueries {
                         .backingFileDepth(depth)
                         .children(children)
                         .active(node.active())
-                        .encrypted(false)
+                        .encrypted(isEncrypted(node))
                         .detectZeroes(node.info().detectZeroes())
                         .image(image(node, !flat))
                         .cache(

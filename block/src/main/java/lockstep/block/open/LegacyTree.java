@@ -186,9 +186,12 @@ public final class LegacyTree {
                 child(node, "file", false, depth);
             }
             case "null-co", "null-aio" -> node.remove("filename");
-            case "raw" -> child(node, "file", true, depth);
+            case "raw", "luks" -> child(node, "file", true, depth);
             case "qcow2" -> {
                 checkOverlapMode(node.get("overlap-check"));
+                if (node.get("encrypt") instanceof JsonObject encrypt && !encrypt.has("format")) {
+                    encrypt.put("format", "luks"); // the header says it again
+                }
                 child(node, "file", true, depth);
             }
             default -> child(node, "file", false, depth);

@@ -27,6 +27,8 @@ import lockstep.block.blkdebug.BlkdebugNode;
 import lockstep.block.blkdebug.Rules;
 import lockstep.block.copyonread.CopyOnReadNode;
 import lockstep.block.file.FileNode;
+import lockstep.block.luks.LuksNode;
+import lockstep.block.luks.Secrets;
 import lockstep.block.nbd.Nbd;
 import lockstep.block.nbd.NbdAddress;
 import lockstep.block.nbd.NbdNode;
@@ -133,7 +135,8 @@ public final class NodeOpener {
             Map.of(
                     "file", Set.of("filename"),
                     "raw", Set.of("offset", "size"),
-                    "qcow2", Set.of(),
+                    "qcow2", Set.of("encrypt"),
+                    "luks", Set.of("key-secret"),
                     "nbd", Set.of("server", "export", "tls-creds", "tls-hostname"));
 
     private final BlockGraph graph;
@@ -143,6 +146,9 @@ public final class NodeOpener {
     private final BooleanSupplier startInactive;
     private final Consumer<String> warn;
     private final TlsEnd.Source tlsEnds;
+    private final Secrets secrets;
+    private final boolean legacyKeys;
+    private boolean keyless;
     private final LegacyTree legacy = new LegacyTree(this::probe);
     private final NbdServers servers;
     private boolean probedRaw;
@@ -154,6 +160,8 @@ public final class NodeOpener {
      * @param startInactive true while the machine waits for an incoming migration
      * @param warn shows the user a warning
      * @param tlsEnds where connections with TLS have their credentials from
+     * @param secrets where the passwords of encrypted images are
+     * @param legacyKeys whether images with AES-CBC of old are opened: no guest runs on them
      */
     public NodeOpener(
             BlockGraph graph,
@@ -162,7 +170,11 @@ public final class NodeOpener {
             QuorumEvents quorumEvents,
             BooleanSupplier startInactive,
             Consumer<String> warn,
-            TlsEnd.Source tlsEnds) {
+            TlsEnd.Source tlsEnds,
+            Secrets secrets,
+            boolean legacyKeys) {
+        this.secrets = secrets;
+        this.legacyKeys = legacyKeys;
         this.graph = graph;
         this.replication = replication;
         this.throttles = throttles;
@@ -261,6 +273,24 @@ public final class NodeOpener {
         return openLegacy(Qcow2Opening.below(image), inherited);
     }
 
+    /** From now on opens images of which nothing of the guest's will be read or written, without their keys. */
+    public void withoutKeys() {
+        keyless = true;
+    }
+
+    /** Where the passwords of encrypted images are. */
+    public Secrets passwords() {
+        return secrets;
+    }
+
+    @Nullable Secrets secrets() {
+        return keyless ? null : secrets;
+    }
+
+    boolean legacyKeys() {
+        return legacyKeys;
+    }
+
     /** The options of a tree of texts, which is completed in place. */
     public BlockdevOptions legacy(JsonObject tree) throws BlockException {
         return legacy.read(tree);
@@ -314,6 +344,22 @@ public final class NodeOpener {
                     case BlockdevOptions.Qcow2 qcow2 -> {
                         overridden = qcow2.data().backing() != null;
                         yield new Qcow2Opening(this, graph).open(qcow2.data(), given, settings);
+                    }
+                    case BlockdevOptions.Luks luks -> {
+                        BlockNode file =
+                                child(luks.data().file(), given.get("file"), settings.child());
+                        try {
+                            yield LuksNode.open(
+                                    graph,
+                                    settings.name(),
+                                    settings.readOnly(),
+                                    settings.active(),
+                                    file,
+                                    secrets(),
+                                    luks.data().keySecret());
+                        } finally {
+                            graph.release(file);
+                        }
                     }
                     case BlockdevOptions.Quorum quorum -> quorum(quorum.data(), given, settings);
                     case BlockdevOptions.Replication r -> {

@@ -2,10 +2,12 @@ package lockstep.block.open;
 
 import lockstep.api.BlockdevOptions;
 import lockstep.api.BlockdevOptionsQcow2;
+import lockstep.api.BlockdevQcow2Encryption;
 import lockstep.api.BlockdevRefOrNull;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
+import lockstep.block.qcow2.Encryption;
 import lockstep.block.qcow2.OverlapChecks;
 import lockstep.block.qcow2.Qcow2Node;
 import lockstep.qmp.JsonObject;
@@ -31,7 +33,13 @@ final class Qcow2Opening {
             boolean readOnly = settings.readOnly() || file.readOnly() && settings.autoReadOnly();
             node =
                     Qcow2Node.open(
-                            graph, settings.name(), readOnly, file, settings.active(), checks);
+                            graph,
+                            settings.name(),
+                            readOnly,
+                            file,
+                            settings.active(),
+                            checks,
+                            key(qcow2.encrypt()));
         } finally {
             graph.release(file);
         }
@@ -50,6 +58,18 @@ final class Qcow2Opening {
             graph.release(node);
             throw e;
         }
+    }
+
+    private Encryption.Key key(@Nullable BlockdevQcow2Encryption encrypt) throws BlockException {
+        String format = encrypt == null ? null : encrypt.format().wireName();
+        String secret =
+                switch (encrypt) {
+                    case BlockdevQcow2Encryption.Aes aes -> aes.data().keySecret();
+                    case BlockdevQcow2Encryption.Luks luks -> luks.data().keySecret();
+                    case BlockdevQcow2Encryption.Unrecognized u -> throw new AssertionError(u);
+                    case null -> null;
+                };
+        return new Encryption.Key(opener.secrets(), format, secret, opener.legacyKeys());
     }
 
     /**

@@ -83,6 +83,7 @@ final class Census {
                 sources.add(new Source(l1.offset(), l1.entries(), true));
             }
         }
+        add(header.luksOffset(), header.luksBytes());
         add(header.bitmapDirectoryOffset(), header.bitmapDirectoryBytes());
         for (BitmapDirectory.Entry bitmap : map.bitmaps().entries()) {
             BitmapDirectory.Table table = bitmap.table();

@@ -1,5 +1,6 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.luks.DiskCipher;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockStatus;
 import lockstep.block.node.Buffers;
@@ -31,6 +32,7 @@ final class GuestDisk {
 
     private final Guard guard;
     private final Mapping map;
+    private final GuestData data;
     private final Supplier<@Nullable ChildEdge> backing;
     private final Compressor compressor;
     private final Decompressor decompressor;
@@ -46,7 +48,13 @@ final class GuestDisk {
      *
      * @param backing the node that is below, if any
      */
-    GuestDisk(Guard guard, Qcow2Header header, Mapping map, Supplier<@Nullable ChildEdge> backing) {
+    GuestDisk(
+            Guard guard,
+            Qcow2Header header,
+            Mapping map,
+            Supplier<@Nullable ChildEdge> backing,
+            @Nullable DiskCipher cipher) {
+        this.data = new GuestData(guard, header, cipher);
         this.guard = guard;
         this.map = map;
         this.backing = backing;
@@ -101,7 +109,7 @@ final class GuestDisk {
     boolean route(Route route) {
         long offset = route.offset();
         long length = route.length();
-        if (route.write() && !counted) {
+        if (data.encrypted() || route.write() && !counted) {
             return false;
         }
         InFlight.Kind kind = route.write() ? InFlight.Kind.OVERWRITE : InFlight.Kind.READ;
@@ -164,9 +172,9 @@ final class GuestDisk {
             Extent extent = extent(offset + done, total - done);
             Pieces part = destination.slice(done, extent.length);
             switch (extent.source) {
-                case BELOW -> readUpTo(backing.get(), offset + done, part);
+                case BELOW -> GuestData.readUpTo(backing.get(), offset + done, part);
                 case ZEROES -> part.zero();
-                case FILE -> readUpTo(guard.file(), extent.at, part);
+                case FILE -> data.read(extent.at, offset + done, part);
                 case COMPRESSED ->
                         decompressor.read(guard, extent.at, offset + done & clusterSize - 1, part);
             }
@@ -216,21 +224,6 @@ final class GuestDisk {
         return entry & Mapping.OFFSET_MASK;
     }
 
-    /** Reads what a node has; beyond its end, and where there is none, are zeroes. */
-    private static void readUpTo(@Nullable ChildEdge node, long offset, Pieces destination)
-            throws BlockException {
-        long there = 0;
-        if (node != null) {
-            there = Math.max(0, Math.min(destination.byteSize(), node.length() - offset));
-            if (there > 0) {
-                node.read(offset, destination.slice(0, there));
-            }
-        }
-        if (there < destination.byteSize()) {
-            destination.slice(there).zero();
-        }
-    }
-
     /** What is known of a range; the answer covers one table at most: a disk may have millions. */
     BlockStatus status(long offset, long length) throws BlockException {
         long most = Math.min(length, map.l2Span() - (offset & map.l2Span() - 1));
@@ -277,7 +270,7 @@ final class GuestDisk {
                 }
                 run += Math.min(most - run, clusterSize);
             }
-            return new ImageRun(kind, run, at);
+            return new ImageRun(kind, run, data.encrypted() ? -1 : at);
         } finally {
             map.lock().readLock().unlock();
         }
@@ -332,7 +325,7 @@ final class GuestDisk {
                 if (extent == null) {
                     break;
                 }
-                guard.write(0, extent.at, source.slice(done, extent.length));
+                data.write(extent.at, offset + done, source.slice(done, extent.length));
                 done += extent.length;
             }
         }
@@ -422,7 +415,7 @@ final class GuestDisk {
                     long there = Math.clamp(size - first, 0, bytes);
                     readMapped(first, Pieces.of(lease.segment().asSlice(0, there)));
                     lease.segment().asSlice(there).fill((byte) 0);
-                    guard.write(0, place.run.offset(), Pieces.of(lease.segment()));
+                    data.write(place.run.offset(), first, Pieces.of(lease.segment()));
                     flight.settle();
                     link(first, place.run);
                 } catch (BlockException e) {
@@ -457,7 +450,7 @@ final class GuestDisk {
                 return null;
             }
             Refcounts.Run run = map.refcounts().allocate(count);
-            boolean fresh = run.offset() >= map.dataEnd();
+            boolean fresh = run.offset() >= map.dataEnd() && !data.encrypted();
             map.writesUpTo(run.offset() + ((long) run.clusters() << clusterBits));
             return new Place(run, fresh);
         } finally {
@@ -467,6 +460,10 @@ final class GuestDisk {
 
     /** Lets new clusters take the place of the old ones. */
     private void link(long first, Refcounts.Run run) throws BlockException {
+        link(first, run, 0);
+    }
+
+    private void link(long first, Refcounts.Run run, long flags) throws BlockException {
         map.lock().writeLock().lock();
         try {
             TableCache.Table table = map.l2ForWriting(map.l1Index(first));
@@ -474,7 +471,9 @@ final class GuestDisk {
             map.markDirty();
             for (int i = 0; i < run.clusters(); i++) {
                 long old = table.entry(index + i);
-                table.entry(index + i, run.offset() + ((long) i << clusterBits) | Mapping.COPIED);
+                table.entry(
+                        index + i,
+                        run.offset() + ((long) i << clusterBits) | Mapping.COPIED | flags);
                 map.freeMapping(old);
             }
         } finally {
@@ -506,7 +505,7 @@ final class GuestDisk {
             if (readOld(first + end, tail.segment(), place.fresh)) {
                 whole.add(tail.segment());
             }
-            guard.write(0, place.run.offset() + from, Pieces.of(whole));
+            this.data.write(place.run.offset() + from, first + from, Pieces.of(whole));
         }
     }
 
@@ -556,7 +555,8 @@ final class GuestDisk {
                     try {
                         reservation.prepare(place.run.offset(), taken, place.fresh);
                         flight.settle();
-                        link(first, place.run);
+                        // Zeroes of the file would not be zeroes to who decrypts them.
+                        link(first, place.run, data.encrypted() ? Mapping.ZERO : 0);
                     } catch (BlockException e) {
                         release(place.run);
                         throw e;

@@ -499,6 +499,7 @@ final class Mapping {
         boolean standard =
                 header.snapshots() == 0
                         && !header.bitmaps()
+                        && header.encryption() == 0
                         && refcounts.tableOffset() == clusterSize
                         && refcounts.tableClusters() == 1
                         && refcounts.blocks()[0] == 2 * clusterSize

@@ -186,6 +186,7 @@ public final class Qcow2Check {
 
     private void countAll() throws BlockException {
         count(0, clusterSize);
+        count(header.luksOffset(), header.luksBytes());
         countDisk(header.l1Offset(), header.l1Size(), true);
         SnapshotTable snapshots = SnapshotTable.read(guard, header);
         for (SnapshotTable.Entry entry : snapshots.entries()) {

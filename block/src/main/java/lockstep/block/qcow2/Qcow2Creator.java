@@ -33,6 +33,8 @@ public final class Qcow2Creator {
      * @param version 2 or 3
      * @param refcountBits 1 to 64, a power of two; 16 is the default of all tools and the only one of version 2
      * @param lazyRefcounts writers may postpone refcount updates (ours do not)
+     * @param encryption 0 for none, 1 for AES-CBC of old, 2 for LUKS
+     * @param luks all of the LUKS header, null when there is none
      * @param zstd compressed clusters are Zstandard frames instead of deflate streams
      */
     public record Options(
@@ -43,19 +45,40 @@ public final class Qcow2Creator {
             int version,
             int refcountBits,
             boolean lazyRefcounts,
-            boolean zstd) {
+            boolean zstd,
+            int encryption,
+            @Nullable MemorySegment luks) {
         /** Version 3 with refcounts as all tools have them. */
         public Options(
                 long size,
                 int clusterBits,
                 @Nullable String backingFile,
                 @Nullable String backingFormat) {
-            this(size, clusterBits, backingFile, backingFormat, 3, 16, false, false);
+            this(size, clusterBits, backingFile, backingFormat, 3, 16, false, false, 0, null);
         }
 
         /** An image without backing file, of 64 KiB clusters. */
         public static Options of(long size) {
             return new Options(size, 16, null, null);
+        }
+
+        /** Likewise, encrypted. */
+        public Options encrypted(int how, @Nullable MemorySegment header) {
+            return new Options(
+                    size,
+                    clusterBits,
+                    backingFile,
+                    backingFormat,
+                    version,
+                    refcountBits,
+                    lazyRefcounts,
+                    zstd,
+                    how,
+                    header);
+        }
+
+        long luksBytes() {
+            return luks == null ? 0 : luks.byteSize();
         }
 
         /** Errors when such an image cannot be. */
@@ -95,18 +118,20 @@ public final class Qcow2Creator {
     }
 
     /** How a fresh image's clusters are used. */
-    private record Layout(int tableClusters, int blocks, int l1Clusters, int entriesPerBlock) {
+    private record Layout(
+            int tableClusters, int blocks, int l1Clusters, int luksClusters, int entriesPerBlock) {
         static Layout of(Options options, long l1Entries) {
             long clusterSize = 1L << options.clusterBits;
             int entries = (int) (clusterSize * 8 / options.refcountBits);
             int l1Clusters = clusters(l1Entries * 8, clusterSize);
+            int luks = clusters(options.luksBytes(), clusterSize);
             int blocks = 1;
             int table = 1;
-            while ((long) blocks * entries < 1L + table + blocks + l1Clusters) {
+            while ((long) blocks * entries < 1L + table + blocks + l1Clusters + luks) {
                 blocks++;
                 table = clusters(blocks * 8L, clusterSize);
             }
-            return new Layout(table, blocks, l1Clusters, entries);
+            return new Layout(table, blocks, l1Clusters, luks, entries);
         }
 
         private static int clusters(long bytes, long clusterSize) {
@@ -121,8 +146,12 @@ public final class Qcow2Creator {
             return firstBlock() + blocks;
         }
 
-        int used() {
+        int luks() {
             return l1() + l1Clusters;
+        }
+
+        int used() {
+            return luks() + luksClusters;
         }
     }
 
@@ -161,7 +190,15 @@ public final class Qcow2Creator {
                             + " cluster size)");
         }
         Layout layout = Layout.of(options, l1Entries);
-        MemorySegment bytes = Arena.ofAuto().allocate(layout.l1() * clusterSize);
+        MemorySegment luks = options.luks();
+        long length =
+                luks == null
+                        ? layout.l1() * clusterSize
+                        : layout.luks() * clusterSize + luks.byteSize();
+        MemorySegment bytes = Arena.ofAuto().allocate(length);
+        if (luks != null) {
+            bytes.asSlice(layout.luks() * clusterSize).copyFrom(luks);
+        }
         header(bytes, options, layout, (int) l1Entries);
         for (int i = 0; i < layout.blocks; i++) {
             long block = (layout.firstBlock() + i) * clusterSize;
@@ -171,7 +208,8 @@ public final class Qcow2Creator {
             long block = (layout.firstBlock() + i / layout.entriesPerBlock) * clusterSize;
             setToOne(bytes.asSlice(block, clusterSize), i % layout.entriesPerBlock, options);
         }
-        return new Content(bytes, layout.l1() * clusterSize + Math.max(8, l1Entries * 8));
+        return new Content(
+                bytes, Math.max(length, layout.l1() * clusterSize + Math.max(8, l1Entries * 8)));
     }
 
     /** Refcounts are big endian; those of less than a byte come lowest bits first. */
@@ -206,6 +244,14 @@ public final class Qcow2Creator {
                 h.set(ValueLayout.JAVA_BYTE, COMPRESSION_AT, (byte) Qcow2Header.ZSTD);
             }
             at = HEADER_LENGTH;
+        }
+        h.set(Qcow2Header.BE32, 32, options.encryption());
+        if (options.luks() != null) {
+            byte[] place = new byte[16];
+            MemorySegment fields = MemorySegment.ofArray(place);
+            fields.set(Qcow2Header.BE64, 0, layout.luks() * clusterSize);
+            fields.set(Qcow2Header.BE64, 8, options.luksBytes());
+            at = extension(h, at, Qcow2Header.EXT_LUKS, place);
         }
         String format = options.backingFormat();
         if (format != null) {

@@ -23,6 +23,7 @@ import java.nio.charset.StandardCharsets;
  * @param refcountOrder a refcount has {@code 1 << order} bits
  * @param bitmaps whether there are persistent bitmaps, perhaps outdated ones
  * @param bitmapCount persistent bitmaps that are up to date; the directory is theirs
+ * @param encryption 0 for none, 1 for AES-CBC of old, 2 for LUKS, whose header has a place of its own
  */
 public record Qcow2Header(
         int version,
@@ -44,7 +45,10 @@ public record Qcow2Header(
         boolean bitmaps,
         int bitmapCount,
         long bitmapDirectoryOffset,
-        long bitmapDirectoryBytes) {
+        long bitmapDirectoryBytes,
+        int encryption,
+        long luksOffset,
+        long luksBytes) {
 
     static final ValueLayout.OfShort BE16 =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
@@ -80,11 +84,12 @@ public record Qcow2Header(
     private static final long L1_BYTES_MAX = 32L << 20;
     private static final long REFCOUNT_TABLE_BYTES_MAX = 8L << 20;
     private static final int SNAPSHOTS_MAX = 65536;
-    private static final int CRYPT_AES = 1;
-    private static final int CRYPT_LUKS = 2;
+    static final int CRYPT_AES = 1;
+    static final int CRYPT_LUKS = 2;
     private static final long OFFSET_MAX = Long.MAX_VALUE - (1 << 30) + 1;
     static final int EXT_END = 0;
-    private static final int EXT_LUKS = 0x0537be77;
+    static final int EXT_LUKS = 0x0537be77;
+    private static final long LUKS_BYTES_MAX = 64L << 20;
     static final int EXT_BACKING_FORMAT = 0xe2792aca;
     private static final int EXT_FEATURES = 0x6803f857;
     static final int EXT_BITMAPS = 0x23852875;
@@ -125,7 +130,10 @@ public record Qcow2Header(
                 bitmaps,
                 0,
                 0,
-                0);
+                0,
+                encryption,
+                luksOffset,
+                luksBytes);
     }
 
     boolean has(long incompatibleBit) {
@@ -236,14 +244,6 @@ public record Qcow2Header(
         if (crypt == CRYPT_LUKS && !extensions.luks) {
             throw bad("Missing CRYPTO header for crypt method 2");
         }
-        if (crypt == CRYPT_AES) {
-            throw unsupported(
-                    "Use of AES-CBC encrypted qcow2 images is no longer supported in system"
-                            + " emulators");
-        }
-        if (crypt != 0) {
-            throw unsupported("qcow2: encrypted images are not supported");
-        }
         long refcountTableOffset = h.get(BE64, REFCOUNT_TABLE_AT);
         int refcountTableClusters = h.get(BE32, 56);
         if (refcountTableClusters == 0) {
@@ -321,7 +321,10 @@ public record Qcow2Header(
                 extensions.bitmaps,
                 extensions.bitmapCount,
                 extensions.bitmapDirectoryOffset,
-                extensions.bitmapDirectoryBytes);
+                extensions.bitmapDirectoryBytes,
+                crypt,
+                extensions.luksOffset,
+                extensions.luksBytes);
     }
 
     /** A text up to its end or the first NUL. */
@@ -363,6 +366,8 @@ public record Qcow2Header(
         @Nullable MemorySegment features;
         private final long clusterMask;
         boolean luks;
+        long luksOffset;
+        long luksBytes;
         boolean bitmaps;
         int bitmapCount;
         long bitmapDirectoryOffset;
@@ -408,7 +413,7 @@ public record Qcow2Header(
                                     "CRYPTO header extension only expected with LUKS encryption"
                                             + " method");
                         }
-                        found.luks = true;
+                        found.luks(data);
                     }
                     case EXT_BITMAPS -> found.bitmaps(data, useBitmaps);
                     default -> {
@@ -419,6 +424,29 @@ public record Qcow2Header(
                 at += length + 7 & ~7L;
             }
             return found;
+        }
+
+        private void luks(MemorySegment data) throws BlockException {
+            if (data.byteSize() != 16) {
+                throw bad(
+                        "CRYPTO header extension size "
+                                + data.byteSize()
+                                + ", but expected size 16");
+            }
+            luks = true;
+            luksOffset = data.get(BE64, 0);
+            luksBytes = data.get(BE64, 8);
+            if ((luksOffset & clusterMask) != 0 || luksOffset <= 0) {
+                throw bad(
+                        "Encryption header offset '"
+                                + Long.toUnsignedString(luksOffset)
+                                + "' is not a multiple of cluster size '"
+                                + (clusterMask + 1)
+                                + "'");
+            }
+            if (luksBytes < 0 || luksBytes > LUKS_BYTES_MAX) {
+                throw bad("Encryption header is too long");
+            }
         }
 
         private void bitmaps(MemorySegment data, boolean used) throws BlockException {

@@ -1,5 +1,7 @@
 package lockstep.block.qcow2;
 
+import lockstep.block.luks.DiskCipher;
+import lockstep.block.luks.Sectors;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockGraph;
 import lockstep.block.node.BlockNode;
@@ -24,6 +26,7 @@ import java.util.List;
 public final class Qcow2Node extends BlockNode {
     private final Guard guard;
     private final ChildEdge opening;
+    private final Encryption encryption;
     private volatile Qcow2Header header;
     private volatile Mapping map;
     private volatile GuestDisk disk;
@@ -35,10 +38,15 @@ public final class Qcow2Node extends BlockNode {
             boolean active,
             OverlapChecks checks,
             ChildEdge file,
-            Qcow2Header h)
+            Qcow2Header h,
+            Encryption encryption)
             throws BlockException {
         super(graph, "qcow2", name, readOnly);
         opening = file;
+        this.encryption = encryption;
+        if (encryption.cipher() != null) {
+            trackRequests();
+        }
         guard =
                 new Guard(
                         this::file,
@@ -49,7 +57,7 @@ public final class Qcow2Node extends BlockNode {
         guard.opened(h);
         header = h;
         map = new Mapping(guard, h, active);
-        disk = new GuestDisk(guard, h, map, this::below);
+        disk = new GuestDisk(guard, h, map, this::below, encryption.cipher());
     }
 
     /**
@@ -67,9 +75,28 @@ public final class Qcow2Node extends BlockNode {
             boolean active,
             OverlapChecks checks)
             throws BlockException {
+        return open(graph, name, readOnly, file, active, checks, Encryption.Key.NONE);
+    }
+
+    /**
+     * Likewise an image that may be encrypted.
+     *
+     * @param key what opens it
+     */
+    public static Qcow2Node open(
+            BlockGraph graph,
+            String name,
+            boolean readOnly,
+            BlockNode file,
+            boolean active,
+            OverlapChecks checks,
+            Encryption.Key key)
+            throws BlockException {
         ChildEdge look = ChildEdge.look(file);
         Qcow2Header header = Qcow2Header.read(look, !readOnly && active);
-        Qcow2Node node = new Qcow2Node(graph, name, readOnly, active, checks, look, header);
+        Encryption encryption = Encryption.of(look, header, key);
+        Qcow2Node node =
+                new Qcow2Node(graph, name, readOnly, active, checks, look, header, encryption);
         if (!active) {
             BlockGraph.startInactive(node);
         }
@@ -149,7 +176,7 @@ public final class Qcow2Node extends BlockNode {
         guard.opened(h);
         header = h;
         map = new Mapping(guard, h, active());
-        disk = new GuestDisk(guard, h, map, this::below);
+        disk = new GuestDisk(guard, h, map, this::below, encryption.cipher());
     }
 
     private void prepareForWriting() throws BlockException {
@@ -310,9 +337,28 @@ public final class Qcow2Node extends BlockNode {
         return !guard.stopped() && route.length() <= length() - route.offset() && disk.route(route);
     }
 
+    /** How the image is encrypted. */
+    public Encryption encryption() {
+        return encryption;
+    }
+
+    private boolean ragged(long offset, long length) {
+        return encryption.cipher() != null && Sectors.ragged(offset, length);
+    }
+
+    @Override
+    protected long exclusion(long offset, long length) {
+        return ragged(offset, length) ? DiskCipher.SECTOR : 0;
+    }
+
     @Override
     protected void read(long offset, Pieces destination) throws BlockException {
         checkRange(offset, destination.byteSize(), length());
+        encryption.checkUsable();
+        if (ragged(offset, destination.byteSize())) {
+            Sectors.read(disk::read, offset, destination);
+            return;
+        }
         disk.read(offset, destination);
     }
 
@@ -320,6 +366,11 @@ public final class Qcow2Node extends BlockNode {
     protected void write(long offset, Pieces source) throws BlockException {
         guard.checkUsable();
         checkRange(offset, source.byteSize(), length());
+        encryption.checkUsable();
+        if (ragged(offset, source.byteSize())) {
+            Sectors.write(disk::read, disk::write, offset, source);
+            return;
+        }
         disk.write(offset, source);
     }
 
@@ -327,6 +378,11 @@ public final class Qcow2Node extends BlockNode {
     protected void writeZeroes(long offset, long length, boolean mayUnmap) throws BlockException {
         guard.checkUsable();
         checkRange(offset, length, length());
+        encryption.checkUsable();
+        if (ragged(offset, length)) {
+            writeZeroesByWriting(offset, length);
+            return;
+        }
         disk.writeZeroes(offset, length, mayUnmap);
     }
 
@@ -499,6 +555,10 @@ public final class Qcow2Node extends BlockNode {
      */
     public void writeCompressed(long offset, MemorySegment cluster) throws BlockException {
         guard.checkUsable();
+        if (header.encryption() != 0) {
+            throw new BlockException(
+                    Errno.ENOTSUP, "Compression is not supported for encrypted images");
+        }
         checkRange(offset, 1, length());
         if ((offset & header.clusterSize() - 1) != 0
                 || cluster.byteSize() != header.clusterSize()) {
@@ -620,7 +680,7 @@ public final class Qcow2Node extends BlockNode {
         Qcow2Header shown = header.withDisk(l1.entries(), l1.offset(), size);
         guard.opened(shown);
         map = new Mapping(guard, shown, active());
-        disk = new GuestDisk(guard, shown, map, this::below);
+        disk = new GuestDisk(guard, shown, map, this::below, encryption.cipher());
     }
 
     /**

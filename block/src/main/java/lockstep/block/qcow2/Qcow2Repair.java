@@ -183,6 +183,7 @@ final class Qcow2Repair {
 
         void all() throws BlockException {
             count(0, clusterSize);
+            count(header.luksOffset(), header.luksBytes());
             count(map.l1Offset(), map.l1().length * 8L);
             for (long entry : map.l1()) {
                 countTable(entry);

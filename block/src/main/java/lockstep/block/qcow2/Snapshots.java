@@ -103,6 +103,7 @@ final class Snapshots {
         // them.
         MemorySegment fields = MemorySegment.ofArray(new byte[24]);
         fields.set(Qcow2Header.BE64, 0, diskSize);
+        fields.set(Qcow2Header.BE32, 8, header.encryption());
         fields.set(Qcow2Header.BE32, 12, kept.length);
         fields.set(Qcow2Header.BE64, 16, place);
         file.write(MetadataMap.HEADER, Qcow2Header.SIZE_AT, fields);

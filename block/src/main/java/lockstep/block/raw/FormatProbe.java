@@ -1,5 +1,6 @@
 package lockstep.block.raw;
 
+import lockstep.block.luks.LuksHeader;
 import lockstep.runtime.memory.BigEndian;
 
 import java.lang.foreign.MemorySegment;
@@ -10,13 +11,17 @@ public final class FormatProbe {
 
     private FormatProbe() {}
 
-    /** {@code qcow2} or {@code raw}. */
+    /** {@code qcow2}, {@code luks} or {@code raw}. */
     public static String probe(MemorySegment sector) {
-        return looksLikeFormat(sector) ? "qcow2" : "raw";
+        return isQcow2(sector) ? "qcow2" : LuksHeader.begins(sector) ? "luks" : "raw";
     }
 
     /** Whether the sector would be taken for something else than raw. */
     static boolean looksLikeFormat(MemorySegment sector) {
+        return !probe(sector).equals("raw");
+    }
+
+    private static boolean isQcow2(MemorySegment sector) {
         return sector.byteSize() >= 8
                 && sector.get(BigEndian.INT, 0) == QCOW2_MAGIC
                 && Integer.compareUnsigned(sector.get(BigEndian.INT, 4), 2) >= 0;

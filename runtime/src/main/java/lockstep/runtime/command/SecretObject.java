@@ -10,7 +10,9 @@ import lockstep.runtime.object.ObjectTree;
 import lockstep.runtime.object.QomKind;
 import lockstep.runtime.object.QomProperty;
 import lockstep.runtime.object.QomType;
-import lockstep.runtime.object.UserObject;
+import lockstep.runtime.object.Secret;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -32,7 +34,7 @@ import javax.crypto.spec.SecretKeySpec;
  * {@code -object secret}: a password or key, given as text or file, plain or in base64, and perhaps encrypted
  * with another secret (AES-256 in CBC mode, padded as PKCS #7 says).
  */
-final class SecretObject implements UserObject {
+public final class SecretObject implements Secret {
     private static final int KEY_BYTES = 32;
     private static final int IV_BYTES = 16;
 
@@ -70,8 +72,20 @@ final class SecretObject implements UserObject {
         file = Objects.requireNonNullElse(given.file(), "");
     }
 
+    /** Finds another secret by its identifier; null when there is none. */
+    @FunctionalInterface
+    public interface Others {
+        @Nullable SecretObject find(String id);
+    }
+
     /** Makes one of {@code -object} options. */
     static SecretObject create(ObjectOptions.Secret given, ObjectTree objects) throws QmpException {
+        return create(given, id -> objects.object(id, SecretObject.class));
+    }
+
+    /** Likewise, where there is no tree of objects. */
+    public static SecretObject create(ObjectOptions.Secret given, Others others)
+            throws QmpException {
         SecretProperties p = given.data();
         byte[] content = content(p);
         String key = p.keyid();
@@ -82,7 +96,7 @@ final class SecretObject implements UserObject {
             }
             return new SecretObject(content, p);
         }
-        SecretObject master = find(objects, key);
+        SecretObject master = find(others, key);
         if (iv == null) {
             throw new QmpException("IV is required to decrypt secret");
         }
@@ -94,11 +108,13 @@ final class SecretObject implements UserObject {
 
     /** What the secret of that identifier is, as text. */
     static String text(ObjectTree objects, String id) throws QmpException {
-        return new String(find(objects, id).secret, StandardCharsets.UTF_8);
+        return new String(
+                find(i -> objects.object(i, SecretObject.class), id).secret,
+                StandardCharsets.UTF_8);
     }
 
-    private static SecretObject find(ObjectTree objects, String id) throws QmpException {
-        SecretObject secret = objects.object(id, SecretObject.class);
+    private static SecretObject find(Others others, String id) throws QmpException {
+        SecretObject secret = others.find(id);
         if (secret == null) {
             throw new QmpException("No secret with id '" + id + "'");
         }
@@ -168,6 +184,11 @@ final class SecretObject implements UserObject {
             throw new QmpException(
                     ErrorClass.GENERIC_ERROR, "Unable to decrypt the secret: " + e.getMessage(), e);
         }
+    }
+
+    @Override
+    public byte[] content() {
+        return secret;
     }
 
     @Override

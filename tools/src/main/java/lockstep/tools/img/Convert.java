@@ -33,6 +33,7 @@ final class Convert {
 
     private final Session session;
     private boolean salvage;
+    private @Nullable TargetOptions made;
     private boolean quiet;
     private final MemorySegment buffer = Arena.ofAuto().allocate(PIECE, 4096);
 
@@ -164,16 +165,19 @@ final class Convert {
         }
         boolean existing = options.has("n");
         String backing = existing ? null : make(sources, target, format, options, size);
+        String opening = made == null ? target : made.opening(target);
         Images.Way way =
                 new Images.Way(
                         options.has("--target-image-opts"),
-                        options.has("--target-image-opts") ? null : format,
+                        options.has("--target-image-opts") || !opening.equals(target)
+                                ? null
+                                : format,
                         true,
                         cache,
                         false,
                         false,
                         true);
-        try (Image output = session.images().open(target, way)) {
+        try (Image output = session.images().open(opening, way)) {
             long room = output.length();
             if (room < size) {
                 throw new ToolException("output file is smaller than input file");
@@ -183,7 +187,9 @@ final class Convert {
                 throw new ToolException("Compression not supported for this file format");
             }
             ChildEdge below = output.node().child("backing");
-            boolean blank = below == null && (!existing || options.has("--target-is-zero"));
+            // What was never written to a LUKS volume is no zeroes.
+            boolean zeroes = !existing && !format.equals("luks");
+            boolean blank = below == null && (zeroes || options.has("--target-is-zero"));
             Manner manner =
                     new Manner(
                             sparse,
@@ -250,6 +256,7 @@ final class Convert {
             throws ToolException {
         Formats.checkTarget("", format);
         TargetOptions made = TargetOptions.parse("", format, options.all("o"));
+        this.made = made;
         Create.setBacking("", made, options.get("B"), options.get("F"));
         String backing = made.get("backing_file");
         if (backing != null && sources.size() > 1) {
@@ -259,6 +266,9 @@ final class Convert {
         }
         if (backing != null && made.get("backing_fmt") == null) {
             throw new ToolException("Use of backing file requires explicit backing format");
+        }
+        if (options.has("c") && format.equals("qcow2") && made.encryption("") != null) {
+            throw new ToolException("Compression and encryption not supported at the same time");
         }
         if (options.has("c")) {
             if (!format.equals("qcow2")) {

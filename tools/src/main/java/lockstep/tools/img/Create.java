@@ -98,14 +98,20 @@ final class Create {
         if (file != null) {
             if (!target.hasBacking()) {
                 throw new ToolException(
-                        prefix + "Backing file not supported for file format 'raw'");
+                        prefix
+                                + "Backing file not supported for file format '"
+                                + target.format()
+                                + "'");
             }
             target.set("backing_file", file);
         }
         if (format != null) {
             if (!target.hasBacking()) {
                 throw new ToolException(
-                        prefix + "Backing format not supported for file format 'raw'");
+                        prefix
+                                + "Backing format not supported for file format '"
+                                + target.format()
+                                + "'");
             }
             target.set("backing_fmt", format);
         }
@@ -137,12 +143,26 @@ final class Create {
         }
         String mode = target.preallocation(prefix);
         Qcow2Creator.Options qcow2 = format.equals("qcow2") ? target.qcow2(prefix, size) : null;
+        SecretObjects secrets = session.images().secrets();
+        String encryption = qcow2 == null ? null : target.encryption(prefix);
+        MemorySegment volume = null;
+        if (format.equals("luks")) {
+            volume = target.luks(prefix, secrets).bytes();
+        } else if (qcow2 != null && encryption != null) {
+            boolean luks = encryption.equals("luks");
+            qcow2 =
+                    qcow2.encrypted(
+                            luks ? 2 : 1, luks ? target.luks(prefix, secrets).bytes() : null);
+            secret(prefix, secrets, target.secret(prefix));
+        }
         if (qcow2 == null && mode.equals("metadata")) {
             throw new ToolException(prefix + "Unsupported preallocation mode: metadata");
         }
         String path = Names.path(prefix, filename);
         try (Lock _ = new Lock(session.images().graph(), path)) {
-            if (qcow2 == null) {
+            if (volume != null) {
+                makeVolume(path, size, volume);
+            } else if (qcow2 == null) {
                 makeRaw(path, size, mode);
             } else {
                 Qcow2Creator.create(path, qcow2);
@@ -152,12 +172,39 @@ final class Create {
         }
         if (qcow2 != null && !mode.equals("off")) {
             try (Image image =
-                    session.images().tryOpen(filename, Images.Way.reading("qcow2").writing())) {
+                    session.images()
+                            .tryOpen(
+                                    target.opening(filename),
+                                    Images.Way.reading(
+                                                    target.opening(filename).equals(filename)
+                                                            ? "qcow2"
+                                                            : null)
+                                            .writing())) {
                 preallocate(image, 0, size, mode);
                 image.flush();
             } catch (BlockException e) {
                 throw ToolException.of(prefix, e);
             }
+        }
+    }
+
+    private static void secret(String prefix, SecretObjects secrets, String id)
+            throws ToolException {
+        try {
+            secrets.find(id);
+        } catch (BlockException e) {
+            throw ToolException.of(prefix, e);
+        }
+    }
+
+    private static void makeVolume(String path, long size, MemorySegment header)
+            throws BlockException {
+        try (ImageFile file = ImageFile.create(path)) {
+            file.truncate(header.byteSize() + size);
+            file.write(0, header);
+        } catch (ImageFile.Failure e) {
+            throw new BlockException(
+                    e.errno(), "Could not create '" + path + "': " + Errno.text(e.errno()), e);
         }
     }
 

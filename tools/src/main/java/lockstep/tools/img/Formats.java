@@ -11,6 +11,7 @@ final class Formats {
                     "blkdebug",
                     "file",
                     "host_device",
+                    "luks",
                     "nbd",
                     "null-aio",
                     "null-co",
@@ -22,7 +23,7 @@ final class Formats {
 
     /** Formats that qemu-img knows and this program does not. */
     private static final List<String> FOREIGN =
-            List.of("luks", "parallels", "qcow", "qed", "vdi", "vhdx", "vmdk", "vpc");
+            List.of("parallels", "qcow", "qed", "vdi", "vhdx", "vmdk", "vpc");
 
     private Formats() {}
 
@@ -38,7 +39,7 @@ final class Formats {
         if (!known(format)) {
             throw new ToolException(prefix + "Unknown file format '" + format + "'");
         }
-        if (!format.equals("raw") && !format.equals("qcow2")) {
+        if (!List.of("raw", "qcow2", "luks").contains(format)) {
             throw new ToolException(
                     prefix + "Format driver '" + format + "' does not support image creation");
         }

@@ -87,6 +87,7 @@ final class Images implements AutoCloseable {
 
     private final Backends backends;
     private final ReplicationManager replication = new ReplicationManager();
+    private final SecretObjects secrets = new SecretObjects();
     private final NodeOpener opener;
     private boolean writing;
 
@@ -104,7 +105,9 @@ final class Images implements AutoCloseable {
                                 console.plainError("WARNING: " + warning + "\n");
                             }
                         },
-                        TlsEnd.Source.NONE);
+                        TlsEnd.Source.NONE,
+                        secrets,
+                        true);
     }
 
     /** How requests for files are handed to the kernel where their options do not say; null as is usual. */
@@ -137,6 +140,15 @@ final class Images implements AutoCloseable {
                                     + message
                                     + "; further non-fatal corruption events will be suppressed\n");
         }
+    }
+
+    SecretObjects secrets() {
+        return secrets;
+    }
+
+    /** From now on images are only looked at from outside. */
+    void withoutKeys() {
+        opener.withoutKeys();
     }
 
     Backends backends() {

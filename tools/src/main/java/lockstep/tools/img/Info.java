@@ -2,6 +2,8 @@ package lockstep.tools.img;
 
 import lockstep.block.HumanSize;
 import lockstep.block.file.FileNode;
+import lockstep.block.luks.LuksHeader;
+import lockstep.block.luks.LuksNode;
 import lockstep.block.node.BlockException;
 import lockstep.block.node.BlockNode;
 import lockstep.block.node.ChildEdge;
@@ -43,6 +45,7 @@ final class Info {
                         "f= U --force-share --output= --backing-chain --object= --image-opts");
         boolean json = Session.json(options);
         String name = options.onlyFile();
+        session.images().withoutKeys();
         Images.Way way = Images.Way.reading(options).withoutBacking();
         List<JsonObject> chain = new ArrayList<>();
         Set<String> seen = new HashSet<>();
@@ -93,6 +96,11 @@ final class Info {
         info.put("dirty-flag", false);
         if (node instanceof Qcow2Node qcow2) {
             describe(qcow2, home(node), info);
+        } else if (node instanceof LuksNode luks) {
+            info.put("encrypted", true);
+            info.put(
+                    "format-specific",
+                    new JsonObject().put("type", "luks").put("data", volume(luks.header())));
         }
         return info;
     }
@@ -121,6 +129,12 @@ final class Info {
             }
         }
         JsonObject data = new JsonObject();
+        LuksHeader luks = node.encryption().luks();
+        if (header.encryption() != 0) {
+            info.put("encrypted", true);
+            JsonObject encrypt = luks == null ? new JsonObject() : volume(luks);
+            data.put("encrypt", encrypt.put("format", luks == null ? "aes" : "luks"));
+        }
         data.put("compat", header.version() >= 3 ? "1.1" : "0.10");
         data.put("compression-type", header.compressionType() == 0 ? "zlib" : "zstd");
         List<Qcow2Node.KeptBitmap> bitmaps = node.keptBitmaps();
@@ -142,6 +156,32 @@ final class Info {
             snapshots.forEach(snapshot -> list.add(describe(snapshot)));
             info.put("snapshots", list);
         }
+    }
+
+    private static JsonObject volume(LuksHeader header) {
+        LuksHeader.Kind kind = header.kind();
+        JsonArray slots = new JsonArray();
+        for (LuksHeader.Slot slot : header.slots()) {
+            JsonObject one = new JsonObject().put("active", slot.active());
+            if (slot.active()) {
+                one.put("iters", slot.rounds()).put("stripes", slot.stripes());
+            }
+            slots.add(one.put("key-offset", slot.keyOffset()));
+        }
+        JsonObject volume =
+                new JsonObject()
+                        .put("ivgen-alg", kind.vector())
+                        .put("hash-alg", kind.hash())
+                        .put("cipher-alg", kind.cipher())
+                        .put("uuid", header.uuid())
+                        .put("cipher-mode", kind.mode())
+                        .put("slots", slots)
+                        .put("payload-offset", header.payloadOffset())
+                        .put("master-key-iters", header.rounds());
+        if (kind.vectorHash() != null) {
+            volume.put("ivgen-hash-alg", kind.vectorHash());
+        }
+        return volume;
     }
 
     private static JsonObject describe(Qcow2Node.KeptBitmap bitmap) {
@@ -200,6 +240,9 @@ final class Info {
                 info.has("actual-size")
                         ? HumanSize.of(number(info, "actual-size"))
                         : "unavailable");
+        if (info.has("encrypted")) {
+            line(out, "encrypted", "yes");
+        }
         if (info.has("cluster-size")) {
             line(out, "cluster_size", Long.toString(number(info, "cluster-size")));
         }

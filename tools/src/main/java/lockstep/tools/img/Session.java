@@ -14,8 +14,8 @@ record Session(Console console, Images images) {
         if (options.asksForHelp()) {
             throw new Help.Wanted();
         }
-        if (options.has("--object")) {
-            throw new ToolException("--object is not supported: images are not encrypted here");
+        for (String text : options.all("--object")) {
+            images.secrets().add(text);
         }
         if (options.has("--image-opts") && options.has("f")) {
             throw new ToolException("--image-opts and --format are mutually exclusive");

@@ -1,7 +1,11 @@
 package lockstep.tools.img;
 
+import lockstep.block.luks.LuksHeader;
+import lockstep.block.luks.Secrets;
 import lockstep.block.node.BlockException;
 import lockstep.block.qcow2.Qcow2Creator;
+import lockstep.qmp.JsonObject;
+import lockstep.qmp.JsonPrinter;
 import lockstep.qmp.NumberText;
 import lockstep.qmp.OptionText;
 import lockstep.tools.shell.ToolException;
@@ -20,19 +24,23 @@ final class TargetOptions {
     private static final List<String> RAW =
             List.of("size", "nocow", "extent_size_hint", "preallocation");
 
-    private static final List<String> ENCRYPTION =
+    /** What a LUKS header is made by; qcow2 has the same with a prefix. */
+    private static final List<String> LUKS =
             List.of(
-                    "encryption",
-                    "encrypt.format",
-                    "encrypt.key-secret",
-                    "encrypt.cipher-alg",
-                    "encrypt.cipher-mode",
-                    "encrypt.ivgen-alg",
-                    "encrypt.ivgen-hash-alg",
-                    "encrypt.hash-alg",
-                    "encrypt.iter-time");
+                    "key-secret",
+                    "cipher-alg",
+                    "cipher-mode",
+                    "ivgen-alg",
+                    "ivgen-hash-alg",
+                    "hash-alg",
+                    "iter-time");
+
+    private static final String PREFIX = "encrypt.";
 
     static {
+        QCOW2.put("encryption", "");
+        QCOW2.put("encrypt.format", "");
+        LUKS.forEach(name -> QCOW2.put(PREFIX + name, ""));
         QCOW2.put("cluster_size", "65536");
         QCOW2.put("extended_l2", "off");
         QCOW2.put("preallocation", "");
@@ -71,10 +79,12 @@ final class TargetOptions {
     }
 
     private void put(String prefix, String name, String value) throws ToolException {
-        boolean known = format.equals("raw") ? RAW.contains(name) : QCOW2.containsKey(name);
-        if (!known && format.equals("qcow2") && ENCRYPTION.contains(name)) {
-            throw new ToolException(prefix + "Encrypted images are not supported (" + name + ")");
-        }
+        boolean known =
+                switch (format) {
+                    case "raw" -> RAW.contains(name);
+                    case "luks" -> name.equals("size") || LUKS.contains(name);
+                    default -> QCOW2.containsKey(name);
+                };
         if (!known) {
             throw new ToolException(prefix + "Invalid parameter '" + name + "'");
         }
@@ -93,14 +103,14 @@ final class TargetOptions {
                 }
                 given.put(name, Long.toString(size.value()));
             }
-            case "refcount_bits" -> {
+            case "refcount_bits", "iter-time", "encrypt.iter-time" -> {
                 NumberText number = NumberText.unsigned(value);
                 if (number.outcome() != NumberText.Outcome.NUMBER) {
                     throw new ToolException(prefix + "Parameter '" + name + "' expects a number");
                 }
                 given.put(name, Long.toString(number.value()));
             }
-            case "lazy_refcounts", "extended_l2", "data_file_raw", "nocow" -> {
+            case "lazy_refcounts", "extended_l2", "data_file_raw", "nocow", "encryption" -> {
                 if (!isOn(value) && !List.of("off", "no", "false", "n").contains(value)) {
                     throw new ToolException(
                             prefix + "Parameter '" + name + "' expects 'on' or 'off'");
@@ -123,6 +133,33 @@ final class TargetOptions {
         given.put(name, value);
     }
 
+    String format() {
+        return format;
+    }
+
+    /** The name by which what was made is opened. */
+    String opening(String filename) {
+        String secret = given.get(option("key-secret"));
+        if (secret == null) {
+            return filename;
+        }
+        JsonObject tree = new JsonObject().put("driver", format);
+        tree.put("file", new JsonObject().put("driver", "file").put("filename", filename));
+        if (format.equals("luks")) {
+            tree.put("key-secret", secret);
+        } else {
+            JsonObject encrypt =
+                    new JsonObject()
+                            .put(
+                                    "format",
+                                    isOn(given.get("encryption"))
+                                            ? "aes"
+                                            : String.valueOf(given.get("encrypt.format")));
+            tree.put("encrypt", encrypt.put("key-secret", secret));
+        }
+        return "json:" + JsonPrinter.pretty(tree);
+    }
+
     boolean hasBacking() {
         return format.equals("qcow2");
     }
@@ -133,6 +170,11 @@ final class TargetOptions {
         line.append("Formatting '").append(filename).append("', fmt=").append(format);
         if (format.equals("raw")) {
             for (String name : RAW) {
+                append(line, name, given.get(name));
+            }
+        } else if (format.equals("luks")) {
+            append(line, "size", given.get("size"));
+            for (String name : LUKS) {
                 append(line, name, given.get(name));
             }
         } else {
@@ -219,7 +261,9 @@ final class TargetOptions {
                         version,
                         refcountBits(),
                         isOn(given.get("lazy_refcounts")),
-                        compression.equals("zstd"));
+                        compression.equals("zstd"),
+                        0,
+                        null);
         try {
             options.check();
         } catch (BlockException e) {
@@ -234,11 +278,92 @@ final class TargetOptions {
         return options;
     }
 
+    /** How a qcow2 image is to be encrypted: luks, aes or null. */
+    @Nullable String encryption(String prefix) throws ToolException {
+        String wanted = given.get("encrypt.format");
+        if (given.containsKey("encryption")) {
+            if (wanted != null) {
+                throw new ToolException(
+                        prefix
+                                + "'encrypt.format' and its alias 'encryption' can't be used at the"
+                                + " same time");
+            }
+            wanted = isOn(given.get("encryption")) ? "aes" : null;
+        }
+        if (wanted == null) {
+            for (String name : LUKS) {
+                if (given.containsKey(PREFIX + name)) {
+                    throw new ToolException(prefix + "Parameter 'encrypt.format' is missing");
+                }
+            }
+            return null;
+        }
+        if (!List.of("luks", "aes").contains(wanted)) {
+            throw new ToolException(
+                    prefix + "Parameter 'format' does not accept value '" + wanted + "'");
+        }
+        return wanted;
+    }
+
+    /** Errors when no secret is named; answers its identifier. */
+    String secret(String prefix) throws ToolException {
+        String name = format.equals("luks") ? "key-secret" : PREFIX + "key-secret";
+        String secret = given.get(name);
+        if (secret == null) {
+            throw new ToolException(prefix + "Parameter '" + name + "' is required for cipher");
+        }
+        return secret;
+    }
+
+    /** Makes the LUKS header that is asked for. */
+    LuksHeader.Fresh luks(String prefix, Secrets secrets) throws ToolException {
+        String secret = secret(prefix);
+        LuksHeader.Kind usual = LuksHeader.Kind.DEFAULT;
+        try {
+            byte[] password = secrets.find(secret);
+            LuksHeader.Kind kind =
+                    LuksHeader.Kind.of(
+                            choice(prefix, "cipher-alg", usual.cipher(), "aes-128 aes-192 aes-256"),
+                            choice(prefix, "cipher-mode", usual.mode(), "ecb cbc xts"),
+                            choice(prefix, "ivgen-alg", usual.vector(), "plain plain64 essiv"),
+                            choice(prefix, "ivgen-hash-alg", null, HASHES),
+                            choice(prefix, "hash-alg", usual.hash(), HASHES));
+            String time = given.get(option("iter-time"));
+            return LuksHeader.create(
+                    kind,
+                    password,
+                    secret,
+                    time == null ? LuksHeader.ITERATION_TIME : Long.parseLong(time));
+        } catch (BlockException e) {
+            throw ToolException.of(prefix, e);
+        }
+    }
+
+    private static final String HASHES = "sha1 sha224 sha256 sha384 sha512";
+
+    private String option(String name) {
+        return format.equals("luks") ? name : PREFIX + name;
+    }
+
+    @SuppressWarnings("NullAway") // what is given back is null only where the fallback is
+    private String choice(String prefix, String name, @Nullable String fallback, String values)
+            throws ToolException {
+        String value = given.get(option(name));
+        if (value == null) {
+            return fallback;
+        }
+        if (!List.of(values.split(" ")).contains(value)) {
+            throw new ToolException(
+                    prefix + "Parameter '" + name + "' does not accept value '" + value + "'");
+        }
+        return value;
+    }
+
     /** What a format's options mean. */
     static String help(String format) {
-        return format.equals("raw")
+        return !format.equals("qcow2")
                 ? """
-                Supported raw options:
+                Supported options:
                   size=<size>            - Virtual disk size
 
                 The protocol level may support further options.
@@ -250,6 +375,14 @@ final class TargetOptions {
                   backing_fmt=<str>      - Format of the image below
                   cluster_size=<size>    - Unit in which storage is taken
                   compat=<str>           - Version of the format (v2 [0.10] or v3 [1.1])
+                  encrypt.cipher-alg=<str> - aes-128, aes-192 or aes-256
+                  encrypt.cipher-mode=<str> - xts, cbc or ecb
+                  encrypt.format=<str>   - How the image is encrypted (luks, aes)
+                  encrypt.hash-alg=<str> - Hash of passwords
+                  encrypt.iter-time=<num> - Milliseconds that hashing a password takes
+                  encrypt.ivgen-alg=<str> - plain64, plain or essiv
+                  encrypt.ivgen-hash-alg=<str> - Hash of keys for essiv
+                  encrypt.key-secret=<str> - Identifier of the secret with the password
                   compression_type=<str> - How compressed clusters are packed (zlib, zstd)
                   lazy_refcounts=<bool (on/off)> - Writers may postpone updates of refcounts
                   preallocation=<str>    - Storage taken at once (off, metadata, falloc, full)
