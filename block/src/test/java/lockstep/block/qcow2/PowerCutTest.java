@@ -129,7 +129,9 @@ class PowerCutTest {
                         version,
                         refcountBits,
                         lazy,
-                        false));
+                        false,
+                        0,
+                        null));
         VolatileNode file = VolatileNode.of(graph, host, Files.readAllBytes(path));
         open(file, backed);
         flushed();
