@@ -99,7 +99,7 @@ class ImageFormatsTest extends BesideQemuImg {
                 qemu-img check SECRET--image-opts OPENours
                 qemu-img compare SECRET--image-opts driver=qcow2,file.filename=plain OPENours
                 qemu-img create -q -f qcow2 -b json:{"driver":"qcow2","encrypt":{"format":"luks","key-secret":"s"},"file":{"driver":"file","filename":"ours"}} -F qcow2 over 8M
-                compare SECRETplain over
+                compare SECRET--image-opts driver=qcow2,file.filename=plain driver=qcow2,file.filename=over,backing.driver=qcow2,backing.encrypt.format=luks,backing.encrypt.key-secret=s,backing.file.filename=ours
                 map theirs3
                 convert -n SECRET--target-image-opts plain VOLUMEtheirs3
                 qemu-img compare SECRET--image-opts driver=qcow2,file.filename=plain VOLUMEtheirs3

@@ -218,8 +218,10 @@ final class MachineSnapshots implements SavedMachines, SnapshotCommands {
     private void keep(MachineState machine, Disks disks, String name, Instant now)
             throws BlockException {
         StateWriter writer = new StateWriter(disks.state);
+        long bytes;
         try {
             machine.save(writer);
+            bytes = writer.end();
         } catch (IOException e) {
             disks.state.dropMachineState();
             throw failed(e);
@@ -232,7 +234,7 @@ final class MachineSnapshots implements SavedMachines, SnapshotCommands {
                     now.getNano() / 1000 * 1000,
                     clock,
                     -1,
-                    image == disks.state ? writer.at : 0);
+                    image == disks.state ? bytes : 0);
         }
     }
 
@@ -436,9 +438,13 @@ final class MachineSnapshots implements SavedMachines, SnapshotCommands {
 
     // ---- the state's bytes
 
+    /** In parts of this many bytes, of whole sectors, which is how encrypted images want them. */
+    private static final int PART = 64 << 10;
+
     private static final class StateWriter implements MachineState.Sink {
         private final Qcow2Node image;
-        private long at;
+        private final ByteBuffer part = ByteBuffer.allocateDirect(PART);
+        private long written;
 
         StateWriter(Qcow2Node image) {
             this.image = image;
@@ -446,20 +452,42 @@ final class MachineSnapshots implements SavedMachines, SnapshotCommands {
 
         @Override
         public void write(ByteBuffer bytes) throws IOException {
-            MemorySegment part = MemorySegment.ofBuffer(bytes);
+            while (bytes.hasRemaining()) {
+                int n = Math.min(bytes.remaining(), part.remaining());
+                part.put(part.position(), bytes, bytes.position(), n);
+                part.position(part.position() + n);
+                bytes.position(bytes.position() + n);
+                if (!part.hasRemaining()) {
+                    store();
+                }
+            }
+        }
+
+        private void store() throws IOException {
+            int length = part.position();
+            while (part.position() % 512 != 0) {
+                part.put((byte) 0);
+            }
             try {
-                image.writeMachineState(at, part);
+                image.writeMachineState(written, MemorySegment.ofBuffer(part.flip()));
             } catch (BlockException e) {
                 throw new IOException(e.getMessage(), e);
             }
-            at += part.byteSize();
-            bytes.position(bytes.limit());
+            written += length;
+            part.clear();
+        }
+
+        /** Writes what is left; how many bytes there are in all. */
+        long end() throws IOException {
+            store();
+            return written;
         }
     }
 
     private static final class StateReader implements MachineState.Source {
         private final Qcow2Node image;
         private final long end;
+        private final ByteBuffer part = ByteBuffer.allocateDirect(PART).limit(0);
         private long at;
 
         StateReader(Qcow2Node image, long end) {
@@ -469,18 +497,24 @@ final class MachineSnapshots implements SavedMachines, SnapshotCommands {
 
         @Override
         public int read(ByteBuffer target) throws IOException {
-            if (at >= end) {
-                return -1;
+            if (!part.hasRemaining()) {
+                if (at >= end) {
+                    return -1;
+                }
+                int n = (int) Math.min(PART, end - at);
+                try {
+                    image.readMachineState(
+                            at, MemorySegment.ofBuffer(part.clear()).asSlice(0, n + 511 & -512));
+                } catch (BlockException e) {
+                    throw new IOException(e.getMessage(), e);
+                }
+                part.limit(n);
+                at += n;
             }
-            int n = (int) Math.min(target.remaining(), end - at);
-            MemorySegment part = MemorySegment.ofBuffer(target.slice(target.position(), n));
-            try {
-                image.readMachineState(at, part);
-            } catch (BlockException e) {
-                throw new IOException(e.getMessage(), e);
-            }
-            at += n;
+            int n = Math.min(target.remaining(), part.remaining());
+            target.put(target.position(), part, part.position(), n);
             target.position(target.position() + n);
+            part.position(part.position() + n);
             return n;
         }
     }

@@ -138,8 +138,9 @@ final class Qcow2Opening {
     static JsonObject below(Qcow2Node node) throws BlockException {
         String filename = String.valueOf(node.header().backingFile());
         String format = node.header().backingFormat();
+        node.checkBackingName();
         JsonObject file = LegacyTree.fileNamed(absolute(node, filename));
-        if (filename.startsWith("json:") || format != null && format.equals("file")) {
+        if (format != null && format.equals("file")) {
             return file;
         }
         JsonObject tree = new JsonObject();

@@ -607,6 +607,20 @@ public final class Qcow2Node extends BlockNode {
         return id[0];
     }
 
+    /**
+     * Errors when the header names the backing file by {@code json:}: whoever made the image would choose what of this host
+     * is opened, and how.
+     */
+    public void checkBackingName() throws BlockException {
+        String name = header.backingFile();
+        if (name != null && name.startsWith("json:")) {
+            throw new BlockException(
+                    Errno.EINVAL,
+                    "The image names its backing file by 'json:', which is not followed; give"
+                            + " 'backing' where the image is opened");
+        }
+    }
+
     /** Where the state of a machine lies: behind the disk, from the first table on that has nothing of it. */
     private long stateAt() {
         return Qcow2Header.l1Needed(length(), header.clusterBits()) * map.l2Span();

@@ -59,6 +59,9 @@ final class Info {
                 image = describe(opened);
                 Qcow2Node qcow2 = opened.qcow2();
                 format = qcow2 == null ? null : qcow2.header().backingFormat();
+                if (qcow2 != null && options.has("--backing-chain")) {
+                    qcow2.checkBackingName();
+                }
             }
             chain.add(image);
             name = options.has("--backing-chain") ? text(image, "full-backing-filename") : null;
