@@ -10,6 +10,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.Consumer;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /**
  * Compares what an image's tables refer to with what it counts, and sets right what is wrong. It works on the file
@@ -106,7 +108,17 @@ public final class Qcow2Check {
     private Result run() throws BlockException {
         result.total = header.size() + clusterSize - 1 >>> clusterBits;
         countAll();
-        boolean old = compare();
+        long corruptions = result.corruptions;
+        compare(false);
+        if (fix != Fix.NONE && !rebuild) {
+            // As QEMU: all is told before the first is mended.
+            result.corruptions = corruptions;
+            result.leaks = 0;
+            compare(true);
+        } else if (fix == Fix.LEAKS && result.corruptions + result.leaks > 0) {
+            tell.accept("ERROR need to rebuild refcount structures");
+            throw new BlockException(Errno.EIO);
+        }
         if (rebuild && fix == Fix.ALL && pointless > 0) {
             // New clusters behind the end could be what a wrong entry points to.
             tell.accept("ERROR refcounts cannot be rebuilt while entries are wrong");
@@ -117,8 +129,6 @@ public final class Qcow2Check {
             result.leaksFixed += result.leaks;
             result.corruptions = 0;
             result.leaks = 0;
-        } else if (rebuild && fix == Fix.LEAKS && old) {
-            tell.accept("ERROR need to rebuild refcount structures");
         }
         checkCopied();
         if (fix == Fix.ALL && result.corruptions == 0 && header.version() >= 3) {
@@ -130,6 +140,12 @@ public final class Qcow2Check {
         }
         if (fix != Fix.NONE) {
             file.flush();
+            long kept = header.autoclear() & Qcow2Header.BITMAPS;
+            if (header.version() >= 3 && header.autoclear() != kept) {
+                // Nobody has kept up to date what else they promise.
+                write(Qcow2Header.AUTOCLEAR_AT, kept);
+                file.flush();
+            }
         }
         return result;
     }
@@ -394,11 +410,9 @@ public final class Qcow2Check {
         }
     }
 
-    /** Compares both kinds of counts; answers whether something is counted nowhere. */
-    private boolean compare() throws BlockException {
-        boolean uncounted = false;
+    /** Compares both kinds of counts, and mends what it may. */
+    private void compare(boolean mending) throws BlockException {
         long highest = 0;
-        boolean trusted = !rebuild;
         long end =
                 Math.max(clusters, Math.min((long) table.length * perBlock, clusters + perBlock));
         for (long cluster = 0; cluster < end; cluster++) {
@@ -413,11 +427,9 @@ public final class Qcow2Check {
             boolean leak = Long.compareUnsigned(has, needs) > 0;
             if (has == 0) {
                 rebuild = true;
-                uncounted = true;
             }
             boolean mend =
-                    has != 0
-                            && trusted
+                    mending
                             && (leak ? fix != Fix.NONE && pointless == 0 : fix == Fix.ALL);
             tell.accept(
                     (mend ? "Repairing" : leak ? "Leaked" : "ERROR")
@@ -443,7 +455,6 @@ public final class Qcow2Check {
         }
         storeBlock();
         result.imageEnd = highest + 1 << clusterBits;
-        return uncounted;
     }
 
     /** Writes all counts anew behind the end of the file. */
@@ -498,15 +509,25 @@ public final class Qcow2Check {
         file.flush();
         rebuilt = made;
         storedIndex = -1;
+        for (long cluster : replaced) {
+            long left = Integer.toUnsignedLong(count(cluster));
+            tell.accept(
+                    "Repairing cluster %d refcount=%d reference=%d"
+                            .formatted(cluster, left + 1, left));
+        }
         result.imageEnd = all << clusterBits;
     }
 
     private long @Nullable [] rebuilt;
 
+    /** The clusters that the counts were in before. */
+    private final SortedSet<Long> replaced = new TreeSet<>();
+
     private void uncount(long offset, long number) {
         long from = offset >>> clusterBits;
         for (long i = from; i < from + number && i <= clusters; i++) {
             counts.setAtIndex(ValueLayout.JAVA_INT, i, Math.max(0, count(i) - 1));
+            replaced.add(i);
         }
     }
 
