@@ -53,6 +53,10 @@ public final class BlockBackend implements RootUser {
     private boolean hasDriveInfo;
     private int permissions;
     private int shared = Permission.ALL;
+
+    /** What the device will share once the machine runs; negative when that is what it shares. */
+    private int sharedWhenRunning = -1;
+
     private volatile ThrottleGroup.@Nullable Member throttle;
 
     /** For {@link Backends#add}. */
@@ -206,24 +210,44 @@ public final class BlockBackend implements RootUser {
                     Errno.EBUSY, "Drive '" + name + "' is already in use by another block device");
         }
         device = id;
+        int sharing =
+                Permission.CONSISTENT_READ
+                        | Permission.WRITE_UNCHANGED
+                        | Permission.RESIZE
+                        | (shareWrite ? Permission.WRITE : 0);
+        // Whoever sends a machine may send its disks by an export of ours before it runs.
+        BlockNode root = root();
+        boolean arriving = root != null && !root.active();
         try {
             setPermissions(
                     Permission.CONSISTENT_READ | (readOnly ? 0 : Permission.WRITE),
-                    Permission.CONSISTENT_READ
-                            | Permission.WRITE_UNCHANGED
-                            | Permission.RESIZE
-                            | (shareWrite ? Permission.WRITE : 0));
+                    arriving ? Permission.ALL : sharing);
         } catch (BlockException e) {
             device = null;
             throw e;
         }
+        sharedWhenRunning = arriving ? sharing : -1;
         this.removable = removable;
+    }
+
+    /**
+     * The machine runs: the device keeps others out that must not be there beside it.
+     *
+     * @throws BlockException when somebody is; all is as before then
+     */
+    public void machineResumed() throws BlockException {
+        int sharing = sharedWhenRunning;
+        if (sharing >= 0) {
+            sharedWhenRunning = -1;
+            setPermissions(permissions, sharing);
+        }
     }
 
     /** The guest device lets the backend go; an anonymous backend is closed. */
     public void detachDevice() {
         drain();
         device = null;
+        sharedWhenRunning = -1;
         tray = null;
         mediumChange = null;
         try {

@@ -103,6 +103,8 @@ class ImageToolTest extends BesideQemuImg {
                 qemu-img map --output=json c6.qcow2
                 convert -B a.raw -O qcow2 a.qcow2 a.qcow2 none.qcow2
                 create -f qcow2 -o cluster_size=512 none.qcow2 1T
+                create -q -f qcow2 -o refcount_bits=64,cluster_size=512,preallocation=metadata wide.qcow2 160M
+                qemu-img check -q wide.qcow2
                 """);
     }
 

@@ -404,7 +404,14 @@ public final class BlockManager implements BlockLayer {
 
     /** The machine runs again: requests that a full disk held up are tried again. */
     public void machineResumed() {
-        backends.forEach(backend -> backend.errors().machineResumed());
+        for (BlockBackend backend : backends) {
+            backend.errors().machineResumed();
+            try {
+                backend.machineResumed();
+            } catch (BlockException e) {
+                warn.accept(String.valueOf(e.getMessage()));
+            }
+        }
     }
 
     /**

@@ -9,9 +9,9 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.Consumer;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 
 /**
  * Compares what an image's tables refer to with what it counts, and sets right what is wrong. It works on the file
@@ -428,9 +428,7 @@ public final class Qcow2Check {
             if (has == 0) {
                 rebuild = true;
             }
-            boolean mend =
-                    mending
-                            && (leak ? fix != Fix.NONE && pointless == 0 : fix == Fix.ALL);
+            boolean mend = mending && (leak ? fix != Fix.NONE && pointless == 0 : fix == Fix.ALL);
             tell.accept(
                     (mend ? "Repairing" : leak ? "Leaked" : "ERROR")
                             + " cluster "

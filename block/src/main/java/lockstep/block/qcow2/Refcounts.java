@@ -436,27 +436,42 @@ final class Refcounts {
         long entries = Math.max(index + 1, table.length + table.length / 2L);
         int clusters = (int) ((entries + perCluster - 1) / perCluster);
         entries = (long) clusters * perCluster;
-        if (entries * 8 > TABLE_BYTES_MAX || clusters + 1 > entriesPerBlock) {
+        if (entries * 8 > TABLE_BYTES_MAX) {
             throw new BlockException(Errno.EFBIG);
         }
-        // The new table and a block that counts it and itself go to the start of the range that no
-        // block covers yet.
+        // The blocks that count the new table and themselves go to the start of the range that no
+        // block covers yet, and the table behind them.
         int blockIndex = table.length;
+        int blocks = 1;
+        while (blocks + clusters > (long) blocks * entriesPerBlock) {
+            blocks++;
+        }
+        if (blockIndex + blocks > entries) {
+            throw new BlockException(Errno.EFBIG);
+        }
         long first = (long) blockIndex * entriesPerBlock;
-        checkUnused(first, first);
-        long blockOffset = first << clusterBits;
-        checkOffset(blockOffset);
-        long newOffset = first + 1 << clusterBits;
+        for (int i = 0; i < blocks; i++) {
+            long covered = first + (long) i * entriesPerBlock;
+            checkUnused(covered, covered);
+        }
+        checkOffset(first + blocks + clusters << clusterBits);
+        long newOffset = first + blocks << clusterBits;
         long oldOffset = tableOffset;
         int oldClusters = tableClusters();
         long[] old = table;
         table = Arrays.copyOf(old, (int) entries);
-        table[blockIndex] = blockOffset;
-        TableCache.Table block = cache.fresh(blockOffset);
-        file.metadata().add(MetadataMap.REFCOUNT_BLOCK, blockOffset);
+        TableCache.Table[] made = new TableCache.Table[blocks];
+        for (int i = 0; i < blocks; i++) {
+            long offset = first + i << clusterBits;
+            table[blockIndex + i] = offset;
+            made[i] = cache.fresh(offset);
+            file.metadata().add(MetadataMap.REFCOUNT_BLOCK, offset);
+        }
         try {
-            take(first, clusters + 1);
-            file.write(MetadataMap.REFCOUNT_BLOCK, blockOffset, block.data);
+            take(first, blocks + clusters);
+            for (int i = 0; i < blocks; i++) {
+                file.write(MetadataMap.REFCOUNT_BLOCK, table[blockIndex + i], made[i].data);
+            }
             file.write(MetadataMap.REFCOUNT_TABLE, newOffset, tableBytes());
             file.flush();
             MemorySegment header = MemorySegment.ofArray(new byte[12]);
@@ -466,8 +481,10 @@ final class Refcounts {
             file.flush();
         } catch (BlockException e) {
             table = old;
-            cache.drop(blockOffset);
-            file.metadata().remove(blockOffset);
+            for (int i = 0; i < blocks; i++) {
+                cache.drop(first + i << clusterBits);
+                file.metadata().remove(first + i << clusterBits);
+            }
             throw e;
         }
         tableOffset = newOffset;

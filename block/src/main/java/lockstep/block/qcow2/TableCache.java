@@ -8,8 +8,10 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -155,14 +157,32 @@ final class TableCache {
     }
 
     /** A changed part of a table as it was at one moment. */
-    private record Piece(Table table, long at, Buffers.Lease lease) {}
+    private record Piece(Table table, long at, MemorySegment bytes) {}
 
     /**
      * What was changed up to a moment, on its way to the file. There is one at a time. Taken and
      * closed with the image's exclusive lock held, written without.
      */
     final class Batch implements AutoCloseable {
+        private static final long ROOM = 64 << 10;
+        private static final long PAGE = 4096;
+        private static final long SECTOR = 512;
+
         private final ArrayDeque<Piece> pieces = new ArrayDeque<>();
+        private final List<Buffers.Lease> leases = new ArrayList<>();
+        private long used;
+
+        /** Room for what was changed of a table, beside that of others, aligned as files want it. */
+        private MemorySegment room(long length) {
+            long alignment = length < PAGE ? SECTOR : PAGE;
+            long at = used + alignment - 1 & -alignment;
+            if (leases.isEmpty() || at + length > leases.getLast().segment().byteSize()) {
+                leases.add(Buffers.take(Math.max(length, ROOM)));
+                at = 0;
+            }
+            used = at + length;
+            return leases.getLast().segment().asSlice(at, length);
+        }
 
         boolean isEmpty() {
             return pieces.isEmpty();
@@ -170,8 +190,7 @@ final class TableCache {
 
         void write() throws BlockException {
             for (Piece piece = pieces.peek(); piece != null; piece = pieces.peek()) {
-                file.write(part, piece.table.offset + piece.at, piece.lease.segment());
-                piece.lease.close();
+                file.write(part, piece.table.offset + piece.at, piece.bytes);
                 pieces.remove();
                 arrived(piece.table);
             }
@@ -181,12 +200,13 @@ final class TableCache {
         @Override
         public void close() {
             for (Piece piece : pieces) {
-                piece.table.dirty(piece.at, piece.lease.segment().byteSize());
-                piece.lease.close();
+                piece.table.dirty(piece.at, piece.bytes.byteSize());
                 arrived(piece.table);
                 dirty = true;
             }
             pieces.clear();
+            leases.forEach(Buffers.Lease::close);
+            leases.clear();
         }
     }
 
@@ -204,9 +224,9 @@ final class TableCache {
         for (Table table : tables.values()) {
             if (table.isDirty()) {
                 long length = table.dirtyTo - table.dirtyFrom;
-                Buffers.Lease lease = Buffers.take(length);
-                MemorySegment.copy(table.data, table.dirtyFrom, lease.segment(), 0, length);
-                batch.pieces.add(new Piece(table, table.dirtyFrom, lease));
+                MemorySegment copy = batch.room(length);
+                MemorySegment.copy(table.data, table.dirtyFrom, copy, 0, length);
+                batch.pieces.add(new Piece(table, table.dirtyFrom, copy));
                 table.dirtyFrom = Long.MAX_VALUE;
                 table.dirtyTo = 0;
                 table.leaving = true;

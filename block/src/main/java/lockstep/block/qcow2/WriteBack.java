@@ -117,6 +117,7 @@ final class WriteBack {
                 long[] clusters = freed;
                 freed = NONE;
                 refcounts.applyFrees(clusters, tables::drop);
+                counts.close();
                 counts = refcounts.batch();
             } finally {
                 lock.unlock();
