@@ -119,6 +119,9 @@ class ImageToolTest extends BesideQemuImg {
                 snapshot -l a.qcow2
                 snapshot -c ours a.qcow2
                 qemu-img check a.qcow2
+                check -q --repair=all --format qcow2 a.qcow2
+                map --format=qcow2 --start-offset 1M --max-length=2M a.qcow2
+                map -s 1M -l 2M --output=json a.qcow2
                 qemu-io -c write~-P8~1M~64k -c write~-P9~20M~5M a.qcow2
                 qemu-img snapshot -l a.qcow2
                 snapshot -a none a.qcow2
@@ -158,7 +161,7 @@ class ImageToolTest extends BesideQemuImg {
                 create -q -f raw r 8M
                 bitmap --add a b0
                 qemu-io -c write~1M~64k a
-                bitmap --add -g 4k a b1
+                bitmap --add --gran 4k a b1
                 bitmap --add a b0
                 bitmap --add v2 x
                 bitmap --add -f raw r x

@@ -30,7 +30,7 @@ final class BitmapCommand {
         Options options =
                 session.options(
                         line,
-                        "b= f= F= g= --add --remove --clear --enable --disable --merge= --object="
+                        "b|--source-file= f= F|--source-format= g|--granularity= --add --remove --clear --enable --disable --merge= --object="
                                 + " --image-opts");
         long granularity =
                 options.has("g")

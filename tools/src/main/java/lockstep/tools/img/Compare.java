@@ -29,7 +29,7 @@ final class Compare {
 
     int run(List<String> line) throws ToolException, Help.Wanted {
         Options options =
-                session.options(line, "f= F= T= p q s U --force-share --object= --image-opts");
+                session.options(line, "f= F= T= p q s U|--force-share --object= --image-opts");
         if (options.arguments().size() != 2) {
             throw ToolException.usage("Expecting two image file names");
         }

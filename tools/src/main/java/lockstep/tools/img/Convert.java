@@ -55,7 +55,7 @@ final class Convert {
         Options options =
                 session.options(
                         line,
-                        "f= O= B= C c F= o= l= S= p t= T= q n m= W U r= --force-share --object="
+                        "f= O= B= C c F= o= l= S= p t= T= q n m= W U|--force-share r= --object="
                                 + " --image-opts --target-image-opts --salvage --target-is-zero"
                                 + " --bitmaps --skip-broken-bitmaps");
         String format = options.get("O") == null ? "raw" : options.get("O");
@@ -289,7 +289,7 @@ final class Convert {
             }
         }
         for (Image source : sources) {
-            if (options.has("U") || options.has("--force-share")) {
+            if (options.has("U")) {
                 refuseSameFile(source, target);
             }
         }

@@ -21,7 +21,7 @@ final class Dd {
     }
 
     int run(List<String> line) throws ToolException, BlockException, Help.Wanted {
-        Options options = session.options(line, "f= O= U --force-share --object= --image-opts");
+        Options options = session.options(line, "f= O= U|--force-share --object= --image-opts");
         Map<String, String> operands = new HashMap<>();
         for (String argument : options.arguments()) {
             int equals = argument.indexOf('=');

@@ -49,7 +49,7 @@ final class Images implements AutoCloseable {
                     options.get("f"),
                     false,
                     CacheMode.WRITEBACK,
-                    options.has("U") || options.has("--force-share"),
+                    options.has("U"),
                     false,
                     false);
         }

@@ -58,10 +58,10 @@ final class MapCommand {
         Options options =
                 session.options(
                         line,
-                        "f= U --force-share --output= --object= --image-opts s= l= --start-offset="
-                                + " --max-length=");
-        long start = number(options, "start offset", "s", "--start-offset", 0);
-        long most = number(options, "max length", "l", "--max-length", Long.MAX_VALUE);
+                        "f|--format= U|--force-share --output= --object= --image-opts"
+                                + " s|--start-offset= l|--max-length=");
+        long start = number(options, "start offset", "s", 0);
+        long most = number(options, "max length", "l", Long.MAX_VALUE);
         boolean json = Session.json(options);
         String filename = options.onlyFile();
         try (Image image = session.images().open(filename, Images.Way.reading(options))) {
@@ -88,10 +88,9 @@ final class MapCommand {
         return 0;
     }
 
-    private static long number(
-            Options options, String what, String name, String longName, long fallback)
+    private static long number(Options options, String what, String name, long fallback)
             throws ToolException {
-        String text = options.has(name) ? options.get(name) : options.get(longName);
+        String text = options.get(name);
         return text == null ? fallback : Numbers.size(what, text, 0, Long.MAX_VALUE);
     }
 

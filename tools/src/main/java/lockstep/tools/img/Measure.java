@@ -30,7 +30,7 @@ final class Measure {
         Options options =
                 session.options(
                         line,
-                        "f= l= o= O= U --force-share --output= --object= --image-opts --size=");
+                        "f= l= o= O= U|--force-share --output= --object= --image-opts --size=");
         boolean json = Session.json(options);
         String sizeText = options.get("--size");
         long size = sizeText == null ? -1 : Numbers.size("image size", sizeText, 0, Long.MAX_VALUE);

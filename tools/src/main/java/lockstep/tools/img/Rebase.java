@@ -27,7 +27,7 @@ final class Rebase {
     int run(List<String> line) throws ToolException, BlockException, Help.Wanted {
         Options options =
                 session.options(
-                        line, "f= F= b= u p t= T= q U --force-share --object= --image-opts");
+                        line, "f= F= b= u p t= T= q U|--force-share --object= --image-opts");
         String filename = options.onlyFile();
         String base = options.get("b");
         boolean unsafe = options.has("u");

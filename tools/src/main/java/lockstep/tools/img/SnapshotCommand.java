@@ -23,7 +23,7 @@ final class SnapshotCommand {
 
     int run(List<String> line) throws ToolException, BlockException, Help.Wanted {
         Options options =
-                session.options(line, "l a= c= d= q U --force-share --object= --image-opts f=");
+                session.options(line, "l a= c= d= q U|--force-share --object= --image-opts f=");
         String action = null;
         for (Options.Option option : options.given()) {
             if (option.name().length() == 1 && "lacd".contains(option.name())) {

@@ -3,7 +3,9 @@ package lockstep.tools.shell;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A command line taken apart as GNU's getopt_long does: options anywhere up to {@code --}, short ones in a row, long ones
@@ -105,10 +107,23 @@ public record Options(List<Option> given, List<String> arguments) {
     /**
      * Reads arguments.
      *
-     * @param known the options, separated by blanks; those with a value end in {@code =}
+     * @param known the options, separated by blanks; those with a value end in {@code =}, and {@code f|--format=} is a short
+     *     one that has a long name too
      */
     public static Options parse(List<String> line, String known, Words words) throws ToolException {
-        List<String> names = List.of((known + " h --help").split(" "));
+        List<String> names = new ArrayList<>();
+        Map<String, String> shorts = new HashMap<>();
+        for (String name : (known + " h --help").split(" ")) {
+            int bar = name.indexOf('|');
+            names.add(name.substring(bar + 1));
+            if (bar >= 0) {
+                boolean valued = name.endsWith("=");
+                names.add(name.substring(0, bar) + (valued ? "=" : ""));
+                shorts.put(
+                        name.substring(bar + 1, name.length() - (valued ? 1 : 0)),
+                        name.substring(0, bar));
+            }
+        }
         List<Option> given = new ArrayList<>();
         List<String> arguments = new ArrayList<>();
         for (int i = 0; i < line.size(); i++) {
@@ -125,6 +140,10 @@ public record Options(List<Option> given, List<String> arguments) {
                 arguments.add(word);
             }
         }
+        given.replaceAll(
+                option ->
+                        new Option(
+                                shorts.getOrDefault(option.name, option.name), option.text));
         return new Options(List.copyOf(given), List.copyOf(arguments));
     }
 
