@@ -152,7 +152,7 @@ class MachineSnapshotsTest {
         String image = directory.resolve("image").toString();
         String luks = "encrypt.format=luks,encrypt.key-secret=s";
         Host.run(
-                "qemu-img",
+                Host.home().resolve("bin/lockstep-img").toString(),
                 "create",
                 "-q",
                 "--object",

@@ -46,8 +46,8 @@ final class Bench {
         Options options =
                 session.options(
                         line,
-                        "c= d= f= i= n o= q s= S= t= w U|--force-share --flush-interval= --pattern= --no-drain"
-                                + " --image-opts");
+                        "c= d= f= i= n o= q s= S= t= w U|--force-share --flush-interval= --pattern="
+                                + " --no-drain --image-opts");
         Plan plan = plan(options);
         long pattern = number(options, "--pattern", "Invalid pattern byte specified", 0, 255, 0);
         CacheMode cache = CacheMode.of("Invalid cache mode", options.get("t"), CacheMode.WRITEBACK);

@@ -30,8 +30,8 @@ final class BitmapCommand {
         Options options =
                 session.options(
                         line,
-                        "b|--source-file= f= F|--source-format= g|--granularity= --add --remove --clear --enable --disable --merge= --object="
-                                + " --image-opts");
+                        "b|--source-file= f= F|--source-format= g|--granularity= --add --remove"
+                                + " --clear --enable --disable --merge= --object= --image-opts");
         long granularity =
                 options.has("g")
                         ? Numbers.size("granularity", options.get("g") + "", 0, Long.MAX_VALUE)

@@ -32,7 +32,9 @@ final class Check {
     int run(List<String> line) throws ToolException, Help.Wanted {
         Options options =
                 session.options(
-                        line, "f|--format= r|--repair= T= q U|--force-share --output= --object= --image-opts");
+                        line,
+                        "f|--format= r|--repair= T= q U|--force-share --output= --object="
+                                + " --image-opts");
         boolean json = Session.json(options);
         String repair = options.get("r");
         Qcow2Check.Fix fix =

@@ -42,7 +42,8 @@ final class Info {
         Options options =
                 session.options(
                         line,
-                        "f|--format= U|--force-share --output= --backing-chain --object= --image-opts");
+                        "f|--format= U|--force-share --output= --backing-chain --object="
+                                + " --image-opts");
         boolean json = Session.json(options);
         String name = options.onlyFile();
         session.images().withoutKeys();

@@ -141,9 +141,7 @@ public record Options(List<Option> given, List<String> arguments) {
             }
         }
         given.replaceAll(
-                option ->
-                        new Option(
-                                shorts.getOrDefault(option.name, option.name), option.text));
+                option -> new Option(shorts.getOrDefault(option.name, option.name), option.text));
         return new Options(List.copyOf(given), List.copyOf(arguments));
     }
 
