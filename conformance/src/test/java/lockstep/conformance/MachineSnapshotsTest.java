@@ -103,6 +103,9 @@ class MachineSnapshotsTest {
             mark(machine, 2);
             does(machine, "loadvm one");
             marked(machine, 1);
+            does(machine, "migrate_set_parameter max-bandwidth 1k");
+            does(machine, "migrate -d exec:cat>/dev/null");
+            heard.add(machine.human("savevm three"));
         }
         for (String disk : List.of("a", "b")) {
             Host.run("qemu-img", "check", own.resolve(disk).toString());

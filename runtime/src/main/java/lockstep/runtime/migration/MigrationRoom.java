@@ -9,6 +9,7 @@ import lockstep.runtime.spi.Registration;
 import lockstep.runtime.spi.Room;
 import lockstep.runtime.spi.Vmm;
 
+import java.util.List;
 import java.util.stream.Collectors;
 
 /** Puts migration into a process: its section, service, QMP and HMP commands. */
@@ -31,9 +32,6 @@ public final class MigrationRoom implements Room {
                                 .collect(Collectors.toUnmodifiableSet()));
         vmm.state().register(globalState);
         MigrationHost host = new VmmMigrationHost(vmm, settings);
-        vmm.publish(
-                MachineState.class,
-                new MachineKeeper(host, globalState, () -> vmm.state().blockers()));
         MigrationService service =
                 new MigrationService(
                         host,
@@ -41,6 +39,15 @@ public final class MigrationRoom implements Room {
                         globalState,
                         () -> vmm.state().blockers(),
                         () -> vmm.find(ColoHandler.class).orElse(null));
+        vmm.publish(
+                MachineState.class,
+                new MachineKeeper(
+                        host,
+                        globalState,
+                        () ->
+                                service.busy()
+                                        ? List.of(MigrationService.BUSY)
+                                        : vmm.state().blockers()));
         vmm.publish(MigrationService.class, service);
         vmm.publish(IncomingMigration.class, service);
         MigrationCommands.register(offer.commands(), service);

@@ -34,7 +34,7 @@ import java.util.function.Supplier;
 /** The migrations of one process as its monitors drive them. Called under the machine lock. */
 public final class MigrationService
         implements MigrationCommands, IncomingMigration, MigrationState {
-    private static final String BUSY = "There's a migration process in progress";
+    static final String BUSY = "There's a migration process in progress";
 
     /** What can be switched on; all others are known by name only. */
     private static final Set<MigrationCapability> SUPPORTED =
