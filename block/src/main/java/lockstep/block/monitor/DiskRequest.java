@@ -42,6 +42,9 @@ final class DiskRequest {
     /** The longest request, a block layer's limit of QEMU's. */
     private static final long LONGEST = Integer.MAX_VALUE / 512 * 512L;
 
+    /** The most that one moves by memory, which is this process's. */
+    private static final long MOST_DATA = 128L << 20;
+
     /** What is written where nobody says with what. */
     private static final byte PLAIN = (byte) 0xcd;
 
@@ -143,6 +146,9 @@ final class DiskRequest {
         }
         if (zeroes && patternText != null) {
             throw new BadWords("-z and -P cannot be specified at the same time");
+        }
+        if (length > MOST_DATA && !zeroes && !command.equals("discard")) {
+            throw new BadWords("data cannot exceed " + MOST_DATA + " bytes, given " + length);
         }
         if (patternLength < 0) {
             patternLength = length - patternStart;
