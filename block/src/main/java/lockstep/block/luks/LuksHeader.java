@@ -64,6 +64,10 @@ public final class LuksHeader {
     private static final int ALIGNMENT = 4096;
     private static final int KEY_MAX = 64;
     private static final long ROUNDS_MIN = 1000;
+
+    /** The most that one password may take, a minute or two: who opens an image waits for it. */
+    private static final long ROUNDS_MAX = 1L << 27;
+
     private static final List<String> HASHES =
             List.of("sha1", "sha224", "sha256", "sha384", "sha512");
 
@@ -339,6 +343,12 @@ public final class LuksHeader {
         }
     }
 
+    private static void checkEffort(long rounds) throws BlockException {
+        if (rounds > ROUNDS_MAX) {
+            throw bad("PBKDF iterations " + rounds + " are more than " + ROUNDS_MAX);
+        }
+    }
+
     /**
      * Finds the key by a password.
      *
@@ -346,6 +356,9 @@ public final class LuksHeader {
      */
     public DiskCipher unlock(Storage storage, byte[] password, String id) throws BlockException {
         checkText(password, id);
+        long effort =
+                slots.stream().filter(Slot::active).mapToLong(slot -> slot.rounds + rounds).sum();
+        checkEffort(effort);
         KeyDerivation derivation = new KeyDerivation(kind.hash);
         int length = kind.keyLength();
         for (Slot slot : slots) {
@@ -400,6 +413,7 @@ public final class LuksHeader {
         if (rounds > 0xffffffffL) {
             throw bad("PBKDF iterations " + rounds + " larger than 4294967295");
         }
+        checkEffort(rounds + rounds / 8);
         long slotRounds = Math.max(ROUNDS_MIN, rounds);
         long digestRounds = Math.max(ROUNDS_MIN, rounds / 8);
         ByteBuffer h = ByteBuffer.wrap(bytes);
